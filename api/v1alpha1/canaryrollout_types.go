@@ -1,0 +1,327 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// CanaryRollout runs the pods of a workload and releases each new version of it as a canary: it splits the
+// traffic of the user's own Gateway API routes between a stable and a canary Service, step by step.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:subresource:scale:specpath=.spec.replicas,statuspath=.status.replicas,selectorpath=.status.selector
+// +kubebuilder:resource:shortName=cro,categories=all
+// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.state`
+// +kubebuilder:printcolumn:name="Step",type=string,JSONPath=`.status.step`
+// +kubebuilder:printcolumn:name="Weight",type=string,JSONPath=`.status.weight`
+// +kubebuilder:printcolumn:name="Revision",type=string,JSONPath=`.status.revision`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.ready`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.message`
+// +kubebuilder:printcolumn:name="Images",type=string,priority=1,JSONPath=`.status.images`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 46",message="metadata.name must be at most 46 characters long: the names of its ReplicaSets and pods begin with it"
+type CanaryRollout struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what the user wants: the pods, the traffic that they share, and the steps of a release.
+	// +required
+	Spec CanaryRolloutSpec `json:"spec,omitzero"`
+
+	// status is written by the controller alone.
+	// +optional
+	Status CanaryRolloutStatus `json:"status,omitempty"`
+}
+
+// CanaryRolloutList is a list of CanaryRollouts.
+//
+// +kubebuilder:object:root=true
+type CanaryRolloutList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []CanaryRollout `json:"items"`
+}
+
+// CanaryRolloutSpec is the wanted state.
+//
+// +kubebuilder:validation:XValidation:rule="self.selector.matchLabels.all(k, has(self.template.metadata) && has(self.template.metadata.labels) && k in self.template.metadata.labels && self.template.metadata.labels[k] == self.selector.matchLabels[k])",message="selector.matchLabels must be part of template.metadata.labels: add the same labels to the template"
+// +kubebuilder:validation:XValidation:rule="!has(self.minReadySeconds) || !has(self.progressDeadlineSeconds) || self.minReadySeconds < self.progressDeadlineSeconds",message="progressDeadlineSeconds must be larger than minReadySeconds: no pod could become available in time"
+type CanaryRolloutSpec struct {
+	// replicas is how many pods serve when nothing is in flight. It is what the scale subresource reads and writes.
+	// +optional
+	// +default=1
+	// +kubebuilder:validation:Minimum=0
+	Replicas *int32 `json:"replicas,omitempty"`
+
+	// selector finds the pods of this rollout. It cannot change, and must match the template's labels.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="selector is immutable: delete the rollout with --cascade=orphan and create it again to change it"
+	Selector PodSelector `json:"selector,omitzero"`
+
+	// template is the pod to run. A change of it starts a release.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="has(self.spec) && self.spec.containers.size() > 0",message="template.spec.containers must have at least one container"
+	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || self.spec.containers.all(c, has(c.image) && c.image.size() > 0)",message="every container must have an image",fieldPath=".spec.containers"
+	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.initContainers) || self.spec.initContainers.all(c, has(c.image) && c.image.size() > 0)",message="every init container must have an image",fieldPath=".spec.initContainers"
+	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.restartPolicy) || self.spec.restartPolicy == 'Always'",message="restartPolicy must be Always, the only one that a ReplicaSet allows: leave it out",fieldPath=".spec.restartPolicy"
+	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.activeDeadlineSeconds)",message="activeDeadlineSeconds is not allowed in a ReplicaSet: leave it out",fieldPath=".spec.activeDeadlineSeconds"
+	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.ephemeralContainers) || self.spec.ephemeralContainers.size() == 0",message="ephemeralContainers are added to running pods, not to templates: leave them out",fieldPath=".spec.ephemeralContainers"
+	// +kubebuilder:validation:XValidation:rule="!has(self.metadata) || !has(self.metadata.labels) || !('pod-template-hash' in self.metadata.labels)",message="labels must not hold pod-template-hash: the controller adds it to tell revisions apart",fieldPath=".metadata.labels"
+	// +kubebuilder:validation:XValidation:rule="!has(self.metadata) || !has(self.metadata.labels) || self.metadata.labels.all(k, k.matches('^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",message="the name of a label must be at most 63 letters, digits, '-', '_' and '.', beginning and ending with a letter or digit, with an optional DNS name and '/' before it",fieldPath=".metadata.labels"
+	Template corev1.PodTemplateSpec `json:"template,omitzero"`
+
+	// minReadySeconds is how long a pod must be ready before it counts as available.
+	// +optional
+	// +default=0
+	// +kubebuilder:validation:Minimum=0
+	MinReadySeconds int32 `json:"minReadySeconds,omitempty"`
+
+	// revisionHistoryLimit is how many ReplicaSets without pods are kept to go back to.
+	// +optional
+	// +default=10
+	// +kubebuilder:validation:Minimum=0
+	RevisionHistoryLimit *int32 `json:"revisionHistoryLimit,omitempty"`
+
+	// progressDeadlineSeconds is how long a rollout may wait for pods or for a route, counted from its last real
+	// progress, before it is Degraded. Pauses do not count.
+	// +optional
+	// +default=600
+	// +kubebuilder:validation:Minimum=1
+	ProgressDeadlineSeconds *int32 `json:"progressDeadlineSeconds,omitempty"`
+
+	// progressDeadlineAbort aborts a release whose progress deadline has passed.
+	// +optional
+	ProgressDeadlineAbort bool `json:"progressDeadlineAbort,omitempty"`
+
+	// scaleDownDelaySeconds is how long a revision keeps its pods after its last traffic has left it.
+	// +optional
+	// +default=30
+	// +kubebuilder:validation:Minimum=0
+	ScaleDownDelaySeconds *int32 `json:"scaleDownDelaySeconds,omitempty"`
+
+	// paused stops steps and promotion where they are. Repair, abort, scaling and deletion go on.
+	// +optional
+	Paused bool `json:"paused,omitempty"`
+
+	// traffic names the user's Services and routes, all in this namespace.
+	// +required
+	Traffic Traffic `json:"traffic,omitzero"`
+
+	// steps are walked one after the other for each new template; then it is promoted. Without steps a new template
+	// is promoted as soon as its pods are available. The first deploy skips them.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:XValidation:rule="self.all(s, !has(s.setHeaderRoute) || (has(s.setHeaderRoute.matches) && s.setHeaderRoute.matches.size() > 0) || self.exists(o, has(o.setHeaderRoute) && has(o.setHeaderRoute.matches) && o.setHeaderRoute.matches.size() > 0 && o.setHeaderRoute.name == s.setHeaderRoute.name))",message="setHeaderRoute without matches removes the header route of its name, but no step makes one of that name: add matches, or correct the name"
+	Steps []Step `json:"steps,omitempty"`
+}
+
+// PodSelector selects pods by labels.
+type PodSelector struct {
+	// matchLabels are the labels that every pod of this rollout has. pod-template-hash is the controller's own.
+	// +required
+	// +kubebuilder:validation:MinProperties=1
+	// +kubebuilder:validation:MaxProperties=16
+	// +kubebuilder:validation:XValidation:rule="!('pod-template-hash' in self)",message="matchLabels must not hold pod-template-hash: the controller adds it to tell revisions apart"
+	MatchLabels map[string]string `json:"matchLabels,omitempty"`
+}
+
+// Traffic names what carries the workload's traffic.
+//
+// +kubebuilder:validation:XValidation:rule="self.stableService != self.canaryService",message="stableService and canaryService must be two different Services"
+type Traffic struct {
+	// stableService is the Service that gets the traffic that the canary does not get.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="must be the name of a Service: lower case letters, digits and dashes, beginning with a letter"
+	StableService string `json:"stableService,omitempty"`
+
+	// canaryService is the Service that gets the canary's share.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="must be the name of a Service: lower case letters, digits and dashes, beginning with a letter"
+	CanaryService string `json:"canaryService,omitempty"`
+
+	// routes are moved as one: a step is done when all of them are proven to carry its weight.
+	// +required
+	// +listType=map
+	// +listMapKey=kind
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	Routes []RouteReference `json:"routes,omitempty"`
+
+	// settleSeconds is how long the data plane may lag behind what it reports: no weight that has been verified is
+	// acted upon before that, and no Service that has been moved is trusted with traffic.
+	// +optional
+	// +default=5
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=3600
+	SettleSeconds *int32 `json:"settleSeconds,omitempty"`
+}
+
+// RouteReference names a route in the rollout's namespace.
+type RouteReference struct {
+	// kind is the kind of the route.
+	// +optional
+	// +default="HTTPRoute"
+	// +kubebuilder:validation:Enum=HTTPRoute
+	Kind string `json:"kind,omitempty"`
+
+	// name is the name of the route. At least one of its rules must name both Services as backends.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a route: lower case letters, digits, dashes and dots"
+	Name string `json:"name,omitempty"`
+}
+
+// Step is one step of a release; exactly one of its fields is set.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.setCanaryScale), has(self.setWeight), has(self.setHeaderRoute), has(self.pause)].filter(set, set).size() == 1",message="a step must have exactly one of setCanaryScale, setWeight, setHeaderRoute and pause: make a step of its own for each"
+type Step struct {
+	// setCanaryScale sizes the canary ahead of its traffic and stays in force until the next setCanaryScale.
+	// +optional
+	SetCanaryScale *SetCanaryScale `json:"setCanaryScale,omitempty"`
+
+	// setWeight is the share in percent that the canary gets of what the stable/canary pair carries. It brings the
+	// pods first, and is done when the weight is verified on every route.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	SetWeight *int32 `json:"setWeight,omitempty"`
+
+	// setHeaderRoute sends the requests that match to the canary, whatever the weight.
+	// +optional
+	SetHeaderRoute *SetHeaderRoute `json:"setHeaderRoute,omitempty"`
+
+	// pause waits: until promoted, or by the clock.
+	// +optional
+	Pause *Pause `json:"pause,omitempty"`
+}
+
+// ScaleMode says how setCanaryScale and the weight share the decision on the canary's size.
+//
+// +kubebuilder:validation:Enum=Minimum;Exact
+type ScaleMode string
+
+const (
+	// ScaleModeMinimum lets a weight that needs more pods bring them.
+	ScaleModeMinimum ScaleMode = "Minimum"
+	// ScaleModeExact pins the size, even when the canary then gets more traffic than its share of pods.
+	ScaleModeExact ScaleMode = "Exact"
+)
+
+// SetCanaryScale sizes the canary; exactly one of replicas, weight and matchTrafficWeight is set.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.replicas), has(self.weight), has(self.matchTrafficWeight)].filter(set, set).size() == 1",message="setCanaryScale must have exactly one of replicas, weight and matchTrafficWeight"
+// +kubebuilder:validation:XValidation:rule="!has(self.mode) || !has(self.matchTrafficWeight)",message="mode has no meaning with matchTrafficWeight, which gives the size back to the weight: remove mode"
+type SetCanaryScale struct {
+	// replicas is a number of pods. It may be larger than spec.replicas.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Replicas *int32 `json:"replicas,omitempty"`
+
+	// weight is a percentage of spec.replicas, rounded up.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	Weight *int32 `json:"weight,omitempty"`
+
+	// matchTrafficWeight ends an earlier setCanaryScale: the canary follows the weight again.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self",message="matchTrafficWeight can only be true: leave it out otherwise"
+	MatchTrafficWeight *bool `json:"matchTrafficWeight,omitempty"`
+
+	// mode is Minimum (the default) or Exact.
+	// +optional
+	Mode ScaleMode `json:"mode,omitempty"`
+}
+
+// SetHeaderRoute is a named audience of the canary.
+type SetHeaderRoute struct {
+	// name tells header routes apart; a later step with the same name replaces this one.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="must be lower case letters, digits and dashes, for example qa"
+	Name string `json:"name,omitempty"`
+
+	// matches are ORed. Without matches the header route of this name is removed.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=8
+	Matches []RequestMatch `json:"matches,omitempty"`
+}
+
+// RequestMatch describes requests; what it holds is ANDed. The types are those of the Gateway API.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.headers) || has(self.queryParams) || has(self.method)",message="a match must have at least one of headers, queryParams and method: an empty match would send every request to the canary"
+type RequestMatch struct {
+	// headers are the request headers to match.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	Headers []gatewayv1.HTTPHeaderMatch `json:"headers,omitempty"`
+
+	// queryParams are the query parameters to match.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	QueryParams []gatewayv1.HTTPQueryParamMatch `json:"queryParams,omitempty"`
+
+	// method is the HTTP method to match.
+	// +optional
+	Method *gatewayv1.HTTPMethod `json:"method,omitempty"`
+}
+
+// TimeoutAction is what becomes of a pause that nobody ended in time.
+//
+// +kubebuilder:validation:Enum=Abort;Promote
+type TimeoutAction string
+
+const (
+	// TimeoutAbort aborts the release.
+	TimeoutAbort TimeoutAction = "Abort"
+	// TimeoutPromote goes on to the next step.
+	TimeoutPromote TimeoutAction = "Promote"
+)
+
+// Pause holds a release at a step. Empty, it lasts until promoted.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.timeout) == has(self.onTimeout)",message="timeout and onTimeout go together: say how long to wait, and whether to Abort or Promote then"
+// +kubebuilder:validation:XValidation:rule="!has(self.duration) || !has(self.timeout)",message="duration ends the pause by itself, so a timeout has no meaning beside it: remove one of them"
+type Pause struct {
+	// duration ends the pause by the clock, for example 10s, 5m or 1h30m.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}([.][0-9]{1,3})?(ms|s|m|h)){1,4}$') && duration(self) > duration('0s')",message="must be a positive duration, for example 10s, 5m or 1h30m"
+	Duration *metav1.Duration `json:"duration,omitempty"`
+
+	// timeout bounds a pause that waits to be promoted.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}([.][0-9]{1,3})?(ms|s|m|h)){1,4}$') && duration(self) > duration('0s')",message="must be a positive duration, for example 10s, 5m or 1h30m"
+	Timeout *metav1.Duration `json:"timeout,omitempty"`
+
+	// onTimeout says what happens when the timeout has passed.
+	// +optional
+	OnTimeout TimeoutAction `json:"onTimeout,omitempty"`
+}
