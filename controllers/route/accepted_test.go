@@ -1,0 +1,119 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package route
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestAccepted(t *testing.T) {
+	const taken = `conditions: [{type: Accepted, status: "True", observedGeneration: 4}, {type: ResolvedRefs, status: "True", observedGeneration: 4}]`
+	for name, tc := range map[string]struct {
+		refs, parents string
+		want          Acceptance
+	}{
+		"accepted": {`[{name: a}]`, `[{parentRef: {name: a}, ` + taken + `}]`, Acceptance{Generation: 4}},
+		"defaults spelled out": {
+			`[{name: a}]`,
+			`[{parentRef: {group: gateway.networking.k8s.io, kind: Gateway, namespace: bookinfo, name: a}, ` + taken + `}]`, Acceptance{Generation: 4},
+		},
+		"not partly invalid": {
+			`[{name: a}]`,
+			`[{parentRef: {name: a}, conditions: [{type: Accepted, status: "True", observedGeneration: 4}, {type: ResolvedRefs, status: "True", observedGeneration: 4}, {type: PartiallyInvalid, status: "False", observedGeneration: 2}]}]`, Acceptance{Generation: 4},
+		},
+		"a mesh": {
+			`[{group: "", kind: Service, name: a, port: 80}]`,
+			`[{parentRef: {group: "", kind: Service, name: a, port: 80}, ` + taken + `}]`, Acceptance{Generation: 4},
+		},
+		"no parents":          {`[]`, `[]`, Acceptance{Pending: "HTTPRoute bookinfo has no parentRefs, so nothing serves it: attach it to a Gateway"}},
+		"no answer":           {`[{name: a}]`, `[]`, Acceptance{Pending: "Gateway a has not answered"}},
+		"another's answer":    {`[{name: a}]`, `[{parentRef: {name: b}, ` + taken + `}]`, Acceptance{Pending: "Gateway a has not answered"}},
+		"another namespace":   {`[{name: a, namespace: infra}]`, `[{parentRef: {name: a}, ` + taken + `}]`, Acceptance{Pending: "Gateway infra/a has not answered"}},
+		"another section":     {`[{name: a, sectionName: https}]`, `[{parentRef: {name: a, sectionName: http}, ` + taken + `}]`, Acceptance{Pending: "Gateway a section https has not answered"}},
+		"another port":        {`[{name: a, port: 443}]`, `[{parentRef: {name: a}, ` + taken + `}]`, Acceptance{Pending: "Gateway a port 443 has not answered"}},
+		"another kind":        {`[{name: a, kind: ListenerSet}]`, `[{parentRef: {name: a}, ` + taken + `}]`, Acceptance{Pending: "ListenerSet a has not answered"}},
+		"another group":       {`[{name: a, group: example.com}]`, `[{parentRef: {name: a}, ` + taken + `}]`, Acceptance{Pending: "Gateway a has not answered"}},
+		"one of two":          {`[{name: a}, {name: b}]`, `[{parentRef: {name: b}, ` + taken + `}]`, Acceptance{Pending: "Gateway a has not answered"}},
+		"left-over is no bar": {`[{name: a}]`, `[{parentRef: {name: old}, conditions: [{type: Accepted, status: "False"}]}, {parentRef: {name: a}, ` + taken + `}]`, Acceptance{Generation: 4}},
+		"no conditions":       {`[{name: a}]`, `[{parentRef: {name: a}}]`, Acceptance{Pending: "Gateway a has not answered: there is no condition Accepted"}},
+		"half of them": {
+			`[{name: a}]`, `[{parentRef: {name: a}, conditions: [{type: Accepted, status: "True", observedGeneration: 4}]}]`,
+			Acceptance{Pending: "Gateway a has not answered: there is no condition ResolvedRefs"},
+		},
+		"refused": {
+			`[{name: a}]`,
+			`[{parentRef: {name: a}, conditions: [{type: Accepted, status: "True", observedGeneration: 4}, {type: ResolvedRefs, status: "False", observedGeneration: 4, reason: BackendNotFound, message: no Service x}]}]`,
+			Acceptance{Pending: "Gateway a: ResolvedRefs is False for generation 4 (BackendNotFound: no Service x)"},
+		},
+		"unknown": {
+			`[{name: a}]`,
+			`[{parentRef: {name: a}, conditions: [{type: Accepted, status: Unknown, reason: Pending, message: wait}, {type: ResolvedRefs, status: "True", observedGeneration: 4}]}]`,
+			Acceptance{Pending: "Gateway a: Accepted is Unknown (Pending: wait)"},
+		},
+		"refused long ago": {
+			`[{name: a}]`,
+			`[{parentRef: {name: a}, conditions: [{type: Accepted, status: "False", observedGeneration: 2, reason: NoMatchingParent, message: m}, {type: ResolvedRefs, status: "True", observedGeneration: 4}]}]`,
+			Acceptance{Pending: "Gateway a: Accepted is False for generation 2 (NoMatchingParent: m)"},
+		},
+		"partly invalid": {
+			`[{name: a}]`,
+			`[{parentRef: {name: a}, conditions: [{type: Accepted, status: "True", observedGeneration: 4}, {type: ResolvedRefs, status: "True", observedGeneration: 4}, {type: PartiallyInvalid, status: "True", observedGeneration: 4, reason: UnsupportedValue, message: Dropped Rule}]}]`,
+			Acceptance{Pending: "Gateway a: PartiallyInvalid is True for generation 4 (UnsupportedValue: Dropped Rule)"},
+		},
+		"one generation behind": {
+			`[{name: a}, {name: b}]`,
+			`[{parentRef: {name: b}, ` + taken + `}, {parentRef: {name: a}, conditions: [{type: Accepted, status: "True", observedGeneration: 4}, {type: ResolvedRefs, status: "True", observedGeneration: 3}]}]`,
+			Acceptance{Generation: 3, Pending: "Gateway a has taken generation 3, not yet 4"},
+		},
+		// Linkerd, and APISIX for years, write no generation.
+		"without generations": {
+			`[{name: a}]`,
+			`[{parentRef: {name: a}, conditions: [{type: Accepted, status: "True"}, {type: ResolvedRefs, status: "True", observedGeneration: 0}]}]`,
+			Acceptance{Unversioned: true, Pending: "Gateway a accepts the route, but does not say which generation of it"},
+		},
+		"one of two without generations": {
+			`[{name: a}, {name: b}]`,
+			`[{parentRef: {name: a}, conditions: [{type: Accepted, status: "True"}, {type: ResolvedRefs, status: "True"}]}, {parentRef: {name: b}, ` + taken + `}]`,
+			Acceptance{Generation: 4, Unversioned: true, Pending: "Gateway a accepts the route, but does not say which generation of it"},
+		},
+		"without generations, and no answer": {
+			`[{name: a}, {name: b}]`,
+			`[{parentRef: {name: a}, conditions: [{type: Accepted, status: "True"}, {type: ResolvedRefs, status: "True"}]}]`,
+			Acceptance{Pending: "Gateway a accepts the route, but does not say which generation of it; Gateway b has not answered"},
+		},
+		"two controllers agree": {
+			`[{name: a}]`, `[{parentRef: {name: a}, controllerName: x/one, ` + taken + `}, {parentRef: {name: a}, controllerName: x/two, ` + taken + `}]`, Acceptance{Generation: 4},
+		},
+		"two controllers differ": {
+			`[{name: a}]`,
+			`[{parentRef: {name: a}, controllerName: x/one, ` + taken + `}, {parentRef: {name: a}, controllerName: x/two, conditions: [{type: Accepted, status: "True", observedGeneration: 2}, {type: ResolvedRefs, status: "True", observedGeneration: 2}]}]`,
+			Acceptance{Generation: 2, Pending: "Gateway a (x/two) has taken generation 2, not yet 4"},
+		},
+		"unreadable": {`[{name: a}]`, `text`, Acceptance{Pending: "HTTPRoute bookinfo cannot be read"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			obj := decode(t, `{kind: HTTPRoute, metadata: {name: bookinfo, namespace: bookinfo, generation: 4}, spec: {parentRefs: `+tc.refs+`}, status: {parents: `+tc.parents+`}}`)
+			got := Accepted(obj)
+			if strings.HasPrefix(got.Pending, "HTTPRoute bookinfo cannot be read") {
+				got.Pending = "HTTPRoute bookinfo cannot be read"
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// The message of a status has limits, and an implementation's may have any length.
+func TestLongMessagesAreCut(t *testing.T) {
+	obj := decode(t, `{kind: HTTPRoute, metadata: {name: bookinfo, generation: 4}, spec: {parentRefs: [{name: a}]}, status: {parents: [
+		{parentRef: {name: a}, conditions: [{type: Accepted, status: "False", reason: R, message: "`+strings.Repeat("ö", 32768)+`"}]}]}}`)
+	want := "Gateway a: Accepted is False (R: " + strings.Repeat("ö", maxQuote) + "...)"
+	if diff := cmp.Diff(want, Accepted(obj).Pending); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,83 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package route
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/util/sets"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// changes turn the header rules that a route has into the ones that it should have.
+type changes struct {
+	// gone are the places of rules to take out.
+	gone sets.Set[int]
+	// added are rules to put in before the rule at a place.
+	added map[int][]any
+}
+
+func (c changes) none() bool { return len(c.gone)+len(c.added) == 0 }
+
+// headerChanges compares rule by rule, source by source (T6, T7): what stands before its source as it would be
+// rendered afresh stays, everything else of ours goes, what is missing is put in right before its source.
+func (l *layout) headerChanges(headerRoutes []v1alpha1.SetHeaderRoute) (changes, *Problem) {
+	c := changes{gone: l.own.Clone(), added: map[int][]any{}}
+	fresh, problem := l.render(headerRoutes)
+	if problem != nil {
+		return c, problem
+	}
+	for n, s := range l.sources {
+		places := l.ownBefore(s)
+		if equalRules(l.rulesAt(places), fresh[n]) {
+			c.gone.Delete(places...)
+			continue
+		}
+		if len(fresh[n]) > 0 {
+			c.added[s.index] = fresh[n]
+		}
+	}
+	return c, l.fits(c)
+}
+
+// ownBefore returns the places of our rules in the run of header rules, of any rollout, that ends at a source.
+func (l *layout) ownBefore(s source) []int {
+	first := s.index
+	for first > 0 && isHeaderRule(l.rules[first-1]) {
+		first--
+	}
+	var places []int
+	for i := first; i < s.index; i++ {
+		if l.own.Has(i) {
+			places = append(places, i)
+		}
+	}
+	return places
+}
+
+func (l *layout) rulesAt(places []int) []any {
+	rules := make([]any, 0, len(places))
+	for _, i := range places {
+		rules = append(rules, l.rules[i])
+	}
+	return rules
+}
+
+// headerState is the Headers of a Reading.
+func (l *layout) headerState(c changes, problem *Problem) HeaderState {
+	switch {
+	case len(l.own) == 0:
+		return HeadersNone
+	case l.problem != nil || problem != nil || !c.none():
+		return HeadersOther
+	default:
+		return HeadersCurrent
+	}
+}
+
+// conflict is a Problem of a header route alone.
+func conflict(format string, args ...any) *Problem {
+	return &Problem{Reason: v1alpha1.ReasonHeaderRouteConflict, Message: fmt.Sprintf(format, args...), HeadersOnly: true}
+}

@@ -1,0 +1,103 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package route
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// exact is the default type of a header or query parameter match.
+const exact = "Exact"
+
+// errDisjoint says that no request can match both.
+var errDisjoint = errors.New("no request can match both")
+
+// condition is a header or query parameter match.
+type condition struct{ name, how, value string }
+
+// join ANDs a match of a route and one of a header route. What the CRD would default is spelled out: the API server
+// would fill it in, and the rule would then never equal its fresh rendering.
+func join(match map[string]any, request v1alpha1.RequestMatch) (map[string]any, error) {
+	if len(request.Headers)+len(request.QueryParams) == 0 && request.Method == nil {
+		return nil, errors.New("a match without headers, queryParams and method would send every request to the canary")
+	}
+	joined := runtime.DeepCopyJSON(match)
+	if joined["path"] == nil {
+		joined["path"] = map[string]any{"type": "PathPrefix", "value": "/"}
+	}
+	headers := make([]condition, 0, len(request.Headers))
+	for _, h := range request.Headers {
+		headers = append(headers, conditionOf(string(h.Name), h.Type, h.Value))
+	}
+	params := make([]condition, 0, len(request.QueryParams))
+	for _, q := range request.QueryParams {
+		params = append(params, conditionOf(string(q.Name), q.Type, q.Value))
+	}
+	return joined, errors.Join(
+		joinConditions(joined, "headers", headers, strings.EqualFold),
+		joinConditions(joined, "queryParams", params, func(a, b string) bool { return a == b }),
+		joinMethod(joined, request))
+}
+
+func conditionOf[T ~string](name string, how *T, value string) condition {
+	if how == nil {
+		return condition{name, exact, value}
+	}
+	return condition{name, string(*how), value}
+}
+
+// joinConditions adds conditions to a list of a match. A name can stand there only once.
+func joinConditions(match map[string]any, key string, wanted []condition, same func(a, b string) bool) error {
+	if len(wanted) == 0 {
+		return nil
+	}
+	items := list(match, key)
+	if items == nil && match[key] != nil {
+		return fmt.Errorf("its %s cannot be read", key)
+	}
+	for _, want := range wanted {
+		have := find(items, want.name, same)
+		switch {
+		case have == nil:
+			items = append(items, map[string]any{"type": want.how, "name": want.name, "value": want.value})
+		case have.how == want.how && have.value == want.value:
+		case have.how == exact && want.how == exact:
+			return errDisjoint
+		default:
+			return fmt.Errorf("both match %s, one by %s %q and one by %s %q, which one rule cannot say: use another name in setHeaderRoute",
+				want.name, have.how, have.value, want.how, want.value)
+		}
+	}
+	match[key] = items
+	return nil
+}
+
+// find returns the condition of that name.
+func find(items []any, name string, same func(a, b string) bool) *condition {
+	for _, item := range items {
+		have, _ := item.(map[string]any)
+		if found := field(have, "name", ""); same(found, name) {
+			return &condition{found, field(have, "type", exact), field(have, "value", "")}
+		}
+	}
+	return nil
+}
+
+func joinMethod(match map[string]any, request v1alpha1.RequestMatch) error {
+	if request.Method == nil {
+		return nil
+	}
+	method := string(*request.Method)
+	if field(match, "method", method) != method {
+		return errDisjoint
+	}
+	match["method"] = method
+	return nil
+}

@@ -1,0 +1,93 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package route
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// both is a request match of a header and a method.
+func both(h, m v1alpha1.RequestMatch) v1alpha1.RequestMatch {
+	h.Method = m.Method
+	return h
+}
+
+func TestMatchesAreJoined(t *testing.T) {
+	for name, tc := range map[string]struct {
+		matches, want string
+		requests      []v1alpha1.RequestMatch
+	}{
+		"no match is a match of all":       {``, `[{path: {type: PathPrefix, value: /}, headers: [{type: Exact, name: role, value: qa}]}]`, []v1alpha1.RequestMatch{header("role", "qa")}},
+		"an empty list, too":               {`matches: []`, `[{path: {type: PathPrefix, value: /}, method: GET}]`, []v1alpha1.RequestMatch{method("GET")}},
+		"a match without path":             {`matches: [{method: GET}]`, `[{path: {type: PathPrefix, value: /}, method: GET, queryParams: [{type: Exact, name: qa, value: "1"}]}]`, []v1alpha1.RequestMatch{query("1")}},
+		"pattern":                          {`matches: [{path: {type: Exact, value: /a}}]`, `[{path: {type: Exact, value: /a}, headers: [{type: RegularExpression, name: role, value: q.*}]}]`, []v1alpha1.RequestMatch{rolePattern("q.*")}},
+		"header and method":                {`matches: [{path: {type: Exact, value: /a}}]`, `[{path: {type: Exact, value: /a}, method: PUT, headers: [{type: Exact, name: role, value: qa}]}]`, []v1alpha1.RequestMatch{both(header("role", "qa"), method("PUT"))}},
+		"beside the source's own header":   {`matches: [{path: {value: /}, headers: [{name: env, value: prod, x: y}]}]`, `[{path: {value: /}, headers: [{name: env, value: prod, x: y}, {type: Exact, name: role, value: qa}]}]`, []v1alpha1.RequestMatch{header("role", "qa")}},
+		"the source's own header already":  {`matches: [{path: {value: /}, headers: [{name: Role, value: qa}]}]`, `[{path: {value: /}, headers: [{name: Role, value: qa}]}]`, []v1alpha1.RequestMatch{header("role", "qa")}},
+		"the same pattern already":         {`matches: [{path: {value: /}, headers: [{type: RegularExpression, name: Role, value: q.*}]}]`, `[{path: {value: /}, headers: [{type: RegularExpression, name: Role, value: q.*}]}]`, []v1alpha1.RequestMatch{rolePattern("q.*")}},
+		"query names are case-sensitive":   {`matches: [{path: {value: /}, queryParams: [{name: QA, value: a}]}]`, `[{path: {value: /}, queryParams: [{name: QA, value: a}, {type: Exact, name: qa, value: b}]}]`, []v1alpha1.RequestMatch{query("b")}},
+		"other value of a header, dropped": {`matches: [{path: {value: /}, headers: [{name: Role, value: dev}]}, {path: {value: /b}}]`, `[{path: {value: /b}, headers: [{type: Exact, name: role, value: qa}]}]`, []v1alpha1.RequestMatch{header("role", "qa")}},
+		"other value of a query, dropped":  {`matches: [{path: {value: /}, queryParams: [{name: qa, value: a}]}, {path: {value: /b}}]`, `[{path: {value: /b}, queryParams: [{type: Exact, name: qa, value: b}]}]`, []v1alpha1.RequestMatch{query("b")}},
+		"other method, dropped":            {`matches: [{path: {value: /}, method: GET}, {path: {value: /b}, method: PUT}]`, `[{path: {value: /b}, method: PUT}]`, []v1alpha1.RequestMatch{method("PUT")}},
+		"each with each": {
+			`matches: [{path: {value: /a}}, {path: {value: /b}}]`,
+			`[{path: {value: /a}, headers: [{type: Exact, name: role, value: qa}]}, {path: {value: /a}, queryParams: [{type: Exact, name: qa, value: "1"}]}, {path: {value: /b}, headers: [{type: Exact, name: role, value: qa}]}, {path: {value: /b}, queryParams: [{type: Exact, name: qa, value: "1"}]}]`,
+			[]v1alpha1.RequestMatch{header("role", "qa"), query("1")},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			obj := routeOf(t, `[{backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 0}], `+tc.matches+`}]`)
+			got := applied(t, obj, reviews, Target{HeaderRoutes: []v1alpha1.SetHeaderRoute{headerRoute("qa", tc.requests...)}})
+			rules := list(got.Object, "spec", "rules")
+			if len(rules) != 2 {
+				t.Fatalf("got %d rules", len(rules))
+			}
+			var want []any
+			if err := yaml.Unmarshal([]byte(tc.want), &want); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, matchesOf(rules[0])); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A header route that fits no rule is a problem of that header route only: weights go on (abort must).
+func TestHeaderRoutesThatDoNotFit(t *testing.T) {
+	for name, tc := range map[string]struct {
+		rule    string
+		request v1alpha1.RequestMatch
+		message string
+	}{
+		"never matches":              {`matches: [{headers: [{name: Role, value: dev}]}]`, header("role", "qa"), "no request can match header route qa in HTTPRoute bookinfo"},
+		"two expressions":            {`matches: [{headers: [{name: role, value: qa-1}]}]`, rolePattern("qa-.*"), `both match role, one by Exact "qa-1" and one by RegularExpression "qa-.*"`},
+		"one header twice in itself": {``, v1alpha1.RequestMatch{Headers: append(header("role", "qa").Headers, header("Role", "dev").Headers...)}, "no request can match"},
+		"all requests":               {``, v1alpha1.RequestMatch{}, "would send every request to the canary"},
+		"unreadable matches":         {`matches: [text]`, header("role", "qa"), "spec.rules[0]: its matches cannot be read"},
+		"unreadable headers":         {`matches: [{headers: text}]`, header("role", "qa"), "its headers cannot be read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			obj := routeOf(t, `[{backendRefs: [{name: reviews-stable, weight: 90}, {name: reviews-canary, weight: 10}], `+tc.rule+`}]`)
+			headerRoutes := []v1alpha1.SetHeaderRoute{headerRoute("qa", tc.request)}
+			got := Read(obj, reviews, headerRoutes)
+			wantProblem(t, got.Problem, v1alpha1.ReasonHeaderRouteConflict, tc.message)
+			if got.Weight != 10 || got.Headers != HeadersNone || !got.Problem.HeadersOnly {
+				t.Errorf("got %+v", got)
+			}
+			_, err := Patch(obj, reviews, Target{HeaderRoutes: headerRoutes})
+			if diff := cmp.Diff(got.Problem, problemOf(t, err)); diff != "" {
+				t.Errorf("Patch has another problem (-Read +Patch):\n%s", diff)
+			}
+			if weight := Read(applied(t, obj, reviews, Target{}), reviews, nil).Weight; weight != 0 {
+				t.Errorf("without header routes, the weight is %d", weight)
+			}
+		})
+	}
+}

@@ -1,0 +1,168 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package route
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/sets"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// layout is the rules of a route as one pair sees them.
+type layout struct {
+	// label names the route in messages.
+	label string
+	pair  Pair
+	rules []any
+	// sources are the managed rules, own the places of our header rules, others the user's other uses of the pair.
+	sources []source
+	own     sets.Set[int]
+	others  []string
+	// problem is the first thing that keeps the pair from being managed.
+	problem *Problem
+}
+
+// source is a managed rule, and the source of header rules.
+type source struct {
+	// index is its place in spec.rules.
+	index          int
+	rule           map[string]any
+	stable, canary backend
+	// shared says that other backends of the rule have a weight, so that the pair's total is the user's.
+	shared bool
+}
+
+// backend is a backendRef and its place in its rule.
+type backend struct {
+	index int
+	ref   map[string]any
+}
+
+// layoutOf sorts the rules of a route. One rule that cannot be managed is a problem even when others can: a weight is
+// only true when it holds wherever the pair is.
+func layoutOf(obj *unstructured.Unstructured, pair Pair) *layout {
+	l := &layout{label: labelOf(obj), pair: pair, rules: list(obj.Object, "spec", "rules"), own: sets.New[int]()}
+	abroad := -1
+	for i, item := range l.rules {
+		rule, _ := item.(map[string]any)
+		uses := pair.usesOf(list(rule, "backendRefs"))
+		if uses.allAbroad() {
+			abroad = i
+			continue
+		}
+		l.sort(i, rule, uses)
+	}
+	switch {
+	case l.problem != nil || len(l.sources) > 0:
+	case abroad >= 0:
+		l.reject(v1alpha1.ReasonPairCrossNamespace, l.crossNamespace(abroad))
+	default:
+		l.reject(v1alpha1.ReasonPairNotFound, fmt.Sprintf(
+			"no rule of %s names both Services: put backendRefs to %s and to %s into the same rule", l.label, pair.Stable, pair.Canary))
+	}
+	return l
+}
+
+// sort files one rule.
+func (l *layout) sort(i int, rule map[string]any, uses uses) {
+	stables, canaries := len(uses.stable), len(uses.canary)
+	switch {
+	case stables == 1 && canaries == 1:
+		l.manage(newSource(i, rule, uses))
+	case stables > 0 && canaries > 0:
+		l.reject(v1alpha1.ReasonPairAmbiguous, fmt.Sprintf(
+			"%s names %s %d times and %s %d times: name each once in a rule, and give each further port a rule of its own",
+			l.at(i), l.pair.Stable, stables, l.pair.Canary, canaries))
+	case uses.splitAcrossNamespaces():
+		l.reject(v1alpha1.ReasonPairCrossNamespace, l.crossNamespace(i))
+	case l.pair.owns(rule):
+		l.own.Insert(i)
+	case stables > 0:
+		l.others = append(l.others, fmt.Sprintf("%s names %s without %s", l.at(i), l.pair.Stable, l.pair.Canary))
+	case canaries > 0:
+		l.others = append(l.others, fmt.Sprintf("%s names %s without %s", l.at(i), l.pair.Canary, l.pair.Stable))
+	}
+}
+
+// manage adds a managed rule. Beside other backends the pair's total is the user's to give (T5): without one there
+// is nothing to split.
+func (l *layout) manage(s source) {
+	l.sources = append(l.sources, s)
+	if s.total() == 0 {
+		l.reject(v1alpha1.ReasonWeightTooCoarse, fmt.Sprintf(
+			"%s gives %s and %s no weight beside other backends, so there is nothing to split: set the weight of %s to the share that both are to have together, for example 100",
+			l.at(s.index), l.pair.Stable, l.pair.Canary, l.pair.Stable))
+	}
+}
+
+// reject keeps the first problem.
+func (l *layout) reject(reason, message string) {
+	if l.problem == nil {
+		l.problem = &Problem{Reason: reason, Message: message}
+	}
+}
+
+func (l *layout) crossNamespace(i int) string {
+	return fmt.Sprintf("%s names %s and %s in two namespaces or in another one: Services, routes and rollout must be in namespace %s; move the Services there and leave namespace out of the backendRefs",
+		l.at(i), l.pair.Stable, l.pair.Canary, l.pair.Namespace)
+}
+
+// at names a rule in messages, by its path in the object.
+func (l *layout) at(i int) string { return fmt.Sprintf("%s spec.rules[%d]", l.label, i) }
+
+// uses are the places where a rule names the pair's Services.
+type uses struct {
+	refs           []any
+	stable, canary []backend
+	// stableAbroad and canaryAbroad say that the rule names a Service of that name in another namespace.
+	stableAbroad, canaryAbroad bool
+}
+
+// usesOf finds the pair by group, kind, namespace and name (T5). The port says which door of a Service is used, not
+// which Service.
+func (p Pair) usesOf(refs []any) uses {
+	found := uses{refs: refs}
+	for i, item := range refs {
+		ref, _ := item.(map[string]any)
+		if field(ref, "group", "") != "" || field(ref, "kind", "Service") != "Service" {
+			continue
+		}
+		home := field(ref, "namespace", p.Namespace) == p.Namespace
+		switch name := field(ref, "name", ""); {
+		case name == p.Stable && home:
+			found.stable = append(found.stable, backend{i, ref})
+		case name == p.Canary && home:
+			found.canary = append(found.canary, backend{i, ref})
+		case name == p.Stable:
+			found.stableAbroad = true
+		case name == p.Canary:
+			found.canaryAbroad = true
+		}
+	}
+	return found
+}
+
+// allAbroad says that the rule splits between Services of these names in other namespaces: a pair of somebody else,
+// as long as ours is elsewhere in the route.
+func (u uses) allAbroad() bool {
+	return u.stableAbroad && u.canaryAbroad && len(u.stable)+len(u.canary) == 0
+}
+
+// splitAcrossNamespaces says that a rule would have the pair but for the namespace of one of the two (T10).
+func (u uses) splitAcrossNamespaces() bool {
+	return len(u.stable) > 0 && u.canaryAbroad || len(u.canary) > 0 && u.stableAbroad
+}
+
+func newSource(index int, rule map[string]any, found uses) source {
+	s := source{index: index, rule: rule, stable: found.stable[0], canary: found.canary[0]}
+	for i, item := range found.refs {
+		if i != s.stable.index && i != s.canary.index && weighted(item) {
+			s.shared = true
+		}
+	}
+	return s
+}

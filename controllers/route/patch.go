@@ -1,0 +1,112 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package route
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// operation is one of RFC 6902.
+type operation struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	Value any    `json:"value,omitempty"`
+}
+
+func test(path string, value any) operation    { return operation{"test", path, value} }
+func add(path string, value any) operation     { return operation{"add", path, value} }
+func replace(path string, value any) operation { return operation{"replace", path, value} }
+func remove(path string) operation             { return operation{"remove", path, nil} }
+
+// Patch returns a JSON patch (RFC 6902) that makes the route carry the target, or nil when it does. The patch tests
+// uid, generation, and each thing that it replaces or is put next to (T5), so a route that has changed since it was
+// read refuses it as a whole: HTTP 422, to be taken for a conflict. What else is in the route stays byte for byte.
+// The error is a *Problem: the one that Read reports, or that the weights are too coarse for this target.
+func Patch(obj *unstructured.Unstructured, pair Pair, target Target) ([]byte, error) {
+	l := layoutOf(obj, pair)
+	if l.problem != nil {
+		return nil, l.problem
+	}
+	if target.Weight < 0 || int64(target.Weight) > percent {
+		return nil, fmt.Errorf("a weight of %d is not a percentage", target.Weight)
+	}
+	changes, problem := l.headerChanges(target.HeaderRoutes)
+	if problem != nil {
+		return nil, problem
+	}
+	operations, problem := l.operations(target.Weight, changes)
+	if problem != nil {
+		return nil, problem
+	}
+	if len(operations) == 0 {
+		return nil, nil
+	}
+	guards := []operation{test("/metadata/uid", obj.GetUID()), test("/metadata/generation", obj.GetGeneration())}
+	return json.Marshal(append(guards, operations...))
+}
+
+// operations have the weights first, while every rule is still in its place.
+func (l *layout) operations(weight int32, c changes) ([]operation, *Problem) {
+	var operations []operation
+	for _, s := range l.sources {
+		weights, ok := s.weightOperations(weight)
+		if !ok {
+			return nil, l.tooCoarse(s, weight)
+		}
+		if len(weights)+len(c.added[s.index]) > 0 {
+			operations = append(operations, s.identity()...)
+		}
+		operations = append(operations, weights...)
+	}
+	return append(operations, l.ruleOperations(c)...), nil
+}
+
+// identity tests that the pair is where it was.
+func (s source) identity() []operation {
+	return []operation{
+		test(s.path(s.stable)+"/name", s.stable.ref["name"]),
+		test(s.path(s.canary)+"/name", s.canary.ref["name"]),
+	}
+}
+
+func (s source) weightOperations(share int32) ([]operation, bool) {
+	stable, canary, ok := s.split(share)
+	return append(s.weightOperation(s.stable, stable), s.weightOperation(s.canary, canary)...), ok
+}
+
+func (s source) weightOperation(b backend, want int64) []operation {
+	path := s.path(b) + "/weight"
+	if have, ok := weightOf(b.ref); ok && have == want {
+		return nil
+	}
+	if b.ref["weight"] == nil {
+		return []operation{add(path, want)}
+	}
+	return []operation{test(path, b.ref["weight"]), replace(path, want)}
+}
+
+func (s source) path(b backend) string {
+	return fmt.Sprintf("%s/backendRefs/%d", rulePath(s.index), b.index)
+}
+
+// ruleOperations go from the last rule to the first, so that no operation moves a rule that another one is about.
+func (l *layout) ruleOperations(c changes) []operation {
+	var operations []operation
+	for i, rule := range slices.Backward(l.rules) {
+		path := rulePath(i)
+		if c.gone.Has(i) {
+			operations = append(operations, test(path, rule), remove(path))
+		}
+		for _, fresh := range slices.Backward(c.added[i]) {
+			operations = append(operations, add(path, fresh))
+		}
+	}
+	return operations
+}
+
+func rulePath(i int) string { return fmt.Sprintf("/spec/rules/%d", i) }

@@ -1,0 +1,105 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package route
+
+import (
+	"errors"
+	"maps"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// render returns the header rules of each source, in the order of the header routes (T7).
+func (l *layout) render(headerRoutes []v1alpha1.SetHeaderRoute) ([][]any, *Problem) {
+	rendered := make([][]any, len(l.sources))
+	for _, headerRoute := range headerRoutes {
+		reach := 0
+		for n, s := range l.sources {
+			matches, err := s.join(headerRoute)
+			if err != nil {
+				return nil, conflict("header route %s does not fit %s: %v", headerRoute.Name, l.at(s.index), err)
+			}
+			reach += len(matches)
+			rendered[n] = append(rendered[n], l.headerRules(n, headerRoute.Name, matches)...)
+		}
+		if reach == 0 && len(headerRoute.Matches) > 0 && len(l.sources) > 0 {
+			return nil, conflict("no request can match header route %s in %s, because its rules match the same header, query parameter or method by another value: change setHeaderRoute",
+				headerRoute.Name, l.label)
+		}
+	}
+	return rendered, nil
+}
+
+// join ANDs each match of the source with each of the header route. Pairs that no request can match are left out.
+func (s source) join(headerRoute v1alpha1.SetHeaderRoute) ([]any, error) {
+	var joined []any
+	matches := list(s.rule, "matches")
+	if len(matches) == 0 {
+		matches = []any{map[string]any{}}
+	}
+	for _, item := range matches {
+		match, ok := item.(map[string]any)
+		if !ok {
+			return nil, errors.New("its matches cannot be read")
+		}
+		for _, request := range headerRoute.Matches {
+			both, err := join(match, request)
+			switch {
+			case errors.Is(err, errDisjoint):
+			case err != nil:
+				return nil, err
+			default:
+				joined = append(joined, both)
+			}
+		}
+	}
+	return joined, nil
+}
+
+// headerRules returns the rules for these matches: one, or one for each match where the Gateway API allows no more.
+func (l *layout) headerRules(n int, headerRoute string, matches []any) []any {
+	s, size := l.sources[n], len(matches)
+	if s.replacesPrefix() {
+		size = 1
+	}
+	var rules []any
+	for part := 0; part*size < len(matches); part++ {
+		rules = append(rules, s.headerRule(l.pair.ruleName(headerRoute, n, part), matches[part*size:(part+1)*size]))
+	}
+	return rules
+}
+
+// headerRule copies the whole rule, with all that our types do not know: what holds for the user's requests holds for
+// the canary's (timeouts, retry, filters, and those of the canary's backendRef).
+func (s source) headerRule(name string, matches []any) any {
+	rule, ref := runtime.DeepCopyJSON(s.rule), runtime.DeepCopyJSON(s.canary.ref)
+	ref["weight"] = marker
+	rule["name"], rule["matches"], rule["backendRefs"] = name, matches, []any{ref}
+	return rule
+}
+
+// replacesPrefix says whether a filter of the rule replaces the matched prefix: the CRD then allows one match only.
+func (s source) replacesPrefix() bool {
+	for _, filters := range [][]any{list(s.rule, "filters"), list(s.canary.ref, "filters")} {
+		for _, item := range filters {
+			filter, _ := item.(map[string]any)
+			for _, kind := range []string{"urlRewrite", "requestRedirect"} {
+				if how, _, _ := unstructured.NestedString(filter, kind, "path", "type"); how == "ReplacePrefixMatch" {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// without returns the map without a key, leaving the original as it is.
+func without(original map[string]any, key string) map[string]any {
+	reduced := maps.Clone(original)
+	delete(reduced, key)
+	return reduced
+}

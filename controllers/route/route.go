@@ -1,0 +1,92 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package route
+
+import (
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// Pair is the two backends of one rollout.
+type Pair struct {
+	// Rollout and Namespace are those of the rollout; its routes and Services are in the same namespace (T10).
+	Rollout, Namespace string
+	// Stable and Canary are the names of the Services.
+	Stable, Canary string
+}
+
+// Target is what a route should carry.
+type Target struct {
+	// Weight is the canary's share in percent of what the pair carries.
+	Weight int32
+	// HeaderRoutes are the header routes in force; the ones without matches have no rules.
+	HeaderRoutes []v1alpha1.SetHeaderRoute
+}
+
+// HeaderState is how the header rules that a route carries compare to the ones that it should carry.
+type HeaderState string
+
+// The states of a route's header rules.
+const (
+	// HeadersNone has no rule of ours.
+	HeadersNone HeaderState = "None"
+	// HeadersCurrent has exactly the rules that are asked for, in step with their source rules.
+	HeadersCurrent HeaderState = "Current"
+	// HeadersOther is anything else.
+	HeadersOther HeaderState = "Other"
+)
+
+// MixedWeight is the Weight of a route whose managed rules do not carry one share that we would have written.
+const MixedWeight int32 = -1
+
+// Reading is what a route carries.
+type Reading struct {
+	// Generation is that of its spec.
+	Generation int64
+	// Weight is the canary's share in percent in every managed rule, or MixedWeight.
+	Weight int32
+	// Headers compares the header rules of ours to the ones asked for.
+	Headers HeaderState
+	// Total is the greatest common divisor of the pair's totals in the managed rules with other weighted backends; 0
+	// when there is no such rule. A weight w can be written when Total*w is divisible by 100.
+	Total int32
+	// Problem is what a user has to put right before the route can be written.
+	Problem *Problem
+	// OtherUses name the user's rules that use only one of the two Services.
+	OtherUses string
+}
+
+// Problem is something in a route that a user has to put right. It is also the error of Patch.
+type Problem struct {
+	// Reason is one of the condition reasons of the API.
+	Reason string
+	// Message says what is wrong and what to write instead.
+	Message string
+	// HeadersOnly says that only the header routes cannot be written: the weights can be read, and written without
+	// header routes, so that a problem with a header route never stands in the way of an abort.
+	HeadersOnly bool
+}
+
+// Error implements error.
+func (p *Problem) Error() string { return p.Reason + ": " + p.Message }
+
+// Read says what the route carries. Its Headers are relative to these header routes.
+func Read(obj *unstructured.Unstructured, pair Pair, headerRoutes []v1alpha1.SetHeaderRoute) Reading {
+	l := layoutOf(obj, pair)
+	changes, problem := l.headerChanges(headerRoutes)
+	reading := Reading{
+		Generation: obj.GetGeneration(),
+		Weight:     MixedWeight,
+		Headers:    l.headerState(changes, problem),
+		OtherUses:  strings.Join(l.others, "; "),
+		Problem:    l.problem,
+	}
+	if l.problem == nil {
+		reading.Weight, reading.Total, reading.Problem = l.weight(), l.total(), problem
+	}
+	return reading
+}

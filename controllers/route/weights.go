@@ -1,0 +1,108 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package route
+
+import (
+	"fmt"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+const (
+	// percent is the total of a pair that has its rule to itself.
+	percent int64 = 100
+	// maxWeight is the largest weight that the CRD allows.
+	maxWeight int64 = 1_000_000
+)
+
+// weightOf reads the weight of a backendRef; the CRD's default is 1. It is false for what the CRD would refuse.
+func weightOf(ref map[string]any) (int64, bool) {
+	value := ref["weight"]
+	if value == nil {
+		return 1, true
+	}
+	weight, ok := integer(value)
+	return weight, ok && weight >= 0 && weight <= maxWeight
+}
+
+// weighted says whether a backend may get requests; one that cannot be read counts as if it did.
+func weighted(item any) bool {
+	ref, ok := item.(map[string]any)
+	if !ok {
+		return true
+	}
+	weight, ok := weightOf(ref)
+	return !ok || weight > 0
+}
+
+// total is what the pair's weights add up to: 100 when it has the rule to itself, otherwise what the user gave it,
+// which is 0 when that cannot be read.
+func (s source) total() int64 {
+	if !s.shared {
+		return percent
+	}
+	stable, stableOK := weightOf(s.stable.ref)
+	canary, canaryOK := weightOf(s.canary.ref)
+	if !stableOK || !canaryOK {
+		return 0
+	}
+	return stable + canary
+}
+
+// split returns the weights that give the canary this share of the pair's total, exactly.
+func (s source) split(share int32) (stable, canary int64, ok bool) {
+	total := s.total()
+	canary = total * int64(share) / percent
+	return total - canary, canary, total*int64(share)%percent == 0
+}
+
+// share is the inverse of split: the share for which these weights would be written, or MixedWeight.
+func (s source) share() int32 {
+	stable, stableOK := weightOf(s.stable.ref)
+	canary, canaryOK := weightOf(s.canary.ref)
+	total := s.total()
+	if !stableOK || !canaryOK || total == 0 || stable+canary != total || canary*percent%total != 0 {
+		return MixedWeight
+	}
+	return int32(canary * percent / total)
+}
+
+// weight is the share that all managed rules agree on, or MixedWeight.
+func (l *layout) weight() int32 {
+	weight := MixedWeight
+	for i, s := range l.sources {
+		share := s.share()
+		if i > 0 && share != weight {
+			return MixedWeight
+		}
+		weight = share
+	}
+	return weight
+}
+
+// total is the Total of a Reading.
+func (l *layout) total() int32 {
+	var divisor int64
+	for _, s := range l.sources {
+		if s.shared {
+			divisor = gcd(divisor, s.total())
+		}
+	}
+	return int32(divisor)
+}
+
+// tooCoarse says how to make room for a share that the rule's weights cannot express (T5).
+func (l *layout) tooCoarse(s source, share int32) *Problem {
+	total := s.total()
+	return &Problem{Reason: v1alpha1.ReasonWeightTooCoarse, Message: fmt.Sprintf(
+		"%s gives %s and %s a total weight of %d, of which %d percent is no whole number: multiply all weights of that rule by %d",
+		l.at(s.index), l.pair.Stable, l.pair.Canary, total, share, percent/gcd(total, percent))}
+}
+
+func gcd(a, b int64) int64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
