@@ -1,0 +1,83 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package revision
+
+import (
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// ReplicaSetKind is the kind that carries a revision.
+var ReplicaSetKind = appsv1.SchemeGroupVersion.WithKind("ReplicaSet")
+
+// Identity says which ReplicaSet to render.
+type Identity struct {
+	// Revision is its pod-template-hash, Hash that of the raw template.
+	Revision, Hash string
+	// Replicas is its size.
+	Replicas int32
+}
+
+// Render makes the ReplicaSet of a raw rollout's template. It works on raw objects, so that a field of the pod
+// template that our types do not know gets to the pods all the same.
+func Render(rollout *unstructured.Unstructured, id Identity) *unstructured.Unstructured {
+	template, labels := revisionTemplate(rollout, id.Revision)
+	replicaSet := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{
+		"replicas":        int64(id.Replicas),
+		"minReadySeconds": minReadySeconds(rollout),
+		"selector":        map[string]any{"matchLabels": selector(rollout, id.Revision)},
+		"template":        template,
+	}}}
+	replicaSet.SetGroupVersionKind(ReplicaSetKind)
+	replicaSet.SetNamespace(rollout.GetNamespace())
+	replicaSet.SetName(ReplicaSetName(rollout.GetName(), id.Revision))
+	replicaSet.SetLabels(withLabel(labels, v1alpha1.RolloutLabel, rollout.GetName()))
+	replicaSet.SetAnnotations(map[string]string{v1alpha1.TemplateHashAnnotation: id.Hash})
+	replicaSet.SetOwnerReferences([]metav1.OwnerReference{Owner(rollout)})
+	return replicaSet
+}
+
+// Owner is the controller reference to a rollout.
+func Owner(rollout metav1.Object) metav1.OwnerReference {
+	return *metav1.NewControllerRef(rollout, v1alpha1.GroupVersion.WithKind("CanaryRollout"))
+}
+
+// revisionTemplate copies the template, adds the hash label, and returns its labels too.
+func revisionTemplate(rollout *unstructured.Unstructured, revision string) (map[string]any, map[string]string) {
+	template := runtime.DeepCopyJSON(Template(rollout))
+	if template == nil {
+		template = map[string]any{} // the API server says what is missing in it
+	}
+	labels, _, _ := unstructured.NestedStringMap(template, "metadata", "labels")
+	labels = withLabel(labels, v1alpha1.RevisionLabel, revision)
+	// It fails only when metadata is no object, which the schema of a rollout rules out.
+	_ = unstructured.SetNestedStringMap(template, labels, "metadata", "labels")
+	return template, labels
+}
+
+func selector(rollout *unstructured.Unstructured, revision string) map[string]any {
+	labels, _, _ := unstructured.NestedStringMap(rollout.Object, "spec", "selector", "matchLabels")
+	matchLabels := map[string]any{v1alpha1.RevisionLabel: revision}
+	for key, value := range labels {
+		matchLabels[key] = value
+	}
+	return matchLabels
+}
+
+func minReadySeconds(rollout *unstructured.Unstructured) int64 {
+	seconds, _, _ := unstructured.NestedInt64(rollout.Object, "spec", "minReadySeconds")
+	return seconds
+}
+
+func withLabel(labels map[string]string, key, value string) map[string]string {
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[key] = value
+	return labels
+}

@@ -1,0 +1,58 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package revision
+
+import (
+	"reflect"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// Template is the raw pod template of a rollout or of a ReplicaSet; nil when there is none. It must not be changed.
+func Template(object *unstructured.Unstructured) map[string]any {
+	spec, _ := object.Object["spec"].(map[string]any)
+	template, _ := spec["template"].(map[string]any)
+	return template
+}
+
+// Equal tells whether two templates that the API server has defaulted mean the same pods. The label
+// pod-template-hash names a revision and is no part of it.
+func Equal(a, b map[string]any) bool {
+	return reflect.DeepEqual(stripped(a), stripped(b))
+}
+
+// stripped copies a template without its hash label and without what means the same as absent.
+func stripped(template map[string]any) any {
+	bare := runtime.DeepCopyJSON(template)
+	unstructured.RemoveNestedField(bare, "metadata", "labels", v1alpha1.RevisionLabel)
+	metadata, _ := bare["metadata"].(map[string]any)
+	for _, key := range []string{"labels", "annotations"} {
+		if values, isMap := metadata[key].(map[string]any); isMap && len(values) == 0 {
+			delete(metadata, key)
+		}
+	}
+	return withoutNulls(bare)
+}
+
+// withoutNulls removes null fields: older API servers write creationTimestamp: null into every template.
+func withoutNulls(value any) any {
+	switch typed := value.(type) {
+	case map[string]any:
+		for key, field := range typed {
+			if field == nil {
+				delete(typed, key)
+				continue
+			}
+			typed[key] = withoutNulls(field)
+		}
+	case []any:
+		for i := range typed {
+			typed[i] = withoutNulls(typed[i])
+		}
+	}
+	return value
+}
