@@ -1,0 +1,78 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import "github.com/canaryrollout/canaryrollout/api/v1alpha1"
+
+// Action is one write to the cluster. Actions are carried out in order, and the first failure ends the pass; any
+// prefix of a plan is safe, because nothing in it relies on the effect of what comes before.
+//
+//sumtype:decl
+type Action interface {
+	// Because says in words why this is done, for the log and the transcript.
+	Because() string
+	isAction()
+}
+
+// Reason is embedded in every action.
+type Reason string
+
+// Because implements Action.
+func (r Reason) Because() string { return string(r) }
+
+func (Reason) isAction() {}
+
+type (
+	// AddFinalizer puts our finalizer on the rollout.
+	AddFinalizer struct{ Reason }
+
+	// RemoveFinalizer lets the rollout go.
+	RemoveFinalizer struct{ Reason }
+
+	// RemoveAnnotations takes command annotations off the rollout, all in one patch.
+	RemoveAnnotations struct {
+		Reason
+		Keys []string
+	}
+
+	// AdoptReplicaSet makes a running orphan ours: owner reference and rollout label, nothing else.
+	AdoptReplicaSet struct {
+		Reason
+		Name string
+	}
+
+	// CreateReplicaSet creates the ReplicaSet of the template in spec.
+	CreateReplicaSet struct {
+		Reason
+		Revision, TemplateHash string
+		Replicas               int32
+	}
+
+	// ScaleReplicaSet sets size and minReadySeconds.
+	ScaleReplicaSet struct {
+		Reason
+		Name                      string
+		Replicas, MinReadySeconds int32
+	}
+
+	// DeleteReplicaSet deletes a ReplicaSet that has no pods.
+	DeleteReplicaSet struct {
+		Reason
+		Name string
+	}
+
+	// PointService sets pod-template-hash in a Service's selector, or takes it out when Revision is empty.
+	PointService struct {
+		Reason
+		Name, Revision string
+	}
+
+	// SetTraffic makes a route carry this share of the canary, and exactly these header routes.
+	SetTraffic struct {
+		Reason
+		Kind, Name   string
+		Weight       int32
+		HeaderRoutes []v1alpha1.SetHeaderRoute
+	}
+)

@@ -1,0 +1,166 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"cmp"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// giveWay leaves the current revision for what spec.template asks for now: a newer one, or the stable one again.
+func (p *pass) giveWay(target string) {
+	current := p.mem.CurrentRevision
+	if target == p.mem.StableRevision {
+		p.ended(current, v1alpha1.OutcomeReverted, "the stable template was applied again")
+		p.event(EventReverted, "the stable template was applied again: revision %s goes back to %s", current, target)
+	} else {
+		p.ended(current, v1alpha1.OutcomeSuperseded, "by revision "+target)
+		p.event(EventSuperseded, "revision %s gives way to %s: its traffic goes back first", current, target)
+	}
+	p.goBack()
+}
+
+// abort leaves the template in spec until a retry or another template.
+func (p *pass) abort(reason string) {
+	revision := p.mem.CurrentRevision
+	if target := p.target(); target != "" && target != p.mem.StableRevision && target != revision {
+		if p.isGoingForward() {
+			p.ended(revision, v1alpha1.OutcomeSuperseded, "by revision "+target)
+		}
+		revision = target
+	}
+	p.mem.AbortedRevision, p.mem.AbortReason = revision, reason
+	p.ended(revision, v1alpha1.OutcomeAborted, reason)
+	p.waiting = "" // what the pass waited for until now
+	p.warn(EventAborting, "revision %s is aborted (%s): all traffic goes back to %s", revision, reason, p.mem.StableRevision)
+	if p.mem.Phase == v1alpha1.PhaseResting {
+		return
+	}
+	p.goBack()
+}
+
+// goBack starts T9, and takes its first step in the same pass: moving traffic away from a canary never waits.
+func (p *pass) goBack() {
+	p.enter(v1alpha1.PhaseReturning)
+	p.mem.FinishRevision = ""
+	p.mem.StepWeight, p.mem.StepHeaderRoutes = 0, keepHeaders(p.mem)
+	p.returning()
+}
+
+// keepHeaders keeps the header routes for as long as they are in force: while the stable Service selects the canary,
+// traffic goes by the canary Service once more, and nothing about the rules may change under it.
+func keepHeaders(mem v1alpha1.Memory) []v1alpha1.SetHeaderRoute {
+	if mem.Traffic.HeaderRoutes {
+		return mem.StepHeaderRoutes
+	}
+	return nil
+}
+
+// returning brings all traffic back to the stable revision (T9).
+func (p *pass) returning() {
+	switch {
+	case p.mem.StableService.Revision != p.mem.StableRevision:
+		p.returnStableService()
+	case p.mem.Traffic.Weight > 0 || p.mem.Traffic.HeaderRoutes:
+		p.returnTraffic()
+	case p.mem.CanaryService.Revision != p.mem.StableRevision:
+		p.returnCanaryService()
+	case p.mem.StableRevision != "" && p.in.Observed.Canary.Found && p.in.Observed.Canary.Revision != p.mem.StableRevision:
+		p.wait("waiting for Service %s to select revision %s again", p.in.Observed.Canary.Name, p.mem.StableRevision)
+	default:
+		p.returned()
+	}
+}
+
+// returnStableService takes a stable Service that was moved already back: by way of weight 100 on the canary, or at
+// once when nothing is ready behind it that could be lost.
+func (p *pass) returnStableService() {
+	stable := p.mem.StableRevision
+	switch {
+	case p.replicaSet(stable).Ready == 0 && ready(p.in.Observed.Stable) > 0:
+		p.stallStable()
+	case ready(p.in.Observed.Stable) == 0:
+		p.moveService(&p.mem.StableService, stable)
+	case p.mem.Traffic.Weight < 100:
+		if p.canServe(p.in.Observed.Canary, p.mem.CanaryService, 1) {
+			p.setTraffic(100, false)
+		}
+	case p.stableCarriesNothing():
+		p.moveService(&p.mem.StableService, stable)
+	}
+}
+
+func (p *pass) stallStable() {
+	p.stall(v1alpha1.ReasonStableUnavailable,
+		"stable revision %s has no ready pod, so traffic stays where it is; mend it, or finish revision %s: %s",
+		p.mem.StableRevision, p.mem.CurrentRevision, p.annotate(v1alpha1.PromoteAnnotation+"=full"))
+}
+
+// returnTraffic needs one ready stable endpoint, not full capacity; and none when the canary has none either.
+func (p *pass) returnTraffic() {
+	observed, memory := p.in.Observed, p.mem.StableService
+	switch {
+	case ready(observed.Canary) == 0, p.isTerminating() && !observed.Stable.Found:
+		p.dropTraffic()
+	case ready(observed.Stable) == 0:
+		p.stallStable()
+	case memory.Revision == "" || p.canServe(observed.Stable, memory, 1):
+		p.dropTraffic()
+	}
+}
+
+func (p *pass) dropTraffic() {
+	p.setTraffic(0, false)
+	p.mem.StepHeaderRoutes = nil
+}
+
+// returnCanaryService comes last, when the canary Service carries nothing (T1).
+func (p *pass) returnCanaryService() {
+	switch {
+	case p.mem.StableRevision == "":
+		if p.isSettled() {
+			p.returned()
+		}
+	case p.canaryCarriesNothing():
+		p.moveService(&p.mem.CanaryService, p.mem.StableRevision)
+	}
+}
+
+// returned ends T9; what comes next is for the template in spec to say.
+func (p *pass) returned() {
+	from := p.mem.CurrentRevision
+	if p.mem.StableRevision == "" {
+		p.mem.CurrentRevision = cmp.Or(p.target(), from)
+		p.enter(v1alpha1.PhasePromoting)
+		p.began(p.mem.CurrentRevision)
+		return
+	}
+	p.rest()
+	if p.isAborted() {
+		p.event(EventAborted, "revision %s serves all traffic again; to try %s once more: %s",
+			p.mem.StableRevision, p.mem.AbortedRevision, p.annotate(v1alpha1.RetryAnnotation+"=true"))
+		return
+	}
+	p.event(EventReturned, "revision %s serves all traffic again, revision %s drains", p.mem.StableRevision, from)
+}
+
+// fleeDyingCanary takes all traffic off a canary that has no ready endpoint while stable has; it returns by T2.
+func (p *pass) fleeDyingCanary() bool {
+	traffic, observed, current := p.mem.Traffic, p.in.Observed, p.mem.CurrentRevision
+	if traffic.Weight == 0 && !traffic.HeaderRoutes {
+		return false
+	}
+	if p.mem.StableService.Revision == current || observed.Canary.Revision != p.mem.CanaryService.Revision && observed.Canary.Found {
+		return false
+	}
+	// A ReplicaSet often learns of its pods before the slices do; either of them is enough to flee.
+	if readyOf(observed.Canary, current) > 0 && p.replicaSet(current).Ready > 0 || ready(observed.Stable) == 0 {
+		return false
+	}
+	p.warn(EventCanaryUnavailable, "revision %s has no ready endpoint: its traffic goes to %s until it is back", current, p.mem.StableRevision)
+	p.setTraffic(0, false)
+	p.mem.CanaryService.ReadyAt = nil
+	return true
+}

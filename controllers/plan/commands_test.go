@@ -1,0 +1,246 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/utils/ptr"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// command is an annotation as kubectl annotate sets it: key=value, without the domain.
+func command(text string) change {
+	return func(in *Input) {
+		switch key, value, _ := strings.Cut(text, "="); key {
+		case "abort":
+			in.Commands.Abort = &value
+		case "retry":
+			in.Commands.Retry = &value
+		default:
+			in.Commands.Promote = &value
+		}
+	}
+}
+
+func aborted(revision string) change {
+	return memory(func(m *v1alpha1.Memory) { m.AbortedRevision, m.AbortReason = revision, "by hand" })
+}
+
+// ignored are the Warnings about commands that are not carried out.
+func ignored(plan Plan) []string {
+	var why []string
+	for _, event := range plan.Events {
+		if event.Reason == EventCommandIgnored && event.Warning {
+			why = append(why, event.Message)
+		}
+	}
+	return why
+}
+
+// What commands are refused for.
+const (
+	whyIsFirst     = "the first deploy has no stable revision to go back to: apply another template"
+	whyIsIdle      = "nothing is in flight"
+	whyIsOver      = "nothing is in flight; to go back, apply the previous template: its pods may still be warm, and promote=full makes it quick"
+	whyNoPause     = "the rollout is not at a pause step"
+	whyNoAbort     = "nothing is aborted"
+	whyIsAborted   = "revision b is aborted already"
+	whyIsPromoting = "revision b is being promoted already"
+	whyRetryFirst  = "revision b is aborted: retry it first"
+	whyAtStable    = "the rollout is at a/1"
+)
+
+// TestCommandTable holds every command in every state: accepted, or refused and why.
+func TestCommandTable(t *testing.T) {
+	commands := []string{"abort=true", "retry=true", "promote=true", "promote=full", "promote=b/1"}
+	held := changed(resting(), template("b"), func(in *Input) { in.Spec.Paused = true })
+	for state, tc := range map[string]struct {
+		in   Input
+		want [5]string
+	}{
+		"deploying":        {firstDeploy(), [5]string{whyIsFirst, whyNoAbort, whyNoPause, whyIsPromoting, whyNoPause}},
+		"healthy":          {resting(), [5]string{whyIsOver, whyNoAbort, whyNoPause, whyIsIdle, whyAtStable}},
+		"held":             {held, [5]string{"", whyNoAbort, heldBySpec, heldBySpec, whyAtStable}},
+		"stepping":         {midway(20, weight(20)), [5]string{"", whyNoAbort, whyNoPause, "", whyNoPause}},
+		"at a pause":       {midway(20, pause(0)), [5]string{"", whyNoAbort, "", "", ""}},
+		"at a pause, held": {changed(midway(20, pause(0)), func(in *Input) { in.Spec.Paused = true }), [5]string{"", whyNoAbort, heldBySpec, heldBySpec, heldBySpec}},
+		"steps done":       {midway(20), [5]string{"", whyNoAbort, whyNoPause, "", whyNoPause}},
+		"promoting":        {promoting(100), [5]string{"", whyNoAbort, whyNoPause, whyIsPromoting, whyNoPause}},
+		"returning":        {changed(returning(20), template("c")), [5]string{"", whyNoAbort, whyNoPause, whyIsIdle, whyNoPause}},
+		"aborting":         {changed(returning(20), aborted("b")), [5]string{whyIsAborted, "", whyNoPause, whyRetryFirst, whyNoPause}},
+		"aborted":          {changed(resting(), template("b"), aborted("b")), [5]string{whyIsAborted, "", whyNoPause, whyRetryFirst, whyAtStable}},
+		"sick":             {changed(returning(20), alive("a", 0), aborted("b")), [5]string{whyIsAborted, "", whyNoPause, "", whyNoPause}},
+		"both sick":        {changed(returning(20), alive("a", 0), alive("b", 0), aborted("b")), [5]string{whyIsAborted, "", whyNoPause, whyRetryFirst, whyNoPause}},
+	} {
+		for i, text := range commands {
+			t.Run(state+" "+text, func(t *testing.T) { checkCommand(t, tc.in, text, tc.want[i]) })
+		}
+	}
+}
+
+// checkCommand wants a command written to memory when it is accepted, and its annotation left for the next pass; and
+// the annotation removed with a Warning when it is refused.
+func checkCommand(t *testing.T, in Input, text, refused string) {
+	t.Helper()
+	in.Prior.Memory = in.Prior.Memory.DeepCopy()
+	command(text)(&in)
+	got := Compute(in)
+	removals := 0
+	for _, action := range got.Actions {
+		if _, is := action.(RemoveAnnotations); is {
+			removals++
+		}
+	}
+	if refused != "" {
+		want := []string{"canaryrollout.dev/" + text + " is ignored: " + refused}
+		if diff := cmp.Diff(want, ignored(got)); diff != "" || removals != 1 || got.Status.Memory.Command != nil {
+			t.Errorf("%d removals, memory %v (-want +got):\n%s", removals, got.Status.Memory.Command, diff)
+		}
+		return
+	}
+	if got.Status.Memory.Command == nil || removals > 0 || ignored(got) != nil {
+		t.Fatalf("not accepted: %d removals, %v", removals, ignored(got))
+	}
+	mem := in.Prior.Memory
+	if c := got.Status.Memory.Command; c.Revision != mem.CurrentRevision || c.StepIndex != mem.StepIndex {
+		t.Errorf("given for %s at %d, want %s at %d", c.Revision, c.StepIndex, mem.CurrentRevision, mem.StepIndex)
+	}
+}
+
+// TestCommandValues holds the values that make no sense.
+func TestCommandValues(t *testing.T) {
+	for text, refused := range map[string]string{
+		"abort=": "the value must be true, or a reason in words", "abort=false": "the value must be true, or a reason in words",
+		"abort=too slow": "", "retry=yes": "the value must be true", "promote=b/2": "the rollout is at b/1", "promote=c/1": "the rollout is at b/1",
+		"promote=yes": "the value must be true, full, or a revision and the number of its step, as in b/1",
+		"promote=":    "the value must be true, full, or a revision and the number of its step, as in b/1",
+	} {
+		t.Run(text, func(t *testing.T) { checkCommand(t, midway(20, pause(0)), text, refused) })
+	}
+}
+
+// TestCommandAfterCommand: a retry that is given right after an abort was carried out is a command of its own, also
+// when the status write that forgets the abort was overtaken by it.
+func TestCommandAfterCommand(t *testing.T) {
+	in := changed(resting(), template("b"), aborted("b"), command("retry=true"))
+	in.Prior.Memory.Command = &v1alpha1.CommandMemory{
+		Command: v1alpha1.CommandAbort, Revision: "b",
+		Annotations: []v1alpha1.CommandAnnotation{{Key: v1alpha1.AbortAnnotation, Value: "true"}},
+	}
+	for range 3 {
+		plan := Compute(in)
+		for _, action := range plan.Actions {
+			if _, removes := action.(RemoveAnnotations); removes && plan.Status.Memory.AbortedRevision != "" {
+				t.Fatal("the retry is removed and not carried out")
+			}
+		}
+		in.Prior = plan.Status
+	}
+	if got := in.Prior.Memory.AbortedRevision; got != "" {
+		t.Errorf("revision %s is still aborted", got)
+	}
+}
+
+// TestCarriedOut holds the second of the two writes: the annotation goes, and the command is carried out; once, for
+// the step that it was given for, and also when a crash came between removal and status.
+func TestCarriedOut(t *testing.T) {
+	given := func(c v1alpha1.Command, revision string, step int32, texts ...string) change {
+		return func(in *Input) {
+			in.Prior.Memory.Command = &v1alpha1.CommandMemory{Command: c, Revision: revision, StepIndex: step}
+			for _, text := range texts {
+				key, value, _ := strings.Cut(text, "=")
+				in.Prior.Memory.Command.Annotations = append(in.Prior.Memory.Command.Annotations,
+					v1alpha1.CommandAnnotation{Key: "canaryrollout.dev/" + key, Value: value})
+				command(text)(in)
+			}
+		}
+	}
+	atPause := func(changes ...change) Input { return changed(midway(20, pause(0), pause(0)), changes...) }
+	gone := changed(resting(), template("b"), aborted("b"))
+	removed := func(key string) []string { return []string{"RemoveAnnotations canaryrollout.dev/" + key} }
+	for name, tc := range map[string]planCase{
+		"promote":               {in: atPause(given("Promote", "b", 0, "promote=true")), targets: "Stepping 1: 20% a/b", actions: removed("promote")},
+		"promote, set anew":     {in: atPause(given("Promote", "b", 0, "promote=true"), command("promote=b/2")), targets: "Stepping 1: 20% a/b"},
+		"retry set since":       {in: atPause(given("Promote", "b", 0, "promote=true"), command("retry=true")), targets: "Stepping 1: 20% a/b", actions: removed("promote")},
+		"promote after a crash": {in: atPause(given("Promote", "b", 0)), targets: "Stepping 1: 20% a/b"},
+		"promote is over":       {in: atPause(given("Promote", "b", 1)), targets: "Stepping 0: 20% a/b"},
+		"promote of another":    {in: atPause(given("Promote", "c", 0)), targets: "Stepping 0: 20% a/b"},
+		"promote at no pause":   {in: changed(midway(20, weight(20)), given("Promote", "b", 0)), targets: "Stepping 0: 20% a/b"},
+		"promote=full":          {in: atPause(given("PromoteFull", "b", 0, "promote=full")), targets: "Promoting 2: 20% a/b", actions: removed("promote")},
+		"abort":                 {in: changed(returning(0), aborted("b"), given("Abort", "b", 0, "abort=true")), targets: "Returning 0: 0% a/b aborted b", actions: removed("abort")},
+		"abort outranks":        {in: atPause(given("Promote", "b", 0, "promote=true"), command("abort=true")), targets: "Returning 0: 0% a/b aborted b"},
+		"retry":                 {in: changed(gone, given("Retry", "a", 0, "retry=true")), targets: "Resting 0: 0% a/a", actions: removed("retry")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tc.check(t)
+			if c := Compute(tc.in).Status.Memory.Command; c != nil && c.Command != v1alpha1.CommandAbort {
+				t.Errorf("%s is still in memory", c.Command)
+			}
+		})
+	}
+	over := Compute(atPause(given("Promote", "b", 1)))
+	if diff := cmp.Diff([]string{"Promote was given for step 2 of revision b, which is over"}, ignored(over)); diff != "" {
+		t.Errorf("warnings differ (-want +got):\n%s", diff)
+	}
+}
+
+// TestSeveralCommands holds the precedence: abort, retry, promote. The others go in the same patch, with a Warning.
+func TestSeveralCommands(t *testing.T) {
+	another := " is ignored: another command came first"
+	for name, tc := range map[string]struct {
+		in   Input
+		want v1alpha1.Command
+		lost []string
+	}{
+		"all": {
+			changed(midway(20, pause(0)), command("abort=true"), command("retry=true"), command("promote=true")), v1alpha1.CommandAbort,
+			[]string{"canaryrollout.dev/retry=true" + another, "canaryrollout.dev/promote=true is ignored: " + whyNoPause},
+		},
+		"retry and promote": {
+			changed(resting(), template("b"), aborted("b"), command("retry=true"), command("promote=full")), v1alpha1.CommandRetry,
+			[]string{"canaryrollout.dev/promote=full is ignored: " + whyRetryFirst},
+		},
+		"only one makes sense": {
+			changed(midway(20, pause(0)), command("abort=false"), command("promote=true")), v1alpha1.CommandPromote,
+			[]string{"canaryrollout.dev/abort=false is ignored: the value must be true, or a reason in words"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			accepted := Compute(tc.in)
+			if got := accepted.Status.Memory.Command; got == nil || got.Command != tc.want {
+				t.Fatalf("accepted %v, want %s", got, tc.want)
+			}
+			tc.in.Prior = accepted.Status
+			got := Compute(tc.in)
+			if diff := cmp.Diff(tc.lost, ignored(got)); diff != "" {
+				t.Errorf("warnings differ (-want +got):\n%s", diff)
+			}
+			var removed []string
+			for _, action := range got.Actions {
+				if removal, is := action.(RemoveAnnotations); is {
+					removed = append(removed, removal.Keys...)
+				}
+			}
+			if len(removed) != len(tc.lost)+1 {
+				t.Errorf("removed %v", removed)
+			}
+		})
+	}
+}
+
+// TestAbortReason holds that an abort keeps the user's words, and that a release is aborted even before it began.
+func TestAbortReason(t *testing.T) {
+	for value, want := range map[string]string{"true": "by hand", "too many errors": "too many errors"} {
+		got := Compute(changed(midway(20, pause(0)), command("abort="+value))).Status
+		if entry := got.History[0]; got.Memory.AbortReason != want || entry.Outcome != v1alpha1.OutcomeAborted || entry.Message != want {
+			t.Errorf("%s: %q, history %+v", value, got.Memory.AbortReason, entry)
+		}
+	}
+	held := changed(resting(), template("b"), func(in *Input) { in.Spec.Paused, in.Commands.Abort = true, ptr.To("true") })
+	planCase{in: held, targets: "Resting 0: 0% a/a aborted b"}.check(t)
+}

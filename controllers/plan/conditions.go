@@ -1,0 +1,167 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// maxConditionMessage is the API server's limit.
+const maxConditionMessage = 32768
+
+// conditions carries the transition times of the prior conditions over.
+func (p *pass) conditions(v verdict) []metav1.Condition {
+	conditions := make([]metav1.Condition, 0, 7)
+	for i := range p.in.Prior.Conditions {
+		conditions = append(conditions, *p.in.Prior.Conditions[i].DeepCopy())
+	}
+	for _, condition := range []metav1.Condition{
+		p.readyCondition(v), p.reconcilingCondition(v), p.stalledCondition(v),
+		p.availableCondition(), p.progressingCondition(v), p.pausedCondition(v), p.trafficCondition(),
+	} {
+		condition.ObservedGeneration = p.in.Generation
+		condition.LastTransitionTime = metav1.Time{Time: p.in.Now}.Rfc3339Copy()
+		condition.Message = condition.Message[:min(len(condition.Message), maxConditionMessage)]
+		p.problemEvent(condition)
+		meta.SetStatusCondition(&conditions, condition)
+	}
+	return conditions
+}
+
+func condition(kind string, status bool, reason, message string) metav1.Condition {
+	c := metav1.Condition{Type: kind, Status: metav1.ConditionFalse, Reason: reason, Message: message}
+	if status {
+		c.Status = metav1.ConditionTrue
+	}
+	return c
+}
+
+func (p *pass) readyCondition(v verdict) metav1.Condition {
+	return condition(v1alpha1.ConditionReady, v.state == v1alpha1.StateHealthy, v.reason, v.message)
+}
+
+func (p *pass) reconcilingCondition(v verdict) metav1.Condition {
+	return condition(v1alpha1.ConditionReconciling, v.state != v1alpha1.StateHealthy && !v.stalled, v.reason, v.message)
+}
+
+func (p *pass) stalledCondition(v verdict) metav1.Condition {
+	if !v.stalled {
+		return condition(v1alpha1.ConditionStalled, false, v1alpha1.ReasonNotStalled, "")
+	}
+	return condition(v1alpha1.ConditionStalled, true, v.reason, v.message)
+}
+
+func (p *pass) availableCondition() metav1.Condition {
+	stable := p.mem.StableRevision
+	if stable == "" {
+		return condition(v1alpha1.ConditionAvailable, false, v1alpha1.ReasonInitializing, "no revision is stable yet")
+	}
+	message := fmt.Sprintf("%d of %d pods of stable revision %s are available", p.replicaSet(stable).Available, p.spec.replicas, stable)
+	if !p.stableIsAvailable() {
+		return condition(v1alpha1.ConditionAvailable, false, v1alpha1.ReasonPodsUnavailable, message)
+	}
+	return condition(v1alpha1.ConditionAvailable, true, v1alpha1.ReasonPodsAvailable, message)
+}
+
+func (p *pass) progressingCondition(v verdict) metav1.Condition {
+	switch {
+	case v.state == v1alpha1.StateHealthy:
+		return condition(v1alpha1.ConditionProgressing, true, v1alpha1.ReasonComplete, v.message)
+	case v.stalled:
+		return condition(v1alpha1.ConditionProgressing, false, v.reason, v.message)
+	default:
+		return condition(v1alpha1.ConditionProgressing, true, v.reason, v.message)
+	}
+}
+
+func (p *pass) pausedCondition(v verdict) metav1.Condition {
+	if p.paused == "" {
+		return condition(v1alpha1.ConditionPaused, false, v1alpha1.ReasonNotPaused, "")
+	}
+	return condition(v1alpha1.ConditionPaused, true, p.paused, v.message)
+}
+
+// trafficCondition also names, without judging them, other uses of the two Services (T1).
+func (p *pass) trafficCondition() metav1.Condition {
+	status, reason, message := p.traffic()
+	var others []string
+	for _, route := range p.in.Observed.Routes {
+		if route.OtherUses != "" {
+			others = append(others, route.OtherUses)
+		}
+	}
+	if len(others) > 0 {
+		message += "; also used by " + strings.Join(others, ", ")
+	}
+	return condition(v1alpha1.ConditionTrafficRouted, status, reason, message)
+}
+
+func (p *pass) traffic() (status bool, reason, message string) {
+	problem := p.trafficProblem()
+	switch {
+	case problem != nil:
+		return false, problem.Reason, problem.Message
+	case !p.isManaging():
+		return false, v1alpha1.ReasonWaitingForPods, "the Services and routes are set as soon as pods are available"
+	case !p.isVerified():
+		return false, v1alpha1.ReasonRouteNotVerified, p.trafficWait()
+	}
+	reason = v1alpha1.ReasonVerified
+	for _, route := range p.in.Observed.Routes {
+		if route.Unversioned {
+			reason = v1alpha1.ReasonVerifiedUnversioned
+		}
+	}
+	return true, reason, fmt.Sprintf("the canary Service gets %d %% on every route", p.mem.Traffic.Weight)
+}
+
+// trafficProblem is what keeps traffic from being managed, whatever the template is.
+func (p *pass) trafficProblem() *Problem {
+	problem := p.problem()
+	if problem != nil && problem == p.in.Observed.Template.Problem {
+		return nil
+	}
+	return problem
+}
+
+func (p *pass) isManaging() bool {
+	return p.mem.StableRevision != "" || p.mem.StableService.Revision != ""
+}
+
+// problemEvent warns of what a user has to put right, when it comes up.
+func (p *pass) problemEvent(c metav1.Condition) {
+	prior := meta.FindStatusCondition(p.in.Prior.Conditions, c.Type)
+	if prior != nil && prior.Status == c.Status && prior.Reason == c.Reason {
+		return
+	}
+	switch {
+	case c.Type == v1alpha1.ConditionStalled && c.Status == metav1.ConditionTrue && c.Reason != v1alpha1.ReasonAborted,
+		c.Type == v1alpha1.ConditionTrafficRouted && p.trafficProblem() != nil && p.urgent() == nil:
+		p.warn(c.Reason, "%s", c.Message)
+	case c.Type == v1alpha1.ConditionStalled && prior != nil && prior.Status == metav1.ConditionTrue &&
+		prior.Reason != v1alpha1.ReasonAborted:
+		p.event(EventRecovered, "%s is over", prior.Reason)
+	}
+}
+
+// Failed is the status after an action that the API server refuses for good: memory is untouched, and people see why.
+func Failed(prior v1alpha1.CanaryRolloutStatus, generation int64, message string, now time.Time) v1alpha1.CanaryRolloutStatus {
+	status := *prior.DeepCopy()
+	status.State, status.Message = v1alpha1.StateDegraded, message
+	stalled := condition(v1alpha1.ConditionStalled, true, v1alpha1.ReasonReconcileError, message)
+	ready := condition(v1alpha1.ConditionReady, false, v1alpha1.ReasonReconcileError, message)
+	reconciling := condition(v1alpha1.ConditionReconciling, false, v1alpha1.ReasonReconcileError, message)
+	for _, c := range []metav1.Condition{ready, reconciling, stalled} {
+		c.ObservedGeneration, c.LastTransitionTime = generation, metav1.Time{Time: now}.Rfc3339Copy()
+		meta.SetStatusCondition(&status.Conditions, c)
+	}
+	return status
+}

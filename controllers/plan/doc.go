@@ -1,0 +1,46 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package plan decides. Compute is a total, deterministic function of small values: no client, no clock, no log. All
+// that is known about rollouts is here, and nothing about API objects.
+//
+// # How a pass works
+//
+// A pass first derives its actions from the memory as it was last written, and from what was observed: wherever an
+// object differs from its target in memory, the target is written again. That one rule creates, moves and repairs
+// alike, so a restart, a GitOps overwrite or a hand edit needs no code of its own (T6). Then it computes the next
+// memory. So a target stands in the status before an object is touched for it, and an action never relies on the
+// effect of another action in the same plan: any prefix of a plan is safe.
+//
+// # What moves
+//
+// Memory holds three targets: the canary's share of traffic (with the header routes), the revision of the stable
+// Service, and the revision of the canary Service. The two long manoeuvres are walks over these three; where a
+// manoeuvre stands is read off the targets, so there is no cursor that could be wrong after a crash.
+//
+//	Promoting (T8)                          Returning (T9)
+//	canary Service -> new, ready, settled   if the stable Service has moved:
+//	weight 100, verified, settled             weight 100, verified, settled
+//	stable Service -> new, ready, settled     stable Service -> stable, ready, settled
+//	weight 0, verified, settled             weight 0, verified, settled
+//	commit: new is stable                   canary Service -> stable
+//
+// # Phases
+//
+//	Resting    nothing in flight. A new template starts Stepping; an aborted one waits for a retry.
+//	Stepping   walks the steps. At their end Promoting; another template or an abort: Returning.
+//	Promoting  T8. The first deploy is Promoting without a stable revision. Another template or an abort: Returning.
+//	Returning  T9. At its end Resting, which decides by the template in spec what comes next.
+//
+// # Invariants
+//
+// They hold for every plan in every reachable world; the model check walks them all.
+//
+//	T1  A Service moves to another revision only while it carries nothing: weight 0, no header route, verified and
+//	    settled; or while it has no ready endpoint that could be lost.
+//	T2  A revision's weight rises only when its Service has enough ready endpoints of it, settled after a move.
+//	T3  A revision's last pods go only when neither Service selects it, its endpoints have left their slices, and
+//	    settleSeconds and scaleDownDelaySeconds have passed.
+//	T4  No manoeuvre goes on before every route is verified.
+//	T9  An abort moves all weight to a stable revision with a ready endpoint in the pass after it was seen.
+package plan

@@ -1,0 +1,156 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"time"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// Input is all that a plan is made from.
+type Input struct {
+	// Namespace and Name are those of the rollout, for the commands in messages.
+	Namespace, Name string
+	// Spec is what the user wants; its optional numbers are defaulted by Compute.
+	Spec v1alpha1.CanaryRolloutSpec
+	// Prior is the status as last written. Of it only Memory and History are inputs of decisions; the conditions
+	// lend their transition times.
+	Prior v1alpha1.CanaryRolloutStatus
+	// Generation is that of the spec.
+	Generation int64
+	// Commands are the command annotations as they stand.
+	Commands Commands
+	// DeletedAt is when deletion was asked for; zero while it was not.
+	DeletedAt time.Time
+	// HasFinalizer says whether our finalizer is on the object.
+	HasFinalizer bool
+	// Observed is the cluster.
+	Observed Observed
+	// Now is the one clock reading of this pass.
+	Now time.Time
+}
+
+// Commands are the values of the command annotations; nil where there is none.
+type Commands struct {
+	Promote, Abort, Retry *string
+}
+
+// Observed is what a pass saw of the cluster, in small comparable values. It is never older than the controller's own
+// last write to any of these objects.
+type Observed struct {
+	Template    Template
+	ReplicaSets []ReplicaSet
+	// Orphans are running ReplicaSets without an owner that match the selector; looked for only while there is no
+	// memory (adoption).
+	Orphans []Orphan
+	// Stable and Canary are the user's two Services.
+	Stable, Canary Service
+	// Routes are in the order of spec.traffic.routes.
+	Routes []Route
+	// NamespaceTerminating lets a deletion go without its traffic handed back.
+	NamespaceTerminating bool
+}
+
+// Problem is something that a user has to put right; nothing is written to Services and routes until then.
+type Problem struct {
+	// Reason is one of the condition reasons of the API.
+	Reason string
+	// Message says what is wrong and what to do.
+	Message string
+}
+
+// Template is spec.template, recognised.
+type Template struct {
+	// Hash is taken over the raw template; it only ever means "the same bytes as then".
+	Hash string
+	// Revision is that of an equal ReplicaSet, or a new one.
+	Revision string
+	// Images are the images of its containers, joined by commas.
+	Images string
+	// Problem is set when the API server refuses the template; Revision is then empty.
+	Problem *Problem
+}
+
+// ReplicaSet is one of ours that is not being deleted.
+type ReplicaSet struct {
+	Name, Revision, Images string
+	// Desired is its spec.replicas; the others are its status.
+	Desired, Replicas, Ready, Available int32
+	// Current says that the status is about the newest spec.
+	Current bool
+	// MinReadySeconds is that of its spec.
+	MinReadySeconds int32
+	// Created orders ReplicaSets by age.
+	Created time.Time
+}
+
+// Orphan is a running ReplicaSet that could be adopted.
+type Orphan struct {
+	Name, Revision string
+	// Equal says that its template equals spec.template after defaulting.
+	Equal bool
+	Ready int32
+}
+
+// Service is one of the user's two Services with its endpoints.
+type Service struct {
+	Name  string
+	Found bool
+	// Problem is also set when the Service is not found.
+	Problem *Problem
+	// Revision is the value of pod-template-hash in its selector; empty when the selector has none.
+	Revision string
+	// Endpoints are those of its slices by revision; the ones of no ReplicaSet of ours have the revision "".
+	Endpoints []Endpoints
+}
+
+// Endpoints counts the endpoints of one revision in the slices of a Service.
+type Endpoints struct {
+	Revision string
+	// Ready are ready to serve; Total counts all that are still in the slices.
+	Ready, Total int32
+}
+
+// HeaderState is how the header rules that a route carries compare to the ones in memory.
+type HeaderState string
+
+// The states of a route's header rules.
+const (
+	// HeadersNone has no rule of ours.
+	HeadersNone HeaderState = "None"
+	// HeadersCurrent has exactly the rules that memory asks for, in step with their source rules.
+	HeadersCurrent HeaderState = "Current"
+	// HeadersOther is anything else.
+	HeadersOther HeaderState = "Other"
+)
+
+// MixedWeight is the Weight of a route whose rules do not carry one share that we would have written.
+const MixedWeight int32 = -1
+
+// Route is one of the user's routes.
+type Route struct {
+	Kind, Name string
+	Found      bool
+	// Problem is also set when the route is not found.
+	Problem *Problem
+	// Generation is that of its spec.
+	Generation int64
+	// Weight is the canary's share in percent in every rule that has the pair, or MixedWeight.
+	Weight int32
+	// Headers compares its header rules to Memory.StepHeaderRoutes.
+	Headers HeaderState
+	// Total is the greatest common divisor of the pair's totals in rules with other weighted backends, where the
+	// total is the user's; 0 when there is no such rule. A weight w needs Total*w to be divisible by 100.
+	Total int32
+	// AcceptedGeneration is the newest generation that every parent that names one has taken without complaint; 0 when
+	// a parent complains, or none names one.
+	AcceptedGeneration int64
+	// Unversioned says that every parent accepts the route, but at least one never says which generation it means.
+	Unversioned bool
+	// Pending says, parent by parent, what is missing while the newest generation is not accepted.
+	Pending string
+	// OtherUses name what uses one of the two Services outside the pair.
+	OtherUses string
+}

@@ -1,0 +1,105 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"time"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// Plan is what a pass does: the actions in order, then one status write when Status differs from the prior one, then
+// the events. WakeAt is when to look again if nothing happens before; zero means never.
+type Plan struct {
+	Actions []Action
+	Status  v1alpha1.CanaryRolloutStatus
+	Events  []Event
+	WakeAt  time.Time
+}
+
+// Event tells a person about a transition. Events are emitted only after the status that they speak of was written.
+type Event struct {
+	// Warning makes it a Warning; Normal otherwise.
+	Warning bool
+	// Reason is stable and documented.
+	Reason string
+	// Message is for people.
+	Message string
+}
+
+// Compute makes the plan of one pass.
+func Compute(in Input) Plan {
+	p := &pass{in: in, spec: newSettings(&in.Spec)}
+	for i := range in.Prior.History {
+		p.history = append(p.history, *in.Prior.History[i].DeepCopy())
+	}
+	if in.Prior.Memory != nil {
+		p.prior = *in.Prior.Memory.DeepCopy()
+		p.prior.StepIndex = max(p.prior.StepIndex, 0)
+		p.mem = *p.prior.DeepCopy()
+	}
+	switch {
+	case p.isTerminating():
+		p.terminate()
+	case in.Prior.Memory == nil:
+		p.begin()
+	default:
+		p.reconcile()
+	}
+	p.report()
+	return p.plan
+}
+
+// reconcile is a pass over a rollout that is not being deleted.
+func (p *pass) reconcile() {
+	if !p.in.HasFinalizer {
+		p.act(AddFinalizer{"traffic has to be handed back before the rollout goes"})
+	}
+	p.routeActions()
+	p.serviceActions()
+	p.commandActions()
+	p.replicaSetActions()
+
+	p.recognise()
+	p.prove()
+	p.watchServices()
+	p.watchDraining()
+	if !p.command() {
+		p.advance()
+	} else if p.isGoingForward() {
+		p.fleeDyingCanary() // nothing that a user asks for may hold that up
+	}
+	p.keepDeadline()
+}
+
+// advance makes at most one transition of the state machine.
+func (p *pass) advance() {
+	switch p.mem.Phase {
+	case v1alpha1.PhaseStepping:
+		p.stepping()
+	case v1alpha1.PhasePromoting:
+		p.promoting()
+	case v1alpha1.PhaseReturning:
+		p.returning()
+	default:
+		p.resting()
+	}
+}
+
+func (p *pass) isGoingForward() bool {
+	return p.mem.Phase == v1alpha1.PhaseStepping || p.mem.Phase == v1alpha1.PhasePromoting
+}
+
+// recognise remembers the template, so that an unchanged one costs no request.
+func (p *pass) recognise() {
+	if template := p.in.Observed.Template; template.Revision != "" {
+		p.mem.Template = v1alpha1.TemplateMemory{Hash: template.Hash, Revision: template.Revision}
+	}
+}
+
+// enter changes the phase.
+func (p *pass) enter(phase v1alpha1.Phase) {
+	p.mem.Phase = phase
+	p.mem.StepStartedAt = p.now()
+}

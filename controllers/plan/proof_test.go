@@ -1,0 +1,181 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// TestProof holds T4: a weight is verified when every gateway has taken the generation that first carried it, or a
+// later one; of a gateway that never says which one it means, it is believed after a bounded wait.
+func TestProof(t *testing.T) {
+	carried := func(seconds int) change {
+		return memory(func(m *v1alpha1.Memory) { m.Traffic.Routes[0].CarriedAt = ago(seconds) })
+	}
+	accepted := func(generation int64, unversioned bool) change {
+		return route(func(r *Route) { r.AcceptedGeneration, r.Unversioned = generation, unversioned })
+	}
+	others := route(func(r *Route) { r.Generation = 9 })
+	unseen := memory(func(m *v1alpha1.Memory) { m.Traffic.Routes = nil })
+	second := func(in *Input) { // another route, which lags
+		other := in.Observed.Routes[0]
+		other.Name, other.AcceptedGeneration = "other", 6
+		in.Observed.Routes = append(in.Observed.Routes, other)
+	}
+	for name, tc := range map[string]struct {
+		changes []change
+		want    bool
+		wake    time.Duration
+	}{
+		"this generation":                   {changes: nil, want: true},
+		"an older generation":               {changes: []change{accepted(6, false)}},
+		"no parents":                        {changes: []change{accepted(0, false)}},
+		"changed by others since":           {changes: []change{others, accepted(7, false)}, want: true},
+		"changed by others, one between":    {changes: []change{others, accepted(8, false)}, want: true},
+		"changed by others, older":          {changes: []change{others, accepted(6, false)}},
+		"first seen at a newer generation":  {changes: []change{others, unseen, accepted(8, false)}},
+		"first seen and taken":              {changes: []change{others, unseen, accepted(9, false)}, want: true},
+		"unversioned, at once":              {changes: []change{accepted(0, true), carried(0)}, wake: 30 * time.Second},
+		"unversioned, waiting":              {changes: []change{accepted(0, true), carried(29)}, wake: time.Second},
+		"unversioned, long enough":          {changes: []change{accepted(0, true), carried(30)}, want: true},
+		"mixed, the versioned one lags":     {changes: []change{accepted(6, true)}},
+		"mixed, the versioned one is first": {changes: []change{accepted(7, true), carried(29)}, wake: time.Second},
+		"mixed, both":                       {changes: []change{accepted(7, true), carried(30)}, want: true},
+		"another weight":                    {changes: []change{route(func(r *Route) { r.Weight = 19 })}},
+		"mixed weights":                     {changes: []change{route(func(r *Route) { r.Weight = MixedWeight })}},
+		"other header rules":                {changes: []change{route(func(r *Route) { r.Headers = HeadersOther })}},
+		"one of two routes":                 {changes: []change{second}},
+		"missing":                           {changes: []change{route(func(r *Route) { r.Found = false })}},
+		"none listed":                       {changes: []change{func(in *Input) { in.Observed.Routes = nil }}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, was := range []bool{false, true} { // whether it was verified before does not matter
+				in := midway(20, pause(0))
+				if !was {
+					in.Prior.Memory.Traffic.VerifiedAt = nil
+				}
+				got := Compute(changed(in, tc.changes...))
+				if verified := got.Status.Memory.Traffic.VerifiedAt != nil; verified != tc.want {
+					t.Errorf("was verified %t, is %t, want %t", was, verified, tc.want)
+				}
+				if tc.wake > 0 && !got.WakeAt.Equal(in.Now.Add(tc.wake)) {
+					t.Errorf("wakes %s later, want %s", got.WakeAt.Sub(in.Now), tc.wake)
+				}
+			}
+		})
+	}
+}
+
+// TestProofRecord holds T4: what was first seen is remembered for as long as the route carries the target.
+func TestProofRecord(t *testing.T) {
+	later := changed(midway(20, pause(0)), route(func(r *Route) { r.Generation = 9 }))
+	if got := Compute(later).Status.Memory.Traffic.Routes[0].Generation; got != 7 {
+		t.Errorf("first carried by generation %d, want 7", got)
+	}
+	lost := changed(midway(20, pause(0)), route(func(r *Route) { r.Weight = 30 }))
+	if got := Compute(lost).Status.Memory.Traffic.Routes; got != nil {
+		t.Errorf("a route that does not carry the target is remembered: %v", got)
+	}
+	next := changed(midway(20, weight(40)), pods("b", 2))
+	if got := Compute(next).Status.Memory.Traffic; got.Routes != nil || got.VerifiedAt != nil || got.VerifiedWeight != 20 {
+		t.Errorf("the proof of the former weight was taken for that of the next: %+v", got)
+	}
+}
+
+// TestTooCoarse holds T5: a shared rule whose total cannot express a step is named, with what to multiply it by.
+func TestTooCoarse(t *testing.T) {
+	for name, tc := range map[string]struct {
+		total int32
+		steps []v1alpha1.Step
+		want  string
+	}{
+		"no shared rule": {0, []v1alpha1.Step{weight(33)}, ""},
+		"fine enough":    {100, []v1alpha1.Step{weight(33)}, ""},
+		"just enough":    {10, []v1alpha1.Step{weight(10), pause(0), weight(50)}, ""},
+		"all or nothing": {1, []v1alpha1.Step{weight(0), weight(100)}, ""},
+		"half":           {1, []v1alpha1.Step{weight(50)}, "by 2"},
+		"fine steps":     {10, []v1alpha1.Step{weight(10), weight(25)}, "by 2"},
+		"odd total":      {3, []v1alpha1.Step{weight(33)}, "by 100"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := changed(resting(tc.steps...), template("b"), route(func(r *Route) { r.Total = tc.total }))
+			got := Compute(in)
+			stalled, started := conditionOf(got, v1alpha1.ConditionStalled), got.Status.Memory.Phase != v1alpha1.PhaseResting
+			if started != (tc.want == "") {
+				t.Errorf("started: %t", started)
+			}
+			if tc.want != "" && (stalled.Reason != v1alpha1.ReasonWeightTooCoarse || !strings.HasSuffix(stalled.Message, tc.want)) {
+				t.Errorf("stalled by %s: %s, want %q", stalled.Reason, stalled.Message, tc.want)
+			}
+		})
+	}
+}
+
+// TestLevel holds T6: every pass writes what differs from memory, whoever changed it and whatever the rollout is at.
+func TestLevel(t *testing.T) {
+	edited := func(weight int32, state HeaderState) change {
+		return route(func(r *Route) { r.Weight, r.Headers = weight, state })
+	}
+	paused := func(in *Input) { in.Spec.Paused = true }
+	second := func(in *Input) {
+		other := in.Observed.Routes[0]
+		other.Name, other.Weight = "other", 0
+		in.Observed.Routes = append(in.Observed.Routes, other)
+	}
+	set20 := []string{"SetTraffic reviews weight=20 headerRoutes=0"}
+	for name, tc := range map[string]struct {
+		in      Input
+		actions []string
+		because string
+	}{
+		"as it should be":            {in: midway(20, pause(0))},
+		"another weight":             {midway(20, pause(0)), set20, "canary share from 50 to 20 %"},
+		"while paused":               {changed(midway(20, pause(0)), paused), set20, "canary share from 50 to 20 %"},
+		"mixed":                      {midway(20, pause(0)), set20, "canary share to 20 %"},
+		"our rules deleted":          {changed(midway(20, pause(0)), headers(true)), []string{"SetTraffic reviews weight=20 headerRoutes=1"}, "header routes in"},
+		"our rules edited":           {changed(midway(20, pause(0)), headers(true)), []string{"SetTraffic reviews weight=20 headerRoutes=1"}, "header routes in"},
+		"rules not in force":         {changed(midway(20, pause(0)), headers(false), alive("b", 0), alive("a", 0)), set20, "header routes out"},
+		"at rest":                    {resting(), []string{"SetTraffic reviews weight=0 headerRoutes=0"}, "canary share from 50 to 0 %"},
+		"one of two":                 {changed(midway(20, pause(0)), second), []string{"SetTraffic other weight=20 headerRoutes=0"}, "canary share from 0 to 20 %"},
+		"first deploy, no endpoint":  {in: firstDeploy()},
+		"first deploy, an endpoint":  {changed(firstDeploy(), stableEndpoints("", 1)), []string{"SetTraffic reviews weight=0 headerRoutes=0"}, "canary share from 50 to 0 %"},
+		"first deploy with problems": {in: changed(firstDeploy(), stableEndpoints("", 1), func(in *Input) { in.Observed.Canary.Problem = &Problem{Reason: "x"} })},
+	} {
+		t.Run(name, func(t *testing.T) {
+			change := map[string]change{
+				"as it should be": func(*Input) {}, "one of two": func(*Input) {}, "mixed": edited(MixedWeight, HeadersNone),
+				"our rules deleted": edited(20, HeadersNone), "our rules edited": edited(20, HeadersOther),
+				"rules not in force": edited(20, HeadersCurrent),
+			}[name]
+			if change == nil {
+				change = edited(50, HeadersNone)
+			}
+			change(&tc.in)
+			got := Compute(tc.in)
+			if diff := cmp.Diff(tc.actions, described(got.Actions)); diff != "" {
+				t.Errorf("actions differ (-want +got):\n%s", diff)
+			} else if len(got.Actions) > 0 && got.Actions[0].Because() != tc.because {
+				t.Errorf("because %q, want %q", got.Actions[0].Because(), tc.because)
+			}
+		})
+	}
+}
+
+// TestUntouched holds T5: nothing is written to a route that is missing, or that has a problem.
+func TestUntouched(t *testing.T) {
+	for name, c := range map[string]change{
+		"missing": route(func(r *Route) { r.Found, r.Weight = false, 50 }),
+		"problem": route(func(r *Route) { r.Problem, r.Weight = &Problem{Reason: v1alpha1.ReasonPairNotFound}, 50 }),
+	} {
+		if got := Compute(changed(midway(20, pause(0)), c)).Actions; len(got) > 0 {
+			t.Errorf("%s: %v", name, described(got))
+		}
+	}
+}

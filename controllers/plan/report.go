@@ -1,0 +1,147 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// report makes the status: the memory, and beside it what people and tools read.
+func (p *pass) report() {
+	for _, action := range p.plan.Actions {
+		if _, gone := action.(RemoveFinalizer); gone {
+			p.plan.Status = *p.in.Prior.DeepCopy()
+			return
+		}
+	}
+	status := &p.plan.Status
+	status.ObservedGeneration = p.in.Generation
+	status.History = p.history
+	if p.mem.Template.Revision != "" || p.in.Prior.Memory != nil {
+		status.Memory = p.mem.DeepCopy()
+	}
+	p.reportRevisions(status)
+	p.reportTraffic(status)
+	p.reportStep(status)
+	verdict := p.judge()
+	status.State, status.Message = verdict.state, verdict.message
+	status.Conditions = p.conditions(verdict)
+}
+
+// shown is the revision that a person asks about: the one in flight or aborted, else the stable one.
+func (p *pass) shown() string {
+	if p.isAborted() {
+		return p.mem.AbortedRevision
+	}
+	return cmp.Or(p.mem.CurrentRevision, p.target())
+}
+
+func (p *pass) reportRevisions(status *v1alpha1.CanaryRolloutStatus) {
+	status.Revision = p.shown()
+	base := cmp.Or(p.mem.StableRevision, p.mem.CurrentRevision)
+	if base == "" {
+		return
+	}
+	stable := p.revisionStatus(base)
+	status.Replicas = stable.Replicas
+	status.Selector = p.podSelector(base)
+	status.Images = p.images(base)
+	ready, desired := stable.Ready, stable.Desired
+	if p.mem.StableRevision != "" {
+		status.Stable = stable
+	}
+	if current := p.mem.CurrentRevision; current != p.mem.StableRevision {
+		status.Canary = p.revisionStatus(current)
+		if p.mem.StableRevision != "" {
+			ready, desired = ready+status.Canary.Ready, desired+status.Canary.Desired
+			status.Images += " -> " + p.images(current)
+		}
+	}
+	status.Ready = fmt.Sprintf("%d/%d", ready, desired)
+}
+
+func (p *pass) revisionStatus(revision string) *v1alpha1.RevisionStatus {
+	rs := p.replicaSet(revision)
+	return &v1alpha1.RevisionStatus{
+		Revision: revision, Desired: rs.Desired, Replicas: rs.Replicas, Ready: rs.Ready, Available: rs.Available,
+	}
+}
+
+// podSelector covers the pods of one revision, for autoscalers.
+func (p *pass) podSelector(revision string) string {
+	labels := p.in.Spec.Selector.MatchLabels
+	var terms []string
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		terms = append(terms, key+"="+labels[key])
+	}
+	return strings.Join(append(terms, v1alpha1.RevisionLabel+"="+revision), ",")
+}
+
+func (p *pass) reportTraffic(status *v1alpha1.CanaryRolloutStatus) {
+	traffic := p.mem.Traffic
+	status.Traffic = &v1alpha1.TrafficStatus{DesiredWeight: traffic.Weight, VerifiedWeight: traffic.VerifiedWeight}
+	if traffic.HeaderRoutes {
+		for _, route := range p.mem.StepHeaderRoutes {
+			status.Traffic.HeaderRoutes = append(status.Traffic.HeaderRoutes, route.Name)
+		}
+	}
+	status.Weight = p.shownWeight()
+}
+
+// shownWeight is the share of the shown revision. While the stable Service selects it, that is all of it.
+func (p *pass) shownWeight() string {
+	mem := p.mem
+	if mem.StableRevision == "" && mem.StableService.Revision == "" {
+		return ""
+	}
+	if !p.isAborted() && mem.StableService.Revision == mem.CurrentRevision {
+		return "100"
+	}
+	want := mem.Traffic.Weight
+	switch mem.Phase {
+	case v1alpha1.PhaseStepping:
+		want = mem.StepWeight
+	case v1alpha1.PhasePromoting:
+		want = 100
+	case v1alpha1.PhaseResting, v1alpha1.PhaseReturning:
+	}
+	if want == mem.Traffic.VerifiedWeight {
+		return fmt.Sprint(want)
+	}
+	return fmt.Sprintf("%d->%d", mem.Traffic.VerifiedWeight, want)
+}
+
+func (p *pass) reportStep(status *v1alpha1.CanaryRolloutStatus) {
+	total := len(p.in.Spec.Steps)
+	switch {
+	case p.mem.Phase == v1alpha1.PhaseStepping:
+		status.Step = p.stepNumber()
+	case p.mem.Phase == v1alpha1.PhasePromoting, p.mem.Phase == v1alpha1.PhaseResting && !p.isAborted():
+		status.Step = fmt.Sprintf("%d/%d", total, total)
+	default:
+		status.Step = fmt.Sprintf("0/%d", total)
+	}
+	if p.paused == "" {
+		return
+	}
+	status.Pause = &v1alpha1.PauseStatus{Reason: p.paused}
+	if p.mem.StepStartedAt != nil && p.paused == v1alpha1.ReasonPauseStep {
+		status.Pause.StartedAt = seconds(p.mem.StepStartedAt.Time)
+	}
+	if !p.pausedUntil.IsZero() {
+		status.Pause.Until = seconds(p.pausedUntil)
+	}
+}
+
+// seconds is a time as the API server stores it, so that a status that was written and read back compares equal.
+func seconds(t time.Time) *metav1.Time { return &metav1.Time{Time: t.Truncate(time.Second)} }

@@ -1,0 +1,235 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+func specPaused(in *Input) { in.Spec.Paused = true }
+
+func problem(reason string) change {
+	return func(in *Input) { in.Observed.Stable.Problem = &Problem{reason, "put it right"} }
+}
+
+// TestColumns holds what kubectl get shows: state, step, weight, revision and ready.
+func TestColumns(t *testing.T) {
+	steps := []v1alpha1.Step{weight(50), pause(0), weight(100)}
+	at := func(index int32) change { return memory(func(m *v1alpha1.Memory) { m.StepIndex = index }) }
+	old := set("a", func(rs *ReplicaSet) { rs.Current = false })
+	for name, tc := range map[string]struct {
+		in   Input
+		want string
+	}{
+		"nothing yet":           {changed(firstDeploy(), alive("b", 1)), "Initializing 0/0  b 1/4"},
+		"healthy":               {resting(steps...), "Healthy 3/3 100 a 4/4"},
+		"healthy, old status":   {changed(resting(), old), "Healthy 0/0 100 a 4/4"},
+		"waiting for the proof": {changed(midway(50, steps...), unproven, memory(func(m *v1alpha1.Memory) { m.Traffic.VerifiedWeight = 20 })), "Progressing 1/3 20->50 b 6/6"},
+		"waiting for pods":      {changed(midway(10, steps...), pods("b", 2), alive("b", 1)), "Progressing 1/3 10->50 b 5/6"},
+		"at a pause":            {changed(midway(50, steps...), at(1)), "Paused 2/3 50 b 6/6"},
+		"held":                  {changed(midway(50, steps...), specPaused), "Paused 1/3 50 b 6/6"},
+		"promoting":             {changed(promoting(50), canaryEndpoints("b", 3)), "Promoting 0/0 50->100 b 8/8"},
+		"stable moved":          {changed(promoting(100), stableAt("b")), "Promoting 0/0 100 b 8/8"},
+		"returning":             {changed(returning(50), template("c"), unproven), "Progressing 0/0 50->0 b 6/6"},
+		"aborting":              {changed(returning(50), aborted("b")), "Aborting 0/0 50->0 b 6/6"},
+		"aborted":               {changed(resting(steps...), aborted("b"), template("b")), "Aborted 0/3 0 b 4/4"},
+		"a problem":             {changed(midway(50, steps...), problem(v1alpha1.ReasonServiceConflict)), "Degraded 1/3 50 b 6/6"},
+		"deleted":               {changed(returning(50), func(in *Input) { in.DeletedAt = in.Now }), "Terminating 0/0 50->0 b 6/6"},
+		"stable lacks a pod":    {changed(resting(), alive("a", 3)), "Progressing 0/0 100 a 3/4"},
+		"not proven":            {changed(resting(), unproven), "Progressing 0/0 100 a 4/4"},
+		"selector on its way":   {changed(resting(), func(in *Input) { in.Observed.Canary.Revision = "" }), "Progressing 0/0 100 a 4/4"},
+		"rest with a problem":   {changed(resting(), problem(v1alpha1.ReasonServiceNotFound)), "Progressing 0/0 100 a 4/4"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := Compute(tc.in).Status
+			got := strings.Join([]string{string(s.State), s.Step, s.Weight, s.Revision, s.Ready}, " ")
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("columns differ (-want +got):\n%s%s", diff, s.Message)
+			}
+		})
+	}
+}
+
+// TestReport holds the rest of the report: the scale subresource covers the stable revision only.
+func TestReport(t *testing.T) {
+	in := changed(midway(50, pause(10*time.Second)), headers(true), memory(func(m *v1alpha1.Memory) { m.StepStartedAt = ago(4) }))
+	got := Compute(in).Status
+	want := v1alpha1.CanaryRolloutStatus{
+		ObservedGeneration: 1, State: v1alpha1.StatePaused, Step: "1/1", Weight: "50", Revision: "b", Ready: "6/6", Replicas: 4,
+		Images: "reviews:a -> reviews:b", Selector: "app=reviews,pod-template-hash=a",
+		Message: "paused until 01:00:06Z; to go on now: kubectl -n default annotate canaryrollout reviews canaryrollout.dev/promote=true",
+		Stable:  &v1alpha1.RevisionStatus{Revision: "a", Desired: 4, Replicas: 4, Ready: 4, Available: 4},
+		Canary:  &v1alpha1.RevisionStatus{Revision: "b", Desired: 2, Replicas: 2, Ready: 2, Available: 2},
+		Traffic: &v1alpha1.TrafficStatus{DesiredWeight: 50, VerifiedWeight: 50, HeaderRoutes: []string{"qa"}},
+		Pause:   &v1alpha1.PauseStatus{Reason: "PauseStep", StartedAt: &metav1.Time{Time: ago(4).Time}, Until: &metav1.Time{Time: ago(-6).Time}},
+	}
+	got.Memory, got.Conditions = nil, nil
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("report differs (-want +got):\n%s", diff)
+	}
+}
+
+// TestConditions holds what kstatus, alerts and people read.
+func TestConditions(t *testing.T) {
+	const order = "Ready Reconciling Stalled Available Progressing Paused TrafficRouted"
+	overdue := memory(func(m *v1alpha1.Memory) { m.Progress.At = ago(3600) })
+	gone := problem(v1alpha1.ReasonServiceNotFound)
+	noTemplate := func(in *Input) {
+		in.Observed.Template = Template{Problem: &Problem{v1alpha1.ReasonInvalidTemplate, "no"}}
+	}
+	unversioned := route(func(r *Route) { r.AcceptedGeneration, r.Unversioned = 0, true })
+	for name, tc := range map[string]struct {
+		in   Input
+		want string
+	}{
+		"healthy":     {resting(), "+Healthy -Healthy -NotStalled +PodsAvailable +Complete -NotPaused +Verified"},
+		"unversioned": {changed(resting(), unversioned), "+Healthy -Healthy -NotStalled +PodsAvailable +Complete -NotPaused +VerifiedWithoutObservedGeneration"},
+		"deploying":   {firstDeploy(), "-Initializing +Initializing -NotStalled -Initializing +Initializing -NotPaused +Verified"},
+		"no pods yet": {changed(firstDeploy(), alive("b", 1)), "-Initializing +Initializing -NotStalled -Initializing +Initializing -NotPaused -WaitingForPods"},
+		"stepping":    {changed(midway(20, weight(20)), unproven), "-Progressing +Progressing -NotStalled +PodsAvailable +Progressing -NotPaused -RouteNotVerified"},
+		"sick stable": {changed(midway(20, weight(20)), alive("a", 3)), "-Progressing +Progressing -NotStalled -PodsUnavailable +Progressing -NotPaused +Verified"},
+		"pause":       {midway(20, pause(0)), "-PauseStep +PauseStep -NotStalled +PodsAvailable +PauseStep +PauseStep +Verified"},
+		"held":        {changed(midway(20, pause(0)), specPaused), "-SpecPaused +SpecPaused -NotStalled +PodsAvailable +SpecPaused +SpecPaused +Verified"},
+		"aborted":     {changed(resting(), aborted("b"), template("b")), "-Aborted -Aborted +Aborted +PodsAvailable -Aborted -NotPaused +Verified"},
+		"overdue":     {changed(midway(20, weight(20)), unproven, overdue), "-ProgressDeadlineExceeded -ProgressDeadlineExceeded +ProgressDeadlineExceeded +PodsAvailable -ProgressDeadlineExceeded -NotPaused -RouteNotVerified"},
+		"missing":     {changed(midway(20, weight(20)), gone), "-Progressing +Progressing -NotStalled +PodsAvailable +Progressing -NotPaused -ServiceNotFound"},
+		"missing, overdue": {changed(midway(20, weight(20)), gone, overdue),
+			"-ProgressDeadlineExceeded -ProgressDeadlineExceeded +ProgressDeadlineExceeded +PodsAvailable -ProgressDeadlineExceeded -NotPaused -ServiceNotFound"},
+		"conflict":     {changed(midway(20, weight(20)), problem(v1alpha1.ReasonServiceConflict)), "-ServiceConflict -ServiceConflict +ServiceConflict +PodsAvailable -ServiceConflict -NotPaused -ServiceConflict"},
+		"bad template": {changed(midway(20, weight(20)), noTemplate), "-InvalidTemplate -InvalidTemplate +InvalidTemplate +PodsAvailable -InvalidTemplate -NotPaused +Verified"},
+		"deleted":      {changed(returning(20), func(in *Input) { in.DeletedAt = in.Now }), "-Deleting +Deleting -NotStalled +PodsAvailable +Deleting -NotPaused -RouteNotVerified"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tc.in.Generation = 9
+			got := Compute(tc.in)
+			var texts []string
+			for _, kind := range strings.Fields(order) {
+				c := conditionOf(got, kind)
+				if c.ObservedGeneration != 9 {
+					t.Errorf("%s is about generation %d", kind, c.ObservedGeneration)
+				}
+				texts = append(texts, map[metav1.ConditionStatus]string{metav1.ConditionTrue: "+", metav1.ConditionFalse: "-"}[c.Status]+c.Reason)
+			}
+			if diff := cmp.Diff(tc.want, strings.Join(texts, " ")); diff != "" {
+				t.Errorf("conditions differ (-want +got):\n%s%s", diff, got.Status.Message)
+			}
+		})
+	}
+}
+
+// TestMessages holds that no message changes by the clock alone, that times of transitions are kept, and that a
+// message fits.
+func TestMessages(t *testing.T) {
+	unversioned := func(in *Input) {
+		in.Observed.Routes[0].AcceptedGeneration, in.Observed.Routes[0].Unversioned = 0, true
+		in.Prior.Memory.Traffic.Routes[0].CarriedAt, in.Prior.Memory.Traffic.VerifiedAt = ago(10), nil
+	}
+	for name, in := range map[string]Input{
+		"pause":       changed(midway(20, pause(10*time.Second)), memory(func(m *v1alpha1.Memory) { m.StepStartedAt = ago(2) })),
+		"settling":    changed(promoting(100), verified(2)),
+		"endpoints":   changed(midway(0, weight(10)), memory(func(m *v1alpha1.Memory) { m.CanaryService.ReadyAt = ago(2) })),
+		"unversioned": changed(midway(20, weight(20)), unversioned),
+		"overdue":     changed(midway(20, weight(20)), unproven, memory(func(m *v1alpha1.Memory) { m.Progress.At = ago(4000) })),
+		"aborted":     changed(resting(), aborted("b"), template("b")),
+		"returning":   changed(returning(0), verified(2)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			in.Prior = Compute(in).Status
+			before := Compute(in).Status
+			in.Now = in.Now.Add(time.Second)
+			if after := Compute(in).Status; !equality.Semantic.DeepEqual(before, after) {
+				t.Errorf("status differs after a second (-before +after):\n%s", cmp.Diff(before, after))
+			}
+		})
+	}
+	long := changed(midway(20, weight(20)), func(in *Input) { in.Observed.Stable.Problem = &Problem{"x", strings.Repeat("x", 40000)} })
+	if got := conditionOf(Compute(long), v1alpha1.ConditionReady).Message; len(got) != maxConditionMessage {
+		t.Errorf("a message of %d bytes", len(got))
+	}
+	shared := route(func(r *Route) { r.OtherUses = "HTTPRoute other" })
+	if got := conditionOf(Compute(changed(resting(), shared)), v1alpha1.ConditionTrafficRouted); !strings.HasSuffix(got.Message, "; also used by HTTPRoute other") || got.Status != metav1.ConditionTrue {
+		t.Errorf("other uses: %s %s", got.Status, got.Message)
+	}
+}
+
+// TestProblemEvents holds that a problem is warned of when it comes up, once, and that its end is told.
+func TestProblemEvents(t *testing.T) {
+	reasons := func(in Input) (got []string) {
+		for _, event := range Compute(in).Events {
+			got = append(got, event.Reason)
+		}
+		return got
+	}
+	for name, tc := range map[string]struct{ comes, goes []string }{
+		v1alpha1.ReasonServiceConflict: {[]string{v1alpha1.ReasonServiceConflict}, []string{EventRecovered}},
+		v1alpha1.ReasonRouteNotFound:   {[]string{v1alpha1.ReasonRouteNotFound}, nil}, // not stalled by it yet
+	} {
+		in := changed(resting(), problem(name))
+		came := reasons(in)
+		in.Prior = Compute(in).Status
+		stays := reasons(in)
+		in.Observed.Stable.Problem = nil
+		if diff := cmp.Diff([][]string{tc.comes, nil, tc.goes}, [][]string{came, stays, reasons(in)}); diff != "" {
+			t.Errorf("%s: events differ (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestDeadline holds that the progress deadline counts from the last progress, not in pauses, and aborts if it is to.
+func TestDeadline(t *testing.T) {
+	since := func(seconds int) change { return memory(func(m *v1alpha1.Memory) { m.Progress.At = ago(seconds) }) }
+	aborts := func(in *Input) { in.Spec.ProgressDeadlineAbort = true }
+	stuck := func(changes ...change) Input {
+		return changed(midway(20, weight(20)), append([]change{unproven, aborts, func(in *Input) { in.Spec.ProgressDeadlineSeconds = ptr.To[int32](600) }}, changes...)...)
+	}
+	const still, abort = "Stepping 0: 20% a/b", "Returning 0: 0% a/b aborted b"
+	for name, tc := range map[string]planCase{
+		"not yet":          {in: stuck(since(599)), targets: still, wake: time.Second},
+		"passed":           {in: stuck(since(600)), targets: abort},
+		"no abort asked":   {in: stuck(since(600), func(in *Input) { in.Spec.ProgressDeadlineAbort = false }), targets: still, stalled: v1alpha1.ReasonProgressDeadlineExceeded},
+		"a pod more":       {in: stuck(since(600), pods("b", 1), memory(func(m *v1alpha1.Memory) { m.Progress.Available = 4 })), targets: still, wake: 10 * time.Minute},
+		"not counting yet": {in: stuck(memory(func(m *v1alpha1.Memory) { m.Progress.At = nil })), targets: still, wake: 10 * time.Minute},
+		"at a pause":       {in: changed(midway(20, pause(0)), aborts, since(9999)), targets: still},
+		"held":             {in: stuck(since(9999), specPaused), targets: still},
+		"no replicas":      {in: stuck(since(9999), func(in *Input) { in.Spec.Replicas = ptr.To[int32](0) }, pods("b", 0), pods("a", 0)), targets: still},
+		"promoting":        {in: changed(promoting(50), aborts, canaryEndpoints("b", 3), memory(func(m *v1alpha1.Memory) { m.Progress = v1alpha1.ProgressMemory{At: ago(9999), Available: 8} })), targets: "Returning 0: 0% a/b aborted b"},
+		"returning":        {in: changed(returning(0), aborts, unproven, since(9999)), targets: "Returning 0: 0% a/b", stalled: v1alpha1.ReasonProgressDeadlineExceeded},
+		"first deploy":     {in: changed(firstDeploy(), aborts, alive("b", 0), since(9999)), targets: "Promoting 0: 0% /", stalled: v1alpha1.ReasonProgressDeadlineExceeded},
+	} {
+		t.Run(name, tc.check)
+	}
+	for name, in := range map[string]Input{"at a pause": changed(midway(20, pause(0)), since(9)), "healthy": changed(resting(), since(9)), "held": stuck(specPaused)} {
+		if got := Compute(in).Status.Memory.Progress; got.At != nil {
+			t.Errorf("%s: the deadline counts since %s", name, got.At)
+		}
+	}
+}
+
+// TestFailed holds that a refused action leaves memory as it was, and says what is wrong.
+func TestFailed(t *testing.T) {
+	prior := Compute(resting()).Status
+	got := Failed(prior, 5, "denied by a webhook", epoch)
+	if diff := cmp.Diff(prior.Memory, got.Memory); diff != "" {
+		t.Errorf("memory differs (-want +got):\n%s", diff)
+	}
+	for kind, want := range map[string]metav1.ConditionStatus{v1alpha1.ConditionReady: "False", v1alpha1.ConditionReconciling: "False", v1alpha1.ConditionStalled: "True"} {
+		c := meta.FindStatusCondition(got.Conditions, kind)
+		if c.Status != want || c.Reason != v1alpha1.ReasonReconcileError || c.Message != "denied by a webhook" || c.ObservedGeneration != 5 {
+			t.Errorf("%s: %+v", kind, c)
+		}
+	}
+	if got.State != v1alpha1.StateDegraded || prior.State != v1alpha1.StateHealthy {
+		t.Errorf("state %s, before %s", got.State, prior.State)
+	}
+}

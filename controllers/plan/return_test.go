@@ -1,0 +1,123 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/utils/ptr"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// aborting gives the command.
+func aborting(in *Input) { in.Commands.Abort = ptr.To("true") }
+
+// TestReturn holds T9: before the stable Service has moved all weight goes to it at once; after that the way back is
+// by way of weight 100. A sick stable revision gets nothing.
+func TestReturn(t *testing.T) {
+	moved := func(percent int32, changes ...change) Input {
+		return changed(returning(percent), append([]change{pods("b", 4), stableAt("b")}, changes...)...)
+	}
+	sick, none := v1alpha1.ReasonStableUnavailable, v1alpha1.ReasonNotStalled
+	back := func(changes ...change) Input { // the stable Service selects a again, the weight is still 100
+		return changed(returning(100), append([]change{pods("b", 4)}, changes...)...)
+	}
+	for name, tc := range map[string]planCase{
+		"abort":                        {in: changed(midway(50, pause(0)), aborting), targets: "Returning 0: 0% a/b aborted b"},
+		"abort with headers":           {in: changed(midway(50, pause(0)), headers(true), aborting), targets: "Returning 0: 0% a/b aborted b"},
+		"abort, held by spec.paused":   {in: changed(midway(50, pause(0)), aborting, func(in *Input) { in.Spec.Paused = true }), targets: "Returning 0: 0% a/b aborted b"},
+		"abort, held by a problem":     {in: changed(midway(50, pause(0)), aborting, func(in *Input) { in.Observed.Canary.Problem = &Problem{Reason: "x"} }), targets: "Returning 0: 0% a/b aborted b"},
+		"abort in promotion":           {in: changed(promoting(100), aborting), targets: "Returning 0: 0% a/b aborted b"},
+		"abort in promotion, moved":    {in: changed(promoting(0), stableAt("b"), aborting), targets: "Returning 0: 100% b/b aborted b"},
+		"abort, stable has one pod":    {in: changed(midway(50, pause(0)), alive("a", 1), aborting), targets: "Returning 0: 0% a/b aborted b"},
+		"abort, stable has none":       {in: changed(midway(50, pause(0)), alive("a", 0), aborting), targets: "Returning 0: 50% a/b aborted b", stalled: sick},
+		"neither has any":              {in: changed(returning(50), alive("a", 0), alive("b", 0)), targets: "Returning 0: 0% a/b", stalled: none},
+		"only headers are left":        {in: changed(returning(0), headers(true)), targets: "Returning 0: 0% a/b"},
+		"moved, canary cannot serve":   {in: moved(0, canaryEndpoints("b", 0)), targets: "Returning 0: 0% b/b"},
+		"moved, canary serves":         {in: moved(0), targets: "Returning 0: 100% b/b"},
+		"moved, 100 settling":          {in: moved(100, verified(4)), targets: "Returning 0: 100% b/b", wake: time.Second},
+		"moved, 100 settled":           {in: moved(100, verified(5)), targets: "Returning 0: 100% a/b"},
+		"moved, stable has no pods":    {in: moved(100, alive("a", 0)), targets: "Returning 0: 100% b/b", stalled: sick},
+		"moved, nothing to lose":       {in: moved(0, alive("b", 0)), targets: "Returning 0: 0% a/b"},
+		"back, endpoints settling":     {in: back(memory(func(m *v1alpha1.Memory) { m.StableService.ReadyAt = ago(4) })), targets: "Returning 0: 100% a/b", wake: time.Second},
+		"back, endpoints settled":      {in: back(), targets: "Returning 0: 0% a/b"},
+		"back, one endpoint is enough": {in: back(stableEndpoints("a", 1)), targets: "Returning 0: 0% a/b"},
+		"canary Service on its way":    {in: changed(returning(0), memory(func(m *v1alpha1.Memory) { m.CanaryService.Revision = "a" })), targets: "Returning 0: 0% a/a", actions: []string{`PointService reviews-canary -> "a"`}},
+		"the end":                      {in: changed(returning(0), canaryAt("a")), targets: "Resting 0: 0% a/a"},
+		"the end, canary is missing":   {in: changed(returning(0), canaryAt("a"), func(in *Input) { in.Observed.Canary = Service{Name: "reviews-canary"} }), targets: "Resting 0: 0% a/a"},
+		"stable template again":        {in: changed(midway(50, pause(0)), template("a")), targets: "Returning 0: 0% a/b"},
+		"another template":             {in: changed(midway(50, pause(0)), template("c")), targets: "Returning 0: 0% a/b"},
+	} {
+		t.Run(name, tc.check)
+	}
+}
+
+// TestFirstDeployGivesWay holds the edge rule that a template change while Initializing restarts it.
+func TestFirstDeployGivesWay(t *testing.T) {
+	restart := changed(firstDeploy(), template("c"))
+	planCase{in: restart, targets: "Promoting 0: 0% /"}.check(t)
+	if got := Compute(restart).Status.Memory.CurrentRevision; got != "c" {
+		t.Errorf("deploys %s, want c", got)
+	}
+
+	for name, tc := range map[string]planCase{
+		"weight first": {in: changed(midway(100), alive("a", 1)), targets: "Returning 0: 0% /b"},
+		"then settled": {in: changed(midway(0), verified(4)), targets: "Returning 0: 0% /b", wake: time.Second},
+		"then again":   {in: changed(midway(0), verified(5)), targets: "Promoting 0: 0% /b"},
+	} {
+		tc.in = changed(tc.in, phase(v1alpha1.PhaseReturning), template("c"), memory(func(m *v1alpha1.Memory) {
+			m.StableRevision, m.StableService = "", v1alpha1.ServiceMemory{}
+		}))
+		tc.in.Observed.Stable.Revision = ""
+		t.Run(name, tc.check)
+	}
+}
+
+// TestFirstDeployStays holds that a first deploy whose pods answer already is brought to its end first.
+func TestFirstDeployStays(t *testing.T) {
+	in := changed(firstDeploy(), stableAt("b"), canaryAt("b"), template("c"))
+	planCase{in: in, targets: "Promoting 0: 0% b/b"}.check(t)
+}
+
+// TestDyingCanary holds the edge rule that a canary without a ready endpoint loses its traffic at once, and that it
+// returns by T2.
+func TestDyingCanary(t *testing.T) {
+	for name, tc := range map[string]planCase{
+		"pods and endpoints":    {in: changed(midway(50, weight(50)), alive("b", 0)), targets: "Stepping 0: 0% a/b"},
+		"endpoints only":        {in: changed(midway(50, weight(50)), canaryEndpoints("b", 0)), targets: "Stepping 0: 0% a/b"},
+		"pods only":             {in: changed(midway(50, weight(50)), alive("b", 0), canaryEndpoints("b", 2)), targets: "Stepping 0: 0% a/b"},
+		"one is left":           {in: changed(midway(50, weight(50)), alive("b", 1)), targets: "Stepping 1: 50% a/b"},
+		"headers":               {in: changed(midway(0, headerStep()), headers(true), alive("b", 0)), targets: "Stepping 0: 0% a/b"},
+		"stable has none":       {in: changed(midway(50, weight(50)), alive("b", 0), alive("a", 0)), targets: "Stepping 1: 50% a/b"},
+		"at a pause":            {in: changed(midway(50, pause(0)), alive("b", 0)), targets: "Stepping 0: 0% a/b"},
+		"while paused":          {in: changed(midway(50, pause(0)), alive("b", 0), func(in *Input) { in.Spec.Paused = true }), targets: "Stepping 0: 0% a/b"},
+		"stable Service moved":  {in: changed(promoting(100), stableAt("b"), alive("b", 0)), targets: "Promoting 0: 100% b/b"},
+		"selector of another's": {in: changed(midway(50, weight(50)), func(in *Input) { in.Observed.Canary.Revision = "" }, canaryEndpoints("", 2)), targets: "Stepping 1: 50% a/b", actions: []string{pointCanaryToB}},
+	} {
+		t.Run(name, tc.check)
+	}
+	fled := Compute(changed(midway(50, weight(50)), alive("b", 0)))
+	if mem := fled.Status.Memory; mem.CanaryService.ReadyAt != nil || mem.StepWeight != 50 {
+		t.Errorf("a canary that fled is trusted as before (%v), or forgets its weight (%d)", mem.CanaryService.ReadyAt, mem.StepWeight)
+	}
+}
+
+// TestSickStable holds the edge rule that promote=full finishes what the canary Service serves when stable cannot.
+func TestSickStable(t *testing.T) {
+	in := changed(returning(50), alive("a", 0), memory(func(m *v1alpha1.Memory) { m.AbortedRevision = "b" }))
+	got := Compute(in)
+	if !strings.Contains(got.Status.Message, "annotate canaryrollout reviews canaryrollout.dev/promote=full") {
+		t.Errorf("the message does not say what helps: %s", got.Status.Message)
+	}
+	in.Commands.Promote = ptr.To("full")
+	in.Prior = Compute(in).Status
+	got = Compute(in)
+	planCase{in: in, targets: "Promoting 0: 50% a/b", actions: []string{"RemoveAnnotations canaryrollout.dev/promote"}}.check(t)
+	if got.Status.Memory.FinishRevision != "b" {
+		t.Errorf("finishes %q, want b", got.Status.Memory.FinishRevision)
+	}
+}

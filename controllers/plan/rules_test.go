@@ -1,0 +1,201 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+const pointCanaryToB = `PointService reviews-canary -> "b"`
+
+// waitingToMove has b's pods up, while the canary Service still selects a.
+func waitingToMove(in *Input) {
+	pods("b", 2)(in)
+	canaryAt("a")(in)
+}
+
+// TestServiceMoves holds T1: a Service moves only while it carries nothing, verified and settled; a selector that
+// somebody else changed is put back at once, unless that would leave no ready endpoint where there is one.
+func TestServiceMoves(t *testing.T) {
+	selects := func(service func(*Input) *Service, revision string) change {
+		return func(in *Input) { service(in).Revision = revision }
+	}
+	stable, canary := func(in *Input) *Service { return &in.Observed.Stable }, func(in *Input) *Service { return &in.Observed.Canary }
+	half, wait := weight(50), time.Second
+	for name, tc := range map[string]planCase{
+		"canary forward, settling":     {in: changed(midway(0, half), waitingToMove, verified(4)), targets: "Stepping 0: 0% a/a", wake: wait},
+		"canary forward, settled":      {in: changed(midway(0, half), waitingToMove, verified(5)), targets: "Stepping 0: 0% a/b"},
+		"canary forward, not verified": {in: changed(midway(0, half), waitingToMove, unproven), targets: "Stepping 0: 0% a/a"},
+		"canary forward under weight":  {in: changed(midway(10, half), waitingToMove, canaryEndpoints("b", 2)), targets: "Stepping 0: 10% a/a"},
+		"canary forward under headers": {in: changed(midway(0, half), waitingToMove, canaryEndpoints("b", 2), headers(true)), targets: "Stepping 0: 0% a/a +headers"},
+		"canary forward without pods":  {in: changed(midway(0, half), waitingToMove, pods("b", 2), alive("b", 1)), targets: "Stepping 0: 0% a/a"},
+		"stable forward, settling":     {in: changed(promoting(100), verified(4)), targets: "Promoting 0: 100% a/b", wake: wait},
+		"stable forward, settled":      {in: changed(promoting(100), verified(5)), targets: "Promoting 0: 100% b/b"},
+		"stable forward, not verified": {in: changed(promoting(100), unproven), targets: "Promoting 0: 100% a/b"},
+		"canary back, settling":        {in: changed(returning(0), verified(4)), targets: "Returning 0: 0% a/b", wake: wait},
+		"canary back, settled":         {in: changed(returning(0), verified(5)), targets: "Returning 0: 0% a/a"},
+		"canary back, not verified":    {in: changed(returning(0), unproven), targets: "Returning 0: 0% a/b"},
+		"repair": {
+			in: changed(midway(50, half), selects(canary, "")), targets: "Stepping 1: 50% a/b", actions: []string{pointCanaryToB},
+		},
+		"repair that would leave nothing": {
+			in:      changed(midway(50, half), selects(stable, ""), stableEndpoints("b", 2), alive("a", 0)),
+			targets: "Stepping 1: 50% a/b", stalled: v1alpha1.ReasonStableUnavailable,
+		},
+		"repair where nothing can be lost": {
+			in:      changed(midway(50, half), selects(stable, ""), stableEndpoints("", 0), alive("a", 0)),
+			targets: "Stepping 1: 50% a/b", actions: []string{`PointService reviews-stable -> "a"`},
+		},
+		"no repair of what has a problem": {
+			in: changed(midway(50, half), selects(canary, ""), func(in *Input) {
+				in.Observed.Canary.Problem = &Problem{v1alpha1.ReasonServiceConflict, "older"}
+			}), targets: "Stepping 0: 50% a/b", stalled: v1alpha1.ReasonServiceConflict,
+		},
+		"no repair of what is missing": {
+			in: changed(midway(50, half), func(in *Input) {
+				in.Observed.Canary = Service{Name: "reviews-canary", Problem: &Problem{v1alpha1.ReasonServiceNotFound, "missing"}}
+				in.Observed.Stable.Endpoints = nil
+			}), targets: "Stepping 0: 50% a/b", stalled: v1alpha1.ReasonNotStalled,
+		},
+	} {
+		t.Run(name, tc.check)
+	}
+}
+
+// TestWeightRises holds T2: weight rises with ready endpoints of that revision, settled after a move; it falls at once.
+func TestWeightRises(t *testing.T) {
+	readyAt := func(seconds int) change {
+		return memory(func(m *v1alpha1.Memory) { m.CanaryService.ReadyAt = ago(seconds) })
+	}
+	justMoved := memory(func(m *v1alpha1.Memory) { m.CanaryService.ReadyAt = nil })
+	scale := func(mode v1alpha1.ScaleMode, replicas int32) change {
+		return memory(func(m *v1alpha1.Memory) { m.StepScale = &v1alpha1.SetCanaryScale{Replicas: &replicas, Mode: mode} })
+	}
+	half := func(changes ...change) Input {
+		return changed(midway(10, weight(50)), append([]change{pods("b", 2)}, changes...)...)
+	}
+	stale := set("b", func(rs *ReplicaSet) { rs.Current = false })
+	for name, tc := range map[string]planCase{
+		"enough endpoints":         {in: half(), targets: "Stepping 0: 50% a/b"},
+		"one too few":              {in: half(canaryEndpoints("b", 1)), targets: "Stepping 0: 10% a/b"},
+		"of another revision":      {in: half(canaryEndpoints("a", 4), set("a", func(*ReplicaSet) {})), targets: "Stepping 0: 0% a/b"},
+		"status of an older size":  {in: half(stale), targets: "Stepping 0: 10% a/b"},
+		"settling after a move":    {in: half(readyAt(4)), targets: "Stepping 0: 10% a/b", wake: time.Second},
+		"settled after a move":     {in: half(readyAt(5)), targets: "Stepping 0: 50% a/b"},
+		"ready a moment ago":       {in: half(justMoved), targets: "Stepping 0: 10% a/b", wake: 5 * time.Second},
+		"pinned to less":           {in: half(scale("Exact", 1), pods("b", 1)), targets: "Stepping 0: 50% a/b"},
+		"pinned to more":           {in: half(scale("Exact", 3), pods("b", 3), alive("b", 2)), targets: "Stepping 0: 10% a/b"},
+		"a minimum is not a pin":   {in: half(scale("Minimum", 1), alive("b", 1)), targets: "Stepping 0: 10% a/b"},
+		"down with one pod":        {in: changed(midway(50, weight(10)), alive("b", 1)), targets: "Stepping 0: 10% a/b"},
+		"headers wait for a pod":   {in: changed(midway(0, headerStep()), headers(false), alive("b", 0)), targets: "Stepping 0: 0% a/b"},
+		"headers with a pod":       {in: changed(midway(0, headerStep()), headers(false)), targets: "Stepping 0: 0% a/b +headers"},
+		"sick stable is no matter": {in: half(alive("a", 0)), targets: "Stepping 0: 50% a/b"},
+	} {
+		t.Run(name, tc.check)
+	}
+}
+
+// TestOldEndpoints holds T2's other half: a moved Service is ready when no endpoint of another revision is left.
+func TestOldEndpoints(t *testing.T) {
+	for name, tc := range map[string]struct {
+		endpoints []Endpoints
+		want      bool
+	}{
+		"old ones left":   {[]Endpoints{{"a", 1, 1}, {"b", 2, 2}}, false},
+		"old ones ending": {[]Endpoints{{"a", 0, 1}, {"b", 2, 2}}, true},
+		"not all yet":     {[]Endpoints{{"b", 1, 2}}, false},
+		"foreign ones":    {[]Endpoints{{"", 3, 3}, {"b", 2, 2}}, true},
+		"none":            {nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := changed(midway(0, weight(50)), pods("b", 2), memory(func(m *v1alpha1.Memory) { m.CanaryService.ReadyAt = nil }))
+			in.Observed.Canary.Endpoints = tc.endpoints
+			if got := Compute(in).Status.Memory.CanaryService.ReadyAt != nil; got != tc.want {
+				t.Errorf("ready: %t, want %t", got, tc.want)
+			}
+		})
+	}
+}
+
+// TestDraining holds T3: the pods of a revision that carried traffic go when nothing can reach it any more, settled,
+// and the delay has passed.
+func TestDraining(t *testing.T) {
+	since := func(seconds int) change {
+		return memory(func(m *v1alpha1.Memory) { m.Draining = []v1alpha1.DrainMemory{{Revision: "b", Since: ago(seconds)}} })
+	}
+	gone := []string{"ScaleReplicaSet reviews-b replicas=0"}
+	for name, tc := range map[string]struct {
+		change  change
+		since   int // seconds ago in the new memory; -1 while it can be reached
+		actions []string
+	}{
+		"first seen":              {change: func(*Input) {}, since: 0},
+		"delay not over":          {change: since(34), since: 34},
+		"delay over":              {change: since(35), since: 35, actions: gone},
+		"an endpoint is left":     {change: func(in *Input) { since(35)(in); leave(in, Endpoints{"b", 0, 1}) }, since: -1},
+		"the Service selects it":  {change: func(in *Input) { since(35)(in); in.Observed.Canary.Revision = "b" }, since: -1, actions: []string{`PointService reviews-canary -> "a"`}},
+		"memory wants it":         {change: func(in *Input) { since(35)(in); in.Prior.Memory.CanaryService.Revision = "b" }, since: -1, actions: []string{pointCanaryToB}},
+		"somebody else's entry":   {change: func(in *Input) { since(35)(in); in.Prior.Memory.Draining[0].Revision = "c" }, since: 0},
+		"delay over, new release": {change: func(in *Input) { since(35)(in); template("c")(in) }, since: 35, actions: gone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := resting()
+			in.Observed.ReplicaSets = append(in.Observed.ReplicaSets, ReplicaSet{
+				Name: "reviews-b", Revision: "b", Desired: 2, Replicas: 2, Ready: 2, Available: 2, Current: true,
+			})
+			tc.change(&in)
+			got := Compute(in)
+			if diff := cmp.Diff(tc.actions, described(got.Actions)); diff != "" {
+				t.Errorf("actions differ (-want +got):\n%s", diff)
+			}
+			want := v1alpha1.DrainMemory{Revision: "b"}
+			if tc.since >= 0 {
+				want.Since = ago(tc.since)
+			}
+			if diff := cmp.Diff([]v1alpha1.DrainMemory{want}, got.Status.Memory.Draining); diff != "" {
+				t.Errorf("draining differs (-want +got):\n%s", diff)
+			}
+			if end := want.Since; end != nil && tc.since < 35 && !got.WakeAt.Equal(end.Add(35*time.Second)) {
+				t.Errorf("wakes at %s, want %s", got.WakeAt, end.Add(35*time.Second))
+			}
+		})
+	}
+}
+
+func leave(in *Input, endpoints Endpoints) {
+	in.Observed.Stable.Endpoints = append(in.Observed.Stable.Endpoints, endpoints)
+}
+
+// TestPromotion holds T8: full size, weight 100, stable Service, weight 0, commit; each when the former is proven.
+func TestPromotion(t *testing.T) {
+	moved := func(percent int32, changes ...change) Input {
+		return changed(promoting(percent), append([]change{stableAt("b")}, changes...)...)
+	}
+	for name, tc := range map[string]planCase{
+		"not at full size":       {in: changed(promoting(50), pods("b", 2)), targets: "Promoting 0: 50% a/b", actions: []string{"ScaleReplicaSet reviews-b replicas=4"}},
+		"at full size":           {in: promoting(50), targets: "Promoting 0: 100% a/b"},
+		"headers go with 100":    {in: changed(promoting(50), headers(true)), targets: "Promoting 0: 100% a/b"},
+		"one endpoint short":     {in: changed(promoting(50), canaryEndpoints("b", 3)), targets: "Promoting 0: 50% a/b"},
+		"new endpoints":          {in: moved(100), targets: "Promoting 0: 0% b/b"},
+		"new endpoints not yet":  {in: moved(100, stableEndpoints("b", 3)), targets: "Promoting 0: 100% b/b"},
+		"new endpoints settling": {in: moved(100, memory(func(m *v1alpha1.Memory) { m.StableService.ReadyAt = ago(4) })), targets: "Promoting 0: 100% b/b", wake: time.Second},
+		"weight 0 settling":      {in: moved(0, verified(4)), targets: "Promoting 0: 0% b/b", wake: time.Second},
+		"weight 0 not verified":  {in: moved(0, unproven), targets: "Promoting 0: 0% b/b"},
+		"commit":                 {in: moved(0, verified(5)), targets: "Resting 0: 0% b/b"},
+		"held":                   {in: changed(promoting(50), func(in *Input) { in.Spec.Paused = true }), targets: "Promoting 0: 50% a/b"},
+		"steps do not matter":    {in: changed(promoting(50), func(in *Input) { in.Spec.Steps = []v1alpha1.Step{pause(0)} }), targets: "Promoting 0: 100% a/b"},
+		"another template":       {in: changed(promoting(50), template("c")), targets: "Returning 0: 0% a/b"},
+		"another one, moved":     {in: moved(0, template("c")), targets: "Returning 0: 100% b/b"},
+		"finishing is not left": {in: changed(promoting(50), template("c"), memory(func(m *v1alpha1.Memory) { m.FinishRevision = "b" })),
+			targets: "Promoting 0: 100% a/b"},
+		"dying": {in: changed(promoting(100), alive("b", 0)), targets: "Promoting 0: 0% a/b"},
+	} {
+		t.Run(name, tc.check)
+	}
+}

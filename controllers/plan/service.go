@@ -1,0 +1,111 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// serviceActions points both Services at the revisions in memory: a move that was decided, or the repair of a
+// selector that somebody changed.
+func (p *pass) serviceActions() {
+	p.pointService(p.in.Observed.Stable, p.prior.StableService)
+	p.pointService(p.in.Observed.Canary, p.prior.CanaryService)
+}
+
+func (p *pass) pointService(service Service, memory v1alpha1.ServiceMemory) {
+	if !service.Found || service.Problem != nil || memory.Revision == "" || service.Revision == memory.Revision {
+		return
+	}
+	if ready(service) > 0 && p.replicaSet(memory.Revision).Ready == 0 {
+		p.stall(v1alpha1.ReasonStableUnavailable,
+			"Service %s selects %s instead of revision %s, but no pod of %s is ready: it is left as it is until one is",
+			service.Name, selects(service), memory.Revision, memory.Revision)
+		return
+	}
+	p.act(PointService{
+		Reason: Reason(fmt.Sprintf("%s is meant to select revision %s, and selects %s", service.Name, memory.Revision, selects(service))),
+		Name:   service.Name, Revision: memory.Revision,
+	})
+}
+
+func selects(service Service) string {
+	if service.Revision == "" {
+		return "every revision"
+	}
+	return "revision " + service.Revision
+}
+
+// watchServices notes since when the endpoints of a moved Service are complete (T2).
+func (p *pass) watchServices() {
+	p.watchService(p.in.Observed.Stable, &p.mem.StableService)
+	p.watchService(p.in.Observed.Canary, &p.mem.CanaryService)
+}
+
+func (p *pass) watchService(service Service, memory *v1alpha1.ServiceMemory) {
+	if memory.Revision == "" || memory.ReadyAt != nil || !p.servesOnly(service, memory.Revision) {
+		return
+	}
+	memory.ReadyAt = p.now()
+}
+
+// servesOnly says that the slices hold every ready pod of the revision and none of another one of ours.
+func (p *pass) servesOnly(service Service, revision string) bool {
+	if service.Revision != revision {
+		return false
+	}
+	for _, endpoints := range service.Endpoints {
+		if endpoints.Revision != revision && endpoints.Revision != "" && endpoints.Ready > 0 {
+			return false
+		}
+	}
+	return readyOf(service, revision) >= max(1, p.replicaSet(revision).Ready)
+}
+
+// moveService gives a Service another revision; its endpoints have to become ready and to settle anew.
+func (p *pass) moveService(memory *v1alpha1.ServiceMemory, revision string) {
+	*memory = v1alpha1.ServiceMemory{Revision: revision}
+}
+
+// canServe is the condition of T2: the Service holds enough ready endpoints of the revision that it is meant to
+// select, and has done so long enough since it was moved.
+func (p *pass) canServe(service Service, memory v1alpha1.ServiceMemory, need int32) bool {
+	got := readyOf(service, memory.Revision)
+	if service.Revision != memory.Revision || got < need {
+		p.wait("waiting for %d ready endpoints of revision %s in Service %s: %d so far", need, memory.Revision, service.Name, got)
+		return false
+	}
+	if memory.ReadyAt == nil {
+		p.wait("waiting until Service %s has the endpoints of revision %s and no others", service.Name, memory.Revision)
+		return false
+	}
+	settled := memory.ReadyAt.Add(p.spec.settle)
+	if !p.reached(settled) {
+		p.wait("the endpoints of Service %s are ready and settle until %s", service.Name, clock(settled))
+		return false
+	}
+	return true
+}
+
+// ready counts all ready endpoints, foreign ones too: what would be lost.
+func ready(service Service) int32 {
+	var sum int32
+	for _, endpoints := range service.Endpoints {
+		sum += endpoints.Ready
+	}
+	return sum
+}
+
+func readyOf(service Service, revision string) int32 { return endpointsOf(service, revision).Ready }
+
+func endpointsOf(service Service, revision string) Endpoints {
+	for _, endpoints := range service.Endpoints {
+		if endpoints.Revision == revision {
+			return endpoints
+		}
+	}
+	return Endpoints{}
+}

@@ -1,0 +1,251 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strconv"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// stepping walks the steps towards the current revision.
+func (p *pass) stepping() {
+	switch target := p.target(); {
+	case target != "" && target != p.mem.CurrentRevision:
+		p.giveWay(target)
+	case p.fleeDyingCanary():
+	case p.hold():
+	case p.spec.replicas == 0:
+		p.wait("spec.replicas is 0: the steps wait until it is raised")
+	case p.mem.StepsHash != stepsHash(p.in.Spec.Steps):
+		p.event(EventStepsChanged, "the steps were edited: revision %s starts over at step 1, weight and scale stay where they are", p.mem.CurrentRevision)
+		p.enterStep(0)
+	case int(p.mem.StepIndex) >= len(p.in.Spec.Steps):
+		p.event(EventPromoting, "all %d steps are done: promoting revision %s", len(p.in.Spec.Steps), p.mem.CurrentRevision)
+		p.enter(v1alpha1.PhasePromoting)
+	case p.moveCanary(p.canarySize()):
+	case p.followWeight():
+	case p.stepDone():
+		p.nextStep()
+		p.followWeight()
+	}
+}
+
+// hold says whether something forbids to go forward: a problem to be put right, or spec.paused.
+func (p *pass) hold() bool {
+	switch problem := p.problem(); {
+	case problem != nil:
+		p.wait("%s", problem.Message)
+	case p.in.Spec.Paused:
+		p.paused = v1alpha1.ReasonSpecPaused
+		p.wait("held by spec.paused: set it to false to go on")
+	default:
+		return false
+	}
+	return true
+}
+
+// start begins a release.
+func (p *pass) start(revision string) {
+	p.mem.CurrentRevision = revision
+	p.mem.AbortedRevision, p.mem.AbortReason = "", ""
+	p.mem.StepWeight, p.mem.StepHeaderRoutes, p.mem.StepScale = 0, nil, nil
+	p.enter(v1alpha1.PhaseStepping)
+	p.enterStep(0)
+	p.began(revision)
+	p.event(EventStarted, "revision %s (%s) starts its %d steps; stable is %s",
+		revision, p.in.Observed.Template.Images, len(p.in.Spec.Steps), p.mem.StableRevision)
+}
+
+// enterStep makes a step the current one, and what it asks for the target.
+func (p *pass) enterStep(index int) {
+	p.mem.StepIndex, p.mem.StepStartedAt = int32(index), p.now()
+	p.mem.StepsHash = stepsHash(p.in.Spec.Steps)
+	if index >= len(p.in.Spec.Steps) {
+		return
+	}
+	switch step := p.in.Spec.Steps[index]; {
+	case step.SetWeight != nil:
+		p.mem.StepWeight = *step.SetWeight
+	case step.SetCanaryScale != nil && step.SetCanaryScale.MatchTrafficWeight != nil:
+		p.mem.StepScale = nil
+	case step.SetCanaryScale != nil:
+		p.mem.StepScale = step.SetCanaryScale.DeepCopy()
+	case step.SetHeaderRoute != nil:
+		p.setHeaderRoute(*step.SetHeaderRoute.DeepCopy())
+	case step.Pause != nil:
+		p.enterPause(step.Pause)
+	}
+}
+
+func (p *pass) enterPause(pause *v1alpha1.Pause) {
+	if pause.Duration == nil {
+		p.event(EventPaused, "step %s: paused until promoted: %s", p.stepNumber(), p.annotate(v1alpha1.PromoteAnnotation+"=true"))
+	}
+	p.pauseDone(pause)
+}
+
+// setHeaderRoute replaces the route of that name, or removes it when it matches nothing.
+func (p *pass) setHeaderRoute(route v1alpha1.SetHeaderRoute) {
+	routes := slices.DeleteFunc(slices.Clone(p.mem.StepHeaderRoutes), func(known v1alpha1.SetHeaderRoute) bool {
+		return known.Name == route.Name
+	})
+	if len(route.Matches) > 0 {
+		routes = append(routes, route)
+	}
+	if len(routes) == 0 {
+		routes = nil
+	}
+	if equality.Semantic.DeepEqual(routes, p.mem.StepHeaderRoutes) {
+		return
+	}
+	p.mem.StepHeaderRoutes = routes
+	if p.mem.Traffic.HeaderRoutes {
+		p.voidProof()
+		p.mem.Traffic.HeaderRoutes = len(routes) > 0
+	}
+}
+
+// moveCanary points the canary Service at the current revision once that has its pods and the Service carries
+// nothing (T1). It says whether it did, or has to be waited for.
+func (p *pass) moveCanary(size int32) bool {
+	current := p.mem.CurrentRevision
+	if p.mem.CanaryService.Revision == current || size == 0 {
+		return false
+	}
+	if !p.isSized(size) {
+		return false
+	}
+	if p.mem.Traffic.Weight > 0 || p.mem.Traffic.HeaderRoutes {
+		return false
+	}
+	if p.isSettled() {
+		p.moveService(&p.mem.CanaryService, current)
+	}
+	return true
+}
+
+// followWeight brings the weight and the header routes in force to what the steps ask for: down at once, up by T2.
+func (p *pass) followWeight() bool {
+	traffic, want, headers := p.mem.Traffic, p.mem.StepWeight, len(p.mem.StepHeaderRoutes) > 0
+	if traffic.Weight == want && traffic.HeaderRoutes == headers {
+		return false
+	}
+	if (want > traffic.Weight || headers && !traffic.HeaderRoutes) && !p.canaryCanServe(max(p.needFor(want), 1)) {
+		want, headers = min(want, traffic.Weight), headers && traffic.HeaderRoutes
+	}
+	p.setTraffic(want, headers)
+	return true
+}
+
+func (p *pass) canaryCanServe(need int32) bool {
+	current := p.mem.CurrentRevision
+	if !p.isSized(need) {
+		return false
+	}
+	if p.mem.CanaryService.Revision != current {
+		p.wait("waiting to move Service %s to revision %s", p.in.Observed.Canary.Name, current)
+		return false
+	}
+	return p.canServe(p.in.Observed.Canary, p.mem.CanaryService, need)
+}
+
+// stepDone says whether the current step has all that it asked for.
+func (p *pass) stepDone() bool {
+	switch step := p.in.Spec.Steps[p.mem.StepIndex]; {
+	case step.SetCanaryScale != nil:
+		return p.isSized(p.canarySize())
+	case step.Pause != nil:
+		return p.pauseDone(step.Pause)
+	default: // setWeight, setHeaderRoute
+		return p.isProven()
+	}
+}
+
+// isSized says that the current revision has that many pods available.
+func (p *pass) isSized(size int32) bool {
+	current := p.mem.CurrentRevision
+	if p.available(current) < size {
+		p.waitForPods(current, size)
+		return false
+	}
+	return true
+}
+
+// pauseDone says whether a pause has ended by the clock.
+func (p *pass) pauseDone(pause *v1alpha1.Pause) bool {
+	promote := p.annotate(v1alpha1.PromoteAnnotation + "=true")
+	switch {
+	case pause.Duration != nil:
+		return p.pauseEnds(pause.Duration.Duration, "paused until %s; to go on now: "+promote)
+	case pause.Timeout == nil:
+		p.paused = v1alpha1.ReasonPauseStep
+		p.wait("paused until promoted: %s", promote)
+		return false
+	case !p.pauseEnds(pause.Timeout.Duration, "paused until promoted ("+promote+"), or until %s: then "+string(pause.OnTimeout)):
+		return false
+	case pause.OnTimeout == v1alpha1.TimeoutAbort:
+		p.abort("nobody promoted it within " + pause.Timeout.Duration.String())
+		return false
+	default:
+		return true
+	}
+}
+
+func (p *pass) pauseEnds(after time.Duration, message string) bool {
+	if p.mem.StepStartedAt == nil {
+		p.mem.StepStartedAt = p.now()
+	}
+	end := p.mem.StepStartedAt.Add(after)
+	if p.reached(end) {
+		return true
+	}
+	p.paused, p.pausedUntil = v1alpha1.ReasonPauseStep, end
+	p.wait(message, clock(end))
+	return false
+}
+
+// nextStep ends the current step, and begins the next one.
+func (p *pass) nextStep() {
+	p.event(EventStepCompleted, "step %s (%s) of revision %s is done",
+		p.stepNumber(), describe(p.in.Spec.Steps[p.mem.StepIndex]), p.mem.CurrentRevision)
+	p.enterStep(int(p.mem.StepIndex) + 1)
+}
+
+func (p *pass) stepNumber() string {
+	total := len(p.in.Spec.Steps)
+	return fmt.Sprintf("%d/%d", min(int(p.mem.StepIndex)+1, total), total)
+}
+
+// describe names a step as its manifest does.
+func describe(step v1alpha1.Step) string {
+	switch {
+	case step.SetWeight != nil:
+		return fmt.Sprintf("setWeight %d", *step.SetWeight)
+	case step.SetHeaderRoute != nil:
+		return "setHeaderRoute " + step.SetHeaderRoute.Name
+	case step.SetCanaryScale != nil:
+		return "setCanaryScale"
+	case step.Pause != nil && step.Pause.Duration != nil:
+		return "pause " + step.Pause.Duration.Duration.String()
+	default:
+		return "pause"
+	}
+}
+
+// stepsHash tells edited steps from unedited ones.
+func stepsHash(steps []v1alpha1.Step) string {
+	hash := fnv.New64a()
+	// Encoding a struct of strings and numbers cannot fail, and a hash takes all that it is given.
+	encoded, _ := json.Marshal(steps)
+	_, _ = hash.Write(encoded)
+	return strconv.FormatUint(hash.Sum64(), 36)
+}

@@ -1,0 +1,219 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+func exactly(n int32) *v1alpha1.SetCanaryScale {
+	return &v1alpha1.SetCanaryScale{Replicas: &n, Mode: v1alpha1.ScaleModeExact}
+}
+
+func atLeast(n int32) *v1alpha1.SetCanaryScale { return &v1alpha1.SetCanaryScale{Replicas: &n} }
+
+func percent(n int32, mode v1alpha1.ScaleMode) *v1alpha1.SetCanaryScale {
+	return &v1alpha1.SetCanaryScale{Weight: &n, Mode: mode}
+}
+
+// TestCanarySize holds the meaning of setCanaryScale: a minimum that weights grow, or a pinned size; for 0, 1, 4 and 10
+// replicas.
+func TestCanarySize(t *testing.T) {
+	for name, tc := range map[string]struct {
+		scale                       *v1alpha1.SetCanaryScale
+		weight, inForce, proven     int32
+		headers, selected           bool
+		want0, want1, want4, want10 int32
+	}{
+		"nothing asked":            {},
+		"weight 1":                 {weight: 1, want1: 1, want4: 1, want10: 1},
+		"weight 10":                {weight: 10, want1: 1, want4: 1, want10: 1},
+		"weight 11":                {weight: 11, want1: 1, want4: 1, want10: 2},
+		"weight 50":                {weight: 50, want1: 1, want4: 2, want10: 5},
+		"weight 100":               {weight: 100, want1: 1, want4: 4, want10: 10},
+		"weight on its way down":   {weight: 10, inForce: 60, proven: 60, want1: 1, want4: 3, want10: 6},
+		"lower weight not proven":  {weight: 10, inForce: 10, proven: 60, want1: 1, want4: 3, want10: 6},
+		"lower weight proven":      {weight: 10, inForce: 10, proven: 10, want1: 1, want4: 1, want10: 1},
+		"minimum 2":                {scale: atLeast(2), want1: 2, want4: 2, want10: 2},
+		"minimum 2, weight 10":     {scale: atLeast(2), weight: 10, want1: 2, want4: 2, want10: 2},
+		"minimum 2, weight 100":    {scale: atLeast(2), weight: 100, want1: 2, want4: 4, want10: 10},
+		"minimum 0":                {scale: atLeast(0)},
+		"minimum 25 %":             {scale: percent(25, ""), want1: 1, want4: 1, want10: 3},
+		"minimum 25 %, weight 50":  {scale: percent(25, v1alpha1.ScaleModeMinimum), weight: 50, want1: 1, want4: 2, want10: 5},
+		"exactly 2":                {scale: exactly(2), want1: 2, want4: 2, want10: 2},
+		"exactly 2, weight 100":    {scale: exactly(2), weight: 100, want1: 2, want4: 2, want10: 2},
+		"exactly 50 %, weight 100": {scale: percent(50, v1alpha1.ScaleModeExact), weight: 100, want1: 1, want4: 2, want10: 5},
+		"exactly 0 is never none":  {scale: exactly(0), weight: 10, want1: 1, want4: 1, want10: 1},
+		"header route":             {headers: true, want1: 1, want4: 1, want10: 1},
+		"the Service selects it":   {selected: true, want1: 1, want4: 1, want10: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for replicas, want := range map[int32]int32{0: tc.want0, 1: tc.want1, 4: tc.want4, 10: tc.want10} {
+				in := midway(tc.inForce, weight(tc.weight))
+				in.Spec.Replicas = &replicas
+				mem := in.Prior.Memory
+				mem.StepScale, mem.Traffic.VerifiedWeight = tc.scale, tc.proven
+				if !tc.selected {
+					mem.CanaryService.Revision = "a"
+				}
+				if tc.headers {
+					mem.StepHeaderRoutes = []v1alpha1.SetHeaderRoute{*qaRoute()}
+				}
+				set("b", func(rs *ReplicaSet) { rs.Desired = 99 })(&in)
+				if got := scaledTo(Compute(in), "reviews-b"); got != want {
+					t.Errorf("%d replicas: canary of %d, want %d", replicas, got, want)
+				}
+			}
+		})
+	}
+}
+
+func scaledTo(plan Plan, name string) int32 {
+	for _, action := range plan.Actions {
+		if scale, is := action.(ScaleReplicaSet); is && scale.Name == name {
+			return scale.Replicas
+		}
+	}
+	return -1
+}
+
+// TestSizesFollow holds the edge rule that both revisions follow spec.replicas at once, and an aborted canary never grows.
+func TestSizesFollow(t *testing.T) {
+	to := func(replicas int32) change { return func(in *Input) { in.Spec.Replicas = &replicas } }
+	minReady := func(in *Input) { in.Spec.MinReadySeconds = 7 }
+	missing := func(in *Input) { in.Observed.ReplicaSets = in.Observed.ReplicaSets[:1] }
+	scaled := func(a, b int32) []string {
+		return []string{fmt.Sprintf("ScaleReplicaSet reviews-a replicas=%d", a), fmt.Sprintf("ScaleReplicaSet reviews-b replicas=%d", b)}
+	}
+	for name, tc := range map[string]struct {
+		in   Input
+		want []string
+	}{
+		"up":                      {changed(midway(50, pause(0)), to(10)), scaled(10, 5)},
+		"down":                    {changed(midway(50, pause(0)), to(2)), scaled(2, 1)},
+		"to nothing":              {changed(midway(50, pause(0)), to(0)), scaled(0, 0)},
+		"promoting":               {changed(promoting(50), to(10)), scaled(10, 10)},
+		"returning":               {changed(returning(50), to(10)), scaled(10, 5)[:1]},
+		"returning, nothing":      {changed(returning(50), to(0)), scaled(0, 0)},
+		"returning, moved":        {changed(returning(50), stableAt("b"), pods("b", 2), to(10)), scaled(10, 10)},
+		"minReadySeconds":         {changed(midway(50, pause(0)), minReady), scaled(4, 2)},
+		"missing":                 {changed(midway(50, pause(0)), missing), []string{"CreateReplicaSet b replicas=2"}},
+		"missing, not the spec's": {changed(midway(50, pause(0)), missing, template("c")), nil},
+		"missing, not recognised": {changed(midway(50, pause(0)), missing, memory(func(m *v1alpha1.Memory) { m.Template.Revision = "c" })), nil},
+		"missing, returning":      {changed(returning(50), missing), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, described(Compute(tc.in).Actions)); diff != "" {
+				t.Errorf("actions differ (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestStepDone holds when each verb is done.
+func TestStepDone(t *testing.T) {
+	two := canaryScale(2)
+	scaled := memory(func(m *v1alpha1.Memory) { m.StepScale = two.SetCanaryScale })
+	for name, tc := range map[string]planCase{
+		"scale waits for pods":       {in: changed(midway(0, two), scaled, pods("b", 2), alive("b", 1)), targets: "Stepping 0: 0% a/b"},
+		"scale has its pods":         {in: changed(midway(0, two), scaled, pods("b", 2)), targets: "Stepping 1: 0% a/b"},
+		"weight waits for its proof": {in: changed(midway(20, weight(20)), unproven), targets: "Stepping 0: 20% a/b"},
+		"weight has its proof":       {in: changed(midway(20, weight(20)), verified(0)), targets: "Stepping 1: 20% a/b"},
+		"weight and the next":        {in: changed(midway(20, weight(20), weight(25))), targets: "Stepping 1: 25% a/b"},
+		"header waits for its proof": {in: changed(midway(20, headerStep()), headers(true), unproven), targets: "Stepping 0: 20% a/b +headers"},
+		"header has its proof":       {in: changed(midway(20, headerStep()), headers(true)), targets: "Stepping 1: 20% a/b +headers"},
+		"the last one":               {in: changed(midway(20), memory(func(m *v1alpha1.Memory) { m.StepIndex = 1 })), targets: "Promoting 1: 20% a/b"},
+		"pause":                      {in: midway(20, pause(0)), targets: "Stepping 0: 20% a/b"},
+		"spec.paused":                {in: changed(midway(20, weight(20)), func(in *Input) { in.Spec.Paused = true }), targets: "Stepping 0: 20% a/b"},
+		"no replicas":                {in: changed(midway(20, weight(20)), func(in *Input) { in.Spec.Replicas = ptr.To[int32](0) }, pods("b", 0), pods("a", 0)), targets: "Stepping 0: 20% a/b"},
+	} {
+		t.Run(name, tc.check)
+	}
+}
+
+// TestStepTargets holds what a step asks for when it begins: of the scale, of the weight, and of the header routes.
+func TestStepTargets(t *testing.T) {
+	other := v1alpha1.SetHeaderRoute{Name: "beta", Matches: qaRoute().Matches}
+	next := func(step v1alpha1.Step) *v1alpha1.Memory {
+		return Compute(changed(midway(20, weight(20), step), headers(true), memory(func(m *v1alpha1.Memory) { m.StepScale = atLeast(1) }))).Status.Memory
+	}
+	matching := v1alpha1.Step{SetCanaryScale: &v1alpha1.SetCanaryScale{MatchTrafficWeight: ptr.To(true)}}
+	for name, tc := range map[string]struct {
+		step    v1alpha1.Step
+		scale   *v1alpha1.SetCanaryScale
+		names   []string
+		targets string
+		proven  bool
+	}{
+		"pause":              {pause(0), atLeast(1), []string{"qa"}, "Stepping 1: 20% a/b +headers", true},
+		"scale":              {canaryScale(3), atLeast(3), []string{"qa"}, "Stepping 1: 20% a/b +headers", true},
+		"matchTrafficWeight": {matching, nil, []string{"qa"}, "Stepping 1: 20% a/b +headers", true},
+		"same header route":  {headerStep(), atLeast(1), []string{"qa"}, "Stepping 1: 20% a/b +headers", true},
+		"other header route": {v1alpha1.Step{SetHeaderRoute: &other}, atLeast(1), []string{"qa", "beta"}, "Stepping 1: 20% a/b +headers", false},
+		"header route out":   {v1alpha1.Step{SetHeaderRoute: &v1alpha1.SetHeaderRoute{Name: "qa"}}, atLeast(1), nil, "Stepping 1: 20% a/b", false},
+		"no such header":     {v1alpha1.Step{SetHeaderRoute: &v1alpha1.SetHeaderRoute{Name: "x"}}, atLeast(1), []string{"qa"}, "Stepping 1: 20% a/b +headers", true},
+		"weight":             {weight(10), atLeast(1), []string{"qa"}, "Stepping 1: 10% a/b +headers", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mem := next(tc.step)
+			var names []string
+			for _, route := range mem.StepHeaderRoutes {
+				names = append(names, route.Name)
+			}
+			got := []any{mem.StepScale, names, targets(mem), mem.Traffic.VerifiedAt != nil}
+			if diff := cmp.Diff([]any{tc.scale, tc.names, tc.targets, tc.proven}, got); diff != "" {
+				t.Errorf("memory differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestStepsEdited holds that edited steps start over while weight, scale and header routes stay where they are.
+func TestStepsEdited(t *testing.T) {
+	in := changed(midway(50, weight(50), pause(0)), headers(true), memory(func(m *v1alpha1.Memory) {
+		m.StepIndex, m.StepScale = 1, exactly(2)
+	}))
+	in.Spec.Steps = []v1alpha1.Step{pause(0), weight(20)}
+	got := Compute(in)
+	planCase{in: in, targets: "Stepping 0: 50% a/b +headers"}.check(t)
+	if mem := got.Status.Memory; mem.StepWeight != 50 || mem.StepScale == nil || mem.CurrentRevision != "b" {
+		t.Errorf("held weight %d, scale %v, revision %s", mem.StepWeight, mem.StepScale, mem.CurrentRevision)
+	}
+	in.Spec.Steps = nil
+	in.Prior = Compute(in).Status
+	planCase{in: in, targets: "Promoting 0: 50% a/b +headers"}.check(t)
+}
+
+// TestPauses holds how pauses end: by the clock, by a timeout with its action, or not by themselves.
+func TestPauses(t *testing.T) {
+	for10s := v1alpha1.Step{Pause: &v1alpha1.Pause{Duration: &metav1.Duration{Duration: 10 * time.Second}}}
+	timeout := func(then v1alpha1.TimeoutAction) v1alpha1.Step {
+		return v1alpha1.Step{Pause: &v1alpha1.Pause{Timeout: &metav1.Duration{Duration: time.Minute}, OnTimeout: then}}
+	}
+	started := func(seconds int) change {
+		return memory(func(m *v1alpha1.Memory) { m.StepStartedAt = ago(seconds) })
+	}
+	const still = "Stepping 0: 20% a/b"
+	for name, tc := range map[string]planCase{
+		"duration":         {in: changed(midway(20, for10s), started(9)), targets: still, wake: time.Second},
+		"duration over":    {in: changed(midway(20, for10s), started(10)), targets: "Stepping 1: 20% a/b"},
+		"timeout":          {in: changed(midway(20, timeout("Abort")), started(59)), targets: still, wake: time.Second},
+		"timeout aborts":   {in: changed(midway(20, timeout("Abort")), started(60)), targets: "Returning 0: 0% a/b aborted b"},
+		"timeout promotes": {in: changed(midway(20, timeout("Promote")), started(60)), targets: "Stepping 1: 20% a/b"},
+		"into a pause":     {in: midway(20, weight(20), for10s), targets: "Stepping 1: 20% a/b", wake: 10 * time.Second},
+	} {
+		t.Run(name, tc.check)
+	}
+	if got := Compute(midway(20, pause(0))); !got.WakeAt.IsZero() || got.Status.State != v1alpha1.StatePaused {
+		t.Errorf("an unlimited pause: %s, wakes at %s", got.Status.State, got.WakeAt)
+	}
+}

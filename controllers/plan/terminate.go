@@ -1,0 +1,154 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"time"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+const (
+	// terminationPatience is how long a deletion waits for traffic to be handed back in good order.
+	terminationPatience = 60 * time.Second
+	// lastAttempts is how long after that it still tries to write what can be written.
+	lastAttempts = 30 * time.Second
+)
+
+// terminate hands traffic back to the stable revision, and then lets the rollout go. With --cascade=orphan the
+// stable ReplicaSet serves on, found by Services whose selectors are the user's own again.
+func (p *pass) terminate() {
+	switch {
+	case !p.in.HasFinalizer:
+	case p.in.Prior.Memory == nil:
+		p.act(RemoveFinalizer{"nothing was touched"})
+	case p.mustLetGo() != "":
+		p.letGo(p.mustLetGo())
+	default:
+		p.handBack()
+	}
+}
+
+func (p *pass) isTerminating() bool { return !p.in.DeletedAt.IsZero() }
+
+func (p *pass) handBack() {
+	p.routeActions()
+	p.serviceActions()
+	for _, rs := range p.in.Observed.ReplicaSets {
+		p.scale(rs)
+	}
+	p.prove()
+	p.watchServices()
+	p.watchDraining()
+	p.handBackTraffic()
+	p.reached(p.in.DeletedAt.Add(terminationPatience))
+}
+
+func (p *pass) handBackTraffic() {
+	mem, observed := &p.mem, p.in.Observed
+	switch {
+	case mem.StableRevision == "":
+		p.handBackFirstDeploy()
+	case mem.Phase == v1alpha1.PhaseStepping, mem.Phase == v1alpha1.PhasePromoting:
+		p.goBack()
+	case mem.Phase == v1alpha1.PhaseReturning:
+		p.returning()
+	case observed.Stable.Found && observed.Stable.Revision != mem.StableRevision,
+		observed.Canary.Found && observed.Canary.Revision != mem.StableRevision:
+		p.wait("waiting for both Services to select the stable revision")
+	case p.hasOtherPods():
+		p.wait("waiting for the other revisions to drain")
+	case p.isSettled():
+		p.event(EventReleased, "traffic is with revision %s; the Services and routes are the user's own again", mem.StableRevision)
+		p.release()
+	}
+}
+
+// handBackFirstDeploy has no stable revision to go back to: what the stable Service selects without us serves on.
+func (p *pass) handBackFirstDeploy() {
+	switch {
+	case p.mem.Traffic.Weight > 0 || p.mem.Traffic.HeaderRoutes:
+		p.returnTraffic()
+	case p.mem.CanaryService.Revision == "" || p.isSettled():
+		p.release()
+	}
+}
+
+func (p *pass) hasOtherPods() bool {
+	for _, rs := range p.in.Observed.ReplicaSets {
+		if rs.Revision != p.mem.StableRevision && rs.Replicas > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// release takes the hash out of both selectors, which changes no endpoint any more, and then the finalizer.
+func (p *pass) release() {
+	for _, service := range []Service{p.in.Observed.Stable, p.in.Observed.Canary} {
+		if service.Found && service.Revision != "" && p.managed(service) {
+			p.act(PointService{Reason: "the rollout goes: the selector is the user's own again", Name: service.Name})
+		}
+	}
+	p.act(RemoveFinalizer{"traffic was handed back"})
+}
+
+// managed says that the hash in a Service's selector is of our making.
+func (p *pass) managed(service Service) bool {
+	return service.Problem == nil && (p.prior.StableService.Revision != "" || p.prior.CanaryService.Revision != "")
+}
+
+// mustLetGo says why a deletion cannot wait any longer, or is empty.
+func (p *pass) mustLetGo() string {
+	switch {
+	case p.in.Observed.NamespaceTerminating:
+		return "the namespace is terminating"
+	case !p.in.Now.Before(p.in.DeletedAt.Add(terminationPatience)):
+		return "traffic could not be handed back within " + terminationPatience.String()
+	case p.spec.replicas > 0 && p.podsAreGone():
+		return "no pods are left"
+	default:
+		return ""
+	}
+}
+
+func (p *pass) podsAreGone() bool {
+	for _, rs := range p.in.Observed.ReplicaSets {
+		if rs.Replicas > 0 || rs.Desired > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// letGo writes what can be written. Missing objects never block it, and neither do writes that keep failing.
+func (p *pass) letGo(why string) {
+	if p.mem.LettingGoSince == nil {
+		p.mem.LettingGoSince = p.now()
+	}
+	if !p.reached(p.mem.LettingGoSince.Add(lastAttempts)) {
+		p.returnBlindly(why)
+		if p.hasOtherPods() && !p.in.Observed.NamespaceTerminating {
+			return // the user's own selectors would let them in again
+		}
+		p.release()
+	} else {
+		p.act(RemoveFinalizer{Reason(why)})
+	}
+	p.warn(EventReleased, "let go because %s", why)
+}
+
+// returnBlindly sends all traffic to the stable Service and ends the other revisions, without waiting for proof.
+func (p *pass) returnBlindly(why string) {
+	for _, route := range p.in.Observed.Routes {
+		if route.Found && route.Problem == nil && (route.Weight != 0 || route.Headers != HeadersNone) {
+			p.act(SetTraffic{Reason: Reason(why), Kind: route.Kind, Name: route.Name})
+		}
+	}
+	for _, rs := range p.in.Observed.ReplicaSets {
+		if rs.Revision != p.mem.StableRevision && rs.Desired > 0 {
+			p.act(ScaleReplicaSet{Reason: Reason(why), Name: rs.Name, MinReadySeconds: rs.MinReadySeconds})
+		}
+	}
+}

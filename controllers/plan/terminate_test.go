@@ -1,0 +1,121 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// deleted asks for deletion so many seconds ago.
+func deleted(seconds int) change {
+	return func(in *Input) { in.DeletedAt = ago(seconds).Time }
+}
+
+// lettingGo has tried so many seconds to write what can be written.
+func lettingGo(seconds int) change {
+	return memory(func(m *v1alpha1.Memory) { m.LettingGoSince = ago(seconds) })
+}
+
+// drained has no pods but those of the stable revision, and both Services select them.
+func drained(in *Input) {
+	canaryAt("a")(in)
+	pods("b", 0)(in)
+	in.Prior.Memory.CurrentRevision, in.Prior.Memory.Phase = "a", v1alpha1.PhaseResting
+}
+
+var handedBack = []string{`PointService reviews-stable -> ""`, `PointService reviews-canary -> ""`, "RemoveFinalizer"}
+
+// TestDeletion holds the edge rules of deletion: T9 back to stable, the others to zero, the hash out of the selectors,
+// then the finalizer; and when it does not wait for that.
+func TestDeletion(t *testing.T) {
+	terminating := func(in *Input) { in.Observed.NamespaceTerminating = true }
+	noPods := func(in *Input) { pods("a", 0)(in); pods("b", 0)(in) }
+	draining := func(seconds int) change {
+		return memory(func(m *v1alpha1.Memory) { m.Draining = []v1alpha1.DrainMemory{{Revision: "b", Since: ago(seconds)}} })
+	}
+	foreign := func(in *Input) { in.Observed.Canary.Problem = &Problem{v1alpha1.ReasonServiceConflict, "older"} }
+	unmarked := func(in *Input) { in.Observed.Stable.Revision = "" }
+	blind := []string{"SetTraffic reviews weight=0 headerRoutes=0", "ScaleReplicaSet reviews-b replicas=0"}
+	missing := route(func(r *Route) { r.Found, r.Problem = false, &Problem{v1alpha1.ReasonRouteNotFound, "missing"} })
+	bare := func(in *Input) {
+		in.Observed.Stable, in.Observed.Canary = Service{Name: "reviews-stable"}, Service{Name: "reviews-canary"}
+	}
+	for name, tc := range map[string]struct {
+		in       Input
+		targets  string
+		actions  []string
+		released bool // an event says so
+	}{
+		"mid-canary":          {in: midway(50, pause(0)), targets: "Returning 0: 0% a/b"},
+		"promoting":           {in: promoting(100), targets: "Returning 0: 0% a/b"},
+		"promoting, moved":    {in: changed(promoting(0), stableAt("b")), targets: "Returning 0: 100% b/b"},
+		"returning, settling": {in: changed(returning(0), verified(4)), targets: "Returning 0: 0% a/b"},
+		"returning, settled":  {in: changed(returning(0), verified(5)), targets: "Returning 0: 0% a/a"},
+		"other pods left":     {in: changed(returning(0), drained, pods("b", 1)), targets: "Resting 0: 0% a/a"},
+		"other pods drained":  {in: changed(returning(0), drained, pods("b", 1), draining(35)), targets: "Resting 0: 0% a/a", actions: blind[1:]},
+		"not settled":         {in: changed(returning(0), drained, verified(4)), targets: "Resting 0: 0% a/a"},
+		"handed back":         {in: changed(returning(0), drained), targets: "Resting 0: 0% a/a", actions: handedBack, released: true},
+		"a foreign Service":   {in: changed(returning(0), drained, foreign), targets: "Resting 0: 0% a/a", actions: []string{handedBack[0], handedBack[2]}, released: true},
+		"hand edit at rest":   {in: changed(returning(0), drained, unmarked), targets: "Resting 0: 0% a/a", actions: []string{`PointService reviews-stable -> "a"`}},
+		"first deploy":        {in: firstDeploy(), targets: "Promoting 0: 0% /", actions: handedBack[2:]},
+		"first deploy, moved": {in: changed(firstDeploy(), stableAt("b"), canaryAt("b")), targets: "Promoting 0: 0% b/b", actions: handedBack},
+		"nothing touched":     {in: changed(firstDeploy(), func(in *Input) { in.Prior.Memory = nil }), actions: handedBack[2:]},
+		"no finalizer":        {in: changed(midway(50, pause(0)), func(in *Input) { in.HasFinalizer = false }), targets: "Stepping 0: 50% a/b"},
+		"no pods":             {in: changed(midway(50, pause(0)), noPods), targets: "Stepping 0: 50% a/b", actions: append(blind[:1:1], handedBack...), released: true},
+		"a missing route":     {in: changed(returning(0), drained, missing), targets: "Resting 0: 0% a/a", actions: handedBack, released: true},
+		"no objects":          {in: changed(returning(0), drained, bare), targets: "Resting 0: 0% a/a", actions: handedBack[2:], released: true},
+		"namespace": {in: changed(midway(50, pause(0)), terminating), targets: "Stepping 0: 50% a/b",
+			actions: append(blind[:2:2], handedBack...), released: true},
+		"59 s": {in: changed(returning(0), unproven, deleted(59)), targets: "Returning 0: 0% a/b"},
+		"60 s, pods left": {in: changed(returning(0), unproven, deleted(60), route(func(r *Route) { r.Weight = 50 })),
+			targets: "Returning 0: 0% a/b", actions: blind},
+		"60 s, no other pods": {in: changed(returning(0), unproven, deleted(60), pods("b", 0)), targets: "Returning 0: 0% a/b", actions: handedBack, released: true},
+		"90 s":                {in: changed(returning(0), unproven, deleted(90), lettingGo(30)), targets: "Returning 0: 0% a/b", actions: handedBack[2:], released: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if tc.in.DeletedAt.IsZero() {
+				deleted(1)(&tc.in)
+			}
+			planCase{in: tc.in, targets: tc.targets, actions: tc.actions}.check(t)
+			released := false
+			for _, event := range Compute(tc.in).Events {
+				released = released || event.Reason == EventReleased
+			}
+			if released != tc.released {
+				t.Errorf("says that it is released: %t, want %t", released, tc.released)
+			}
+		})
+	}
+}
+
+// TestDeletionWakes holds that a deletion is looked at again when its patience ends.
+func TestDeletionWakes(t *testing.T) {
+	for name, tc := range map[string]planCase{
+		"patience":      {in: changed(returning(0), unproven, deleted(50)), targets: "Returning 0: 0% a/b", wake: 10 * time.Second},
+		"last attempts": {in: changed(returning(0), unproven, deleted(70), lettingGo(10), pods("b", 1)), targets: "Returning 0: 0% a/b", wake: 20 * time.Second, actions: []string{"ScaleReplicaSet reviews-b replicas=0"}},
+	} {
+		t.Run(name, tc.check)
+	}
+}
+
+// TestDeletionCreatesNothing holds that nothing is adopted or created once deletion has begun, commands are not
+// obeyed, and that the last status is the one from before.
+func TestDeletionCreatesNothing(t *testing.T) {
+	in := changed(midway(50, pause(0)), deleted(1), command("promote=full"))
+	in.Observed.ReplicaSets = in.Observed.ReplicaSets[:1]
+	in.Observed.Orphans = []Orphan{{Name: "old", Revision: "z", Equal: true, Ready: 3}}
+	planCase{in: in, targets: "Returning 0: 0% a/b"}.check(t)
+	if got := Compute(in).Status; got.State != v1alpha1.StateTerminating {
+		t.Errorf("state %s", got.State)
+	}
+	gone := changed(returning(0), drained, deleted(1))
+	if diff := cmp.Diff(gone.Prior, Compute(gone).Status); diff != "" {
+		t.Errorf("a rollout that goes gets another status (-want +got):\n%s", diff)
+	}
+}

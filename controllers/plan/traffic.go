@@ -1,0 +1,209 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// unversionedWait is how long a weight has to stand before it is believed of a gateway that accepts the route but
+// never says which generation it means (T4). Conformance tests of the Gateway API allow 30 s for convergence.
+const unversionedWait = 30 * time.Second
+
+// routeActions makes every route carry the target in memory (T5, T6).
+func (p *pass) routeActions() {
+	if !p.mayWriteRoutes() {
+		return
+	}
+	for _, route := range p.in.Observed.Routes {
+		if !route.Found || route.Problem != nil || p.carries(route) {
+			continue
+		}
+		p.act(SetTraffic{
+			Reason: Reason(p.trafficReason(route)), Kind: route.Kind, Name: route.Name,
+			Weight: p.prior.Traffic.Weight, HeaderRoutes: p.headerRoutes(),
+		})
+	}
+}
+
+// mayWriteRoutes keeps a first deploy from touching a route before it is complete and something can answer.
+func (p *pass) mayWriteRoutes() bool {
+	if p.prior.StableRevision != "" || p.prior.StableService.Revision != "" || p.prior.Traffic.Weight > 0 {
+		return true
+	}
+	return p.problem() == nil && ready(p.in.Observed.Stable) > 0
+}
+
+func (p *pass) trafficReason(route Route) string {
+	weight := p.prior.Traffic.Weight
+	switch {
+	case route.Weight == MixedWeight:
+		return fmt.Sprintf("canary share to %d %%", weight)
+	case route.Weight != weight:
+		return fmt.Sprintf("canary share from %d to %d %%", route.Weight, weight)
+	case p.prior.Traffic.HeaderRoutes:
+		return "header routes in"
+	default:
+		return "header routes out"
+	}
+}
+
+// headerRoutes are the ones in force.
+func (p *pass) headerRoutes() []v1alpha1.SetHeaderRoute {
+	if !p.prior.Traffic.HeaderRoutes {
+		return nil
+	}
+	return p.prior.StepHeaderRoutes
+}
+
+// carries says whether a route shows the target in its spec.
+func (p *pass) carries(route Route) bool {
+	headers := HeadersNone
+	if len(p.headerRoutes()) > 0 {
+		headers = HeadersCurrent
+	}
+	return route.Found && route.Problem == nil && route.Weight == p.prior.Traffic.Weight && route.Headers == headers
+}
+
+// prove finds out whether every route is verified to carry the target (T4).
+func (p *pass) prove() {
+	traffic := &p.mem.Traffic
+	prior := traffic.Routes
+	traffic.Routes = nil
+	proven := len(p.in.Observed.Routes) > 0
+	for _, route := range p.in.Observed.Routes {
+		if p.isTerminating() && (!route.Found || route.Problem != nil) {
+			continue // nobody could put it right for a rollout that goes
+		}
+		if !p.carries(route) {
+			proven = false
+			continue
+		}
+		record := p.firstCarried(prior, route)
+		traffic.Routes = append(traffic.Routes, record)
+		proven = p.verified(route, record) && proven
+	}
+	switch {
+	case !proven:
+		traffic.VerifiedAt = nil
+	case traffic.VerifiedAt == nil:
+		traffic.VerifiedAt = p.now()
+	}
+	if proven {
+		traffic.VerifiedWeight = traffic.Weight
+	}
+}
+
+func (p *pass) waitForRoute(route Route, what string) {
+	if route.Problem == nil {
+		p.waitTraffic(fmt.Sprintf("%s %s %s", route.Kind, route.Name, what))
+	}
+}
+
+// firstCarried finds the generation that first carried the target: a shared route may have been changed by others
+// since, and a gateway that took any generation from that one on has taken the target.
+func (p *pass) firstCarried(records []v1alpha1.RouteMemory, route Route) v1alpha1.RouteMemory {
+	for _, record := range records {
+		// A route that was deleted and made anew counts its generations from 1 again.
+		if record.Kind == route.Kind && record.Name == route.Name && record.Generation <= route.Generation && record.CarriedAt != nil {
+			return record
+		}
+	}
+	return v1alpha1.RouteMemory{Kind: route.Kind, Name: route.Name, Generation: route.Generation, CarriedAt: p.now()}
+}
+
+// verified takes the word of every parent that says which generation it means, and time from one that never does.
+func (p *pass) verified(route Route, record v1alpha1.RouteMemory) bool {
+	believed := record.CarriedAt.Add(unversionedWait)
+	switch {
+	case route.AcceptedGeneration < record.Generation && (!route.Unversioned || route.AcceptedGeneration > 0):
+		p.waitForRoute(route, "is not verified: "+route.Pending)
+		return false
+	case route.Unversioned && !p.reached(believed):
+		p.waitForRoute(route, "is accepted by a gateway that does not say for which generation: the weight is believed at "+clock(believed))
+		return false
+	default:
+		return true
+	}
+}
+
+// setTraffic changes the target; what was proven about the former one is void.
+func (p *pass) setTraffic(weight int32, headers bool) {
+	traffic := &p.mem.Traffic
+	if traffic.Weight == weight && traffic.HeaderRoutes == headers {
+		return
+	}
+	traffic.Weight, traffic.HeaderRoutes = weight, headers
+	p.voidProof()
+}
+
+func (p *pass) voidProof() {
+	p.mem.Traffic.Routes, p.mem.Traffic.VerifiedAt = nil, nil
+}
+
+// isVerified says that the target in memory is proven on every route.
+func (p *pass) isVerified() bool { return p.mem.Traffic.VerifiedAt != nil }
+
+// isProven is isVerified for a pass that has to wait for it.
+func (p *pass) isProven() bool {
+	if !p.isVerified() {
+		p.wait("%s", p.trafficWait())
+	}
+	return p.isVerified()
+}
+
+// isSettled says that the proof is old enough for data planes that lag behind what they report.
+func (p *pass) isSettled() bool {
+	if !p.isProven() {
+		return false
+	}
+	settled := p.mem.Traffic.VerifiedAt.Add(p.spec.settle)
+	if !p.reached(settled) {
+		p.wait("weight %d is verified and settles until %s", p.mem.Traffic.Weight, clock(settled))
+		return false
+	}
+	return true
+}
+
+// canaryCarriesNothing is the condition of T1 for the canary Service.
+func (p *pass) canaryCarriesNothing() bool {
+	return p.mem.Traffic.Weight == 0 && !p.mem.Traffic.HeaderRoutes && p.isSettled()
+}
+
+// stableCarriesNothing is the condition of T1 for the stable Service.
+func (p *pass) stableCarriesNothing() bool {
+	return p.mem.Traffic.Weight == 100 && p.isSettled()
+}
+
+// tooCoarse tells whether the pair's total in a shared rule can express every weight of the steps (T5).
+func (p *pass) tooCoarse(route Route) *Problem {
+	if route.Total == 0 {
+		return nil
+	}
+	factor := int64(1)
+	for _, step := range p.in.Spec.Steps {
+		if step.SetWeight != nil {
+			whole := int64(route.Total) * int64(*step.SetWeight) * factor
+			factor *= 100 / gcd(whole, 100)
+		}
+	}
+	if factor == 1 {
+		return nil
+	}
+	return &Problem{Reason: v1alpha1.ReasonWeightTooCoarse, Message: fmt.Sprintf(
+		"%s %s: the weights of the rule that holds the Services beside other backends are too coarse for the steps: multiply every weight of that rule by %d",
+		route.Kind, route.Name, factor)}
+}
+
+func gcd(a, b int64) int64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }

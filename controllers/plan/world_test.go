@@ -1,0 +1,378 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// The revisions of a world. none is a selector without a hash.
+const (
+	revA = iota
+	revB
+	revC
+	revisions
+	none = -1
+)
+
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func name(revision int) string {
+	if revision == none {
+		return ""
+	}
+	return string(rune('a' + revision))
+}
+
+func index(revision string) int {
+	if revision == "" {
+		return none
+	}
+	return int(revision[0] - 'a')
+}
+
+// world is a cluster in miniature: what the API server holds, what other controllers make of it, and what the data
+// plane really does with a request, which lags behind both.
+type world struct {
+	now      time.Time
+	spec     *v1alpha1.CanaryRolloutSpec // shared by all that come of this world
+	template int
+	status   v1alpha1.CanaryRolloutStatus
+	commands Commands
+	deleted  time.Time
+
+	finalizer, gone bool
+	sets            [revisions]replicaSet
+	stable, canary  service
+	route           routeWorld
+
+	// moves left for the user and for accidents.
+	userMoves, deaths, crashes, edits int
+	// promotes counts the promote commands given and not yet carried out.
+	promotes int
+	// edited says that somebody else wrote into the user's objects.
+	edited bool
+
+	// next is the plan for this world, once it was asked for.
+	next *Plan
+}
+
+type replicaSet struct {
+	exists         bool
+	desired, ready int32
+	// killed excuses lost requests until the data plane has learned of it.
+	killed bool
+}
+
+type service struct {
+	selector int
+	// slices are the ready endpoints by revision; proxies are what the data plane knows of them.
+	slices, proxies [revisions]int32
+	// changed is since when the slices are as they are.
+	changed time.Time
+}
+
+type routeWorld struct {
+	weight     int32
+	headers    bool
+	generation int64
+	// accepted is the generation in the route's status, since acceptedAt.
+	accepted   int64
+	acceptedAt time.Time
+	// proxyWeight and proxyHeaders are what the data plane does.
+	proxyWeight  int32
+	proxyHeaders bool
+}
+
+func qaRoute() *v1alpha1.SetHeaderRoute {
+	return &v1alpha1.SetHeaderRoute{Name: "qa", Matches: []v1alpha1.RequestMatch{{
+		Headers: []gatewayv1.HTTPHeaderMatch{{Name: "role", Value: "qa"}},
+	}}}
+}
+
+func weight(w int32) v1alpha1.Step { return v1alpha1.Step{SetWeight: &w} }
+
+func pause(d time.Duration) v1alpha1.Step {
+	if d == 0 {
+		return v1alpha1.Step{Pause: &v1alpha1.Pause{}}
+	}
+	return v1alpha1.Step{Pause: &v1alpha1.Pause{Duration: &metav1.Duration{Duration: d}}}
+}
+
+func canaryScale(replicas int32) v1alpha1.Step {
+	return v1alpha1.Step{SetCanaryScale: &v1alpha1.SetCanaryScale{Replicas: &replicas}}
+}
+
+func headerStep() v1alpha1.Step { return v1alpha1.Step{SetHeaderRoute: qaRoute()} }
+
+func newWorld(replicas int32, steps ...v1alpha1.Step) *world {
+	return &world{
+		now: epoch,
+		spec: &v1alpha1.CanaryRolloutSpec{
+			Replicas: &replicas, Selector: v1alpha1.PodSelector{MatchLabels: map[string]string{"app": "reviews"}},
+			ProgressDeadlineSeconds: ptr.To[int32](3600),
+			Traffic: v1alpha1.Traffic{
+				StableService: "reviews-stable", CanaryService: "reviews-canary",
+				Routes: []v1alpha1.RouteReference{{Kind: "HTTPRoute", Name: "reviews"}},
+			},
+			Steps: steps,
+		},
+		stable: service{selector: none, changed: epoch}, canary: service{selector: none, changed: epoch},
+		route: routeWorld{weight: 50, generation: 1, accepted: 1, acceptedAt: epoch, proxyWeight: 50},
+	}
+}
+
+// clone shares nothing that moves; the status is replaced as a whole, never changed.
+func (w *world) clone() *world {
+	c := *w
+	c.next = nil
+	return &c
+}
+
+// planned is the plan for this world as it stands; only for worlds that do not change any more.
+func (w *world) planned() Plan {
+	if w.next == nil {
+		plan := Compute(w.input())
+		w.next = &plan
+	}
+	return *w.next
+}
+
+func (w *world) input() Input {
+	in := Input{
+		Namespace: "default", Name: "reviews", Spec: *w.spec, Prior: w.status, Generation: 1,
+		Commands: w.commands, DeletedAt: w.deleted, HasFinalizer: w.finalizer, Now: w.now,
+	}
+	in.Observed.Template = Template{Hash: "hash-" + name(w.template), Revision: name(w.template), Images: "reviews:" + name(w.template)}
+	for i, set := range w.sets {
+		if set.exists {
+			in.Observed.ReplicaSets = append(in.Observed.ReplicaSets, ReplicaSet{
+				Name: "reviews-" + name(i), Revision: name(i), Images: "reviews:" + name(i), Desired: set.desired,
+				Replicas: set.ready, Ready: set.ready, Available: set.ready, Current: true, Created: epoch.Add(time.Duration(i)),
+			})
+		}
+	}
+	in.Observed.Stable = w.stable.observed("reviews-stable")
+	in.Observed.Canary = w.canary.observed("reviews-canary")
+	in.Observed.Routes = []Route{w.route.observed()}
+	return in
+}
+
+func (s service) observed(serviceName string) Service {
+	observed := Service{Name: serviceName, Found: true, Revision: name(s.selector)}
+	for i, count := range s.slices {
+		if count > 0 {
+			observed.Endpoints = append(observed.Endpoints, Endpoints{Revision: name(i), Ready: count, Total: count})
+		}
+	}
+	return observed
+}
+
+func (r routeWorld) observed() Route {
+	observed := Route{
+		Kind: "HTTPRoute", Name: "reviews", Found: true, Generation: r.generation, Weight: r.weight,
+		Headers: HeadersNone, AcceptedGeneration: r.accepted, Pending: "Gateway http-gateway has not taken it yet",
+	}
+	if r.headers {
+		observed.Headers = HeadersCurrent
+	}
+	return observed
+}
+
+// apply does to the world what the applier does to the cluster.
+func (w *world) apply(action Action) {
+	switch a := action.(type) {
+	case AddFinalizer:
+		w.finalizer = true
+	case RemoveFinalizer:
+		w.gone = true
+	case RemoveAnnotations:
+		w.commands = Commands{}
+	case AdoptReplicaSet:
+	case CreateReplicaSet:
+		w.sets[index(a.Revision)] = replicaSet{exists: true, desired: a.Replicas}
+	case ScaleReplicaSet:
+		w.sets[w.setIndex(a.Name)].desired = a.Replicas
+	case DeleteReplicaSet:
+		w.sets[w.setIndex(a.Name)] = replicaSet{}
+	case PointService:
+		w.service(a.Name).selector = index(a.Revision)
+	case SetTraffic:
+		w.route.weight, w.route.headers = a.Weight, len(a.HeaderRoutes) > 0
+		w.route.generation++
+	}
+}
+
+func (w *world) setIndex(setName string) int { return index(strings.TrimPrefix(setName, "reviews-")) }
+
+func (w *world) service(serviceName string) *service {
+	if serviceName == "reviews-stable" {
+		return &w.stable
+	}
+	return &w.canary
+}
+
+// The moves of the environment. Each says whether it changed anything.
+
+// startPods brings a ReplicaSet to its size.
+func (w *world) startPods(revision int) bool {
+	set := &w.sets[revision]
+	if !set.exists || set.ready == set.desired {
+		return false
+	}
+	set.ready = set.desired
+	return true
+}
+
+func (w *world) syncSlices(s *service) bool {
+	want := w.selected(s)
+	if s.slices == want {
+		return false
+	}
+	s.changed = w.now
+	dropped := false
+	for i := range want {
+		if s.slices[i] > want[i] {
+			s.slices[i], dropped = want[i], true
+		}
+	}
+	if !dropped { // what goes and what comes may be two writes
+		s.slices = want
+	}
+	return true
+}
+
+// selected are the ready pods behind a Service; one that is being deleted is not ready.
+func (w *world) selected(s *service) [revisions]int32 {
+	var selected [revisions]int32
+	for i, set := range w.sets {
+		if s.selector == none || s.selector == i {
+			selected[i] = min(set.ready, set.desired)
+		}
+	}
+	return selected
+}
+
+func (w *world) syncProxyEndpoints(s *service) bool {
+	if s.proxies == s.slices {
+		return false
+	}
+	s.proxies = s.slices
+	w.forgive()
+	return true
+}
+
+// forgive ends the excuse of a killed revision once every proxy knows how things stand.
+func (w *world) forgive() {
+	for _, s := range []*service{&w.stable, &w.canary} {
+		if s.proxies != s.slices || s.slices != w.selected(s) {
+			return
+		}
+	}
+	for i := range w.sets {
+		w.sets[i].killed = w.sets[i].killed && w.sets[i].ready == 0 &&
+			(w.stable.selector == i || w.canary.selector == i)
+	}
+}
+
+func (w *world) accept() bool {
+	if w.route.accepted == w.route.generation {
+		return false
+	}
+	w.route.accepted, w.route.acceptedAt = w.route.generation, w.now
+	return true
+}
+
+func (w *world) syncProxyRoute() bool {
+	if w.route.proxyWeight == w.route.weight && w.route.proxyHeaders == w.route.headers {
+		return false
+	}
+	w.route.proxyWeight, w.route.proxyHeaders = w.route.weight, w.route.headers
+	return true
+}
+
+// tick goes on to a moment. What the data plane was told more than settleSeconds before, it has done by then.
+func (w *world) tick(to time.Time) {
+	w.now = to
+	settled := to.Add(-newSettings(w.spec).settle)
+	for _, s := range []*service{&w.stable, &w.canary} {
+		if !s.changed.After(settled) {
+			w.syncProxyEndpoints(s)
+		}
+	}
+	if w.route.accepted == w.route.generation && !w.route.acceptedAt.After(settled) {
+		w.syncProxyRoute()
+	}
+}
+
+// settleAll lets every other controller and the data plane do all that they have to do.
+func (w *world) settleAll() {
+	for changed := true; changed; {
+		changed = false
+		for i := range w.sets {
+			changed = w.startPods(i) || changed
+		}
+		for _, s := range []*service{&w.stable, &w.canary} {
+			changed = w.syncSlices(s) || changed
+			changed = w.syncProxyEndpoints(s) || changed
+		}
+		changed = w.accept() || changed
+		changed = w.syncProxyRoute() || changed
+	}
+}
+
+// reconcile is one whole pass.
+func (w *world) reconcile() Plan {
+	plan := Compute(w.input())
+	w.carryOut(plan)
+	return plan
+}
+
+func (w *world) carryOut(plan Plan) {
+	for _, action := range plan.Actions {
+		w.apply(action)
+	}
+	w.status = plan.Status
+}
+
+// lost names a backend that would fail a request right now, or is empty.
+func (w *world) lost() string {
+	for _, s := range []*service{&w.stable, &w.canary} {
+		for i, count := range s.proxies { // whoever uses a Service beside the route
+			if set := w.sets[i]; count > 0 && set.ready == 0 && !set.killed {
+				return fmt.Sprintf("T3: a client of a Service still reaches revision %s, which has no pod", name(i))
+			}
+		}
+	}
+	if w.route.proxyWeight < 100 {
+		if why := w.fails(&w.stable, "stable"); why != "" {
+			return why
+		}
+	}
+	if w.route.proxyWeight > 0 || w.route.proxyHeaders {
+		return w.fails(&w.canary, "canary")
+	}
+	return ""
+}
+
+func (w *world) fails(s *service, role string) string {
+	excused, served := false, false
+	for i, count := range s.proxies {
+		set := w.sets[i]
+		excused = excused || set.killed
+		served = served || count > 0
+	}
+	if !served && !excused {
+		return fmt.Sprintf("requests go to the %s Service, and the data plane knows no endpoint of it", role)
+	}
+	return ""
+}
