@@ -1,0 +1,122 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command manager runs the controller.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+
+	"go.uber.org/zap/zapcore"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/canaryrollout/canaryrollout/controllers"
+)
+
+const leaderElectionID = "manager.canaryrollout.dev"
+
+func main() {
+	options := newOptions(flag.CommandLine)
+	flag.Parse()
+	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&options.logging)))
+	if err := run(ctrl.SetupSignalHandler(), options); err != nil {
+		ctrl.Log.Error(err, "The manager cannot run")
+		os.Exit(1)
+	}
+}
+
+// options are the flags.
+type options struct {
+	namespace       string
+	probeAddress    string
+	concurrency     int
+	qps             float64
+	burst           int
+	leaderElection  bool
+	leaseNamespace  string
+	metricsAddress  string
+	metricsSecure   bool
+	metricsCertDir  string
+	metricsCertName string
+	metricsKeyName  string
+	logging         zap.Options
+}
+
+func newOptions(flags *flag.FlagSet) *options {
+	o := &options{logging: zap.Options{TimeEncoder: zapcore.ISO8601TimeEncoder}}
+	flags.StringVar(&o.namespace, "namespace", "", "Work in this namespace alone; in all of them if empty.")
+	flags.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz; 0 for none.")
+	flags.IntVar(&o.concurrency, "max-concurrent-reconciles", 10, "How many rollouts are worked on at once.")
+	flags.Float64Var(&o.qps, "kube-api-qps", 50, "Sustained requests per second to the API server.")
+	flags.IntVar(&o.burst, "kube-api-burst", 100, "Requests to the API server that may go beyond that for a moment.")
+	flags.BoolVar(&o.leaderElection, "leader-elect", true, "Only the elected one of several replicas works; the others keep their caches warm.")
+	flags.StringVar(&o.leaseNamespace, "leader-election-namespace", "", "Namespace of the lease; that of the pod if empty.")
+	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "Address of /metrics; 0 for none.")
+	flags.BoolVar(&o.metricsSecure, "metrics-secure", true, "Serve metrics by HTTPS, to those that may GET /metrics.")
+	flags.StringVar(&o.metricsCertDir, "metrics-cert-dir", "", "Directory of the metrics server's certificate; self-signed if empty.")
+	flags.StringVar(&o.metricsCertName, "metrics-cert-name", "tls.crt", "File name of the certificate.")
+	flags.StringVar(&o.metricsKeyName, "metrics-key-name", "tls.key", "File name of its key.")
+	o.logging.BindFlags(flags)
+	return o
+}
+
+func run(ctx context.Context, o *options) error {
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("find the API server: %w", err)
+	}
+	mgr, err := newManager(config, o)
+	if err != nil {
+		return err
+	}
+	if err := controllers.NewReconciler(mgr).SetupWithManager(ctx, mgr, o.concurrency); err != nil {
+		return err
+	}
+	return mgr.Start(ctx)
+}
+
+func newManager(config *rest.Config, o *options) (ctrl.Manager, error) {
+	config.QPS, config.Burst = float32(o.qps), o.burst
+	scheme, err := controllers.NewScheme()
+	if err != nil {
+		return nil, err
+	}
+	var namespaces []string
+	if o.namespace != "" {
+		namespaces = append(namespaces, o.namespace)
+	}
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme:                  scheme,
+		Cache:                   controllers.CacheOptions(namespaces...),
+		Client:                  controllers.ClientOptions(),
+		Metrics:                 o.metrics(),
+		HealthProbeBindAddress:  o.probeAddress,
+		LeaderElection:          o.leaderElection,
+		LeaderElectionID:        leaderElectionID,
+		LeaderElectionNamespace: o.leaseNamespace,
+		// The lease is given up as soon as the last pass has ended, and nothing runs after Start returns.
+		LeaderElectionReleaseOnCancel: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make the manager: %w", err)
+	}
+	return mgr, addProbes(mgr)
+}
+
+func (o *options) metrics() metricsserver.Options {
+	metrics := metricsserver.Options{
+		BindAddress: o.metricsAddress, SecureServing: o.metricsSecure,
+		CertDir: o.metricsCertDir, CertName: o.metricsCertName, KeyName: o.metricsKeyName,
+	}
+	if o.metricsSecure {
+		metrics.FilterProvider = filters.WithAuthenticationAndAuthorization
+	}
+	return metrics
+}

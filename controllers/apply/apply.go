@@ -1,0 +1,138 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package apply carries plans out: each action is one API call, guarded by what the plan was made from, so that a
+// change in between is a conflict and never overwritten. It takes a writer, cannot read, and decides nothing.
+//
+// The guards: resourceVersion for rollouts, ReplicaSets and Services; uid, generation and values for routes, whose
+// status gateways write all the time. Every patch touches only the fields that it means.
+package apply
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/observe"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
+)
+
+// Applier carries out plans. It is safe for concurrent use.
+type Applier struct {
+	Writer client.Writer
+}
+
+// Result is what came of a plan, also of one that failed halfway.
+type Result struct {
+	// Writes are those that succeeded, in their order.
+	Writes []observe.Write
+	// ResourceVersion is that of the rollout after them; the status write is guarded by it.
+	ResourceVersion string
+	// Released says that our finalizer has been removed: there may be no rollout to write a status to any more.
+	Released bool
+}
+
+// Apply carries out the actions in order, up to the first failure.
+func (a *Applier) Apply(ctx context.Context, snap *observe.Snapshot, actions []plan.Action) (Result, error) {
+	run := &run{Applier: a, Snapshot: snap, rollout: snap.Raw}
+	for _, action := range actions {
+		if err := run.do(ctx, action); err != nil {
+			return run.result(), err
+		}
+	}
+	return run.result(), nil
+}
+
+// run is one plan being carried out.
+type run struct {
+	*Applier
+	*observe.Snapshot
+
+	// rollout is the rollout as our last write to it left it.
+	rollout *unstructured.Unstructured
+	writes  []observe.Write
+	release bool
+}
+
+func (r *run) result() Result {
+	return Result{Writes: r.writes, ResourceVersion: r.rollout.GetResourceVersion(), Released: r.release}
+}
+
+// do carries out one action and logs it with its reason.
+func (r *run) do(ctx context.Context, action plan.Action) error {
+	what, write, err := r.call(ctx, action)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	if write != nil {
+		r.writes = append(r.writes, *write)
+		log.FromContext(ctx).Info("Applied", "action", what, "reason", action.Because())
+	}
+	return nil
+}
+
+// call makes the one API call of an action. Without a write there was nothing to do.
+func (r *run) call(ctx context.Context, action plan.Action) (what string, write *observe.Write, err error) {
+	switch act := action.(type) {
+	case plan.AddFinalizer:
+		write, err = r.addFinalizer(ctx)
+		return "add the finalizer", write, err
+	case plan.RemoveFinalizer:
+		write, err = r.removeFinalizer(ctx)
+		return "remove the finalizer", write, err
+	case plan.RemoveAnnotations:
+		write, err = r.removeAnnotations(ctx, act.Keys)
+		return fmt.Sprintf("remove the annotations %v", act.Keys), write, err
+	case plan.AdoptReplicaSet:
+		write, err = r.adoptReplicaSet(ctx, act)
+		return "adopt ReplicaSet " + act.Name, write, err
+	case plan.CreateReplicaSet:
+		write, err = r.createReplicaSet(ctx, act)
+		return fmt.Sprintf("create the ReplicaSet of revision %s with %d pods", act.Revision, act.Replicas), write, err
+	case plan.ScaleReplicaSet:
+		write, err = r.scaleReplicaSet(ctx, act)
+		return fmt.Sprintf("scale ReplicaSet %s to %d pods", act.Name, act.Replicas), write, err
+	case plan.DeleteReplicaSet:
+		write, err = r.deleteReplicaSet(ctx, act)
+		return "delete ReplicaSet " + act.Name, write, err
+	case plan.PointService:
+		write, err = r.pointService(ctx, act)
+		return fmt.Sprintf("point Service %s at revision %q", act.Name, act.Revision), write, err
+	case plan.SetTraffic:
+		write, err = r.setTraffic(ctx, act)
+		return fmt.Sprintf("set the canary's share in %s %s to %d %%", act.Kind, act.Name, act.Weight), write, err
+	case plan.Reason: // what every action embeds is formally one itself
+	}
+	return fmt.Sprintf("%T", action), nil, errUnknownAction
+}
+
+// patch sends a merge patch and returns what it left.
+func (r *run) patch(ctx context.Context, object client.Object, fields map[string]any) error {
+	data, err := json.Marshal(fields)
+	if err != nil {
+		return err
+	}
+	return r.Writer.Patch(ctx, object, client.RawPatch(types.MergePatchType, data), fieldOwner)
+}
+
+const fieldOwner = client.FieldOwner(v1alpha1.FieldManager)
+
+// wrote describes a write of an object that the cache had.
+func wrote(object observe.Object, written metav1.Object) *observe.Write {
+	return &observe.Write{Object: object, UID: written.GetUID(), ResourceVersion: written.GetResourceVersion()}
+}
+
+// named makes an object to send a patch of.
+func named(seen *unstructured.Unstructured) *unstructured.Unstructured {
+	object := observe.New(seen.GroupVersionKind())
+	object.SetNamespace(seen.GetNamespace())
+	object.SetName(seen.GetName())
+	return object
+}

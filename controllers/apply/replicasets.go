@@ -1,0 +1,109 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package apply
+
+import (
+	"context"
+	"encoding/json"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/observe"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
+	"github.com/canaryrollout/canaryrollout/controllers/revision"
+)
+
+func (r *run) createReplicaSet(ctx context.Context, act plan.CreateReplicaSet) (*observe.Write, error) {
+	replicaSet := revision.Render(r.Raw, revision.Identity{
+		Revision: act.Revision, Hash: act.TemplateHash, Replicas: act.Replicas,
+	})
+	err := r.Writer.Create(ctx, replicaSet, fieldOwner)
+	if apierrors.IsAlreadyExists(err) && r.reclaim(ctx, replicaSet, act.TemplateHash) == nil {
+		err = nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return created(replicaSet), nil
+}
+
+// reclaim puts our label back on a ReplicaSet that we own and do not see, because somebody took the label off. The
+// patch tests that it is ours and made from the same template; on anything else it fails and changes nothing.
+func (r *run) reclaim(ctx context.Context, replicaSet *unstructured.Unstructured, hash string) error {
+	patch, err := json.Marshal([]map[string]any{
+		{"op": "test", "path": "/metadata/ownerReferences/0/uid", "value": r.UID},
+		{"op": "test", "path": "/metadata/annotations/" + pointer(v1alpha1.TemplateHashAnnotation), "value": hash},
+		{"op": "add", "path": "/metadata/labels/" + pointer(v1alpha1.RolloutLabel), "value": r.Name},
+	})
+	if err != nil {
+		return err
+	}
+	return r.Writer.Patch(ctx, replicaSet, client.RawPatch(types.JSONPatchType, patch), fieldOwner)
+}
+
+// adoptReplicaSet adds our owner reference and label; selector and pods stay as they are.
+func (r *run) adoptReplicaSet(ctx context.Context, act plan.AdoptReplicaSet) (*observe.Write, error) {
+	seen := r.ReplicaSets[act.Name]
+	if seen == nil {
+		return nil, errNotObserved
+	}
+	object := named(seen)
+	err := r.patch(ctx, object, map[string]any{"metadata": map[string]any{
+		"uid":             seen.GetUID(),
+		"resourceVersion": seen.GetResourceVersion(),
+		"ownerReferences": append(seen.GetOwnerReferences(), revision.Owner(r.Raw)),
+		"labels":          map[string]any{v1alpha1.RolloutLabel: r.Name},
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return created(object), nil
+}
+
+func (r *run) scaleReplicaSet(ctx context.Context, act plan.ScaleReplicaSet) (*observe.Write, error) {
+	seen := r.ReplicaSets[act.Name]
+	if seen == nil {
+		return nil, errNotObserved
+	}
+	object := named(seen)
+	err := r.patch(ctx, object, map[string]any{
+		"metadata": map[string]any{"resourceVersion": seen.GetResourceVersion()},
+		"spec":     map[string]any{"replicas": act.Replicas, "minReadySeconds": act.MinReadySeconds},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return wrote(replicaSetNamed(act.Name), object), nil
+}
+
+// deleteReplicaSet deletes what was observed and nothing newer: in between it could have got pods.
+func (r *run) deleteReplicaSet(ctx context.Context, act plan.DeleteReplicaSet) (*observe.Write, error) {
+	seen := r.ReplicaSets[act.Name]
+	if seen == nil {
+		return nil, errNotObserved
+	}
+	err := r.Writer.Delete(ctx, named(seen), client.PropagationPolicy(metav1.DeletePropagationBackground),
+		client.Preconditions{UID: ptr.To(seen.GetUID()), ResourceVersion: ptr.To(seen.GetResourceVersion())})
+	if err != nil {
+		return nil, err
+	}
+	return &observe.Write{Object: replicaSetNamed(act.Name), UID: seen.GetUID(), Deleted: true}, nil
+}
+
+// created describes a write of an object that our cache, which is filtered by our label, did not have before.
+func created(replicaSet *unstructured.Unstructured) *observe.Write {
+	write := wrote(replicaSetNamed(replicaSet.GetName()), replicaSet)
+	write.Created = true
+	return write
+}
+
+func replicaSetNamed(name string) observe.Object {
+	return observe.Object{Kind: observe.ReplicaSetKind, Name: name}
+}

@@ -1,0 +1,63 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package apply
+
+import (
+	"context"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/observe"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
+	"github.com/canaryrollout/canaryrollout/controllers/route"
+)
+
+// pointService writes the one key of the selector that is ours.
+func (r *run) pointService(ctx context.Context, act plan.PointService) (*observe.Write, error) {
+	seen := r.Services[act.Name]
+	if seen == nil {
+		return nil, errNotObserved
+	}
+	selector := map[string]any{v1alpha1.RevisionLabel: nil}
+	if act.Revision != "" {
+		selector[v1alpha1.RevisionLabel] = act.Revision
+	}
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: seen.Namespace, Name: seen.Name}}
+	err := r.patch(ctx, service, map[string]any{
+		"metadata": map[string]any{"resourceVersion": seen.ResourceVersion},
+		"spec":     map[string]any{"selector": selector},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return wrote(observe.Object{Kind: observe.ServiceKind, Name: act.Name}, service), nil
+}
+
+// setTraffic sends the codec's patch, if there is anything to change.
+func (r *run) setTraffic(ctx context.Context, act plan.SetTraffic) (*observe.Write, error) {
+	object := observe.Object{Kind: observe.HTTPRouteKind, Name: act.Name}
+	seen := r.Routes[object]
+	if seen == nil || act.Kind != object.Kind.Kind {
+		return nil, errNotObserved
+	}
+	patch, err := route.Patch(seen, r.Pair(), route.Target{Weight: act.Weight, HeaderRoutes: act.HeaderRoutes})
+	if err != nil || len(patch) == 0 {
+		return nil, err
+	}
+	written := named(seen)
+	if err := r.Writer.Patch(ctx, written, client.RawPatch(types.JSONPatchType, patch), fieldOwner); err != nil {
+		return nil, asConflict(err, object)
+	}
+	return wrote(object, written), nil
+}
+
+// pointer escapes a key for a JSON pointer (RFC 6901).
+func pointer(key string) string {
+	return strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
+}

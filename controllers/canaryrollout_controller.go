@@ -1,0 +1,181 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/apply"
+	"github.com/canaryrollout/canaryrollout/controllers/metrics"
+	"github.com/canaryrollout/canaryrollout/controllers/observe"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
+)
+
+// +kubebuilder:rbac:groups=canaryrollout.dev,resources=canaryrollouts,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=canaryrollout.dev,resources=canaryrollouts/status,verbs=patch
+// +kubebuilder:rbac:groups=canaryrollout.dev,resources=canaryrollouts/finalizers,verbs=update
+// +kubebuilder:rbac:groups=apps,resources=replicasets,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=services,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get
+// +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch
+// +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Reconciler makes the passes. It is safe for concurrent use.
+type Reconciler struct {
+	Observer *observe.Observer
+	Applier  *apply.Applier
+	// Status writes the status.
+	Status client.SubResourceWriter
+	// Recorder emits Events.
+	Recorder events.EventRecorder
+	// Clock is read once in each pass.
+	Clock clock.PassiveClock
+	// Compute decides; it is plan.Compute but in tests.
+	Compute func(plan.Input) plan.Plan
+}
+
+// Reconcile makes one pass over one rollout.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	rollout, err := r.Observer.Rollout(ctx, req.NamespacedName)
+	if apierrors.IsNotFound(err) {
+		r.forget(req.NamespacedName)
+		return ctrl.Result{}, nil
+	}
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if isReleased(rollout) {
+		return ctrl.Result{}, nil
+	}
+	now := r.now()
+	wakeAt, err := r.pass(ctx, rollout, now)
+	if err != nil {
+		return outcome(ctx, err)
+	}
+	return requeueAt(wakeAt, now), nil
+}
+
+// pass observes, plans, applies, writes the status and reports; it returns when to look again.
+func (r *Reconciler) pass(ctx context.Context, rollout *observe.Rollout, now time.Time) (time.Time, error) {
+	snap, err := r.Observer.Observe(ctx, rollout)
+	if err != nil {
+		return time.Time{}, r.refuse(ctx, write{rollout: rollout, version: rollout.ResourceVersion}, err, now)
+	}
+	next := r.Compute(input(snap, now))
+	log.FromContext(ctx).V(1).Info("Planned", "state", next.Status.State, "actions", len(next.Actions), "message", next.Status.Message)
+	result, err := r.apply(ctx, snap, next)
+	written := write{rollout: rollout, version: result.ResourceVersion, status: next.Status}
+	if err != nil {
+		return time.Time{}, r.refuse(ctx, written, err, now)
+	}
+	if result.Released {
+		written.status = rollout.Status // there may be nothing left to write a status to
+	}
+	if err := r.writeStatus(ctx, &written); err != nil {
+		return time.Time{}, err
+	}
+	metrics.Record(rollout.CanaryRollout, written.rollout.CanaryRollout)
+	r.report(written.rollout, next.Events)
+	return wakeAt(next.WakeAt, snap, now), nil
+}
+
+// refusedTemplateRetry is how long a template that was refused stays refused at most. A policy may have refused it,
+// and nothing tells when a policy changes.
+const refusedTemplateRetry = time.Minute
+
+// wakeAt is when to look again: when the plan says, and not much later while a template is refused.
+func wakeAt(planned time.Time, snap *observe.Snapshot, now time.Time) time.Time {
+	retry := now.Add(refusedTemplateRetry)
+	if snap.Observed.Template.Problem != nil && (planned.IsZero() || retry.Before(planned)) {
+		return retry
+	}
+	return planned
+}
+
+// apply carries the plan out, from a view that is known to be the newest one.
+func (r *Reconciler) apply(ctx context.Context, snap *observe.Snapshot, next plan.Plan) (apply.Result, error) {
+	isWriting := len(next.Actions) > 0 || !equality.Semantic.DeepEqual(snap.Status, next.Status)
+	if isWriting {
+		if err := r.Observer.Confirm(ctx, snap.Rollout, makesPods(next.Actions)); err != nil {
+			return apply.Result{ResourceVersion: snap.ResourceVersion}, err
+		}
+	}
+	result, err := r.Applier.Apply(ctx, snap, next.Actions)
+	for _, w := range result.Writes {
+		r.Observer.Tracker.Wrote(snap.Key(), w)
+	}
+	r.noteTakenName(snap, next.Actions, len(result.Writes), err)
+	return result, err
+}
+
+// input is what the plan is made from.
+func input(snap *observe.Snapshot, now time.Time) plan.Input {
+	in := plan.Input{
+		Namespace: snap.Namespace, Name: snap.Name,
+		Spec: snap.Spec, Prior: snap.Status, Generation: snap.Generation,
+		Commands: plan.Commands{
+			Promote: annotation(snap, v1alpha1.PromoteAnnotation),
+			Abort:   annotation(snap, v1alpha1.AbortAnnotation),
+			Retry:   annotation(snap, v1alpha1.RetryAnnotation),
+		},
+		HasFinalizer: controllerutil.ContainsFinalizer(snap.CanaryRollout, v1alpha1.Finalizer),
+		Observed:     snap.Observed, Now: now,
+	}
+	if snap.DeletionTimestamp != nil {
+		in.DeletedAt = snap.DeletionTimestamp.Time
+	}
+	return in
+}
+
+func annotation(snap *observe.Snapshot, key string) *string {
+	if value, found := snap.Annotations[key]; found {
+		return &value
+	}
+	return nil
+}
+
+// isReleased says that a rollout is being deleted and that we are done with it.
+func isReleased(rollout *observe.Rollout) bool {
+	return rollout.DeletionTimestamp != nil && !controllerutil.ContainsFinalizer(rollout.CanaryRollout, v1alpha1.Finalizer)
+}
+
+// makesPods says that a plan creates or adopts: never once deletion has begun, so the rollout is looked at live.
+func makesPods(actions []plan.Action) bool {
+	return slices.ContainsFunc(actions, func(action plan.Action) bool {
+		_, creates := action.(plan.CreateReplicaSet)
+		_, adopts := action.(plan.AdoptReplicaSet)
+		return creates || adopts
+	})
+}
+
+// now is the one clock reading of a pass, at the precision that a status keeps.
+func (r *Reconciler) now() time.Time { return r.Clock.Now().Truncate(time.Microsecond) }
+
+func (r *Reconciler) forget(rollout types.NamespacedName) {
+	r.Observer.Tracker.Forget(rollout)
+	metrics.Forget(rollout)
+}
+
+// requeueAt turns a moment into a delay; one that is due already must not read as none.
+func requeueAt(at, now time.Time) ctrl.Result {
+	if at.IsZero() {
+		return ctrl.Result{}
+	}
+	return ctrl.Result{RequeueAfter: max(at.Sub(now), time.Millisecond)}
+}

@@ -1,0 +1,357 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	testingclock "k8s.io/utils/clock/testing"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/apply"
+	"github.com/canaryrollout/canaryrollout/controllers/observe"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
+)
+
+var (
+	key   = types.NamespacedName{Namespace: "bookinfo", Name: "reviews"}
+	start = time.Date(2026, 1, 1, 0, 0, 0, 123456789, time.UTC)
+)
+
+func aRollout() *v1alpha1.CanaryRollout {
+	return &v1alpha1.CanaryRollout{
+		TypeMeta: metav1.TypeMeta{APIVersion: "canaryrollout.dev/v1alpha1", Kind: "CanaryRollout"},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: key.Namespace, Name: key.Name, UID: "u", Generation: 3,
+			Annotations: map[string]string{v1alpha1.AbortAnnotation: "too slow"},
+		},
+		Spec: v1alpha1.CanaryRolloutSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+			Containers: []corev1.Container{{Name: "reviews", Image: "reviews:v1"}},
+		}}},
+		Status: v1alpha1.CanaryRolloutStatus{Memory: &v1alpha1.Memory{}},
+	}
+}
+
+// harness is a Reconciler on a fake cluster, with a planner that says what the test wants.
+type harness struct {
+	*Reconciler
+	client.WithWatch
+	events   *events.FakeRecorder
+	requests []string
+	// fail is what requests end with, by their name.
+	fail map[string]error
+	// plan is the next one; in is what it was asked for.
+	plan plan.Plan
+	in   *plan.Input
+}
+
+func newHarness(t *testing.T, objects ...client.Object) *harness {
+	t.Helper()
+	scheme, err := NewScheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &harness{events: events.NewFakeRecorder(100), fail: map[string]error{}}
+	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(&v1alpha1.CanaryRollout{})
+	for _, index := range observe.Indexes() {
+		builder = builder.WithIndex(index.Object, index.Field, index.Values)
+	}
+	h.WithWatch = builder.WithInterceptorFuncs(h.interceptors()).Build()
+	live := interceptor.NewClient(h.WithWatch, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, at client.ObjectKey, into client.Object, opts ...client.GetOption) error {
+			h.requests = append(h.requests, "get")
+			return c.Get(ctx, at, into, opts...)
+		},
+	})
+	h.Reconciler = &Reconciler{
+		Observer: &observe.Observer{
+			Cache: h.WithWatch, Live: live, Normalizer: dryRun{h.WithWatch}, Tracker: &observe.Tracker{},
+		},
+		Applier: &apply.Applier{Writer: h.WithWatch}, Status: h.WithWatch.Status(), Recorder: h.events,
+		Clock: testingclock.NewFakePassiveClock(start),
+		Compute: func(in plan.Input) plan.Plan {
+			h.in = &in
+			return h.plan
+		},
+	}
+	return h
+}
+
+func (h *harness) interceptors() interceptor.Funcs {
+	request := func(name string) error {
+		h.requests = append(h.requests, name)
+		return h.fail[name]
+	}
+	return interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, object client.Object, opts ...client.CreateOption) error {
+			name := "create"
+			if len((&client.CreateOptions{}).ApplyOptions(opts).DryRun) > 0 {
+				name = "dry run"
+			}
+			if err := request(name); err != nil {
+				return err
+			}
+			return c.Create(ctx, object, opts...)
+		},
+		Patch: func(ctx context.Context, c client.WithWatch, object client.Object, patch client.Patch, opts ...client.PatchOption) error {
+			if err := request("patch"); err != nil {
+				return err
+			}
+			return c.Patch(ctx, object, patch, opts...)
+		},
+		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, object client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
+			if err := request(sub); err != nil {
+				return err
+			}
+			return c.SubResource(sub).Patch(ctx, object, patch, opts...)
+		},
+	}
+}
+
+func (h *harness) reconcile(t *testing.T) (ctrl.Result, error) {
+	t.Helper()
+	h.requests = nil
+	return h.Reconcile(t.Context(), ctrl.Request{NamespacedName: key})
+}
+
+func (h *harness) stored(t *testing.T) *v1alpha1.CanaryRollout {
+	t.Helper()
+	rollout := &v1alpha1.CanaryRollout{}
+	if err := h.Get(t.Context(), key, rollout); err != nil {
+		t.Fatal(err)
+	}
+	return rollout
+}
+
+func (h *harness) wantRequests(t *testing.T, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, h.requests); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
+	}
+}
+
+func (h *harness) wantEvents(t *testing.T, want ...string) {
+	t.Helper()
+	var got []string
+	for len(h.events.Events) > 0 {
+		got = append(got, <-h.events.Events)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+func withMessage(message string) v1alpha1.CanaryRolloutStatus {
+	return v1alpha1.CanaryRolloutStatus{Message: message, Memory: &v1alpha1.Memory{Template: v1alpha1.TemplateMemory{Hash: "h", Revision: "r"}}}
+}
+
+func TestReconcile(t *testing.T) {
+	h := newHarness(t, aRollout())
+	h.plan = plan.Plan{
+		Actions: []plan.Action{plan.AddFinalizer{}, plan.RemoveAnnotations{Keys: []string{v1alpha1.AbortAnnotation}}},
+		Status:  withMessage("first"),
+		Events:  []plan.Event{{Reason: "A", Message: "100% of it"}, {Warning: true, Reason: "B", Message: "x"}, {Warning: true, Reason: "B", Message: "y"}},
+		WakeAt:  start.Add(7 * time.Second),
+	}
+	result, err := h.reconcile(t)
+	if err != nil || result.RequeueAfter != 7*time.Second+789 {
+		t.Fatalf("result = %+v, %v", result, err)
+	}
+	h.wantRequests(t, "dry run", "get", "patch", "patch", "status")
+	h.wantEvents(t, "Normal A 100% of it", "Warning B x; y")
+	stored := h.stored(t)
+	if stored.Status.Message != "first" || len(stored.Annotations) != 0 || len(stored.Finalizers) != 1 {
+		t.Errorf("stored = %+v", stored)
+	}
+	if in := h.in; *in.Commands.Abort != "too slow" || in.Commands.Promote != nil || in.HasFinalizer || in.Generation != 3 ||
+		!in.DeletedAt.IsZero() || in.Now != start.Truncate(time.Microsecond) {
+		t.Errorf("input = %+v", in)
+	}
+
+	h.plan = plan.Plan{Status: stored.Status}
+	if result, err := h.reconcile(t); err != nil || result.RequeueAfter != 0 {
+		t.Errorf("at rest: %+v, %v", result, err)
+	}
+	h.wantEvents(t)
+}
+
+// TestReconcileAtRest has a remembered template and nothing to do: not one request.
+func TestReconcileAtRest(t *testing.T) {
+	h := newHarness(t, aRollout())
+	if _, err := h.reconcile(t); err != nil {
+		t.Fatal(err)
+	}
+	rollout := h.stored(t)
+	rollout.Status.Memory = &v1alpha1.Memory{Template: v1alpha1.TemplateMemory{Hash: h.in.Observed.Template.Hash, Revision: "r"}}
+	if err := h.WithWatch.Status().Update(t.Context(), rollout); err != nil {
+		t.Fatal(err)
+	}
+	h.plan = plan.Plan{Status: rollout.Status, Events: []plan.Event{{Reason: "A", Message: "told all the same"}}}
+	if _, err := h.reconcile(t); err != nil {
+		t.Fatal(err)
+	}
+	h.wantRequests(t)
+	h.wantEvents(t, "Normal A told all the same")
+}
+
+func TestReconcileErrors(t *testing.T) {
+	replicaSets := appsv1.Resource("replicasets")
+	invalid := apierrors.NewInvalid(appsv1.SchemeGroupVersion.WithKind("ReplicaSet").GroupKind(), "x", nil)
+	for name, tc := range map[string]struct {
+		request string
+		err     error
+		after   time.Duration
+		isError bool
+		message string
+	}{
+		"conflict on an action":        {"create", apierrors.NewConflict(replicaSets, "x", nil), conflictBackstop, false, ""},
+		"the object has gone":          {"create", apierrors.NewNotFound(replicaSets, "x"), conflictBackstop, false, ""},
+		"the name is taken":            {"create", apierrors.NewAlreadyExists(replicaSets, "x"), conflictBackstop, false, ""},
+		"conflict on the status":       {"status", apierrors.NewConflict(replicaSets, "x", nil), conflictBackstop, false, ""},
+		"the process ends":             {"create", context.Canceled, 0, false, ""},
+		"forbidden":                    {"create", apierrors.NewForbidden(replicaSets, "x", errors.New("quota")), 0, true, "quota"},
+		"invalid":                      {"create", invalid, 0, true, "is invalid"},
+		"the API server is overloaded": {"create", apierrors.NewTooManyRequests("later", 1), 0, true, ""},
+		"dry run forbidden":            {"dry run", apierrors.NewForbidden(replicaSets, "x", errors.New("webhook")), 0, true, "webhook"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHarness(t, aRollout())
+			h.fail[tc.request] = tc.err
+			h.plan = plan.Plan{
+				Actions: []plan.Action{plan.CreateReplicaSet{Revision: "bbb", TemplateHash: "h"}},
+				Status:  withMessage("planned"), Events: []plan.Event{{Reason: "A"}},
+			}
+			result, err := h.reconcile(t)
+			if result.RequeueAfter != tc.after || (err != nil) != tc.isError {
+				t.Errorf("result = %+v, %v", result, err)
+			}
+			status := h.stored(t).Status
+			if !strings.Contains(status.Message, tc.message) || (status.Message == "") != (tc.message == "") {
+				t.Errorf("message = %q, want %q in it", status.Message, tc.message)
+			}
+			if status.Memory == nil || status.Memory.Template.Hash != "" {
+				t.Errorf("memory = %+v, want it untouched", status.Memory)
+			}
+			if tc.message == "" {
+				h.wantEvents(t)
+			} else {
+				h.wantEvents(t, "Warning ReconcileError "+status.Message)
+			}
+		})
+	}
+}
+
+// TestReconcileStale has a cache that does not show our own last write: nothing is done.
+func TestReconcileStale(t *testing.T) {
+	h := newHarness(t, aRollout())
+	h.Observer.Tracker.Wrote(key, observe.Write{Object: observe.Object{Kind: observe.RolloutKind, Name: key.Name}, ResourceVersion: "5000"})
+	h.plan = plan.Plan{Status: withMessage("planned")}
+	result, err := h.reconcile(t)
+	if err != nil || result.RequeueAfter != staleBackstop || h.in != nil {
+		t.Errorf("result = %+v, %v, planned from %+v", result, err, h.in)
+	}
+	h.wantRequests(t)
+}
+
+// TestReconcileNewProcess has a predecessor whose last write the cache does not show: the live look tells.
+func TestReconcileNewProcess(t *testing.T) {
+	h := newHarness(t, aRollout())
+	newer := newHarness(t, aRollout())
+	changed := newer.stored(t)
+	changed.Annotations["by"] = "the predecessor"
+	if err := newer.Update(t.Context(), changed); err != nil {
+		t.Fatal(err)
+	}
+	h.Observer.Live = newer.WithWatch
+	h.plan = plan.Plan{Actions: []plan.Action{plan.AddFinalizer{}}, Status: withMessage("planned")}
+	result, err := h.reconcile(t)
+	if err != nil || result.RequeueAfter != staleBackstop || h.stored(t).Status.Message != "" {
+		t.Errorf("result = %+v, %v", result, err)
+	}
+	h.wantRequests(t, "dry run")
+}
+
+func TestReconcileDeletion(t *testing.T) {
+	rollout := aRollout()
+	now := metav1.NewTime(start.Truncate(time.Second))
+	rollout.DeletionTimestamp, rollout.Finalizers = &now, []string{v1alpha1.Finalizer}
+	h := newHarness(t, rollout)
+	h.plan = plan.Plan{Actions: []plan.Action{plan.RemoveFinalizer{}}, Status: withMessage("gone"), Events: []plan.Event{{Reason: "A", Message: "m"}}}
+	if _, err := h.reconcile(t); err != nil {
+		t.Fatal(err)
+	}
+	if !h.in.DeletedAt.Equal(now.Time) || !h.in.HasFinalizer {
+		t.Errorf("input = %+v", h.in)
+	}
+	h.wantRequests(t, "get", "get", "patch")
+	h.wantEvents(t, "Normal A m")
+	if err := h.Get(t.Context(), key, rollout); !apierrors.IsNotFound(err) {
+		t.Errorf("err = %v, want it gone", err)
+	}
+	if result, err := h.reconcile(t); err != nil || result != (ctrl.Result{}) {
+		t.Errorf("after it: %+v, %v", result, err)
+	}
+}
+
+// TestReconcileReleased has a rollout that waits for somebody else's finalizer: it is no longer ours.
+func TestReconcileReleased(t *testing.T) {
+	rollout := aRollout()
+	now := metav1.NewTime(start)
+	rollout.DeletionTimestamp, rollout.Finalizers = &now, []string{"foregroundDeletion"}
+	h := newHarness(t, rollout)
+	if result, err := h.reconcile(t); err != nil || result != (ctrl.Result{}) || h.in != nil {
+		t.Errorf("result = %+v, %v", result, err)
+	}
+}
+
+func TestRequeueAt(t *testing.T) {
+	for _, tc := range []struct {
+		at   time.Time
+		want time.Duration
+	}{
+		{time.Time{}, 0}, {start.Add(time.Minute), time.Minute}, {start, time.Millisecond}, {start.Add(-time.Hour), time.Millisecond},
+	} {
+		if got := requeueAt(tc.at, start).RequeueAfter; got != tc.want {
+			t.Errorf("requeueAt(%s) = %s, want %s", tc.at, got, tc.want)
+		}
+	}
+}
+
+// TestReconcileRefusedTemplate looks again after a while: the policy that refused it may have changed.
+func TestReconcileRefusedTemplate(t *testing.T) {
+	h := newHarness(t, aRollout())
+	h.fail["dry run"] = apierrors.NewInvalid(observe.ReplicaSetKind.GroupKind(), "x", nil)
+	h.plan = plan.Plan{Status: aRollout().Status}
+	if result, err := h.reconcile(t); err != nil || result.RequeueAfter != refusedTemplateRetry {
+		t.Errorf("result = %+v, %v", result, err)
+	}
+	h.plan.WakeAt = h.in.Now.Add(time.Second)
+	if result, err := h.reconcile(t); err != nil || result.RequeueAfter != time.Second {
+		t.Errorf("result = %+v, %v", result, err)
+	}
+}
+
+func TestCut(t *testing.T) {
+	if got := cut(strings.Repeat("x", 1024)); len(got) != 1024 || strings.HasSuffix(got, "...") {
+		t.Errorf("a message that fits became %d bytes", len(got))
+	}
+	if got := cut("x" + strings.Repeat("ä", 600)); len(got) > 1024 || !strings.HasSuffix(got, "ä...") {
+		t.Errorf("a long message became %d bytes: %s", len(got), got[len(got)-8:])
+	}
+}

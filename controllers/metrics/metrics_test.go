@@ -1,0 +1,127 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/common/expfmt"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+var born = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// at is so many seconds after the release began.
+func at(seconds int) time.Time { return born.Add(time.Duration(seconds) * time.Second) }
+
+func rollout(name string, state v1alpha1.State, step int32, seconds int, ended *metav1.Time) *v1alpha1.CanaryRollout {
+	started := metav1.NewTime(born)
+	return &v1alpha1.CanaryRollout{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "bookinfo", Name: name},
+		Status: v1alpha1.CanaryRolloutStatus{
+			State:   state,
+			Traffic: &v1alpha1.TrafficStatus{DesiredWeight: 20, VerifiedWeight: 10},
+			Memory: &v1alpha1.Memory{
+				Phase: v1alpha1.PhaseStepping, StepIndex: step, CurrentRevision: "bbb",
+				StepStartedAt: &metav1.MicroTime{Time: at(seconds)},
+			},
+			History: []v1alpha1.HistoryEntry{{
+				Revision: "bbb", StartedAt: &started, EndedAt: ended, Outcome: v1alpha1.OutcomePromoted,
+			}},
+		},
+	}
+}
+
+// prefix is that of all names.
+const prefix = "canaryrollout_"
+
+func compare(t *testing.T, want string, names ...string) {
+	t.Helper()
+	if err := testutil.GatherAndCompare(metrics.Registry, strings.NewReader(want), names...); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRecord(t *testing.T) {
+	t.Cleanup(func() { Forget(types.NamespacedName{Namespace: "bookinfo", Name: "reviews"}) })
+	first := rollout("reviews", v1alpha1.StateProgressing, 0, 0, nil)
+	second := rollout("reviews", v1alpha1.StatePaused, 1, 20, nil)
+	ended := metav1.NewTime(at(50))
+	third := rollout("reviews", v1alpha1.StateHealthy, 1, 20, &ended)
+	Record(first, first)
+	Record(first, second)
+	Record(second, third)
+	Record(third, third)
+	compare(t, `
+# HELP canaryrollout_desired_weight_percent Share of the canary that the routes are meant to carry.
+# TYPE canaryrollout_desired_weight_percent gauge
+canaryrollout_desired_weight_percent{name="reviews",namespace="bookinfo"} 20
+# HELP canaryrollout_verified_weight_percent Share of the canary that every route was last proven to carry.
+# TYPE canaryrollout_verified_weight_percent gauge
+canaryrollout_verified_weight_percent{name="reviews",namespace="bookinfo"} 10
+# HELP canaryrollout_step_started_timestamp_seconds When the current step began, or the current phase outside the steps.
+# TYPE canaryrollout_step_started_timestamp_seconds gauge
+canaryrollout_step_started_timestamp_seconds{name="reviews",namespace="bookinfo"} 1.76722562e+09
+# HELP canaryrollout_state State of the rollout: 1 for the one it is in, 0 for the others.
+# TYPE canaryrollout_state gauge
+canaryrollout_state{name="reviews",namespace="bookinfo",state="Aborted"} 0
+canaryrollout_state{name="reviews",namespace="bookinfo",state="Aborting"} 0
+canaryrollout_state{name="reviews",namespace="bookinfo",state="Degraded"} 0
+canaryrollout_state{name="reviews",namespace="bookinfo",state="Healthy"} 1
+canaryrollout_state{name="reviews",namespace="bookinfo",state="Initializing"} 0
+canaryrollout_state{name="reviews",namespace="bookinfo",state="Paused"} 0
+canaryrollout_state{name="reviews",namespace="bookinfo",state="Progressing"} 0
+canaryrollout_state{name="reviews",namespace="bookinfo",state="Promoting"} 0
+canaryrollout_state{name="reviews",namespace="bookinfo",state="Terminating"} 0
+`, prefix+"desired_weight_percent", prefix+"verified_weight_percent", prefix+"state", prefix+"step_started_timestamp_seconds")
+	for name, sum := range map[string]string{
+		`canaryrollout_step_duration_seconds_sum{name="reviews",namespace="bookinfo"}`:                         "20",
+		`canaryrollout_release_duration_seconds_sum{name="reviews",namespace="bookinfo",outcome="Promoted"}`:   "50",
+		`canaryrollout_step_duration_seconds_count{name="reviews",namespace="bookinfo"}`:                       "1",
+		`canaryrollout_release_duration_seconds_count{name="reviews",namespace="bookinfo",outcome="Promoted"}`: "1",
+	} {
+		if line := name + " " + sum; !strings.Contains(exposed(t), line) {
+			t.Errorf("%s is missing in:\n%s", line, exposed(t))
+		}
+	}
+}
+
+// exposed is what Prometheus would read.
+func exposed(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	for _, collector := range []prometheus.Collector{stepDuration, releaseDuration} {
+		text, err := testutil.CollectAndFormat(collector, expfmt.TypeTextPlain,
+			prefix+"step_duration_seconds", prefix+"release_duration_seconds")
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(text)
+	}
+	return all.String()
+}
+
+// TestRecordFirstPass has series for an object that nothing has happened to yet.
+func TestRecordFirstPass(t *testing.T) {
+	fresh := &v1alpha1.CanaryRollout{ObjectMeta: metav1.ObjectMeta{Namespace: "bookinfo", Name: "fresh"}}
+	key := types.NamespacedName{Namespace: "bookinfo", Name: "fresh"}
+	Record(fresh, fresh)
+	if count, err := testutil.GatherAndCount(metrics.Registry, prefix+"state"); count != len(states) || err != nil {
+		t.Errorf("%d state series, %v", count, err)
+	}
+	Forget(key)
+	for _, name := range []string{"state", "desired_weight_percent", "verified_weight_percent"} {
+		if count, err := testutil.GatherAndCount(metrics.Registry, prefix+name); count != 0 || err != nil {
+			t.Errorf("%d series of %s are left, %v", count, name, err)
+		}
+	}
+}

@@ -1,0 +1,174 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package observe
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/yaml"
+
+	"github.com/canaryrollout/canaryrollout/controllers/revision"
+)
+
+// parse reads one YAML document.
+func parse(t *testing.T, text string) *unstructured.Unstructured {
+	t.Helper()
+	data, err := yaml.YAMLToJSON([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	object := &unstructured.Unstructured{}
+	if err := object.UnmarshalJSON(data); err != nil {
+		t.Fatal(err)
+	}
+	return object
+}
+
+// anApp is a rollout; what is given is merged into its metadata and at its end.
+func anApp(t *testing.T, name, status string) *unstructured.Unstructured {
+	t.Helper()
+	return parse(t, fmt.Sprintf(`
+apiVersion: canaryrollout.dev/v1alpha1
+kind: CanaryRollout
+metadata: {name: %[1]s, namespace: bookinfo, uid: uid-of-%[1]s, generation: 1, creationTimestamp: 2026-01-01T00:00:00Z}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: reviews}}
+  template:
+    metadata: {labels: {app: reviews, version: v1}}
+    spec: {containers: [{name: a, image: "reviews:v1", resources: {limits: {cpu: 1000m}}}, {name: b, image: "proxy:v9"}], tomorrow: 1}
+  traffic: {stableService: reviews-stable, canaryService: reviews-canary, routes: [{kind: HTTPRoute, name: reviews}]}
+status: {replicas: 0, %[2]s}
+`, name, status))
+}
+
+// hashOf is the hash of the template of anApp.
+func hashOf(t *testing.T) string {
+	t.Helper()
+	hash, err := revision.Hash(revision.Template(anApp(t, "reviews", "")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hash
+}
+
+// aReplicaSet is one that anApp made and the API server defaulted.
+func aReplicaSet(t *testing.T, of, hash string, change func(*unstructured.Unstructured)) *unstructured.Unstructured {
+	t.Helper()
+	replicaSet := revision.Render(anApp(t, "reviews", ""), revision.Identity{Revision: of, Hash: hash, Replicas: 2})
+	replicaSet.SetUID("uid-of-" + replicaSet.GetUID())
+	replicaSet.SetGeneration(3)
+	defaultTemplate(replicaSet)
+	_ = unstructured.SetNestedField(replicaSet.Object, int64(3), "status", "observedGeneration")
+	_ = unstructured.SetNestedField(replicaSet.Object, int64(2), "status", "replicas")
+	_ = unstructured.SetNestedField(replicaSet.Object, int64(1), "status", "readyReplicas")
+	if change != nil {
+		change(replicaSet)
+	}
+	return replicaSet
+}
+
+// defaultTemplate stands for what an API server does to a template.
+func defaultTemplate(replicaSet *unstructured.Unstructured) {
+	_ = unstructured.SetNestedField(replicaSet.Object, "Always", "spec", "template", "spec", "restartPolicy")
+	containers, _, _ := unstructured.NestedSlice(replicaSet.Object, "spec", "template", "spec", "containers")
+	_ = unstructured.SetNestedField(containers[0].(map[string]any), "1", "resources", "limits", "cpu")
+	_ = unstructured.SetNestedSlice(replicaSet.Object, containers, "spec", "template", "spec", "containers")
+}
+
+// normalizer is a dry run that defaults, counts, and refuses names.
+type normalizer struct {
+	calls int
+	taken map[string]bool
+	err   error
+}
+
+func (n *normalizer) Normalize(_ context.Context, replicaSet *unstructured.Unstructured) error {
+	n.calls++
+	if n.taken[replicaSet.GetName()] {
+		return apierrors.NewAlreadyExists(appsv1.Resource("replicasets"), replicaSet.GetName())
+	}
+	defaultTemplate(replicaSet)
+	return n.err
+}
+
+// testScheme has only what is read typed: the fake client would drop unknown fields of kinds that it knows.
+func testScheme(t *testing.T) *runtime.Scheme {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, discoveryv1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return scheme
+}
+
+// world is an Observer on a cache and a live cluster, which counts the live reads.
+type world struct {
+	*Observer
+	normalizer *normalizer
+	live       client.Client
+	reads      int
+}
+
+func newWorld(t *testing.T, cache []client.Object, live ...client.Object) *world {
+	t.Helper()
+	w := &world{normalizer: &normalizer{taken: map[string]bool{}}}
+	cached := fake.NewClientBuilder().WithScheme(testScheme(t)).WithObjects(copied(cache)...)
+	for _, index := range Indexes() {
+		cached = cached.WithIndex(index.Object, index.Field, index.Values)
+	}
+	w.live = fake.NewClientBuilder().WithScheme(testScheme(t)).WithObjects(copied(live)...).
+		WithInterceptorFuncs(interceptor.Funcs{
+			Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, into client.Object, opts ...client.GetOption) error {
+				w.reads++
+				return c.Get(ctx, key, into, opts...)
+			},
+			List: func(ctx context.Context, c client.WithWatch, into client.ObjectList, opts ...client.ListOption) error {
+				w.reads++
+				return c.List(ctx, into, opts...)
+			},
+		}).Build()
+	w.Observer = &Observer{Cache: cached.Build(), Live: w.live, Normalizer: w.normalizer, Tracker: &Tracker{}}
+	return w
+}
+
+func copied(objects []client.Object) []client.Object {
+	var copies []client.Object
+	for _, object := range objects {
+		copies = append(copies, object.DeepCopyObject().(client.Object))
+	}
+	return copies
+}
+
+// look makes one observation of the rollout reviews.
+func (w *world) look(t *testing.T) (*Snapshot, error) {
+	t.Helper()
+	rollout, err := w.Rollout(t.Context(), reviewsKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.Observe(t.Context(), rollout)
+}
+
+func (w *world) mustLook(t *testing.T) *Snapshot {
+	t.Helper()
+	snap, err := w.look(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return snap
+}

@@ -1,0 +1,131 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package observe
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// The indexes that a pass, and the watches that start it, look objects up by.
+const (
+	// IndexService finds rollouts by the names of their two Services.
+	IndexService = "spec.traffic.services"
+	// IndexRoute finds rollouts by the names of their routes.
+	IndexRoute = "spec.traffic.routes"
+	// IndexOwner finds ReplicaSets by the UID of their controller.
+	IndexOwner = "metadata.controller"
+	// IndexSliceService finds EndpointSlices by the name of their Service.
+	IndexSliceService = "metadata.service"
+)
+
+// Index is one index of the cache.
+type Index struct {
+	Object client.Object
+	Field  string
+	Values client.IndexerFunc
+}
+
+// Indexes are all that Observer and the watches need.
+func Indexes() []Index {
+	return []Index{
+		{New(RolloutKind), IndexService, ServicesOf},
+		{New(RolloutKind), IndexRoute, routeNames},
+		{New(ReplicaSetKind), IndexOwner, ownerUID},
+		{&discoveryv1.EndpointSlice{}, IndexSliceService, sliceService},
+	}
+}
+
+// ServicesOf are the names of the two Services of a rollout.
+func ServicesOf(object client.Object) []string {
+	traffic := trafficOf(object)
+	return []string{traffic.StableService, traffic.CanaryService}
+}
+
+func routeNames(object client.Object) []string {
+	var names []string
+	for _, route := range trafficOf(object).Routes {
+		names = append(names, route.Name)
+	}
+	return names
+}
+
+// trafficOf reads just the one field, so that an index costs no conversion of whole pod templates.
+func trafficOf(object client.Object) v1alpha1.Traffic {
+	var traffic v1alpha1.Traffic
+	switch typed := object.(type) {
+	case *v1alpha1.CanaryRollout:
+		return typed.Spec.Traffic
+	case *unstructured.Unstructured:
+		raw, _, _ := unstructured.NestedMap(typed.Object, "spec", "traffic")
+		// A rollout that cannot be read is in no index; its own pass says what is wrong with it.
+		_ = runtime.DefaultUnstructuredConverter.FromUnstructured(raw, &traffic)
+	}
+	return traffic
+}
+
+func ownerUID(object client.Object) []string {
+	if owner := metav1.GetControllerOf(object); owner != nil {
+		return []string{string(owner.UID)}
+	}
+	return nil
+}
+
+func sliceService(object client.Object) []string {
+	return []string{object.GetLabels()[discoveryv1.LabelServiceName]}
+}
+
+// StripService is a cache transform: it keeps what Observer reads of a Service.
+func StripService(object any) (any, error) {
+	service, isService := object.(*corev1.Service)
+	if !isService {
+		return object, nil
+	}
+	return &corev1.Service{
+		TypeMeta: service.TypeMeta, ObjectMeta: strippedMeta(service.ObjectMeta),
+		Spec: corev1.ServiceSpec{Selector: service.Spec.Selector, Type: service.Spec.Type},
+	}, nil
+}
+
+// StripEndpointSlice is a cache transform: of each endpoint it keeps whose it is and its conditions.
+func StripEndpointSlice(object any) (any, error) {
+	slice, isSlice := object.(*discoveryv1.EndpointSlice)
+	if !isSlice {
+		return object, nil
+	}
+	stripped := &discoveryv1.EndpointSlice{
+		TypeMeta: slice.TypeMeta, ObjectMeta: strippedMeta(slice.ObjectMeta),
+		Endpoints: make([]discoveryv1.Endpoint, len(slice.Endpoints)),
+	}
+	stripped.Labels = map[string]string{discoveryv1.LabelServiceName: slice.Labels[discoveryv1.LabelServiceName]}
+	for i, endpoint := range slice.Endpoints {
+		stripped.Endpoints[i] = strippedEndpoint(endpoint)
+	}
+	return stripped, nil
+}
+
+// strippedEndpoint keeps an address only where no pod gives the endpoint a name.
+func strippedEndpoint(endpoint discoveryv1.Endpoint) discoveryv1.Endpoint {
+	stripped := discoveryv1.Endpoint{Conditions: endpoint.Conditions}
+	if ref := endpoint.TargetRef; ref != nil {
+		stripped.TargetRef = &corev1.ObjectReference{Kind: ref.Kind, Name: ref.Name}
+		return stripped
+	}
+	stripped.Addresses = endpoint.Addresses
+	return stripped
+}
+
+func strippedMeta(meta metav1.ObjectMeta) metav1.ObjectMeta {
+	return metav1.ObjectMeta{
+		Name: meta.Name, Namespace: meta.Namespace, UID: meta.UID,
+		ResourceVersion: meta.ResourceVersion, Generation: meta.Generation,
+		CreationTimestamp: meta.CreationTimestamp, DeletionTimestamp: meta.DeletionTimestamp,
+	}
+}

@@ -1,0 +1,36 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package observe
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/revision"
+)
+
+// The kinds that a rollout works with. Rollouts, ReplicaSets and routes are read unstructured, so that no field is
+// lost that our types do not know; Services and EndpointSlices are read typed and stripped.
+var (
+	RolloutKind    = v1alpha1.GroupVersion.WithKind("CanaryRollout")
+	ReplicaSetKind = revision.ReplicaSetKind
+	ServiceKind    = corev1.SchemeGroupVersion.WithKind("Service")
+	HTTPRouteKind  = schema.GroupVersionKind{Group: gatewayv1.GroupName, Version: "v1", Kind: "HTTPRoute"}
+)
+
+// New makes an empty object of a kind, to read into.
+func New(kind schema.GroupVersionKind) *unstructured.Unstructured {
+	object := &unstructured.Unstructured{}
+	object.SetGroupVersionKind(kind)
+	return object
+}
+
+func newList(kind schema.GroupVersionKind) *unstructured.UnstructuredList {
+	list := &unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
+	return list
+}

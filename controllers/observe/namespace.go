@@ -1,0 +1,36 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package observe
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// lookAtNamespace asks only when the rollout is being deleted: a namespace that goes takes Services and routes with
+// it, and there is nothing to hand traffic back to. Not being allowed to know must not hold a deletion up.
+func (s *observation) lookAtNamespace(ctx context.Context) error {
+	if !s.isDeleting() {
+		return nil
+	}
+	namespace := &metav1.PartialObjectMetadata{}
+	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	err := s.Live.Get(ctx, types.NamespacedName{Name: s.Namespace}, namespace)
+	switch {
+	case apierrors.IsNotFound(err):
+		s.Observed.NamespaceTerminating = true
+	case apierrors.IsForbidden(err):
+		return nil
+	case err == nil:
+		s.Observed.NamespaceTerminating = namespace.DeletionTimestamp != nil
+	}
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,115 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package observe
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
+)
+
+// Observer reads the cluster for one rollout at a time. It is safe for concurrent use.
+type Observer struct {
+	// Cache answers from watches, and must have the Indexes.
+	Cache client.Reader
+	// Live asks the API server.
+	Live client.Reader
+	// Normalizer lets the API server default a template.
+	Normalizer Normalizer
+	// Tracker knows what this process wrote.
+	Tracker *Tracker
+}
+
+// Normalizer has the API server default a ReplicaSet, as a create would, and without creating it.
+type Normalizer interface {
+	// Normalize fills in the given object. AlreadyExists and Invalid are answers, not failures.
+	Normalize(ctx context.Context, replicaSet *unstructured.Unstructured) error
+}
+
+// Rollout is a rollout, typed and as it is stored.
+type Rollout struct {
+	*v1alpha1.CanaryRollout
+	// Raw has the template's own bytes, and fields that our types do not know.
+	Raw *unstructured.Unstructured
+}
+
+// Key names the rollout.
+func (r *Rollout) Key() types.NamespacedName {
+	return types.NamespacedName{Namespace: r.Namespace, Name: r.Name}
+}
+
+// Snapshot is what a pass saw, and the objects that it saw it in: what is written is guarded by them.
+type Snapshot struct {
+	*Rollout
+	Observed plan.Observed
+	// ReplicaSets are those of Observed, orphans included, by name.
+	ReplicaSets map[string]*unstructured.Unstructured
+	// Services are those that were found, by name.
+	Services map[string]*corev1.Service
+	// Routes are those that were found.
+	Routes map[Object]*unstructured.Unstructured
+}
+
+// Rollout reads a rollout from the cache.
+func (o *Observer) Rollout(ctx context.Context, key types.NamespacedName) (*Rollout, error) {
+	rollout := &Rollout{CanaryRollout: &v1alpha1.CanaryRollout{}, Raw: New(RolloutKind)}
+	if err := o.Cache.Get(ctx, key, rollout.Raw); err != nil {
+		return nil, err
+	}
+	err := runtime.DefaultUnstructuredConverter.FromUnstructured(rollout.Raw.Object, rollout.CanaryRollout)
+	if err != nil {
+		return nil, fmt.Errorf("read the rollout: %w", err)
+	}
+	return rollout, nil
+}
+
+// Observe reads all that a plan is made from. It returns ErrStale when any of it is older than our own last write.
+func (o *Observer) Observe(ctx context.Context, rollout *Rollout) (*Snapshot, error) {
+	if err := o.fresh(ctx, rollout.Key(), Object{RolloutKind, rollout.Name}, rollout); err != nil {
+		return nil, err
+	}
+	seen := &observation{Observer: o, Snapshot: &Snapshot{
+		Rollout:     rollout,
+		ReplicaSets: map[string]*unstructured.Unstructured{},
+		Services:    map[string]*corev1.Service{},
+		Routes:      map[Object]*unstructured.Unstructured{},
+	}}
+	for _, look := range []func(context.Context) error{
+		seen.lookAtReplicaSets, seen.lookForOrphans, seen.lookAtTemplate,
+		seen.lookAtServices, seen.lookAtRoutes, seen.lookAtNamespace,
+	} {
+		if err := look(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return seen.Snapshot, nil
+}
+
+// observation is a Snapshot in the making.
+type observation struct {
+	*Observer
+	*Snapshot
+
+	// all are the ReplicaSets that the rollout owns, owned those of them that are not being deleted.
+	all, owned []*unstructured.Unstructured
+	orphans    []*unstructured.Unstructured
+}
+
+// hasMemory is false until a pass has written a status, and when somebody removed it.
+func (s *observation) hasMemory() bool { return s.Status.Memory != nil }
+
+func (s *observation) isDeleting() bool { return !s.DeletionTimestamp.IsZero() }
+
+// checkFresh is fresh for an object of this rollout.
+func (s *observation) checkFresh(ctx context.Context, object Object, found client.Object) error {
+	return s.fresh(ctx, s.Key(), object, found)
+}

@@ -1,0 +1,186 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package observe
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
+	"github.com/canaryrollout/canaryrollout/controllers/route"
+)
+
+const aRoute = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: reviews, namespace: bookinfo, generation: 5}
+spec:
+  parentRefs: [{name: gateway}]
+  rules:
+  - backendRefs: [{name: reviews-stable, port: 80, weight: 90}, {name: reviews-canary, port: 80, weight: 10}]
+`
+
+// TestObserve is a rollout at rest: everything is seen, and nothing is asked of the API server.
+func TestObserve(t *testing.T) {
+	hash := hashOf(t)
+	canary := aServiceWith(map[string]string{"app": "reviews"})
+	canary.Name = "reviews-canary"
+	w := newWorld(t, []client.Object{
+		anApp(t, "reviews", memory(hash, "aaa", "aaa")), aReplicaSet(t, "aaa", hash, nil),
+		aServiceWith(map[string]string{"app": "reviews", "pod-template-hash": "aaa"}), canary, parse(t, aRoute),
+	})
+	snap := w.mustLook(t)
+	replicaSet := plan.ReplicaSet{
+		Name: "reviews-aaa", Revision: "aaa", Images: "reviews:v1, proxy:v9", Desired: 2, Replicas: 2, Ready: 1, Current: true,
+	}
+	got := snap.Observed
+	observedRoute := got.Routes[0]
+	got.Routes = nil
+	if diff := cmp.Diff(plan.Observed{
+		Template:    plan.Template{Hash: hash, Revision: "aaa", Images: "reviews:v1, proxy:v9"},
+		ReplicaSets: []plan.ReplicaSet{replicaSet},
+		Stable:      plan.Service{Name: "reviews-stable", Found: true, Revision: "aaa"},
+		Canary:      plan.Service{Name: "reviews-canary", Found: true},
+	}, got); diff != "" {
+		t.Errorf("observed (-want +got):\n%s", diff)
+	}
+	if r := observedRoute; !r.Found || r.Problem != nil || r.Weight != 10 || r.Generation != 5 || r.Headers != plan.HeadersNone {
+		t.Errorf("route = %+v", r)
+	}
+	if len(snap.ReplicaSets) != 1 || len(snap.Services) != 2 || len(snap.Routes) != 1 {
+		t.Errorf("raw objects: %d, %d, %d", len(snap.ReplicaSets), len(snap.Services), len(snap.Routes))
+	}
+	if w.reads+w.normalizer.calls > 0 {
+		t.Errorf("%d live reads and %d dry runs at rest", w.reads, w.normalizer.calls)
+	}
+}
+
+func TestRouteNotFound(t *testing.T) {
+	w := newWorld(t, []client.Object{anApp(t, "reviews", memory(hashOf(t), "aaa", "aaa"))})
+	got := w.mustLook(t).Observed.Routes[0]
+	want := plan.Route{Kind: "HTTPRoute", Name: "reviews", Problem: &plan.Problem{
+		Reason: v1alpha1.ReasonRouteNotFound, Message: "HTTPRoute reviews does not exist: create it",
+	}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("route (-want +got):\n%s", diff)
+	}
+}
+
+func TestReplicaSetStatusOfAnOlderSpec(t *testing.T) {
+	w := newWorld(t, []client.Object{
+		anApp(t, "reviews", memory(hashOf(t), "aaa", "aaa")),
+		aReplicaSet(t, "aaa", "", func(replicaSet *unstructured.Unstructured) { replicaSet.SetGeneration(4) }),
+	})
+	if got := w.mustLook(t).Observed.ReplicaSets[0]; got.Current {
+		t.Errorf("ReplicaSet = %+v, want it not to be current", got)
+	}
+}
+
+// TestObserveStale covers each kind that we write.
+func TestObserveStale(t *testing.T) {
+	for name, write := range map[string]Write{
+		"rollout":            {Object: Object{RolloutKind, "reviews"}, ResourceVersion: "2000"},
+		"ReplicaSet":         {Object: Object{ReplicaSetKind, "reviews-aaa"}, ResourceVersion: "2000"},
+		"created ReplicaSet": {Object: Object{ReplicaSetKind, "reviews-bbb"}, ResourceVersion: "2000", Created: true},
+		"deleted ReplicaSet": {Object: Object{ReplicaSetKind, "reviews-aaa"}, UID: "uid-of-", Deleted: true},
+		"Service":            {Object: aService, ResourceVersion: "2000"},
+		"route":              {Object: Object{HTTPRouteKind, "reviews"}, ResourceVersion: "2000"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			objects := []client.Object{
+				anApp(t, "reviews", memory(hashOf(t), "aaa", "aaa")), aReplicaSet(t, "aaa", "", nil),
+				aServiceWith(map[string]string{"app": "reviews"}), parse(t, aRoute),
+			}
+			w := newWorld(t, objects)
+			w.mustLook(t)
+			w.Tracker.Wrote(reviewsKey, write)
+			for range patience - 1 {
+				if _, err := w.look(t); !errors.Is(err, ErrStale) || w.reads > 0 {
+					t.Fatalf("err = %v after %d live reads, want ErrStale after none", err, w.reads)
+				}
+			}
+		})
+	}
+}
+
+// TestObserveStaleForGood has a created ReplicaSet that somebody deleted before any watch could show it.
+func TestObserveStaleForGood(t *testing.T) {
+	w := newWorld(t, []client.Object{anApp(t, "reviews", memory(hashOf(t), "aaa", "aaa"))})
+	w.Tracker.Wrote(reviewsKey, Write{Object: Object{ReplicaSetKind, "reviews-bbb"}, ResourceVersion: "2000", Created: true})
+	for range patience - 1 {
+		if _, err := w.look(t); !errors.Is(err, ErrStale) {
+			t.Fatal(err)
+		}
+	}
+	w.mustLook(t)
+	if w.reads != 1 {
+		t.Errorf("%d live reads, want one", w.reads)
+	}
+	w.mustLook(t)
+}
+
+// TestObserveStaleForLong has a cache that is really behind: the live look does not end the wait.
+func TestObserveStaleForLong(t *testing.T) {
+	created := aReplicaSet(t, "bbb", "", nil)
+	w := newWorld(t, []client.Object{anApp(t, "reviews", memory(hashOf(t), "aaa", "aaa"))}, created)
+	w.Tracker.Wrote(reviewsKey, Write{Object: Object{ReplicaSetKind, "reviews-bbb"}, ResourceVersion: "999", Created: true})
+	for range patience + 2 {
+		if _, err := w.look(t); !errors.Is(err, ErrStale) {
+			t.Fatalf("err = %v, want ErrStale", err)
+		}
+	}
+}
+
+func TestConfirm(t *testing.T) {
+	rollout := func(version string) *Rollout {
+		return &Rollout{CanaryRollout: &v1alpha1.CanaryRollout{ObjectMeta: metav1.ObjectMeta{
+			Namespace: "bookinfo", Name: "reviews", UID: "uid-of-reviews", ResourceVersion: version,
+		}}}
+	}
+	w := newWorld(t, nil, anApp(t, "reviews", ""))
+	confirm := func(version string, again bool) error { return w.Confirm(t.Context(), rollout(version), again) }
+	if err := confirm("1", false); !errors.Is(err, ErrStale) {
+		t.Errorf("an old view: err = %v", err)
+	}
+	if err := confirm("999", false); err != nil {
+		t.Errorf("the live view: err = %v", err)
+	}
+	before := w.reads
+	if err := confirm("1000", false); err != nil || w.reads != before {
+		t.Errorf("a process that has looked: err = %v after %d more reads", err, w.reads-before)
+	}
+	if err := confirm("1", true); !errors.Is(err, ErrStale) {
+		t.Errorf("before pods are made: err = %v", err)
+	}
+	if err := w.live.Delete(t.Context(), anApp(t, "reviews", "")); err != nil {
+		t.Fatal(err)
+	}
+	if err := confirm("999", true); client.IgnoreNotFound(err) != nil || err == nil {
+		t.Errorf("a rollout that has gone: err = %v", err)
+	}
+}
+
+// TestHeaderProblemDoesNotHoldWeights has a route that can take no header rule: that matters only while header routes
+// are in force, so that an abort, which ends them, can write the weights.
+func TestHeaderProblemDoesNotHoldWeights(t *testing.T) {
+	problem := &route.Problem{Reason: v1alpha1.ReasonRouteLimitExceeded, HeadersOnly: true}
+	always := &route.Problem{Reason: v1alpha1.ReasonPairNotFound}
+	for _, tc := range []struct {
+		problem *route.Problem
+		inForce bool
+		want    bool
+	}{{problem, false, true}, {problem, true, false}, {always, false, false}, {always, true, false}} {
+		s := &observation{Snapshot: &Snapshot{Rollout: &Rollout{CanaryRollout: &v1alpha1.CanaryRollout{}}}}
+		s.Status.Memory = &v1alpha1.Memory{Traffic: v1alpha1.TrafficMemory{HeaderRoutes: tc.inForce}}
+		if got := s.isIrrelevant(tc.problem); got != tc.want {
+			t.Errorf("isIrrelevant(%v) = %v with header routes in force: %v", tc.problem, got, tc.inForce)
+		}
+	}
+}

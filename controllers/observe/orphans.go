@@ -1,0 +1,64 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package observe
+
+import (
+	"context"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
+	"github.com/canaryrollout/canaryrollout/controllers/revision"
+)
+
+// lookForOrphans finds the running ReplicaSets that a new rollout can take over. They carry no label of ours, so no
+// cache has them: it takes one live list, and only while there is no memory.
+func (s *observation) lookForOrphans(ctx context.Context) error {
+	if s.hasMemory() || s.isDeleting() {
+		return nil
+	}
+	list := newList(ReplicaSetKind)
+	matching := client.MatchingLabels(s.Spec.Selector.MatchLabels)
+	if err := s.Live.List(ctx, list, client.InNamespace(s.Namespace), matching); err != nil {
+		return err
+	}
+	for _, replicaSet := range sorted(list) {
+		if s.isAdoptable(replicaSet) {
+			s.orphans = append(s.orphans, replicaSet)
+			s.ReplicaSets[replicaSet.GetName()] = replicaSet
+		}
+	}
+	return nil
+}
+
+// isAdoptable says that a ReplicaSet runs, is nobody's, and that its pods are ones that our Services can select: they
+// have the labels of the rollout's selector and a revision.
+func (s *observation) isAdoptable(replicaSet *unstructured.Unstructured) bool {
+	if metav1.GetControllerOf(replicaSet) != nil || replicaSet.GetDeletionTimestamp() != nil {
+		return false
+	}
+	if count(replicaSet, "spec", "replicas") == 0 && count(replicaSet, "status", "replicas") == 0 {
+		return false
+	}
+	podLabels, _, _ := unstructured.NestedStringMap(revision.Template(replicaSet), "metadata", "labels")
+	own, _, _ := unstructured.NestedStringMap(replicaSet.Object, "spec", "selector", "matchLabels")
+	return labels.SelectorFromSet(s.Spec.Selector.MatchLabels).Matches(labels.Set(podLabels)) &&
+		own[v1alpha1.RevisionLabel] != "" && own[v1alpha1.RevisionLabel] == podLabels[v1alpha1.RevisionLabel]
+}
+
+// reportOrphans compares the orphans to the defaulted template of the rollout; nil is equal to none.
+func (s *observation) reportOrphans(normalized map[string]any) {
+	for _, replicaSet := range s.orphans {
+		s.Observed.Orphans = append(s.Observed.Orphans, plan.Orphan{
+			Name:     replicaSet.GetName(),
+			Revision: revisionOf(replicaSet),
+			Equal:    normalized != nil && revision.Equal(normalized, revision.Template(replicaSet)),
+			Ready:    count(replicaSet, "status", "readyReplicas"),
+		})
+	}
+}

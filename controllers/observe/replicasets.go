@@ -1,0 +1,138 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package observe
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
+	"github.com/canaryrollout/canaryrollout/controllers/revision"
+)
+
+// lookAtReplicaSets reads the ReplicaSets that the rollout controls.
+func (s *observation) lookAtReplicaSets(ctx context.Context) error {
+	list := newList(ReplicaSetKind)
+	owned := client.MatchingFields{IndexOwner: string(s.UID)}
+	if err := s.Cache.List(ctx, list, client.InNamespace(s.Namespace), owned); err != nil {
+		return err
+	}
+	if err := s.addOrphaned(ctx, list); err != nil {
+		return err
+	}
+	s.all = sorted(list)
+	if err := s.checkFreshReplicaSets(ctx); err != nil {
+		return err
+	}
+	for _, replicaSet := range s.all {
+		if replicaSet.GetDeletionTimestamp() != nil {
+			continue
+		}
+		s.owned = append(s.owned, replicaSet)
+		s.ReplicaSets[replicaSet.GetName()] = replicaSet
+		s.Observed.ReplicaSets = append(s.Observed.ReplicaSets, observedReplicaSet(replicaSet))
+	}
+	return nil
+}
+
+// addOrphaned finds what a deletion with --cascade=orphan has taken out of our control already: it still carries our
+// label, and its traffic still has to be handed back.
+func (s *observation) addOrphaned(ctx context.Context, owned *unstructured.UnstructuredList) error {
+	if s.DeletionTimestamp == nil {
+		return nil
+	}
+	labelled := newList(ReplicaSetKind)
+	ours := client.MatchingLabels{v1alpha1.RolloutLabel: s.Name}
+	if err := s.Cache.List(ctx, labelled, client.InNamespace(s.Namespace), ours); err != nil {
+		return err
+	}
+	for _, replicaSet := range labelled.Items {
+		if metav1.GetControllerOf(&replicaSet) == nil {
+			owned.Items = append(owned.Items, replicaSet)
+		}
+	}
+	return nil
+}
+
+// checkFreshReplicaSets also asks for those that were written and are on no list.
+func (s *observation) checkFreshReplicaSets(ctx context.Context) error {
+	for _, name := range s.Tracker.pendingNames(s.Key(), ReplicaSetKind) {
+		var found metav1.Object
+		if i := slices.IndexFunc(s.all, isNamed(name)); i >= 0 {
+			found = s.all[i]
+		}
+		if err := s.fresh(ctx, s.Key(), Object{ReplicaSetKind, name}, found); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func isNamed(name string) func(*unstructured.Unstructured) bool {
+	return func(object *unstructured.Unstructured) bool { return object.GetName() == name }
+}
+
+// sorted orders by age, then name: the order of a cache's answers is random.
+func sorted(list *unstructured.UnstructuredList) []*unstructured.Unstructured {
+	objects := make([]*unstructured.Unstructured, len(list.Items))
+	for i := range list.Items {
+		objects[i] = &list.Items[i]
+	}
+	slices.SortFunc(objects, func(a, b *unstructured.Unstructured) int {
+		byAge := a.GetCreationTimestamp().Compare(b.GetCreationTimestamp().Time)
+		return cmp.Or(byAge, cmp.Compare(a.GetName(), b.GetName()))
+	})
+	return objects
+}
+
+func observedReplicaSet(replicaSet *unstructured.Unstructured) plan.ReplicaSet {
+	return plan.ReplicaSet{
+		Name:            replicaSet.GetName(),
+		Revision:        revisionOf(replicaSet),
+		Images:          images(revision.Template(replicaSet)),
+		Desired:         count(replicaSet, "spec", "replicas"),
+		Replicas:        count(replicaSet, "status", "replicas"),
+		Ready:           count(replicaSet, "status", "readyReplicas"),
+		Available:       count(replicaSet, "status", "availableReplicas"),
+		Current:         number(replicaSet, "status", "observedGeneration") >= replicaSet.GetGeneration(),
+		MinReadySeconds: count(replicaSet, "spec", "minReadySeconds"),
+		Created:         replicaSet.GetCreationTimestamp().Time,
+	}
+}
+
+// revisionOf reads the template's label: it is what the pods have, and what Services select by.
+func revisionOf(replicaSet *unstructured.Unstructured) string {
+	labels, _, _ := unstructured.NestedStringMap(revision.Template(replicaSet), "metadata", "labels")
+	return labels[v1alpha1.RevisionLabel]
+}
+
+func number(object *unstructured.Unstructured, fields ...string) int64 {
+	value, _, _ := unstructured.NestedInt64(object.Object, fields...)
+	return value
+}
+
+// count reads a number of pods or seconds, which the API server keeps within int32.
+func count(object *unstructured.Unstructured, fields ...string) int32 {
+	return int32(number(object, fields...)) //nolint:gosec // bounded by the schema of ReplicaSet
+}
+
+// images are those of a template's containers, in their order.
+func images(template map[string]any) string {
+	containers, _, _ := unstructured.NestedSlice(template, "spec", "containers")
+	var names []string
+	for _, container := range containers {
+		fields, _ := container.(map[string]any)
+		if image, _ := fields["image"].(string); image != "" {
+			names = append(names, image)
+		}
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,128 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package observe
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
+)
+
+// lookAtServices reads the two Services and their endpoints.
+func (s *observation) lookAtServices(ctx context.Context) (err error) {
+	if s.Observed.Stable, err = s.service(ctx, s.Spec.Traffic.StableService); err != nil {
+		return err
+	}
+	s.Observed.Canary, err = s.service(ctx, s.Spec.Traffic.CanaryService)
+	return err
+}
+
+func (s *observation) service(ctx context.Context, name string) (plan.Service, error) {
+	service, err := s.findService(ctx, name)
+	if err != nil {
+		return plan.Service{}, err
+	}
+	if service == nil {
+		return plan.Service{Name: name, Problem: &plan.Problem{
+			Reason:  v1alpha1.ReasonServiceNotFound,
+			Message: fmt.Sprintf("Service %s does not exist: create it", name),
+		}}, nil
+	}
+	s.Services[name] = service
+	problem, err := s.serviceProblem(ctx, service)
+	if err != nil {
+		return plan.Service{}, err
+	}
+	endpoints, err := s.endpoints(ctx, name)
+	return plan.Service{
+		Name: name, Found: true, Problem: problem,
+		Revision: service.Spec.Selector[v1alpha1.RevisionLabel], Endpoints: endpoints,
+	}, err
+}
+
+// findService returns nil when there is no such Service. The cache holds all of them, so there is nothing to look up.
+func (s *observation) findService(ctx context.Context, name string) (*corev1.Service, error) {
+	service := &corev1.Service{}
+	err := s.Cache.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: name}, service)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, s.checkFresh(ctx, Object{ServiceKind, name}, nil)
+	case err != nil:
+		return nil, err
+	}
+	return service, s.checkFresh(ctx, Object{ServiceKind, name}, service)
+}
+
+// serviceProblem says why a Service cannot be used.
+func (s *observation) serviceProblem(ctx context.Context, service *corev1.Service) (*plan.Problem, error) {
+	rival, err := s.rival(ctx, service.Name)
+	if err != nil {
+		return nil, err
+	}
+	if rival != "" {
+		return &plan.Problem{
+			Reason: v1alpha1.ReasonServiceConflict,
+			Message: fmt.Sprintf("Service %s is managed by CanaryRollout %s, which is older: name another Service",
+				service.Name, rival),
+		}, nil
+	}
+	return selectorProblem(service, s.Spec.Template.Labels), nil
+}
+
+// selectorProblem says why a Service could never select the pods of the template.
+func selectorProblem(service *corev1.Service, podLabels map[string]string) *plan.Problem {
+	if len(service.Spec.Selector) == 0 {
+		return &plan.Problem{
+			Reason: v1alpha1.ReasonServiceWithoutSelector,
+			Message: fmt.Sprintf("Service %s has no selector: give it one that selects the pods of this rollout",
+				service.Name),
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(service.Spec.Selector)) {
+		value := service.Spec.Selector[key]
+		if label, found := podLabels[key]; key != v1alpha1.RevisionLabel && (!found || label != value) {
+			return &plan.Problem{
+				Reason: v1alpha1.ReasonServiceSelectorMismatch,
+				Message: fmt.Sprintf("Service %s selects pods by %s=%s, which spec.template.metadata.labels does not have: "+
+					"add the label to the template, or take it out of the selector", service.Name, key, value),
+			}
+		}
+	}
+	return nil
+}
+
+// rival is the oldest other rollout that names the same Service, if it is older than this one: the older keeps it.
+func (s *observation) rival(ctx context.Context, service string) (string, error) {
+	list := newList(RolloutKind)
+	err := s.Cache.List(ctx, list, client.InNamespace(s.Namespace), client.MatchingFields{IndexService: service},
+		client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return "", err
+	}
+	rivals := slices.DeleteFunc(list.Items, func(other unstructured.Unstructured) bool {
+		return other.GetUID() == s.UID || byAge(&other, s.CanaryRollout) >= 0
+	})
+	if len(rivals) == 0 {
+		return "", nil
+	}
+	oldest := slices.MinFunc(rivals, func(a, b unstructured.Unstructured) int { return byAge(&a, &b) })
+	return oldest.GetName(), nil
+}
+
+func byAge(a, b metav1.Object) int {
+	created := b.GetCreationTimestamp()
+	return cmp.Or(a.GetCreationTimestamp().Compare(created.Time), cmp.Compare(a.GetName(), b.GetName()))
+}

@@ -1,0 +1,180 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package observe
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
+)
+
+func aServiceWith(selector map[string]string) *corev1.Service {
+	return &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "bookinfo", Name: "reviews-stable"},
+		Spec:       corev1.ServiceSpec{Selector: selector},
+	}
+}
+
+func TestServices(t *testing.T) {
+	rival := func(name string, created time.Time) client.Object {
+		rollout := anApp(t, name, "")
+		rollout.SetCreationTimestamp(metav1.NewTime(created))
+		return rollout
+	}
+	born := anApp(t, "reviews", "").GetCreationTimestamp().Time
+	good := aServiceWith(map[string]string{"app": "reviews", "pod-template-hash": "aaa"})
+	for name, tc := range map[string]struct {
+		objects     []client.Object
+		want        string
+		rev         string
+		message     string
+		isNotFound  bool
+		wantMessage string
+	}{
+		"good":                     {objects: []client.Object{good}, rev: "aaa"},
+		"not found":                {want: v1alpha1.ReasonServiceNotFound, isNotFound: true},
+		"no selector":              {objects: []client.Object{aServiceWith(nil)}, want: v1alpha1.ReasonServiceWithoutSelector},
+		"selects what pods lack":   {objects: []client.Object{aServiceWith(map[string]string{"tier": "x"})}, want: v1alpha1.ReasonServiceSelectorMismatch},
+		"selects another value":    {objects: []client.Object{aServiceWith(map[string]string{"app": "x"})}, want: v1alpha1.ReasonServiceSelectorMismatch},
+		"a younger rollout has it": {objects: []client.Object{good, rival("a", born.Add(time.Second))}, rev: "aaa"},
+		"an older rollout has it": {
+			objects: []client.Object{good, rival("older", born.Add(-time.Second)), rival("oldest", born.Add(-time.Hour))},
+			want:    v1alpha1.ReasonServiceConflict, rev: "aaa",
+			wantMessage: "Service reviews-stable is managed by CanaryRollout oldest, which is older: name another Service",
+		},
+		"of the same second, by name": {objects: []client.Object{good, rival("a", born)}, want: v1alpha1.ReasonServiceConflict, rev: "aaa"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, append(tc.objects, anApp(t, "reviews", memory(hashOf(t), "aaa", "aaa"))))
+			got := w.mustLook(t).Observed.Stable
+			if got.Found == tc.isNotFound || got.Revision != tc.rev || got.Name != "reviews-stable" {
+				t.Errorf("service = %+v", got)
+			}
+			if problem := ptr.Deref(got.Problem, plan.Problem{}); problem.Reason != tc.want ||
+				tc.wantMessage != "" && problem.Message != tc.wantMessage {
+				t.Errorf("problem = %+v, want %s", problem, tc.want)
+			}
+			if w.reads != 0 {
+				t.Errorf("%d live reads", w.reads)
+			}
+		})
+	}
+}
+
+func anEndpoint(pod string, ready, terminating *bool) discoveryv1.Endpoint {
+	return discoveryv1.Endpoint{
+		Addresses:  []string{"10.0.0.1"},
+		Conditions: discoveryv1.EndpointConditions{Ready: ready, Terminating: terminating},
+		TargetRef:  &corev1.ObjectReference{Kind: "Pod", Name: pod},
+	}
+}
+
+func aSlice(name, service string, endpoints ...discoveryv1.Endpoint) *discoveryv1.EndpointSlice {
+	return &discoveryv1.EndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "bookinfo", Name: name, Labels: map[string]string{discoveryv1.LabelServiceName: service},
+		},
+		Endpoints: endpoints,
+	}
+}
+
+func TestEndpoints(t *testing.T) {
+	yes, no := ptr.To(true), ptr.To(false)
+	deleting := aReplicaSet(t, "ddd", "", func(replicaSet *unstructured.Unstructured) {
+		now := metav1.Now()
+		replicaSet.SetDeletionTimestamp(&now)
+		replicaSet.SetFinalizers([]string{"foregroundDeletion"})
+	})
+	w := newWorld(t, []client.Object{
+		anApp(t, "reviews", memory(hashOf(t), "aaa", "aaa")),
+		aReplicaSet(t, "aaa", "", nil), aReplicaSet(t, "bbb", "", nil), deleting,
+		aServiceWith(map[string]string{"app": "reviews"}),
+		aSlice("v4", "reviews-stable",
+			anEndpoint("reviews-aaa-x2x4z", yes, nil), anEndpoint("reviews-aaa-x2x5z", nil, no),
+			anEndpoint("reviews-aaa-x2x6z", no, nil), anEndpoint("reviews-aaa-x2x7z", yes, yes),
+			anEndpoint("reviews-bbb-x2x4z", yes, nil), anEndpoint("ratings-aaa-x2x4z", yes, nil),
+			anEndpoint("reviews-ddd-x2x4z", no, yes)),
+		aSlice("v6", "reviews-stable",
+			anEndpoint("reviews-aaa-x2x4z", yes, nil), anEndpoint("reviews-bbb-x2x4z", no, nil),
+			discoveryv1.Endpoint{Addresses: []string{"::1"}}, discoveryv1.Endpoint{Addresses: []string{"::2"}}),
+		aSlice("canary", "reviews-canary", anEndpoint("reviews-bbb-x2x8z", yes, nil)),
+		aSlice("another", "ratings", anEndpoint("reviews-bbb-x2x9z", yes, nil)),
+	})
+	snap := w.mustLook(t)
+	want := []plan.Endpoints{
+		{Revision: "", Ready: 3, Total: 3},
+		{Revision: "aaa", Ready: 2, Total: 4},
+		{Revision: "bbb", Ready: 0, Total: 1},
+		{Revision: "ddd", Ready: 0, Total: 1},
+	}
+	if diff := cmp.Diff(want, snap.Observed.Stable.Endpoints); diff != "" {
+		t.Errorf("endpoints (-want +got):\n%s", diff)
+	}
+	if len(snap.Observed.ReplicaSets) != 2 {
+		t.Errorf("ReplicaSets = %+v, want none that is being deleted", snap.Observed.ReplicaSets)
+	}
+}
+
+// TestEndpointsOfCutNames has adopted ReplicaSets whose pods' names begin the same: the one with pods has them.
+func TestEndpointsOfCutNames(t *testing.T) {
+	long := "a-deployment-with-a-name-that-is-too-long-to-show-a-revision"
+	named := func(of string, replicas int64) *unstructured.Unstructured {
+		return aReplicaSet(t, of, "", func(replicaSet *unstructured.Unstructured) {
+			replicaSet.SetName(long + "-" + of)
+			_ = unstructured.SetNestedField(replicaSet.Object, replicas, "status", "replicas")
+		})
+	}
+	for name, tc := range map[string]struct {
+		others int64
+		want   string
+	}{"one has pods": {0, "aaa"}, "both have": {1, ""}} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, []client.Object{
+				anApp(t, "reviews", memory(hashOf(t), "aaa", "aaa")), named("aaa", 1), named("bbb", tc.others),
+				aServiceWith(map[string]string{"app": "reviews"}),
+				aSlice("v4", "reviews-stable", anEndpoint(long[:58]+"x2x4z", nil, nil)),
+			})
+			if got := w.mustLook(t).Observed.Stable.Endpoints; len(got) != 1 || got[0].Revision != tc.want {
+				t.Errorf("endpoints = %+v, want those of %q", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestStrip(t *testing.T) {
+	service := aServiceWith(map[string]string{"app": "reviews"})
+	service.ResourceVersion, service.Spec.Ports = "7", []corev1.ServicePort{{Port: 80}}
+	service.Annotations = map[string]string{"large": "x"}
+	got, err := StripService(service)
+	want := aServiceWith(map[string]string{"app": "reviews"})
+	want.ResourceVersion = "7"
+	if diff := cmp.Diff(any(want), got); diff != "" || err != nil {
+		t.Errorf("service (-want +got), %v:\n%s", err, diff)
+	}
+	full := anEndpoint("reviews-aaa-x2x4z", ptr.To(true), nil)
+	full.Zone, full.TargetRef.Namespace = ptr.To("z"), "bookinfo"
+	slice := aSlice("v4", "reviews-stable", full, discoveryv1.Endpoint{Addresses: []string{"::1"}})
+	slice.Labels["other"] = "x"
+	bare := anEndpoint("reviews-aaa-x2x4z", ptr.To(true), nil)
+	bare.Addresses = nil
+	got, err = StripEndpointSlice(slice)
+	if diff := cmp.Diff(any(aSlice("v4", "reviews-stable", bare, discoveryv1.Endpoint{Addresses: []string{"::1"}})), got); diff != "" || err != nil {
+		t.Errorf("slice (-want +got), %v:\n%s", err, diff)
+	}
+	for _, strip := range []func(any) (any, error){StripService, StripEndpointSlice} {
+		if got, err := strip("a tombstone"); got != "a tombstone" || err != nil {
+			t.Errorf("stripped = %v, %v", got, err)
+		}
+	}
+}

@@ -1,0 +1,167 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package observe
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
+	"github.com/canaryrollout/canaryrollout/controllers/revision"
+)
+
+// lookAtTemplate finds the revision of spec.template, at no cost if its bytes were seen before: by the memory, then by
+// the annotation of a ReplicaSet. Otherwise one dry run has the API server default it, and ReplicaSets with an equal
+// template are looked for; when there is none, it is a new revision.
+func (s *observation) lookAtTemplate(ctx context.Context) error {
+	raw := revision.Template(s.Raw)
+	hash, err := revision.Hash(raw)
+	if err != nil {
+		return err
+	}
+	s.Observed.Template = plan.Template{Hash: hash, Images: images(raw)}
+	known := cmp.Or(s.remembered(hash), s.annotated(hash))
+	if len(s.orphans) == 0 && (known != "" || s.isDeleting()) {
+		s.Observed.Template.Revision = known
+		return nil
+	}
+	normalized, err := s.normalize(ctx, hash)
+	if err != nil {
+		return err
+	}
+	s.Observed.Template.Problem = normalized.problem
+	if normalized.problem == nil {
+		s.Observed.Template.Revision = cmp.Or(known, s.equal(normalized.template), normalized.revision)
+	}
+	s.reportOrphans(normalized.template)
+	return nil
+}
+
+// remembered is the revision in memory for these bytes. It is not trusted while the name of its ReplicaSet is known to
+// be taken by something that is not ours.
+func (s *observation) remembered(hash string) string {
+	if !s.hasMemory() || s.Status.Memory.Template.Hash != hash {
+		return ""
+	}
+	known := s.Status.Memory.Template.Revision
+	if s.owner(known) == nil && s.Tracker.isTaken(s.Key(), revision.ReplicaSetName(s.Name, known)) {
+		return ""
+	}
+	return known
+}
+
+// annotated is the revision of the ReplicaSet that was made from these bytes.
+func (s *observation) annotated(hash string) string {
+	return s.first(func(replicaSet *unstructured.Unstructured) bool {
+		return replicaSet.GetAnnotations()[v1alpha1.TemplateHashAnnotation] == hash
+	})
+}
+
+// equal is the revision of a ReplicaSet, ours or adoptable, whose template means the same; empty if there is none.
+func (s *observation) equal(normalized map[string]any) string {
+	if normalized == nil {
+		return ""
+	}
+	return s.first(func(replicaSet *unstructured.Unstructured) bool {
+		return revision.Equal(normalized, revision.Template(replicaSet))
+	})
+}
+
+// first is the revision of the best ReplicaSet that fits: the stable one, since its template applied again is the way
+// back; then the one with the most ready pods; then the newest.
+func (s *observation) first(fits func(*unstructured.Unstructured) bool) string {
+	candidates := slices.DeleteFunc(slices.Concat(s.owned, s.orphans),
+		func(replicaSet *unstructured.Unstructured) bool { return !fits(replicaSet) })
+	if len(candidates) == 0 {
+		return ""
+	}
+	slices.Reverse(candidates)
+	return revisionOf(slices.MaxFunc(candidates, func(a, b *unstructured.Unstructured) int {
+		return cmp.Or(
+			cmp.Compare(s.isStable(a), s.isStable(b)),
+			cmp.Compare(count(a, "status", "readyReplicas"), count(b, "status", "readyReplicas")),
+		)
+	}))
+}
+
+func (s *observation) isStable(replicaSet *unstructured.Unstructured) int {
+	if s.hasMemory() && s.Status.Memory.StableRevision == revisionOf(replicaSet) {
+		return 1
+	}
+	return 0
+}
+
+// owner is our ReplicaSet of a revision; nil if there is none.
+func (s *observation) owner(of string) *unstructured.Unstructured {
+	for _, replicaSet := range s.owned {
+		if revisionOf(replicaSet) == of {
+			return replicaSet
+		}
+	}
+	return nil
+}
+
+// normalized is the answer of a dry run: a template and a free revision for it, or a revision alone when the API
+// server has the ReplicaSet and our cache does not yet, or what is wrong with the template.
+type normalized struct {
+	template map[string]any
+	revision string
+	problem  *plan.Problem
+}
+
+// attempts bounds the search for a free name: each one costs a request, and none is ever expected to be taken.
+const attempts = 10
+
+// normalize tries the names of a new revision one after the other.
+func (s *observation) normalize(ctx context.Context, hash string) (normalized, error) {
+	for attempt := range attempts {
+		name := revision.Name(hash, attempt)
+		if s.owner(name) != nil {
+			continue // ours, and not of these bytes
+		}
+		result, isFree, err := s.try(ctx, revision.Identity{Revision: name, Hash: hash})
+		if err != nil || isFree {
+			return result, err
+		}
+	}
+	return normalized{}, fmt.Errorf("the names of %d ReplicaSets for one pod template are all taken", attempts)
+}
+
+// try asks the API server to default the ReplicaSet that a revision would have.
+func (s *observation) try(ctx context.Context, id revision.Identity) (result normalized, isFree bool, err error) {
+	replicaSet := revision.Render(s.Raw, id)
+	name := replicaSet.GetName()
+	err = s.Normalizer.Normalize(ctx, replicaSet)
+	switch {
+	case apierrors.IsAlreadyExists(err):
+		isOurs, err := s.isOurs(ctx, name, id.Hash)
+		return normalized{revision: id.Revision}, isOurs, err
+	case apierrors.IsInvalid(err):
+		problem := &plan.Problem{Reason: v1alpha1.ReasonInvalidTemplate, Message: err.Error()}
+		return normalized{problem: problem}, true, nil
+	case err != nil:
+		return normalized{}, false, fmt.Errorf("have the API server default the pod template: %w", err)
+	}
+	return normalized{template: revision.Template(replicaSet), revision: id.Revision}, true, nil
+}
+
+// isOurs looks at a ReplicaSet whose name turned out to be in use. One of our own, made from these very bytes, is what
+// we are about to create: the cache is behind, or it is on its way out and the name will be free again.
+func (s *observation) isOurs(ctx context.Context, name, hash string) (bool, error) {
+	live := New(ReplicaSetKind)
+	err := s.Live.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: name}, live)
+	if apierrors.IsNotFound(err) {
+		return true, nil
+	}
+	return metav1.IsControlledBy(live, s.CanaryRollout) &&
+		live.GetAnnotations()[v1alpha1.TemplateHashAnnotation] == hash, err
+}

@@ -1,0 +1,180 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package observe
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
+	"github.com/canaryrollout/canaryrollout/controllers/revision"
+)
+
+func memory(hash, of, stable string) string {
+	return fmt.Sprintf("memory: {stepIndex: 0, stepWeight: 0, stableRevision: %s, template: {hash: %s, revision: %s}, traffic: {weight: 0, verifiedWeight: 0}}",
+		stable, hash, of)
+}
+
+func orphan(replicaSet *unstructured.Unstructured) { replicaSet.SetOwnerReferences(nil) }
+
+func otherTemplate(replicaSet *unstructured.Unstructured) {
+	_ = unstructured.SetNestedField(replicaSet.Object, "Never", "spec", "template", "spec", "restartPolicy")
+}
+
+func TestTemplate(t *testing.T) {
+	hash := hashOf(t)
+	fresh, second := revision.Name(hash, 0), revision.Name(hash, 1)
+	invalid := apierrors.NewInvalid(appsv1.SchemeGroupVersion.WithKind("ReplicaSet").GroupKind(), "x", nil)
+	type objects = []client.Object
+	for name, tc := range map[string]struct {
+		status        string
+		owned, live   objects
+		taken         []string
+		refusal       error
+		want          string
+		problem       string
+		dryRuns, read int
+	}{
+		"remembered": {
+			status: memory(hash, "aaa", "aaa"), owned: objects{aReplicaSet(t, "aaa", "other", nil)}, want: "aaa",
+		},
+		"remembered, its ReplicaSet is gone": {status: memory(hash, "aaa", "aaa"), want: "aaa"},
+		"annotated": {
+			status: memory("other", "aaa", "aaa"), want: "bbb",
+			owned: objects{aReplicaSet(t, "aaa", "other", otherTemplate), aReplicaSet(t, "bbb", hash, nil)},
+		},
+		"equal after defaulting": {
+			status: memory("other", "aaa", "aaa"), want: "bbb", dryRuns: 1,
+			owned: objects{aReplicaSet(t, "aaa", "other", otherTemplate), aReplicaSet(t, "bbb", "older bytes", nil)},
+		},
+		"the stable one of two equals": {
+			status: memory("other", "aaa", "aaa"), want: "aaa", dryRuns: 1,
+			owned: objects{aReplicaSet(t, "aaa", "x", nil), aReplicaSet(t, "bbb", "y", nil)},
+		},
+		"new": {
+			status: memory("other", "aaa", "aaa"), owned: objects{aReplicaSet(t, "aaa", "other", otherTemplate)},
+			want: fresh, dryRuns: 1,
+		},
+		"new, name taken by a stranger": {
+			status: memory("other", "aaa", "aaa"), want: second, dryRuns: 2, read: 1,
+			taken: []string{"reviews-" + fresh}, live: objects{aReplicaSet(t, fresh, hash, orphan)},
+		},
+		"new, name taken by ours, made from these bytes": {
+			status: memory("other", "aaa", "aaa"), want: fresh, dryRuns: 1, read: 1,
+			taken: []string{"reviews-" + fresh}, live: objects{aReplicaSet(t, fresh, hash, nil)},
+		},
+		"new, name taken by ours, of other bytes": {
+			status: memory("other", "aaa", "aaa"), want: second, dryRuns: 1,
+			owned: objects{aReplicaSet(t, fresh, "other", otherTemplate)},
+		},
+		"refused": {
+			status: memory("other", "aaa", "aaa"), refusal: invalid, problem: v1alpha1.ReasonInvalidTemplate, dryRuns: 1,
+		},
+		"adoption, an equal orphan": {
+			live: objects{aReplicaSet(t, "ooo", "", orphan)}, want: "ooo", dryRuns: 1, read: 1,
+		},
+		"adoption, no orphan": {want: fresh, dryRuns: 1, read: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, append(tc.owned, anApp(t, "reviews", tc.status)), tc.live...)
+			w.normalizer.err = tc.refusal
+			for _, taken := range tc.taken {
+				w.normalizer.taken[taken] = true
+			}
+			got := w.mustLook(t).Observed.Template
+			if got.Revision != tc.want || got.Hash != hash || got.Images != "reviews:v1, proxy:v9" {
+				t.Errorf("template = %+v, want revision %q", got, tc.want)
+			}
+			if got.Problem == nil && tc.problem != "" || got.Problem != nil && got.Problem.Reason != tc.problem {
+				t.Errorf("problem = %v, want %q", got.Problem, tc.problem)
+			}
+			if w.normalizer.calls != tc.dryRuns || w.reads != tc.read {
+				t.Errorf("%d dry runs and %d live reads, want %d and %d", w.normalizer.calls, w.reads, tc.dryRuns, tc.read)
+			}
+		})
+	}
+}
+
+func TestTemplateRememberedNameTaken(t *testing.T) {
+	hash := hashOf(t)
+	first, second := revision.Name(hash, 0), revision.Name(hash, 1)
+	stranger := aReplicaSet(t, first, hash, orphan)
+	w := newWorld(t, []client.Object{anApp(t, "reviews", memory(hash, first, "aaa"))}, stranger)
+	w.normalizer.taken[stranger.GetName()] = true
+	w.Tracker.NameTaken(reviewsKey, stranger.GetName())
+	if got := w.mustLook(t).Observed.Template.Revision; got != second {
+		t.Errorf("revision = %q, want %q", got, second)
+	}
+}
+
+func TestTemplateFailure(t *testing.T) {
+	w := newWorld(t, []client.Object{anApp(t, "reviews", memory("other", "aaa", "aaa"))})
+	w.normalizer.err = apierrors.NewForbidden(appsv1.Resource("replicasets"), "x", errors.New("quota"))
+	if _, err := w.look(t); !apierrors.IsForbidden(err) {
+		t.Errorf("err = %v, want the refusal", err)
+	}
+}
+
+func TestTemplateOfADeletedRolloutCostsNothing(t *testing.T) {
+	rollout := anApp(t, "reviews", memory("other", "aaa", "aaa"))
+	now := metav1.Now()
+	rollout.SetDeletionTimestamp(&now)
+	rollout.SetFinalizers([]string{v1alpha1.Finalizer})
+	w := newWorld(t, []client.Object{rollout})
+	if got := w.mustLook(t); got.Observed.Template.Revision != "" || w.normalizer.calls != 0 || !got.Observed.NamespaceTerminating {
+		t.Errorf("observed %+v after %d dry runs", got.Observed, w.normalizer.calls)
+	}
+}
+
+func TestOrphans(t *testing.T) {
+	running := func(of string, changes ...func(*unstructured.Unstructured)) client.Object {
+		return aReplicaSet(t, of, "", func(replicaSet *unstructured.Unstructured) {
+			orphan(replicaSet)
+			for _, change := range changes {
+				change(replicaSet)
+			}
+		})
+	}
+	set := func(value any, fields ...string) func(*unstructured.Unstructured) {
+		return func(replicaSet *unstructured.Unstructured) {
+			if err := unstructured.SetNestedField(replicaSet.Object, value, fields...); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	live := []client.Object{
+		running("equal"),
+		running("other", otherTemplate),
+		running("idle", set(int64(0), "spec", "replicas"), set(int64(0), "status", "replicas")),
+		running("stopping", set(int64(0), "spec", "replicas")),
+		running("nohash", func(rs *unstructured.Unstructured) {
+			unstructured.RemoveNestedField(rs.Object, "spec", "selector", "matchLabels", "pod-template-hash")
+		}),
+		running("elsewhere", func(rs *unstructured.Unstructured) { rs.SetNamespace("other") }),
+		running("unlike", func(rs *unstructured.Unstructured) { rs.SetLabels(map[string]string{"app": "ratings"}) }),
+		aReplicaSet(t, "owned", "", nil),
+	}
+	w := newWorld(t, []client.Object{anApp(t, "reviews", "")}, live...)
+	snap := w.mustLook(t)
+	want := []plan.Orphan{
+		{Name: "reviews-equal", Revision: "equal", Equal: true, Ready: 1},
+		{Name: "reviews-other", Revision: "other", Ready: 1},
+		{Name: "reviews-stopping", Revision: "stopping", Equal: true, Ready: 1},
+	}
+	if diff := cmp.Diff(want, snap.Observed.Orphans); diff != "" {
+		t.Errorf("orphans (-want +got):\n%s", diff)
+	}
+	if len(snap.ReplicaSets) != 3 {
+		t.Errorf("%d raw objects, want those of the orphans", len(snap.ReplicaSets))
+	}
+}

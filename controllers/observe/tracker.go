@@ -1,0 +1,163 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package observe
+
+import (
+	"sync"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+)
+
+// Write is one write that succeeded.
+type Write struct {
+	Object
+	UID             types.UID
+	ResourceVersion string
+	// Created and Deleted tell what an object's absence from the cache, or its presence there, means.
+	Created, Deleted bool
+}
+
+// Object names an object in the rollout's namespace.
+type Object struct {
+	Kind schema.GroupVersionKind
+	Name string
+}
+
+// Tracker remembers, rollout by rollout, what this process wrote last, so that no pass acts on older state. It is safe
+// for concurrent use; the zero value is ready.
+type Tracker struct {
+	mu       sync.Mutex
+	rollouts map[types.NamespacedName]*record
+}
+
+// record is what the tracker knows of one rollout.
+type record struct {
+	// confirmed is the UID of the rollout that this process has read live.
+	confirmed types.UID
+	writes    map[Object]*pending
+	// taken are ReplicaSet names that the API server said are in use though no cache has them.
+	taken map[string]bool
+}
+
+// pending is a write that the cache has not been seen to have.
+type pending struct {
+	Write
+	// refused counts the passes that ended for it.
+	refused int
+}
+
+// Wrote learns of a write for a rollout.
+func (t *Tracker) Wrote(rollout types.NamespacedName, write Write) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.of(rollout).writes[write.Object] = &pending{Write: write}
+}
+
+// Forget drops all that is known of a rollout that has gone.
+func (t *Tracker) Forget(rollout types.NamespacedName) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.rollouts, rollout)
+}
+
+// NameTaken learns that a ReplicaSet could not be created because its name is in use.
+func (t *Tracker) NameTaken(rollout types.NamespacedName, replicaSet string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.of(rollout).taken[replicaSet] = true
+}
+
+func (t *Tracker) isTaken(rollout types.NamespacedName, replicaSet string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.of(rollout).taken[replicaSet]
+}
+
+func (t *Tracker) confirm(rollout types.NamespacedName, uid types.UID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.of(rollout).confirmed = uid
+}
+
+func (t *Tracker) isConfirmed(rollout types.NamespacedName, uid types.UID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.of(rollout).confirmed == uid
+}
+
+// settle drops a write that turned out to need no more waiting.
+func (t *Tracker) settle(rollout types.NamespacedName, object Object) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.of(rollout).writes, object)
+}
+
+// of must be called with the lock held.
+func (t *Tracker) of(rollout types.NamespacedName) *record {
+	if t.rollouts == nil {
+		t.rollouts = map[types.NamespacedName]*record{}
+	}
+	if t.rollouts[rollout] == nil {
+		t.rollouts[rollout] = &record{writes: map[Object]*pending{}, taken: map[string]bool{}}
+	}
+	return t.rollouts[rollout]
+}
+
+// cached is the state of an object in the cache; the zero value is an object that is not there.
+type cached struct {
+	found           bool
+	uid             types.UID
+	resourceVersion string
+}
+
+// pendingNames are the objects of a kind that have a pending write; they have to be asked for by name, since a created one that is
+// not in the cache is on no list.
+func (t *Tracker) pendingNames(rollout types.NamespacedName, kind schema.GroupVersionKind) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var names []string
+	for object := range t.of(rollout).writes {
+		if object.Kind == kind {
+			names = append(names, object.Name)
+		}
+	}
+	return names
+}
+
+// behind tells whether the cache lags behind our last write to an object, and how many passes have ended for it.
+func (t *Tracker) behind(rollout types.NamespacedName, object Object, in cached) (lags bool, refused int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	write := t.of(rollout).writes[object]
+	if write == nil {
+		return false, 0
+	}
+	if !write.lags(in) {
+		delete(t.of(rollout).writes, object)
+		return false, 0
+	}
+	write.refused++
+	return true, write.refused
+}
+
+// lags compares one write to the cache. An object that we changed was in the cache before, so when it is not there
+// any more, somebody deleted it; only one that we created can be absent because it has not arrived yet.
+func (w *pending) lags(in cached) bool {
+	switch {
+	case !in.found:
+		return w.Created
+	case w.Deleted:
+		return in.uid == w.UID
+	default:
+		return isOlder(in.resourceVersion, w.ResourceVersion)
+	}
+}
+
+// isOlder is false when the two cannot be compared: a state that cannot be called old must not stop a rollout.
+func isOlder(a, b string) bool {
+	order, err := resourceversion.CompareResourceVersion(a, b)
+	return err == nil && order < 0
+}

@@ -1,0 +1,196 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/apply"
+	"github.com/canaryrollout/canaryrollout/controllers/observe"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
+)
+
+const (
+	controllerName = "canaryrollout"
+	// Backoff is kept per rollout, and there is no limit on all of them together: a broken object never slows
+	// another one. It is bounded, so that a rollout whose cause was put right does not wait for long.
+	backoffBase, backoffMaximum = 50 * time.Millisecond, 30 * time.Second
+)
+
+// CacheOptions are what a manager's cache must hold for Reconciler: ReplicaSets with our label only, and Services and
+// EndpointSlices without what is not read. Without namespaces it is the whole cluster.
+func CacheOptions(namespaces ...string) cache.Options {
+	ours, err := labels.NewRequirement(v1alpha1.RolloutLabel, selection.Exists, nil)
+	if err != nil {
+		panic(err) // a constant
+	}
+	options := cache.Options{
+		DefaultTransform: cache.TransformStripManagedFields(),
+		// A read of a kind that nothing watches would start a watch of it: that is always a mistake here.
+		ReaderFailOnMissingInformer: true,
+		ByObject: map[client.Object]cache.ByObject{
+			observe.New(observe.ReplicaSetKind): {Label: labels.NewSelector().Add(*ours)},
+			&corev1.Service{}:                   {Transform: observe.StripService},
+			&discoveryv1.EndpointSlice{}:        {Transform: observe.StripEndpointSlice},
+		},
+	}
+	for _, namespace := range namespaces {
+		if options.DefaultNamespaces == nil {
+			options.DefaultNamespaces = map[string]cache.Config{}
+		}
+		options.DefaultNamespaces[namespace] = cache.Config{}
+	}
+	return options
+}
+
+// ClientOptions make a manager's client read unstructured objects from the cache too.
+func ClientOptions() client.Options {
+	return client.Options{Cache: &client.CacheOptions{Unstructured: true}}
+}
+
+// NewReconciler joins the parts on the clients of a manager.
+func NewReconciler(mgr ctrl.Manager) *Reconciler {
+	return &Reconciler{
+		Observer: &observe.Observer{
+			Cache: mgr.GetClient(), Live: mgr.GetAPIReader(),
+			Normalizer: dryRun{mgr.GetClient()}, Tracker: &observe.Tracker{},
+		},
+		Applier:  &apply.Applier{Writer: mgr.GetClient()},
+		Status:   mgr.GetClient().Status(),
+		Recorder: mgr.GetEventRecorder(controllerName),
+		Clock:    clock.RealClock{},
+		Compute:  plan.Compute,
+	}
+}
+
+// SetupWithManager registers the indexes and the watches.
+func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, concurrency int) error {
+	if err := checkKinds(mgr.GetRESTMapper()); err != nil {
+		return err
+	}
+	for _, index := range observe.Indexes() {
+		if err := mgr.GetFieldIndexer().IndexField(ctx, index.Object, index.Field, index.Values); err != nil {
+			return fmt.Errorf("index %s: %w", index.Field, err)
+		}
+	}
+	if err := startInformers(ctx, mgr.GetCache()); err != nil {
+		return err
+	}
+	w := watches{mgr.GetCache()}
+	return builder.ControllerManagedBy(mgr).
+		Named(controllerName).
+		For(observe.New(observe.RolloutKind)).
+		Watches(observe.New(observe.ReplicaSetKind), handler.EnqueueRequestsFromMapFunc(ofReplicaSet)).
+		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(w.ofService)).
+		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(w.ofSlice)).
+		Watches(observe.New(observe.HTTPRouteKind), handler.EnqueueRequestsFromMapFunc(w.ofRoute)).
+		Watches(observe.New(observe.RolloutKind), handler.EnqueueRequestsFromMapFunc(w.ofRival),
+			builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: concurrency,
+			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
+				backoffBase, backoffMaximum),
+			EnableWarmup: ptr.To(true),
+		}).
+		Complete(r)
+}
+
+// startInformers makes the cache know from the beginning what will be watched, so that its being synced means all of
+// it. Otherwise a process would be ready for a moment before its watches have begun.
+func startInformers(ctx context.Context, informers cache.Informers) error {
+	for _, object := range []client.Object{
+		observe.New(observe.RolloutKind), observe.New(observe.ReplicaSetKind), observe.New(observe.HTTPRouteKind),
+		&corev1.Service{}, &discoveryv1.EndpointSlice{},
+	} {
+		if _, err := informers.GetInformer(ctx, object, cache.BlockUntilSynced(false)); err != nil {
+			return fmt.Errorf("watch %T: %w", object, err)
+		}
+	}
+	return nil
+}
+
+// checkKinds says what to install when a kind is missing, rather than let a watch time out.
+func checkKinds(mapper meta.RESTMapper) error {
+	if _, err := mapper.RESTMapping(observe.RolloutKind.GroupKind(), observe.RolloutKind.Version); err != nil {
+		return fmt.Errorf("the CustomResourceDefinition of CanaryRollout is not installed: apply config/crd: %w", err)
+	}
+	if _, err := mapper.RESTMapping(observe.HTTPRouteKind.GroupKind(), observe.HTTPRouteKind.Version); err != nil {
+		return fmt.Errorf("the Gateway API is not installed: apply the CustomResourceDefinitions of its standard channel "+
+			"(https://gateway-api.sigs.k8s.io), with HTTPRoute in version v1: %w", err)
+	}
+	return nil
+}
+
+// watches maps objects to the rollouts that name them.
+type watches struct{ client.Reader }
+
+// ofReplicaSet goes by our label, which every ReplicaSet in the cache has: a deletion with --cascade=orphan takes the
+// owner reference away while the rollout still works with it.
+func ofReplicaSet(_ context.Context, replicaSet client.Object) []reconcile.Request {
+	name := replicaSet.GetLabels()[v1alpha1.RolloutLabel]
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: replicaSet.GetNamespace(), Name: name}}}
+}
+
+func (w watches) ofService(ctx context.Context, service client.Object) []reconcile.Request {
+	return w.naming(ctx, service.GetNamespace(), observe.IndexService, service.GetName())
+}
+
+func (w watches) ofSlice(ctx context.Context, slice client.Object) []reconcile.Request {
+	return w.naming(ctx, slice.GetNamespace(), observe.IndexService, slice.GetLabels()[discoveryv1.LabelServiceName])
+}
+
+func (w watches) ofRoute(ctx context.Context, route client.Object) []reconcile.Request {
+	return w.naming(ctx, route.GetNamespace(), observe.IndexRoute, route.GetName())
+}
+
+// ofRival maps a rollout to the others that name one of its Services: when it goes, or names another one, one of them
+// may have it.
+func (w watches) ofRival(ctx context.Context, rollout client.Object) []reconcile.Request {
+	var requests []reconcile.Request
+	for _, service := range observe.ServicesOf(rollout) {
+		for _, request := range w.naming(ctx, rollout.GetNamespace(), observe.IndexService, service) {
+			if request.Name != rollout.GetName() {
+				requests = append(requests, request)
+			}
+		}
+	}
+	return requests
+}
+
+func (w watches) naming(ctx context.Context, namespace, index, name string) []reconcile.Request {
+	list := &unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("CanaryRolloutList"))
+	err := w.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{index: name}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Cannot tell whom a watch event is for", "index", index, "name", name)
+		return nil
+	}
+	requests := make([]reconcile.Request, len(list.Items))
+	for i := range list.Items {
+		requests[i].NamespacedName = types.NamespacedName{Namespace: namespace, Name: list.Items[i].GetName()}
+	}
+	return requests
+}
