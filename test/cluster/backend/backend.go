@@ -1,0 +1,142 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package backend stands in for the containers of every pod of a test cluster. The addresses of the pod range are all
+// local there, so one listener takes the connections for all pods, tells them apart by their local address, and answers
+// for each pod as that pod would:
+//
+//   - A Ready pod answers 200 with an [Answer], in the body and in headers. It goes on answering while it terminates,
+//     until its grace period has passed.
+//   - A pod that is not Ready, or is gone, or never was, resets every connection: new ones when they are accepted, and
+//     those that are open when it becomes so. So it is lost requests that show when traffic is sent to a wrong place.
+//
+// What a pod is comes from a watch. Its lag, which is milliseconds, works one way for each change: a pod that has just
+// become Ready may still refuse, and one that has just been deleted may answer for that long. To close the second gap,
+// the end of a grace period is taken from the pod's deletionTimestamp and not from the watch, and no address of the test
+// cluster is ever used by a second pod. A pod deleted without a grace period can answer until the event arrives.
+//
+// One difference from a real network remains: the connection to a pod that refuses is established before it is reset.
+package backend
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/canaryrollout/canaryrollout/test/cluster"
+)
+
+// Headers of every answer, besides the JSON body.
+const (
+	PodHeader      = "X-Pod"
+	RevisionHeader = "X-Revision"
+	VersionHeader  = "X-Version"
+)
+
+// An Answer is the JSON body of a pod's answer.
+type Answer struct {
+	Pod       string `json:"pod"`
+	Namespace string `json:"namespace"`
+	Image     string `json:"image"`    // of the first container
+	Version   string `json:"version"`  // from the image: see Version
+	Revision  string `json:"revision"` // the pod's pod-template-hash label
+}
+
+// A Backend answers until it is stopped.
+type Backend struct {
+	pods   *pods
+	server *http.Server
+	cancel context.CancelFunc
+	served chan struct{}
+}
+
+// Start listens on [cluster.PodPort] of every address and returns once it knows the pods there are. cfg's user must be
+// allowed to list and watch pods.
+func Start(ctx context.Context, cfg *rest.Config) (*Backend, error) {
+	api, err := kubernetes.NewForConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	b := &Backend{pods: newPods(), cancel: cancel, served: make(chan struct{})}
+	if err := b.watch(ctx, api); err != nil {
+		cancel()
+		return nil, err
+	}
+	listener, err := net.Listen("tcp4", fmt.Sprintf("0.0.0.0:%d", cluster.PodPort))
+	if err != nil {
+		cancel()
+		return nil, fmt.Errorf("listening for the pods: %w", err)
+	}
+	b.server = &http.Server{Handler: http.HandlerFunc(b.answer), ReadHeaderTimeout: 10 * time.Second}
+	go b.serve(&gate{Listener: listener, pods: b.pods})
+	return b, nil
+}
+
+// Stop closes the listener and every connection.
+func (b *Backend) Stop() error {
+	err := b.server.Close()
+	b.cancel()
+	<-b.served
+	return err
+}
+
+// PodAt is the name of the pod that has the address, or had it when it lived. Empty when there never was one.
+func (b *Backend) PodAt(ip string) string { return b.pods.name(ip) }
+
+func (b *Backend) serve(listener net.Listener) {
+	defer close(b.served)
+	if err := b.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		panic(fmt.Sprintf("the pods' listener failed: %v", err)) // every later result would be wrong
+	}
+}
+
+// watch feeds the table of pods and waits until it holds all of them.
+func (b *Backend) watch(ctx context.Context, api kubernetes.Interface) error {
+	factory := informers.NewSharedInformerFactory(api, 0)
+	informer := factory.Core().V1().Pods().Informer()
+	registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(object any) { b.pods.set(object.(*corev1.Pod)) },
+		UpdateFunc: func(_, object any) { b.pods.set(object.(*corev1.Pod)) },
+		DeleteFunc: func(object any) { b.pods.remove(deleted(object)) },
+	})
+	if err != nil {
+		return err
+	}
+	factory.StartWithContext(ctx)
+	if !cache.WaitForCacheSync(ctx.Done(), registration.HasSynced) {
+		return errors.New("the pods could not be listed before the context ended")
+	}
+	return nil
+}
+
+func deleted(object any) *corev1.Pod {
+	if unknown, ok := object.(cache.DeletedFinalStateUnknown); ok {
+		object = unknown.Obj
+	}
+	return object.(*corev1.Pod)
+}
+
+// answer looks the pod up again: it may have changed since the connection was accepted.
+func (b *Backend) answer(w http.ResponseWriter, r *http.Request) {
+	local := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	answer, ok := b.pods.answering(local.IP.String())
+	if !ok {
+		panic(http.ErrAbortHandler) // closes the connection without an answer
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set(PodHeader, answer.Pod)
+	w.Header().Set(RevisionHeader, answer.Revision)
+	w.Header().Set(VersionHeader, answer.Version)
+	_ = json.NewEncoder(w).Encode(answer) // the caller may have gone
+}

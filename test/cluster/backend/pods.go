@@ -1,0 +1,181 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package backend
+
+import (
+	"net"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// pods is the table of what stands behind each address.
+type pods struct {
+	mu    sync.Mutex
+	byIP  map[string]*pod
+	names map[string]string // of every pod there ever was, by address, as no address is used twice
+}
+
+type pod struct {
+	answer Answer
+	ready  bool
+	end    time.Time // of its grace period; zero when it is not being deleted
+	conns  map[*conn]struct{}
+}
+
+func newPods() *pods {
+	return &pods{byIP: map[string]*pod{}, names: map[string]string{}}
+}
+
+func (p *pod) answers(now time.Time) bool {
+	return p.ready && (p.end.IsZero() || now.Before(p.end))
+}
+
+// set takes a pod as the watch tells it. One that stops answering loses its connections at once.
+func (t *pods) set(object *corev1.Pod) {
+	if object.Status.PodIP == "" {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.byIP[object.Status.PodIP]
+	if p == nil {
+		p = &pod{conns: map[*conn]struct{}{}}
+		t.byIP[object.Status.PodIP] = p
+		t.names[object.Status.PodIP] = object.Name
+	}
+	p.answer, p.ready = answerOf(object), isReady(object)
+	if object.DeletionTimestamp != nil {
+		p.end = object.DeletionTimestamp.Time
+	}
+	if !p.answers(time.Now()) {
+		p.reset()
+	}
+}
+
+func (t *pods) remove(object *corev1.Pod) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p := t.byIP[object.Status.PodIP]; p != nil {
+		p.ready = false
+		p.reset()
+		delete(t.byIP, object.Status.PodIP)
+	}
+}
+
+func (t *pods) name(ip string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.names[ip]
+}
+
+// reset needs the table's lock.
+func (p *pod) reset() {
+	for c := range p.conns {
+		c.reset()
+	}
+	clear(p.conns)
+}
+
+func (t *pods) answering(ip string) (Answer, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.byIP[ip]
+	if p == nil || !p.answers(time.Now()) {
+		return Answer{}, false
+	}
+	return p.answer, true
+}
+
+// admit keeps the connection, to reset it when its pod stops answering, or tells that the pod refuses it.
+func (t *pods) admit(c *conn) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.byIP[c.ip]
+	if p == nil || !p.answers(time.Now()) {
+		return false
+	}
+	p.conns[c] = struct{}{}
+	return true
+}
+
+func (t *pods) forget(c *conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p := t.byIP[c.ip]; p != nil {
+		delete(p.conns, c)
+	}
+}
+
+// A gate lets only connections to pods that answer through.
+type gate struct {
+	net.Listener
+	pods *pods
+}
+
+func (g *gate) Accept() (net.Conn, error) {
+	for {
+		accepted, err := g.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		c := &conn{TCPConn: accepted.(*net.TCPConn), pods: g.pods}
+		c.ip = c.LocalAddr().(*net.TCPAddr).IP.String()
+		if g.pods.admit(c) {
+			return c, nil
+		}
+		c.reset()
+	}
+}
+
+type conn struct {
+	*net.TCPConn
+	pods *pods
+	ip   string
+}
+
+func (c *conn) Close() error {
+	c.pods.forget(c)
+	return c.TCPConn.Close()
+}
+
+// reset closes the way a kernel does for a process that is no longer there. Errors mean that it is closed already.
+func (c *conn) reset() {
+	_ = c.SetLinger(0)
+	_ = c.TCPConn.Close()
+}
+
+func isReady(object *corev1.Pod) bool {
+	return slices.ContainsFunc(object.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+func answerOf(object *corev1.Pod) Answer {
+	image := object.Spec.Containers[0].Image
+	return Answer{
+		Pod:       object.Name,
+		Namespace: object.Namespace,
+		Image:     image,
+		Version:   Version(image),
+		Revision:  object.Labels[appsv1.DefaultDeploymentUniqueLabelKey],
+	}
+}
+
+var versionSuffix = regexp.MustCompile("-(v[0-9]+)$")
+
+// Version is the version that an image stands for: "v2" for both registry/shop-v2:1.0 and registry/shop:v2.
+func Version(image string) string {
+	image, _, _ = strings.Cut(image, "@")
+	name, tag, _ := strings.Cut(image[strings.LastIndex(image, "/")+1:], ":")
+	if match := versionSuffix.FindStringSubmatch(name); match != nil {
+		return match[1]
+	}
+	return tag
+}

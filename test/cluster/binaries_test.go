@@ -1,0 +1,79 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestVersionIsThatOfTheModule(t *testing.T) {
+	const pins = "module x\n\nreplace k8s.io/api => k8s.io/api v0.37.2\n\nrequire (\n\tk8s.io/api v0.0.0 // indirect\n\tk8s.io/kubernetes v1.37.2\n)\n"
+	if got := requiredVersion(pins, "k8s.io/kubernetes"); got != "v1.37.2" {
+		t.Error(got)
+	}
+}
+
+// A binary of other pins or for another system must not be taken for this one.
+func TestIdentityFollowsThePins(t *testing.T) {
+	dir := t.TempDir()
+	identity := func(pins, sums string) string {
+		for name, content := range map[string]string{"go.mod": pins, "go.sum": sums} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, hash, err := binaries[0].identity(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return hash
+	}
+	first := identity("a", "b")
+	if identity("a", "b") != first || identity("a2", "b") == first || identity("a", "b2") == first {
+		t.Error("the hash does not follow go.mod and go.sum")
+	}
+}
+
+func TestSecondBuilderWaits(t *testing.T) {
+	dir := t.TempDir()
+	unlock, err := lock(dir, &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	second := make(chan struct{})
+	go func() {
+		defer close(second)
+		if unlock, err := lock(dir, &said); err == nil {
+			unlock()
+		}
+	}()
+	select {
+	case <-second:
+		t.Error("two had the lock")
+	case <-time.After(100 * time.Millisecond):
+	}
+	unlock()
+	<-second
+	if !strings.Contains(said.String(), "waiting") {
+		t.Errorf("it waited without a word: %q", said.String())
+	}
+}
+
+func TestGivenBinaryIsTakenAsItIs(t *testing.T) {
+	dir := t.TempDir()
+	given := filepath.Join(dir, "etcd")
+	if err := os.WriteFile(given, nil, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("KUBEBUILDER_ASSETS", dir)
+	if got, err := binaries[0].ensure(t.Context(), "/no/repository", &bytes.Buffer{}); err != nil || got != given {
+		t.Errorf("%s, %v", got, err)
+	}
+}

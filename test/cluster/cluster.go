@@ -1,0 +1,245 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/util/cert"
+	"k8s.io/client-go/util/keyutil"
+)
+
+//go:embed assets
+var embedded embed.FS
+
+// Options of a cluster. The zero value is a good one.
+type Options struct {
+	// Dir is where logs, data and kubeconfigs go. Default: a new folder below os.TempDir.
+	Dir string
+	// Throttle is the shortest time between two of Traefik's configurations. Default: 200 ms.
+	Throttle time.Duration
+	// LateEndpoints runs the EndpointSlice controller in a process of its own, so that it can be paused.
+	LateEndpoints bool
+	// Manifests are applied once the API server answers, as [Apply] does: YAML documents, and paths of files or folders.
+	Manifests     [][]byte
+	ManifestPaths []string
+	// Timeout ends a start that hangs. Default: two minutes.
+	Timeout time.Duration
+}
+
+// A Cluster is up from [Start] to [Cluster.Stop].
+type Cluster struct {
+	// Dir holds one log file for each process ("traefik.log"), and audit.log. Name it when a test fails.
+	Dir string
+
+	options     Options
+	assets      *assets
+	credentials *credentials
+	processes   []*Process // in the order of starting
+
+	mu     sync.Mutex
+	deaths []error
+	cancel context.CancelCauseFunc // of the start, so that a death ends it
+}
+
+// Start returns a cluster that is ready: its API answers, its node is Ready and its Gateway is programmed. The
+// program must be isolated (see [Isolate]), and may have one cluster at a time, as ports are fixed. An error quotes
+// the log of the process that died; Dir is kept then.
+func Start(ctx context.Context, options Options) (*Cluster, error) {
+	if options.Timeout == 0 {
+		options.Timeout = 2 * time.Minute
+	}
+	if options.Throttle == 0 {
+		options.Throttle = 200 * time.Millisecond
+	}
+	ctx, stop := context.WithTimeout(ctx, options.Timeout)
+	defer stop()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	c := &Cluster{options: options, cancel: cancel}
+	if err := c.prepare(); err != nil {
+		return nil, fmt.Errorf("preparing the cluster: %w", err)
+	}
+	if err := c.up(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("starting the cluster in %s: %w", c.Dir, c.explain(err)), c.stopAll())
+	}
+	return c, nil
+}
+
+// prepare writes the files that the processes read.
+func (c *Cluster) prepare() (err error) {
+	if c.assets, err = insideAssets(); err != nil {
+		return err
+	}
+	if c.Dir, err = makeDir(c.options.Dir); err != nil {
+		return err
+	}
+	ca, err := c.writeKeys()
+	if err != nil {
+		return err
+	}
+	if c.credentials, err = newCredentials(c.Dir, ca); err != nil {
+		return err
+	}
+	for _, name := range []string{"audit-policy.yaml", "stages.yaml"} {
+		if err := c.write(name, asset(name)); err != nil {
+			return err
+		}
+	}
+	c.processes = c.components()
+	return nil
+}
+
+func makeDir(dir string) (string, error) {
+	if dir == "" {
+		return os.MkdirTemp("", "canaryrollout-cluster-")
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	return filepath.Abs(dir)
+}
+
+// writeKeys makes the API server's certificate and the key that signs service account tokens.
+func (c *Cluster) writeKeys() (ca []byte, err error) {
+	ca, key, err := cert.GenerateSelfSignedCertKey("127.0.0.1", nil, []string{"localhost", "kubernetes.default.svc"})
+	if err != nil {
+		return nil, err
+	}
+	signer, err := keyutil.MakeEllipticPrivateKeyPEM()
+	if err != nil {
+		return nil, err
+	}
+	return ca, errors.Join(c.write("tls.crt", ca), c.write("tls.key", key), c.write("sa.key", signer))
+}
+
+func (c *Cluster) write(name string, content []byte) error {
+	return os.WriteFile(filepath.Join(c.Dir, name), content, 0o600)
+}
+
+func asset(name string) []byte {
+	content, err := embedded.ReadFile("assets/" + name)
+	if err != nil {
+		panic(err) // the name is wrong in this package
+	}
+	return content
+}
+
+// up starts everything, as early as each can be.
+func (c *Cluster) up(ctx context.Context) error {
+	if err := c.Process(Etcd).start(); err != nil {
+		return err
+	}
+	if err := waitFor(ctx, "etcd to listen", listens(etcdAddress)); err != nil {
+		return err
+	}
+	if err := c.Process(APIServer).start(); err != nil {
+		return err
+	}
+	if err := c.WaitForAPI(ctx); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return c.nodeUp(ctx) })
+	group.Go(func() error { return c.gatewayUp(ctx) })
+	group.Go(func() error { return c.applyManifests(ctx) })
+	return group.Wait()
+}
+
+func (c *Cluster) applyManifests(ctx context.Context) error {
+	admin := c.RESTConfig(Admin)
+	namespace := fmt.Sprintf("{apiVersion: v1, kind: Namespace, metadata: {name: %s}}", OperatorNamespace)
+	if err := Apply(ctx, admin, append([][]byte{[]byte(namespace)}, c.options.Manifests...)...); err != nil {
+		return err
+	}
+	return ApplyFiles(ctx, admin, c.options.ManifestPaths...)
+}
+
+// Process is a component by its name, one of the constants [Etcd] and so on; nil when the cluster has none such.
+func (c *Cluster) Process(name string) *Process {
+	for _, process := range c.processes {
+		if process.name == name {
+			return process
+		}
+	}
+	return nil
+}
+
+// AuditLog is the file of the [Operator]'s requests, one JSON audit event a line, written before each is answered.
+func (c *Cluster) AuditLog() string { return filepath.Join(c.Dir, "audit.log") }
+
+// AccessLog is the file in which Traefik writes each request that it answered with a status of 400 or more, one JSON
+// object a line, with the address of the pod that it had chosen. The package load reads it.
+func (c *Cluster) AccessLog() string { return filepath.Join(c.Dir, "access.log") }
+
+// PauseEndpointSlices holds the EndpointSlice controller still, so that what it writes is late. It needs
+// [Options.LateEndpoints].
+func (c *Cluster) PauseEndpointSlices() error { return c.signalEndpointSlices(syscall.SIGSTOP) }
+
+// ResumeEndpointSlices lets the EndpointSlice controller run on.
+func (c *Cluster) ResumeEndpointSlices() error { return c.signalEndpointSlices(syscall.SIGCONT) }
+
+func (c *Cluster) signalEndpointSlices(signal syscall.Signal) error {
+	process := c.Process(EndpointSlices)
+	if process == nil {
+		return errors.New("the EndpointSlice controller has no process of its own: set Options.LateEndpoints")
+	}
+	return process.Signal(signal)
+}
+
+// died records that a process ended unasked, and ends a start that is under way.
+func (c *Cluster) died(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deaths = append(c.deaths, err)
+	c.cancel(err)
+}
+
+// explain adds the first death to an error that does not tell of it: it may be the reason for a refused connection.
+func (c *Cluster) explain(err error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.deaths) == 0 || errors.Is(err, c.deaths[0]) {
+		return err
+	}
+	return errors.Join(c.deaths[0], err)
+}
+
+// Stop ends every process and waits for each. The error tells which had ended unasked before.
+func (c *Cluster) Stop() error {
+	err := c.stopAll()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return errors.Join(append(c.deaths, err)...)
+}
+
+// stopAll ends the clients politely, all at once, then the API server and etcd by force: their data is not needed.
+func (c *Cluster) stopAll() error {
+	var group errgroup.Group
+	for _, process := range c.processes {
+		if process.name != Etcd && process.name != APIServer {
+			group.Go(func() error { return process.Stop(time.Second) })
+		}
+	}
+	err := group.Wait()
+	return errors.Join(err, c.Process(APIServer).Stop(0), c.Process(Etcd).Stop(0))
+}
+
+// Cleanup stops the cluster and removes Dir, unless it is to be kept. It returns the error of [Cluster.Stop].
+func (c *Cluster) Cleanup(keep bool) error {
+	err := c.Stop()
+	if keep {
+		return err
+	}
+	return errors.Join(err, os.RemoveAll(c.Dir))
+}

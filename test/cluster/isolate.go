@@ -1,0 +1,90 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+)
+
+// stageVariable tells a re-executed program how far inside it is; assetsVariable and outsideVariable carry what only
+// the first stage, with the host's network, could find out.
+const (
+	stageVariable   = "CANARYROLLOUT_CLUSTER_STAGE"
+	assetsVariable  = "CANARYROLLOUT_CLUSTER_ASSETS"
+	outsideVariable = "CANARYROLLOUT_CLUSTER_OUTSIDE"
+
+	stageInit   = "init"
+	stageInside = "inside"
+)
+
+// An Expose makes an address inside reachable from the host.
+type Expose struct {
+	Inside  string // [APIAddress], [GatewayAddress] or any other host:port inside
+	Outside string // where to listen on the host, such as "127.0.0.1:0" for any free port
+}
+
+// Isolate makes sure that the program runs in namespaces of its own. Call it first in TestMain or main: it returns
+// only inside. Outside it builds the missing binaries (see [Build]), then runs this program again, with the same
+// arguments, files and environment, in new network, process and mount namespaces, hands signals on to it and exits
+// with its exit code. When this process dies, the kernel ends all of the inside; the other way round, too.
+//
+// It needs root or unprivileged user namespaces, and the ip command (iproute2).
+func Isolate(exposed ...Expose) {
+	switch os.Getenv(stageVariable) {
+	case stageInside:
+		return
+	case stageInit:
+		os.Exit(report(initStage()))
+	default:
+		os.Exit(report(hostStage(exposed)))
+	}
+}
+
+// Outside is the host's address for an address inside, as [Isolate] was asked to expose it. Empty when it was not.
+func Outside(inside string) string {
+	addresses := map[string]string{}
+	_ = json.Unmarshal([]byte(os.Getenv(outsideVariable)), &addresses)
+	return addresses[inside]
+}
+
+// hostStage runs outside: it prepares what needs the host's network, and waits for the inside to end.
+func hostStage(exposed []Expose) (code int, err error) {
+	found, err := findAssets(context.Background(), os.Stderr)
+	if err != nil {
+		return 1, err
+	}
+	doors, err := openDoors(exposed)
+	if err != nil {
+		return 1, err
+	}
+	environment, err := doors.environment()
+	if err != nil {
+		return 1, err
+	}
+	value, err := json.Marshal(found)
+	if err != nil {
+		return 1, err
+	}
+	environment = append(environment, stageVariable+"="+stageInit, assetsVariable+"="+string(value))
+	return runInit(environment, doors.files)
+}
+
+func report(code int, err error) int {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "isolating the cluster:", err)
+	}
+	return code
+}
+
+// insideAssets are what the host's stage found.
+func insideAssets() (*assets, error) {
+	if os.Getenv(stageVariable) != stageInside {
+		return nil, fmt.Errorf("not isolated: call cluster.Isolate first in main or TestMain")
+	}
+	found := &assets{}
+	return found, json.Unmarshal([]byte(os.Getenv(assetsVariable)), found)
+}

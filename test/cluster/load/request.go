@@ -1,0 +1,128 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"time"
+
+	"github.com/canaryrollout/canaryrollout/test/cluster/backend"
+)
+
+// A Result is what became of one request.
+type Result struct {
+	ID       string // its X-Request-Id header
+	Start    time.Time
+	Duration time.Duration // until the whole answer was read, or the failure
+	Stream   string
+	Status   int   // 0 without an answer
+	Err      error // why the request failed; nil for a whole answer with status 200
+
+	// Who answered. Of a failed request that no pod answered, [Generator.Failures] fills in where it was sent, as far
+	// as Options let it know.
+	Pod, Revision, Version string
+	PodIP                  string // only of those
+}
+
+// String is a line for a test's message.
+func (r Result) String() string {
+	return fmt.Sprintf("%s stream %q status %d after %s pod %q %s revision %q: %v", r.Start.Format("15:04:05.000"),
+		r.Stream, r.Status, r.Duration.Round(time.Millisecond), r.Pod, r.PodIP, r.Revision, r.Err)
+}
+
+// errRetried: the HTTP client sends a request again by itself when a kept connection turns out to be dead. That saves
+// the request but hides that one was lost, so it is a failure here.
+var errRetried = errors.New("the connection was lost and the client sent the request again")
+
+// newClient keeps connections open as a busy client does, and follows no redirect.
+func newClient(options Options) *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			DialContext:         (&net.Dialer{Timeout: options.Timeout}).DialContext,
+			MaxIdleConnsPerHost: options.MaxInFlight,
+			DisableCompression:  true,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// request is not bound to the generator's context: those under way when it stops are answered.
+func (g *Generator) request(id string, stream Stream) Result {
+	result := Result{ID: id, Start: time.Now(), Stream: stream.Name}
+	connections := 0
+	ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connections++ },
+	})
+	ctx, cancel := context.WithTimeout(ctx, g.options.Timeout)
+	defer cancel()
+	result.Err = g.send(ctx, stream, &result)
+	if result.Err == nil && connections > 1 {
+		result.Err = errRetried
+	}
+	result.Duration = time.Since(result.Start)
+	return result
+}
+
+func (g *Generator) send(ctx context.Context, stream Stream, result *Result) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, g.options.URL, nil)
+	if err != nil {
+		return err
+	}
+	request.Host = g.options.Host
+	request.Header.Set(requestIDHeader, result.ID)
+	for name, value := range stream.Headers {
+		request.Header.Set(name, value)
+	}
+	response, err := g.client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	result.Status = response.StatusCode
+	result.Pod = response.Header.Get(backend.PodHeader)
+	result.Revision = response.Header.Get(backend.RevisionHeader)
+	result.Version = response.Header.Get(backend.VersionHeader)
+	if _, err := io.Copy(io.Discard, response.Body); err != nil {
+		return fmt.Errorf("reading the answer: %w", err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %s", response.Status)
+	}
+	return nil
+}
+
+// A chooser spreads the streams evenly over the requests, by their shares, the same way in every run.
+type chooser struct {
+	streams []Stream
+	credit  []float64
+}
+
+// newChooser gives the stream "" what the others leave.
+func newChooser(streams []Stream) *chooser {
+	rest := Stream{Share: 1}
+	for _, stream := range streams {
+		rest.Share -= stream.Share
+	}
+	all := append([]Stream{rest}, streams...)
+	return &chooser{streams: all, credit: make([]float64, len(all))}
+}
+
+// next is the stream that is owed the most.
+func (c *chooser) next() Stream {
+	most := 0
+	for i, stream := range c.streams {
+		c.credit[i] += stream.Share
+		if c.credit[i] > c.credit[most] {
+			most = i
+		}
+	}
+	c.credit[most]--
+	return c.streams[most]
+}
