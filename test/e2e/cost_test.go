@@ -1,0 +1,165 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/builder"
+	"github.com/canaryrollout/canaryrollout/test/cluster"
+)
+
+// requests reads from the API server's audit log what the operator asked for in a window, as "verb resource".
+func requests(t *testing.T, from, to time.Time) []auditv1.Event {
+	t.Helper()
+	file, err := os.Open(up.AuditLog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	var events []auditv1.Event
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var event auditv1.Event
+		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
+			continue // the last line may be half written
+		}
+		at := event.RequestReceivedTimestamp.Time
+		if event.Stage == auditv1.StageResponseComplete && event.User.Username == cluster.OperatorUsername &&
+			event.Verb != "watch" && !isLease(event) && at.After(from) && at.Before(to) {
+			events = append(events, event)
+		}
+	}
+	return events
+}
+
+func isLease(event auditv1.Event) bool {
+	return event.ObjectRef != nil && event.ObjectRef.Resource == "leases"
+}
+
+func kind(event auditv1.Event) string {
+	if event.ObjectRef == nil {
+		return event.Verb + " " + event.RequestURI
+	}
+	resource := event.ObjectRef.Resource
+	if event.ObjectRef.Subresource != "" {
+		resource += "/" + event.ObjectRef.Subresource
+	}
+	if strings.Contains(event.RequestURI, "dryRun=All") {
+		resource += " (dry run)"
+	}
+	return event.Verb + " " + resource
+}
+
+func table(events []auditv1.Event) string {
+	counts := map[string]int{}
+	for _, event := range events {
+		counts[kind(event)]++
+	}
+	var lines []string
+	for _, k := range slices.Sorted(maps.Keys(counts)) {
+		lines = append(lines, fmt.Sprintf("%4d  %s", counts[k], k))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// budget is what the seed's whole release may cost, request by request:
+//
+//	1 dry run      recognises the new template
+//	5 ReplicaSet   created, then sized for 40, 60 and 100 %, and the former one to zero
+//	2 Services     the canary's before the first weight, the stable one's in the promotion
+//	7 routes       header route, five weights, and back to 0 at the end of the promotion
+//	1 annotation   of the promote command
+//	1 look         at the live rollout before pods are made for it; and one whenever a watch lags far behind a write
+//	status         each is a target that has to stand before an object is touched, or news for people
+//	events         one for each transition
+var budget = map[string]int{
+	"create replicasets (dry run)": 1,
+	"create replicasets":           1,
+	"patch replicasets":            4,
+	"patch services":               2,
+	"patch httproutes":             7,
+	"patch canaryrollouts":         1,
+	"get canaryrollouts":           3,
+	"patch canaryrollouts/status":  50,
+	"create events":                20,
+}
+
+// TestCost counts the operator's requests in the API server's audit log: for the seed's whole release, and for a
+// minute at rest, in which there must be none.
+func TestCost(t *testing.T) {
+	a := newApp(t, seedSteps()...)
+	v1 := a.stable()
+	begun := time.Now()
+	a.setImage(builder.ImageV2)
+	a.waitForPause("3/12")
+	a.annotate(v1alpha1.PromoteAnnotation, "true")
+	a.checkPromoted(v1)
+	a.checkLoss()
+	spent := requests(t, begun, time.Now())
+	t.Logf("%d requests for the seed's release:\n%s", len(spent), table(spent))
+	counts := map[string]int{}
+	for _, event := range spent {
+		counts[kind(event)]++
+	}
+	for k, n := range counts {
+		if n > budget[k] {
+			t.Errorf("%d × %s, and the budget is %d", n, k, budget[k])
+		}
+	}
+	if n, passes := counts["patch canaryrollouts/status"], passesSince(t, begun); n > passes {
+		t.Errorf("%d status writes in %d passes", n, passes)
+	}
+	checkIdle(t)
+}
+
+// passesSince counts the operator's passes over the test's rollout by its own log.
+func passesSince(t *testing.T, from time.Time) int {
+	t.Helper()
+	content, err := os.ReadFile(manager.Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	passes := 0
+	for line := range bytes.Lines(content) {
+		var entry struct {
+			TS                   time.Time
+			Msg, Namespace, Name string
+		}
+		if json.Unmarshal(line, &entry) == nil && entry.Msg == "Planned" && entry.Namespace == "cost" && entry.TS.After(from) {
+			passes++
+		}
+	}
+	return passes
+}
+
+// idle is the window in which an operator of healthy rollouts must ask for nothing but its lease and its watches.
+const idle = time.Minute
+
+// checkIdle watches every rollout that the tests have left at rest.
+func checkIdle(t *testing.T) {
+	t.Helper()
+	from := time.Now()
+	select {
+	case <-time.After(idle):
+	case <-t.Context().Done():
+		t.Fatal(t.Context().Err())
+	}
+	if spent := requests(t, from, time.Now()); len(spent) > 0 {
+		t.Errorf("%d requests in %s at rest:\n%s", len(spent), idle, table(spent))
+	}
+}

@@ -1,0 +1,86 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"maps"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/builder"
+)
+
+// orphanedDeployment runs version 1 as a Deployment, and deletes that without its pods. It returns the pods.
+func orphanedDeployment(t *testing.T) (a *app, pods map[string]string) {
+	t.Helper()
+	a = parallel(t)
+	spec := a.make().Obj().Spec
+	deployment := &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: a.namespace, Name: a.name},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: spec.Replicas, Template: spec.Template,
+			Selector: &metav1.LabelSelector{MatchLabels: spec.Selector.MatchLabels},
+		},
+	}
+	a.create(deployment)
+	a.within(patience, "the Deployment", func() (bool, string) {
+		a.get(a.name, deployment)
+		return deployment.Status.AvailableReplicas == 2, ""
+	})
+	a.kubectl("delete", "deployment", a.name, "--cascade=orphan", "--wait=false")
+	a.within(patience, "the Deployment to go", func() (bool, string) {
+		return apierrors.IsNotFound(admin.Get(t.Context(), a.key(a.name), deployment)), ""
+	})
+	return a, a.pods("app=reviews")
+}
+
+// TestAdoption takes over an orphaned Deployment of an equal template: its pods become stable as they are.
+func TestAdoption(t *testing.T) {
+	a, pods := orphanedDeployment(t)
+	a.deploy(a.make().Steps(builder.Weight(50), builder.Hold()))
+	rollout := a.waitForState(v1alpha1.StateHealthy)
+	if now := a.pods("app=reviews"); len(pods) != 2 || !maps.Equal(now, pods) {
+		t.Errorf("the pods were %v, and are %v", pods, now)
+	}
+	a.checkOwner("CanaryRollout/reviews")
+	a.checkSelects("reviews-stable", rollout.Status.Stable.Revision)
+	a.waitForEvent("Normal", "RevisionAdopted", "no pod restarts")
+}
+
+// TestAdoptionOfAnotherTemplate: what runs becomes stable, and the steps run towards the new template.
+func TestAdoptionOfAnotherTemplate(t *testing.T) {
+	a, pods := orphanedDeployment(t)
+	a.deploy(a.make().Image(builder.ImageV2).Steps(builder.Weight(50), builder.Hold()))
+	rollout := a.waitForStep(v1alpha1.StatePaused, "2/2")
+	if now := a.podsOf(rollout.Status.Stable.Revision); len(pods) != 2 || !maps.Equal(now, pods) {
+		t.Errorf("the pods were %v, and the stable ones are %v", pods, now)
+	}
+	a.checkTraffic("50/50")
+}
+
+// TestBrokenRolloutDelaysNoOther releases beside rollouts that are broken in every way that is retried.
+func TestBrokenRolloutDelaysNoOther(t *testing.T) {
+	a := parallel(t)
+	for _, name := range []string{"no-objects-1", "no-objects-2", "no-objects-3"} {
+		a.create(builder.MakeRollout(a.namespace, name).Obj())
+	}
+	broken := builder.MakeRollout(a.namespace, "no-template").Obj()
+	a.create(broken)
+	if err := admin.Patch(t.Context(), broken, mergePatch(invalid)); err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	a.deploy(a.make())
+	a.waitForState(v1alpha1.StateHealthy)
+	a.setImage(builder.ImageV2)
+	a.waitForStable(builder.ImageV2)
+	if took := time.Since(begun); took > 20*time.Second {
+		t.Errorf("deployed and released within %s", took)
+	}
+}

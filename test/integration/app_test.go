@@ -1,0 +1,243 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/builder"
+	"github.com/canaryrollout/canaryrollout/test/cluster"
+	"github.com/canaryrollout/canaryrollout/test/operator"
+)
+
+// manager is the operator that all parallel tests share.
+var manager sharedOperator
+
+type sharedOperator struct {
+	mu      sync.Mutex
+	running *operator.Operator
+}
+
+// start starts the operator if it does not run.
+func (o *sharedOperator) start(t *testing.T) {
+	t.Helper()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.running != nil {
+		return
+	}
+	ctx := context.WithoutCancel(t.Context())
+	if err := operator.Install(ctx, up); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if o.running, err = operator.Start(ctx, up, operator.Options{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// stop ends the operator as a kubelet does.
+func (o *sharedOperator) stop() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.running == nil {
+		return nil
+	}
+	running := o.running
+	o.running = nil
+	return running.Stop()
+}
+
+// app is a workload in a namespace of its own, and all that was ever published about its CanaryRollout.
+type app struct {
+	t               *testing.T
+	namespace, name string
+	published       *publications
+	// generation and version are those of the rollout after our own last write: what is older is no answer to it.
+	generation int64
+	version    string
+}
+
+// workload has what a user has, with a filter and a second rule that must stay as they are.
+const workload = `
+apiVersion: v1
+kind: Service
+metadata: {name: %[2]s-stable, namespace: %[1]s}
+spec: {ports: [{port: 9080, name: http}], selector: {app: %[2]s}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: %[2]s-canary, namespace: %[1]s}
+spec: {ports: [{port: 9080, name: http}], selector: {app: %[2]s}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: %[2]s, namespace: %[1]s}
+spec:
+  parentRefs: [{name: http-gateway, namespace: default}]
+  hostnames: [%[2]s.%[1]s.example.com]
+  rules:
+  - matches: [{path: {type: PathPrefix, value: /reviews}}]
+    filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: x-team, value: books}]}}]
+    backendRefs:
+    - {name: %[2]s-canary, port: 9080}
+    - {name: %[2]s-stable, port: 9080}
+  - matches: [{path: {type: PathPrefix, value: /other}}]
+    backendRefs: [{name: %[2]s-stable, port: 9080}]
+`
+
+// newApp makes the user's objects, without a rollout.
+func newApp(t *testing.T) *app {
+	t.Helper()
+	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-", ",", "", "=", "").Replace(strings.TrimPrefix(t.Name(), "Test")))
+	a := &app{t: t, namespace: name[:min(len(name), 60)], name: "reviews"}
+	a.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: a.namespace}})
+	a.apply(workload)
+	a.published = watch(t, a.namespace, a.name)
+	t.Cleanup(a.cleanUp)
+	return a
+}
+
+// parallel is newApp in a test that runs beside others, with an operator.
+func parallel(t *testing.T) *app {
+	t.Helper()
+	t.Parallel()
+	manager.start(t)
+	return newApp(t)
+}
+
+// deployed has its first version deployed, and waits in front of these steps.
+func deployed(t *testing.T, steps ...v1alpha1.Step) *app {
+	t.Helper()
+	a := parallel(t)
+	a.deploy(a.make().Steps(steps...))
+	a.waitForState(v1alpha1.StateHealthy)
+	return a
+}
+
+// paused is deployed, and released up to the pause at a step.
+func paused(t *testing.T, step string, steps ...v1alpha1.Step) *app {
+	t.Helper()
+	a := deployed(t, steps...)
+	a.setImage(builder.ImageV2)
+	a.waitForStep(v1alpha1.StatePaused, step)
+	return a
+}
+
+// cleanUp checks what was published, and ends the pods. The namespace stays: to empty it costs more than to keep it.
+func (a *app) cleanUp() {
+	if a.t.Failed() {
+		a.t.Log("the last that was published:\n" + a.published.tail(6))
+	}
+	a.published.check(a.t)
+	err := admin.DeleteAllOf(context.WithoutCancel(a.t.Context()), &v1alpha1.CanaryRollout{}, client.InNamespace(a.namespace))
+	if err != nil {
+		a.t.Error(err)
+	}
+}
+
+func (a *app) make() *builder.Rollout { return builder.MakeRollout(a.namespace, a.name) }
+
+func (a *app) deploy(rollout *builder.Rollout) {
+	a.t.Helper()
+	made := rollout.Obj()
+	a.create(made)
+	a.wrote(made)
+}
+
+func (a *app) create(object client.Object) {
+	a.t.Helper()
+	if err := admin.Create(a.t.Context(), object); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// apply applies manifests that have places for namespace and name, by force, as a GitOps tool may.
+func (a *app) apply(manifests string) {
+	a.t.Helper()
+	for document := range strings.SplitSeq(manifests, "\n---\n") {
+		object := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal(fmt.Appendf(nil, document+"\n# %[1]s %[2]s\n", a.namespace, a.name), object); err != nil {
+			a.t.Fatal(err)
+		}
+		err := admin.Apply(a.t.Context(), client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("user"), client.ForceOwnership)
+		if err != nil {
+			a.t.Fatal(err)
+		}
+	}
+}
+
+func (a *app) key(name string) client.ObjectKey {
+	return client.ObjectKey{Namespace: a.namespace, Name: name}
+}
+
+// get reads an object of the app's namespace.
+func (a *app) get(name string, into client.Object) {
+	a.t.Helper()
+	if err := admin.Get(a.t.Context(), a.key(name), into); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// rollout reads it as it stands.
+func (a *app) rollout() *v1alpha1.CanaryRollout {
+	a.t.Helper()
+	rollout := &v1alpha1.CanaryRollout{}
+	a.get(a.name, rollout)
+	return rollout
+}
+
+// wrote notes that everything published from here on counts.
+func (a *app) wrote(rollout *v1alpha1.CanaryRollout) {
+	a.generation, a.version = rollout.Generation, rollout.ResourceVersion
+}
+
+// patch changes the rollout by a merge patch, as kubectl does.
+func (a *app) patch(format string, args ...any) {
+	a.t.Helper()
+	rollout := &v1alpha1.CanaryRollout{ObjectMeta: metav1.ObjectMeta{Namespace: a.namespace, Name: a.name}}
+	patch := client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, format, args...))
+	if err := admin.Patch(a.t.Context(), rollout, patch); err != nil {
+		a.t.Fatal(err)
+	}
+	a.wrote(rollout)
+}
+
+func (a *app) annotate(key, value string) {
+	a.t.Helper()
+	a.patch(`{"metadata":{"annotations":{%q:%q}}}`, key, value)
+}
+
+func (a *app) setImage(image string) {
+	a.t.Helper()
+	a.patch(`{"spec":{"template":{"metadata":{"annotations":null},"spec":{"containers":[{"name":"app","image":%q}]}}}}`, image)
+}
+
+// setSick makes a template whose pods never become ready.
+func (a *app) setSick(image string) {
+	a.t.Helper()
+	a.patch(`{"spec":{"template":{"metadata":{"annotations":{%q:"true"}},"spec":{"containers":[{"name":"app","image":%q}]}}}}`,
+		cluster.NeverReady, image)
+}
+
+// barrier returns when two more passes were made. What had been on its way has been done by then.
+func (a *app) barrier() *v1alpha1.CanaryRollout {
+	a.t.Helper()
+	for _, limit := range []int{20, 21} {
+		a.patch(`{"spec":{"revisionHistoryLimit":%d}}`, limit)
+		a.waitFor("a pass", func(*v1alpha1.CanaryRollout) bool { return true })
+	}
+	return a.rollout()
+}

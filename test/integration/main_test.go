@@ -1,0 +1,158 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package integration tests what is installed, config/ and its CRD, against a real API server and its controllers.
+// Tests that are not parallel run first, without our own controller; the parallel ones come after them, and start it.
+package integration
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/cluster"
+	"github.com/canaryrollout/canaryrollout/test/operator"
+)
+
+const (
+	crdFile    = "../../config/crd/canaryrollout.dev_canaryrollouts.yaml"
+	sampleFile = "../../config/samples/reviews/canaryrollout.yaml"
+	namespace  = "default"
+)
+
+// One cluster for all tests of this package. Each test works on objects with names of its own.
+var (
+	up    *cluster.Cluster
+	admin client.WithWatch
+)
+
+func TestMain(m *testing.M) {
+	if err := operator.Build(os.Stderr, true); err != nil {
+		fmt.Println("FAIL: building the operator:", err)
+		os.Exit(1)
+	}
+	cluster.Isolate()
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) (code int) {
+	ctx := context.Background()
+	var err error
+	if up, err = cluster.Start(ctx, cluster.Options{ManifestPaths: []string{crdFile}}); err != nil {
+		fmt.Println("FAIL: starting the cluster:", err)
+		return 1
+	}
+	defer func() {
+		if err := up.Cleanup(code != 0); err != nil {
+			fmt.Println("FAIL: stopping the cluster:", err)
+			code = 1
+		}
+	}()
+	if err := cluster.WaitForCRDs(ctx, up.RESTConfig(cluster.Admin), "canaryrollouts.canaryrollout.dev"); err != nil {
+		fmt.Println("FAIL: the CRD:", err)
+		return 1
+	}
+	if admin, err = newClient(up.RESTConfig(cluster.Admin)); err != nil {
+		fmt.Println("FAIL: making a client:", err)
+		return 1
+	}
+	// The tests mostly wait, so two cores carry four of them. Flags of the command line come after this.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		fmt.Println("FAIL:", err)
+		return 1
+	}
+	code = m.Run()
+	if err := manager.stop(); err != nil {
+		fmt.Println("FAIL: stopping the operator:", err)
+		code = 1
+	}
+	return code
+}
+
+func newClient(config *rest.Config) (client.WithWatch, error) {
+	// Warnings of the API server would drown what the tests say.
+	config.WarningHandler = rest.NoWarnings{}
+	c, err := client.NewWithWatch(config, client.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return c, errors.Join(v1alpha1.AddToScheme(c.Scheme()), gatewayv1.Install(c.Scheme()))
+}
+
+// kubectl runs kubectl as an administrator, as a person would, and returns what it says.
+func kubectl(t *testing.T, stdin string, args ...string) (output string, err error) {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "kubectl", args...)
+	command.Env = append(os.Environ(), "KUBECONFIG="+up.Kubeconfig(cluster.Admin))
+	command.Stdin = strings.NewReader(stdin)
+	var both bytes.Buffer
+	command.Stdout, command.Stderr = &both, &both
+	err = command.Run()
+	return both.String(), err
+}
+
+// mustKubectl is kubectl that has to succeed.
+func mustKubectl(t *testing.T, stdin string, args ...string) string {
+	t.Helper()
+	output, err := kubectl(t, stdin, args...)
+	if err != nil {
+		t.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, output)
+	}
+	return output
+}
+
+// sample is the CanaryRollout of config/samples/reviews under another name.
+func sample(t *testing.T, name string) map[string]any {
+	t.Helper()
+	content, err := os.ReadFile(sampleFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	object := map[string]any{}
+	if err := yaml.Unmarshal(content, &object); err != nil {
+		t.Fatal(err)
+	}
+	metadata := object["metadata"].(map[string]any)
+	metadata["name"], metadata["namespace"] = name, namespace
+	return object
+}
+
+// edit sets fields of an object: each line of edits is a dotted path and its value in YAML, as in "spec.replicas: 3".
+// The value "absent" removes the field.
+func edit(t *testing.T, object map[string]any, edits string) map[string]any {
+	t.Helper()
+	for line := range strings.Lines(edits) {
+		path, text, ok := strings.Cut(line, ": ")
+		if !ok {
+			t.Fatalf("%q is no edit", line)
+		}
+		fields := strings.Split(strings.TrimSpace(path), ".")
+		parent := object
+		for _, field := range fields[:len(fields)-1] {
+			parent = parent[field].(map[string]any)
+		}
+		last := fields[len(fields)-1]
+		if text = strings.TrimSpace(text); text == "absent" {
+			delete(parent, last)
+			continue
+		}
+		var value any
+		if err := yaml.Unmarshal([]byte(text), &value); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		parent[last] = value
+	}
+	return object
+}

@@ -1,0 +1,212 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// within waits for something other than the rollout's status, and tells how long it took.
+func (a *app) within(limit time.Duration, what string, condition func() (ok bool, found string)) time.Duration {
+	a.t.Helper()
+	begun := time.Now()
+	for {
+		ok, found := condition()
+		switch {
+		case ok:
+			return time.Since(begun)
+		case time.Since(begun) > limit:
+			a.t.Fatalf("waited %s in vain for %s: %s", limit, what, found)
+		}
+		select {
+		case <-a.t.Context().Done():
+			a.t.Fatal(a.t.Context().Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// selector is what a Service selects by.
+func (a *app) selector(service string) map[string]string {
+	a.t.Helper()
+	object := &corev1.Service{}
+	a.get(service, object)
+	return object.Spec.Selector
+}
+
+// checkSelects says when a Service does not select exactly one revision, or with an empty one what the user wrote.
+func (a *app) checkSelects(service, revision string) {
+	a.t.Helper()
+	want := map[string]string{"app": a.name}
+	if revision != "" {
+		want[v1alpha1.RevisionLabel] = revision
+	}
+	if got := a.selector(service); labels.Set(got).String() != labels.Set(want).String() {
+		a.t.Errorf("Service %s selects %v, want %v", service, got, want)
+	}
+}
+
+func (a *app) route(name string) *gatewayv1.HTTPRoute {
+	a.t.Helper()
+	route := &gatewayv1.HTTPRoute{}
+	a.get(name, route)
+	return route
+}
+
+// traffic is what the first route carries.
+func (a *app) traffic() string {
+	a.t.Helper()
+	return a.trafficOf(a.name)
+}
+
+// trafficOf is what a route carries: the weights of the pair, and the names of the header rules.
+func (a *app) trafficOf(name string) string {
+	a.t.Helper()
+	var stable, canary int32
+	var rules []string
+	for _, rule := range a.route(name).Spec.Rules {
+		if rule.Name != nil && strings.HasPrefix(string(*rule.Name), "canaryrollout-") {
+			rules = append(rules, string(*rule.Name))
+			continue
+		}
+		for _, ref := range rule.BackendRefs {
+			switch {
+			case len(rule.BackendRefs) == 1 || ref.Weight == nil:
+			case string(ref.Name) == a.name+"-stable":
+				stable = *ref.Weight
+			case string(ref.Name) == a.name+"-canary":
+				canary = *ref.Weight
+			}
+		}
+	}
+	return fmt.Sprintf("%d/%d %s", stable, canary, strings.Join(rules, ","))
+}
+
+// checkTraffic says when the route does not carry these weights, stable before canary, and header rules.
+func (a *app) checkTraffic(want string) {
+	a.t.Helper()
+	if got := strings.TrimSpace(a.traffic()); got != want {
+		a.t.Errorf("the route carries %q, want %q", got, want)
+	}
+}
+
+// userObjects are the Services and routes of the namespace, byte for byte: all of a Service, and of a route all but
+// its status, which is the gateway's, and the resourceVersion that changes with it.
+func (a *app) userObjects() string {
+	a.t.Helper()
+	services, routes := &corev1.ServiceList{}, &gatewayv1.HTTPRouteList{}
+	for _, list := range []client.ObjectList{services, routes} {
+		if err := admin.List(a.t.Context(), list, client.InNamespace(a.namespace)); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+	for i := range routes.Items {
+		route := &routes.Items[i]
+		route.Status, route.ResourceVersion = gatewayv1.HTTPRouteStatus{}, ""
+		route.ManagedFields = slices.DeleteFunc(route.ManagedFields, func(entry metav1.ManagedFieldsEntry) bool {
+			return entry.Subresource == "status"
+		})
+	}
+	encoded, err := json.MarshalIndent([]any{services.Items, routes.Items}, "", " ")
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return string(encoded)
+}
+
+// operatorWrites are the operator's requests that would change Services or routes of this namespace, failed ones too.
+func (a *app) operatorWrites() (writes []string) {
+	a.t.Helper()
+	file, err := os.Open(up.AuditLog())
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	defer file.Close()
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var event struct {
+			Verb, RequestURI string
+			ObjectRef        struct{ Namespace, Resource, Name string }
+		}
+		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
+			continue // the last line may be on its way
+		}
+		isUsers := event.ObjectRef.Resource == "services" || event.ObjectRef.Resource == "httproutes"
+		if isUsers && event.ObjectRef.Namespace == a.namespace && !slices.Contains([]string{"get", "list", "watch"}, event.Verb) {
+			writes = append(writes, event.Verb+" "+event.RequestURI)
+		}
+	}
+	return writes
+}
+
+// waitForEvent waits for an Event of this kind and reason whose note contains the text.
+func (a *app) waitForEvent(kind, reason, text string) {
+	a.t.Helper()
+	a.within(patience, kind+" event "+reason+" about "+text, func() (bool, string) {
+		found := a.events()
+		return slices.ContainsFunc(found, func(event eventsv1.Event) bool {
+			return event.Type == kind && event.Reason == reason && strings.Contains(event.Note, text)
+		}), notes(found)
+	})
+}
+
+func (a *app) events() []eventsv1.Event {
+	a.t.Helper()
+	list := &eventsv1.EventList{}
+	if err := admin.List(a.t.Context(), list, client.InNamespace(a.namespace)); err != nil {
+		a.t.Fatal(err)
+	}
+	return slices.DeleteFunc(list.Items, func(event eventsv1.Event) bool {
+		return event.Regarding.Kind != "CanaryRollout" || event.Regarding.Name != a.name
+	})
+}
+
+func notes(events []eventsv1.Event) string {
+	lines := []string{""}
+	for _, event := range events {
+		lines = append(lines, fmt.Sprintf("%s %s %s", event.Type, event.Reason, event.Note))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// pods are the names of the pods that a selector finds and that are not on their way out, and their UIDs.
+func (a *app) pods(selector string) map[string]string {
+	a.t.Helper()
+	parsed, err := labels.Parse(selector)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	list, found := &corev1.PodList{}, map[string]string{}
+	if err := admin.List(a.t.Context(), list, client.InNamespace(a.namespace), client.MatchingLabelsSelector{Selector: parsed}); err != nil {
+		a.t.Fatal(err)
+	}
+	for _, pod := range list.Items {
+		if pod.DeletionTimestamp == nil {
+			found[pod.Name] = string(pod.UID)
+		}
+	}
+	return found
+}
+
+// podsOf are the pods of a revision.
+func (a *app) podsOf(revision string) map[string]string {
+	a.t.Helper()
+	return a.pods("app=" + a.name + "," + v1alpha1.RevisionLabel + "=" + revision)
+}

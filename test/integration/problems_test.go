@@ -1,0 +1,225 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/builder"
+)
+
+const (
+	stableRef = `{"name":"reviews-stable","port":9080}`
+	canaryRef = `{"name":"reviews-canary","port":9080}`
+	pairRefs  = canaryRef + "," + stableRef
+)
+
+// problem is what a user has to put right.
+type problem struct {
+	// reason is that of the condition and of the Event.
+	reason string
+	// says is part of the message.
+	says string
+	// waits says that it may come right by itself, so that it stalls only when the deadline has passed.
+	waits       bool
+	steps       []v1alpha1.Step
+	spoil, mend func(a *app)
+}
+
+func problems() map[string]problem {
+	return map[string]problem{
+		"service-not-found": {
+			reason: "ServiceNotFound", waits: true, says: "Service reviews-canary does not exist: create it",
+			spoil: func(a *app) { a.delete("reviews-canary", &corev1.Service{}) },
+			mend:  func(a *app) { a.apply(workload) },
+		},
+		"route-not-found": {
+			reason: "RouteNotFound", waits: true, says: "HTTPRoute reviews does not exist: create it",
+			spoil: func(a *app) { a.delete("reviews", &gatewayv1.HTTPRoute{}) },
+			mend:  func(a *app) { a.apply(workload) },
+		},
+		"pair-not-found": {
+			reason: "PairNotFound", says: "put backendRefs to reviews-stable and to reviews-canary into the same rule",
+			spoil: func(a *app) { a.setBackends(stableRef) },
+			mend:  func(a *app) { a.setBackends(pairRefs) },
+		},
+		"pair-ambiguous": {
+			reason: "PairAmbiguous", says: "reviews-canary 2 times",
+			spoil: func(a *app) { a.setBackends(pairRefs + `,{"name":"reviews-canary","port":9081}`) },
+			mend:  func(a *app) { a.setBackends(pairRefs) },
+		},
+		"pair-cross-namespace": {
+			reason: "PairCrossNamespace", says: "must be in namespace ",
+			spoil: func(a *app) {
+				a.setBackends(stableRef + `,{"name":"reviews-canary","port":9080,"namespace":"default"}`)
+			},
+			mend: func(a *app) { a.setBackends(pairRefs) },
+		},
+		"service-without-selector": {
+			reason: "ServiceWithoutSelector", says: "Service reviews-stable has no selector",
+			spoil: func(a *app) { a.setSelector("reviews-stable", "null") },
+			mend:  func(a *app) { a.setSelector("reviews-stable", `{"app":"reviews"}`) },
+		},
+		"service-selector-mismatch": {
+			reason: "ServiceSelectorMismatch", says: "selects pods by tier=web",
+			spoil: func(a *app) { a.setSelector("reviews-stable", `{"app":"reviews","tier":"web"}`) },
+			mend:  func(a *app) { a.setSelector("reviews-stable", `{"app":"reviews"}`) },
+		},
+		"weight-too-coarse": {
+			reason: "WeightTooCoarse", says: "multiply every weight of that rule by 2",
+			steps: []v1alpha1.Step{builder.Weight(25), builder.Hold()},
+			spoil: func(a *app) {
+				a.apply(third)
+				a.setBackends(thirdBeside(10, 0, 10))
+			},
+			mend: func(a *app) { a.setBackends(thirdBeside(100, 0, 100)) },
+		},
+	}
+}
+
+const third = `
+apiVersion: v1
+kind: Service
+metadata: {name: third, namespace: %[1]s}
+spec: {ports: [{port: 9080, name: http}], selector: {app: %[2]s}}
+`
+
+// thirdBeside is the pair beside a third weighted backend.
+func thirdBeside(stable, canary, third int) string {
+	return fmt.Sprintf(`{"name":"reviews-stable","port":9080,"weight":%d},{"name":"reviews-canary","port":9080,"weight":%d},{"name":"third","port":9080,"weight":%d}`,
+		stable, canary, third)
+}
+
+// TestProblemAtFirst has something wrong from the beginning: a condition and an Event say what, nothing of the user's
+// is touched although the pods are ready, and it goes on by itself as soon as it is put right.
+func TestProblemAtFirst(t *testing.T) {
+	t.Parallel()
+	for name, p := range problems() {
+		t.Run(name, func(t *testing.T) {
+			a := parallel(t)
+			p.spoil(a)
+			before := a.userObjects()
+			a.deploy(a.make().Steps(p.steps...))
+			a.waitForProblem(p)
+			a.waitFor("ready pods", func(r *v1alpha1.CanaryRollout) bool { return r.Status.Ready == "2/2" })
+			rollout := a.barrier()
+			state := stalled(p.reason)
+			if p.waits {
+				state = inFlight("Initializing")
+			}
+			checkConditions(t, rollout, state.with("Available", "False Initializing", "TrafficRouted", "False "+p.reason))
+			a.checkUntouched(before)
+			p.mend(a)
+			checkConditions(t, a.waitForState(v1alpha1.StateHealthy), atRest)
+			if !p.waits {
+				a.waitForEvent("Normal", "RolloutRecovered", p.reason+" is over")
+			}
+		})
+	}
+}
+
+// waitForProblem waits for the condition and the Event.
+func (a *app) waitForProblem(p problem) {
+	a.t.Helper()
+	a.waitFor(p.reason, func(r *v1alpha1.CanaryRollout) bool {
+		return conditionsOf(r)["TrafficRouted"] == "False "+p.reason
+	})
+	a.waitForEvent("Warning", p.reason, p.says)
+}
+
+// checkUntouched says when a Service or route is not what it was, byte for byte, or when the operator tried to write.
+func (a *app) checkUntouched(before string) {
+	a.t.Helper()
+	if after := a.userObjects(); after != before {
+		a.t.Errorf("the user's objects have changed:\nwas %s\nis  %s", before, after)
+	}
+	if writes := a.operatorWrites(); len(writes) > 0 {
+		a.t.Errorf("the operator wrote: %v", writes)
+	}
+}
+
+// TestProblemInMidCanary spoils something at a pause: the release holds there, also when it is promoted, stable keeps
+// its traffic, and it goes on when it is put right.
+func TestProblemInMidCanary(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"service-not-found", "route-not-found", "pair-not-found", "service-selector-mismatch"} {
+		t.Run(name, func(t *testing.T) {
+			p := problems()[name]
+			a := paused(t, "2/3", builder.Weight(50), builder.Hold(), builder.Weight(100))
+			stable := a.rollout().Status.Stable.Revision
+			p.spoil(a)
+			a.waitForProblem(p)
+			a.annotate(promote, "full")
+			a.waitForNoCommand()
+			if rollout := a.barrier(); rollout.Status.Stable.Revision != stable || rollout.Status.State == v1alpha1.StateHealthy {
+				t.Errorf("promoted in spite of %s: %s", p.reason, describe(rollout))
+			}
+			p.mend(a)
+			a.waitForStable(builder.ImageV2)
+			a.checkTraffic("100/0")
+		})
+	}
+}
+
+// TestMissingServiceStalls: what is missing may be on its way, but not for ever.
+func TestMissingServiceStalls(t *testing.T) {
+	a := parallel(t)
+	a.delete("reviews-canary", &corev1.Service{})
+	a.deploy(a.make().ProgressDeadline(2))
+	rollout := a.waitForState(v1alpha1.StateDegraded)
+	if got := conditionsOf(rollout); got["Stalled"] != "True ProgressDeadlineExceeded" || got["TrafficRouted"] != "False ServiceNotFound" {
+		t.Errorf("conditions are %v", got)
+	}
+	a.apply(workload)
+	a.waitForState(v1alpha1.StateHealthy)
+}
+
+// TestServiceConflict: of two rollouts that name one Service the older one keeps it, whatever they are called; the
+// younger one goes on by itself as soon as it names another.
+func TestServiceConflict(t *testing.T) {
+	older := deployed(t)
+	made := older.rollout().CreationTimestamp
+	older.within(patience, "the next second", func() (bool, string) { return time.Now().Truncate(time.Second).After(made.Time), "" })
+	younger := &app{t: t, namespace: older.namespace, name: "another", published: watch(t, older.namespace, "another")}
+	younger.apply(workload)
+	before := older.userObjects()
+	writes := len(older.operatorWrites())
+	younger.deploy(younger.make().Services("reviews-stable", "another-canary"))
+	p := problem{reason: "ServiceConflict", says: "Service reviews-stable is managed by CanaryRollout reviews, which is older"}
+	younger.waitForProblem(p)
+	younger.waitFor("ready pods", func(r *v1alpha1.CanaryRollout) bool { return r.Status.Ready == "2/2" })
+	checkConditions(t, younger.barrier(), stalled(p.reason).with("Available", "False Initializing", "TrafficRouted", "False "+p.reason))
+	if after := older.userObjects(); after != before || len(older.operatorWrites()) != writes {
+		t.Errorf("the user's objects have changed:\nwas %s\nis  %s", before, after)
+	}
+	older.setImage(builder.ImageV2)
+	older.waitForStable(builder.ImageV2)
+	younger.patch(`{"spec":{"traffic":{"stableService":"another-stable"}}}`)
+	younger.waitForState(v1alpha1.StateHealthy)
+}
+
+// invalid is a template that the API server refuses only when it becomes a ReplicaSet.
+const invalid = `{"spec":{"template":{"spec":{"containers":[{"name":"app","image":"reviews:v9","volumeMounts":[{"name":"none","mountPath":"/x"}]}]}}}}`
+
+// TestInvalidTemplate: stable serves on as it is, and another template is the cure.
+func TestInvalidTemplate(t *testing.T) {
+	a := deployed(t)
+	before, writes := a.userObjects(), len(a.operatorWrites())
+	a.patch(invalid)
+	rollout := a.waitForState(v1alpha1.StateDegraded)
+	checkConditions(t, rollout, stalled("InvalidTemplate"))
+	a.waitForEvent("Warning", "InvalidTemplate", `volumeMounts[0].name: Not found: "none"`)
+	a.barrier()
+	if after := a.userObjects(); after != before || len(a.operatorWrites()) != writes {
+		t.Errorf("the user's objects have changed:\nwas %s\nis  %s", before, after)
+	}
+	a.patch(`{"spec":{"template":{"spec":{"containers":[{"name":"app","image":%q}]}}}}`, builder.ImageV2)
+	checkConditions(t, a.waitForStable(builder.ImageV2), atRest)
+}

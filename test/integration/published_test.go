@@ -1,0 +1,160 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// patience is how long a test waits for anything.
+const patience = 40 * time.Second
+
+// publications are all versions of a rollout that the API server published, in their order: states that last for
+// milliseconds, too.
+type publications struct {
+	mu      sync.Mutex
+	seen    []publication
+	changed chan struct{}
+	// cursor is where the next wait begins to look.
+	cursor int
+}
+
+type publication struct {
+	at      time.Time
+	rollout *v1alpha1.CanaryRollout
+	deleted bool
+}
+
+func watch(t *testing.T, namespace, name string) *publications {
+	t.Helper()
+	p := &publications{changed: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	watcher, err := admin.Watch(ctx, &v1alpha1.CanaryRolloutList{}, client.InNamespace(namespace), client.MatchingFields{"metadata.name": name})
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for event := range watcher.ResultChan() {
+			if rollout, ok := event.Object.(*v1alpha1.CanaryRollout); ok {
+				p.add(publication{time.Now(), rollout, event.Type == apiwatch.Deleted})
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		watcher.Stop()
+		cancel()
+		<-done
+	})
+	return p
+}
+
+func (p *publications) add(next publication) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen = append(p.seen, next)
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// all are those so far, and what is closed when there are more.
+func (p *publications) all() ([]publication, <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clip(p.seen), p.changed
+}
+
+func (p *publications) tail(n int) string {
+	seen, _ := p.all()
+	var lines []string
+	for _, published := range seen[max(0, len(seen)-n):] {
+		lines = append(lines, published.at.UTC().Format("15:04:05.000 ")+describe(published.rollout))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func describe(rollout *v1alpha1.CanaryRollout) string {
+	s := rollout.Status
+	return fmt.Sprintf("generation %d of %d: %s step %s weight %s revision %s ready %s: %s %v", s.ObservedGeneration,
+		rollout.Generation, s.State, s.Step, s.Weight, s.Revision, s.Ready, s.Message, rollout.Annotations)
+}
+
+// waitForPublication waits for one that fits, at or after the one that the last wait ended with.
+func (a *app) waitForPublication(what string, fits func(publication) bool) publication {
+	a.t.Helper()
+	deadline := time.After(patience)
+	for next := a.published.cursor; ; {
+		seen, changed := a.published.all()
+		for ; next < len(seen); next++ {
+			if a.isNews(seen[next]) && fits(seen[next]) {
+				a.published.cursor = next
+				return seen[next]
+			}
+		}
+		select {
+		case <-changed:
+		case <-a.t.Context().Done():
+			a.t.Fatal(a.t.Context().Err())
+		case <-deadline:
+			a.t.Fatalf("waited %s in vain for %s", patience, what)
+		}
+	}
+}
+
+// isNews says that a publication is not older than our own last write.
+func (a *app) isNews(published publication) bool {
+	order, err := resourceversion.CompareResourceVersion(published.rollout.ResourceVersion, a.version)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return order >= 0
+}
+
+// waitFor waits for a status that is about the newest spec.
+func (a *app) waitFor(what string, fits func(*v1alpha1.CanaryRollout) bool) *v1alpha1.CanaryRollout {
+	a.t.Helper()
+	return a.waitForPublication(what, func(published publication) bool {
+		return !published.deleted && published.rollout.Status.ObservedGeneration >= a.generation && fits(published.rollout)
+	}).rollout
+}
+
+func (a *app) waitForState(state v1alpha1.State) *v1alpha1.CanaryRollout {
+	a.t.Helper()
+	return a.waitFor(string(state), func(r *v1alpha1.CanaryRollout) bool { return r.Status.State == state })
+}
+
+func (a *app) waitForStep(state v1alpha1.State, step string) *v1alpha1.CanaryRollout {
+	a.t.Helper()
+	return a.waitFor(string(state)+" at step "+step, func(r *v1alpha1.CanaryRollout) bool {
+		return r.Status.State == state && r.Status.Step == step
+	})
+}
+
+// waitUntilGone waits until the rollout has been deleted.
+func (a *app) waitUntilGone() time.Time {
+	a.t.Helper()
+	return a.waitForPublication("the rollout to go", func(published publication) bool { return published.deleted }).at
+}
+
+// waitForStable waits until the release of an image is done.
+func (a *app) waitForStable(image string) *v1alpha1.CanaryRollout {
+	a.t.Helper()
+	return a.waitFor("Healthy with "+image, func(r *v1alpha1.CanaryRollout) bool {
+		return r.Status.State == v1alpha1.StateHealthy && r.Status.Images == image
+	})
+}

@@ -1,0 +1,98 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// TestStatusIsStoredWhole writes every field that the status has and reads it again. Were one missing in the CRD, the
+// API server would prune it without a word, and the controller would forget.
+func TestStatusIsStoredWhole(t *testing.T) {
+	ctx := t.Context()
+	rollout := created(t, "whole")
+	fill(t, reflect.ValueOf(&rollout.Status).Elem(), "status")
+	// Of this one, only one field may be set.
+	rollout.Status.Memory.StepScale.Weight, rollout.Status.Memory.StepScale.MatchTrafficWeight = nil, nil
+	want := rollout.Status.DeepCopy()
+
+	if err := admin.Status().Update(ctx, rollout); err != nil {
+		t.Fatal(err)
+	}
+	stored := &v1alpha1.CanaryRollout{}
+	if err := admin.Get(ctx, client.ObjectKeyFromObject(rollout), stored); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, &stored.Status); diff != "" {
+		t.Errorf("written (-) and stored (+):\n%s", diff)
+	}
+}
+
+// TestEmptyStatusIsStored: zeros that mean something are not lost either, and an empty memory is not invalid.
+func TestEmptyStatusIsStored(t *testing.T) {
+	rollout := created(t, "empty")
+	rollout.Status = v1alpha1.CanaryRolloutStatus{Memory: &v1alpha1.Memory{StepScale: nil}}
+	if err := admin.Status().Update(t.Context(), rollout); err != nil {
+		t.Error(err)
+	}
+}
+
+// words are values of the types that do not allow any.
+var words = map[reflect.Type]string{
+	reflect.TypeFor[v1alpha1.State]():                string(v1alpha1.StatePaused),
+	reflect.TypeFor[v1alpha1.Outcome]():              string(v1alpha1.OutcomePromoted),
+	reflect.TypeFor[v1alpha1.Phase]():                string(v1alpha1.PhaseStepping),
+	reflect.TypeFor[v1alpha1.Command]():              string(v1alpha1.CommandAbort),
+	reflect.TypeFor[v1alpha1.ScaleMode]():            string(v1alpha1.ScaleModeExact),
+	reflect.TypeFor[metav1.ConditionStatus]():        string(metav1.ConditionTrue),
+	reflect.TypeFor[gatewayv1.HTTPMethod]():          string(gatewayv1.HTTPMethodGet),
+	reflect.TypeFor[gatewayv1.HeaderMatchType]():     string(gatewayv1.HeaderMatchRegularExpression),
+	reflect.TypeFor[gatewayv1.QueryParamMatchType](): string(gatewayv1.QueryParamMatchRegularExpression),
+}
+
+// fill gives every field below v a value that is not zero.
+func fill(t *testing.T, v reflect.Value, path string) {
+	t.Helper()
+	switch at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local); v.Interface().(type) {
+	case metav1.Time:
+		v.Set(reflect.ValueOf(metav1.NewTime(at)))
+		return
+	case metav1.MicroTime:
+		v.Set(reflect.ValueOf(metav1.NewMicroTime(at.Add(6789 * time.Microsecond))))
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(t, v.Field(i), path+"."+v.Type().Field(i).Name)
+		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(t, v.Elem(), path)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(t, v.Index(0), path)
+	case reflect.String:
+		word, ok := words[v.Type()]
+		if !ok {
+			word = "word"
+		}
+		v.SetString(word)
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int32, reflect.Int64:
+		v.SetInt(42)
+	default:
+		t.Fatalf("%s is a %s: say here how to fill it", path, v.Kind())
+	}
+}
