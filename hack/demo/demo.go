@@ -1,0 +1,221 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/cluster"
+	"github.com/canaryrollout/canaryrollout/test/cluster/load"
+)
+
+const (
+	sample      = "config/samples/reviews"
+	namespace   = "default"
+	rolloutName = "reviews"
+	host        = "www.bookinfo.com"
+	path        = "/reviews"
+
+	// rate is requests a second. Every tenth is a tester's, with a header; the others are customers'.
+	rate      = 100
+	testers   = "role: qa"
+	customers = ""
+)
+
+// demo is the state of one performance.
+type demo struct {
+	out     *screen
+	stage   *stage
+	watcher *watcher
+	traffic *load.Generator
+	began   time.Time
+	// deadline is zero once a person drives.
+	deadline time.Time
+
+	lostShown int
+	printed   view
+	printedAt time.Time
+}
+
+// lostError says that requests failed.
+type lostError struct{ failed, sent int }
+
+func (e *lostError) Error() string {
+	return fmt.Sprintf("%d of %d requests failed, where none may", e.failed, e.sent)
+}
+
+// run plays everything inside the namespaces. Logs stay only when something went wrong.
+func run(ctx context.Context, out *screen, o options) error {
+	stage, err := newStage()
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	d := &demo{out: out, stage: stage, began: now, deadline: now.Add(o.timeout)}
+	err = d.play(ctx, o.hold)
+	err = errors.Join(err, out.await("stopping everything", d.close), d.account())
+	if err != nil && (ctx.Err() == nil || errors.As(err, new(*lostError))) {
+		return fmt.Errorf("%w\nThe logs are in %s", err, stage.dir)
+	}
+	return errors.Join(err, os.RemoveAll(stage.dir))
+}
+
+func (d *demo) play(ctx context.Context, hold bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // so that nobody watches a cluster that ends
+	scenes := []func(context.Context) error{d.setUp, d.deploy, d.sendRequests, d.upgrade, d.compare, d.promote}
+	if hold {
+		scenes[len(scenes)-1] = d.handOver
+	}
+	for _, scene := range scenes {
+		if err := scene(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// close ends the requests before what answers them.
+func (d *demo) close() error {
+	if d.traffic != nil {
+		d.traffic.Stop()
+	}
+	return d.stage.close()
+}
+
+func (d *demo) setUp(ctx context.Context) error {
+	d.out.title("1. A cluster of its own")
+	d.out.text("etcd, the API server, its controllers, the scheduler and the gateway Traefik run as processes in private " +
+		"namespaces of this machine. Pods have no containers here: a small server answers at the address of each.")
+	if err := d.out.await("starting the cluster", func() error { return d.stage.startCluster(ctx) }); err != nil {
+		return err
+	}
+	if err := d.out.await("starting the operator", func() error { return d.stage.startOperator(ctx) }); err != nil {
+		return err
+	}
+	watcher, err := watch(ctx, d.stage.cluster.RESTConfig(cluster.Admin))
+	d.watcher = watcher
+	return err
+}
+
+func (d *demo) deploy(ctx context.Context) error {
+	d.out.title("2. Version 1")
+	d.out.text("The sample is two Services, an HTTPRoute that has both as backends, and a CanaryRollout, which takes the " +
+		"place of a Deployment.")
+	if err := d.kubectl(ctx, deployCommand); err != nil {
+		return err
+	}
+	return d.follow(ctx, isHealthy)
+}
+
+func isHealthy(rollout *v1alpha1.CanaryRollout) bool {
+	return rollout.Status.State == v1alpha1.StateHealthy && rollout.Status.ObservedGeneration == rollout.Generation
+}
+
+// sendRequests begins, and waits until every customer is served.
+func (d *demo) sendRequests(ctx context.Context) error {
+	d.out.title("3. Customers and testers")
+	d.out.text("%d requests a second come in from now on. Every tenth has the header %q, as testers would send it. Each "+
+		"is sent once, and counts as failed when it fails.", rate, testers)
+	d.startTraffic()
+	return d.follow(ctx, func(rollout *v1alpha1.CanaryRollout) bool {
+		stats := d.last(customers)
+		return stats.Sent > rate && stats.RevisionShare(rollout.Status.Revision) == 1
+	})
+}
+
+// upgrade changes the image and goes on until the pause.
+func (d *demo) upgrade(ctx context.Context) error {
+	d.out.title("4. A new image starts a release")
+	d.out.text("The steps in the sample start one pod of version 2, send it the testers' requests alone, and wait for a " +
+		"person. In the line below, desired is what the steps ask for, verified is what the gateway has confirmed, and " +
+		"measured is what customers got in the last 2 seconds.")
+	if err := d.kubectl(ctx, upgradeCommand); err != nil {
+		return err
+	}
+	return d.follow(ctx, isWaitingForPromotion)
+}
+
+func isWaitingForPromotion(rollout *v1alpha1.CanaryRollout) bool {
+	status := rollout.Status
+	return status.State == v1alpha1.StatePaused && status.Pause != nil && status.Pause.Until == nil
+}
+
+func (d *demo) startTraffic() {
+	key, value, _ := strings.Cut(testers, ": ")
+	d.traffic = load.Start(context.Background(), load.Options{
+		URL: "http://" + cluster.GatewayAddress + path, Host: host, Rate: rate,
+		Streams:   []load.Stream{{Name: testers, Share: 0.1, Headers: map[string]string{key: value}}},
+		AccessLog: d.stage.cluster.AccessLog(), PodAt: d.stage.pods.PodAt,
+	})
+}
+
+// compare waits until testers have reached version 2 alone for as long as is measured, and customers version 1.
+func (d *demo) compare(ctx context.Context) error {
+	d.out.title("5. The pause: who gets what?")
+	var tested, bought load.Stats
+	err := d.follow(ctx, func(rollout *v1alpha1.CanaryRollout) bool {
+		tested, bought = d.last(testers), d.last(customers)
+		return tested.RevisionShare(revision(rollout.Status.Canary)) == 1 &&
+			bought.RevisionShare(revision(rollout.Status.Stable)) == 1
+	})
+	if err != nil {
+		return err
+	}
+	d.out.line("  answers of the last 2 seconds       v1     v2")
+	d.out.line(fmt.Sprintf("  to customers                     %5d  %5d", bought.ByVersion["v1"], bought.ByVersion["v2"]))
+	d.out.line(fmt.Sprintf("  to testers, with %q       %5d  %5d", testers, tested.ByVersion["v1"], tested.ByVersion["v2"]))
+	return nil
+}
+
+func (d *demo) promote(ctx context.Context) error {
+	old := revision(d.watcher.rollout(ctx).Status.Stable)
+	d.out.title("6. The testers are content")
+	d.out.text("From here on the steps move the customers, to 10, 20, 40, 60 and 100 percent. Before each weight come the pods for it, " +
+		"and no step ends before the gateway has confirmed its weight. At the end version 2 takes version 1's place.")
+	if err := d.kubectl(ctx, promoteCommand); err != nil {
+		return err
+	}
+	err := d.follow(ctx, func(rollout *v1alpha1.CanaryRollout) bool {
+		stable := revision(rollout.Status.Stable)
+		return isHealthy(rollout) && stable != old && d.last(customers).RevisionShare(stable) == 1
+	})
+	if err == nil {
+		d.out.title("Version 2 is stable and serves everybody")
+	}
+	return err
+}
+
+func revision(status *v1alpha1.RevisionStatus) string {
+	if status == nil {
+		return ""
+	}
+	return status.Revision
+}
+
+// account says what became of all requests.
+func (d *demo) account() error {
+	if d.traffic == nil {
+		return nil
+	}
+	total := d.traffic.Total()
+	color := green
+	if total.Failed > 0 {
+		color = red
+	}
+	d.out.line(d.out.style.paint(color, fmt.Sprintf("%d requests sent, %d failed", total.Sent, total.Failed)))
+	if total.Skipped > 0 {
+		d.out.text("(%d more were due, but this machine was too busy to send them.)", total.Skipped)
+	}
+	if total.Failed > 0 {
+		return &lostError{total.Failed, total.Sent}
+	}
+	return nil
+}

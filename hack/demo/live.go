@@ -1,0 +1,123 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/cluster/backend"
+	"github.com/canaryrollout/canaryrollout/test/cluster/load"
+)
+
+// shown is the time over which the live line measures.
+const shown = 2 * time.Second
+
+// show draws what is new since the last call.
+func (d *demo) show(rollout *v1alpha1.CanaryRollout) {
+	for _, event := range d.watcher.events() {
+		color := ""
+		if event.Type == corev1.EventTypeWarning {
+			color = red
+		}
+		d.out.entry(event.EventTime.Sub(d.began), color, event.Note)
+	}
+	d.showLost()
+	v := d.view(rollout)
+	if v.state == "" {
+		return // the operator has not seen it yet
+	}
+	if d.out.live {
+		d.out.setStatus(d.out.style.line(v, d.out.width()-len("^C")-1))
+	} else if d.worthPrinting(v) {
+		d.printed, d.printedAt = v, time.Now()
+		d.out.entry(time.Since(d.began), "", v.String())
+	}
+}
+
+// view is about the revision that status.revision names: the one in flight, or the stable one at rest.
+func (d *demo) view(rollout *v1alpha1.CanaryRollout) view {
+	status := rollout.Status
+	v := view{step: status.Step, state: status.State, measured: -1}
+	for _, release := range status.History {
+		if release.Revision == status.Revision {
+			v.version = backend.Version(release.Images)
+			break
+		}
+	}
+	v.verified, v.desired = shares(status.Weight)
+	if d.traffic != nil {
+		if stats := d.last(customers); stats.Sent > stats.Failed {
+			v.measured = percent(stats.RevisionShare(status.Revision))
+		}
+	}
+	return v
+}
+
+// last are the latest answers to one of the two kinds of callers.
+func (d *demo) last(stream string) load.Stats {
+	now := time.Now()
+	return d.traffic.Window(now.Add(-shown), now, stream)
+}
+
+// worthPrinting keeps what is not a terminal readable: only changes, at most one a second, and of the measured share
+// only larger ones, as it follows each weight gradually.
+func (d *demo) worthPrinting(v view) bool {
+	last := d.printed
+	if d.printedAt.Add(time.Second).After(time.Now()) {
+		return false
+	}
+	moved := abs(v.measured - last.measured)
+	v.measured = last.measured
+	return v != last || moved >= 5
+}
+
+func abs(n int) int { return max(n, -n) }
+
+// showLost tells of failed requests as soon as they have failed; a few are enough to know.
+func (d *demo) showLost() {
+	if d.traffic == nil {
+		return
+	}
+	const enough = 5
+	lost := len(d.traffic.Results(func(r load.Result) bool { return r.Err != nil }))
+	if lost > d.lostShown && d.lostShown < enough {
+		for _, failure := range d.traffic.Failures()[d.lostShown:min(lost, enough)] {
+			d.out.entry(failure.Start.Sub(d.began), red, fmt.Sprintf("LOST: %v (%s)", failure.Err, failure.Pod))
+		}
+	}
+	d.lostShown = lost
+}
+
+// follow shows what happens until done, twice in a row: an Event comes a moment after the status that it speaks of.
+func (d *demo) follow(ctx context.Context, done func(*v1alpha1.CanaryRollout) bool) error {
+	tick := time.NewTicker(refresh)
+	defer tick.Stop()
+	defer d.out.setStatus("")
+	for wasDone := false; ; {
+		rollout := d.watcher.rollout(ctx)
+		d.show(rollout)
+		isDone := done(rollout)
+		if isDone && wasDone {
+			return nil
+		}
+		wasDone = isDone
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-d.stage.operator.Done():
+			return errors.New("the operator has ended")
+		case now := <-tick.C:
+			if !d.deadline.IsZero() && now.After(d.deadline) {
+				return fmt.Errorf("out of time; the rollout is %s at step %s: %s", rollout.Status.State,
+					rollout.Status.Step, rollout.Status.Message)
+			}
+		}
+	}
+}

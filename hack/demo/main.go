@@ -1,0 +1,96 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command demo releases a canary in this terminal, on a cluster of its own: it starts the cluster, the operator and the
+// sample in config/samples/reviews, sends 100 requests a second, and replaces version 1 by version 2 by the kubectl
+// commands that a person would type. It fails when a single request does.
+//
+// With --hold it stops at the pause before the first share of traffic and leaves the rest to the person.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/canaryrollout/canaryrollout/test/cluster"
+	"github.com/canaryrollout/canaryrollout/test/operator"
+)
+
+// interrupted is the exit code of a shell for a program that Ctrl-C ended.
+const interrupted = 130
+
+var errStopped = errors.New("stopped")
+
+// options are the flags.
+type options struct {
+	hold    bool
+	timeout time.Duration
+}
+
+func main() {
+	var o options
+	flag.BoolVar(&o.hold, "hold", false, "stop at the pause and leave the rest to you, until Ctrl-C")
+	flag.DurationVar(&o.timeout, "timeout", 10*time.Minute, "fail when it takes longer, without the build")
+	flag.Parse()
+	out := newScreen(os.Stdout)
+	if onHost() {
+		if err := withSignals(func(ctx context.Context) error { return build(ctx, out) }); err != nil {
+			os.Exit(out.failure(err))
+		}
+	}
+	cluster.Isolate(
+		cluster.Expose{Inside: cluster.APIAddress, Outside: "127.0.0.1:0"},
+		cluster.Expose{Inside: cluster.GatewayAddress, Outside: "127.0.0.1:0"},
+	)
+	log.SetLogger(logr.Discard()) // or controller-runtime complains that nobody did
+	if err := withSignals(func(ctx context.Context) error { return run(ctx, out, o) }); err != nil {
+		os.Exit(out.failure(err))
+	}
+}
+
+// onHost tells the first start of this program from that inside the namespaces.
+func onHost() bool { return cluster.Outside(cluster.APIAddress) == "" }
+
+// withSignals lets Ctrl-C end what is under way in order, and a second one at once.
+func withSignals(do func(context.Context) error) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	err := do(ctx)
+	if err != nil && ctx.Err() != nil && !errors.As(err, new(*lostError)) {
+		return errStopped
+	}
+	return err
+}
+
+// build makes all that needs the network: inside the namespaces there is none.
+func build(ctx context.Context, out *screen) error {
+	out.text("CanaryRollout replaces version 1 of a service by version 2, step by step, while %d requests a second "+
+		"come in. Not one of them may fail.", rate)
+	for _, program := range []string{"go", "kubectl", "ip"} {
+		if _, err := exec.LookPath(program); err != nil {
+			return fmt.Errorf("the demo needs Go, kubectl and ip (iproute2): %w", err)
+		}
+	}
+	if _, err := os.Stat(sample); err != nil {
+		return fmt.Errorf("run the demo from the repository's folder, by make demo: %w", err)
+	}
+	out.title("Building Kubernetes, a gateway and the operator")
+	out.text("All of it from source. This takes a quarter of an hour on two cores the first time, and seconds later.")
+	return out.await("building", func() error {
+		if err := cluster.Build(ctx, out); err != nil {
+			return err
+		}
+		return errors.Join(operator.Build(out, false), ctx.Err())
+	})
+}
