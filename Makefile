@@ -1,0 +1,138 @@
+# Copyright The CanaryRollout Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+# Everything here needs Go, git, make and kubectl, and the cluster for tests also iproute2. Tools are built from the
+# modules below hack/tools on first use and kept in the user's cache folder.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+IMG ?= canaryrollout/canaryrollout:v0.1.0
+CRD := config/crd/canaryrollout.dev_canaryrollouts.yaml
+# The race detector needs a C compiler; without one the tests run all the same.
+RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),$(if $(shell command -v "$$(go env CC)"),-race))
+UNITS := ./api/... ./cmd/... ./controllers/... ./docs/... ./hack/...
+
+CONTROLLER_GEN = $$(hack/tool.sh codegen sigs.k8s.io/controller-tools/cmd/controller-gen)
+CRD_REF_DOCS = $$(hack/tool.sh codegen github.com/elastic/crd-ref-docs)
+LINT = $$(hack/tool.sh lint .)
+
+.PHONY: help
+help: ## Show what can be made (this text).
+	@echo "CanaryRollout. Usage: make TARGET"; awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Code
+
+.PHONY: generate
+generate: ## Generate deep copies and docs/api.md from the API types.
+	"$(CONTROLLER_GEN)" object:headerFile=hack/boilerplate.go.txt paths=./api/...
+	"$(CRD_REF_DOCS)" --source-path=api/v1alpha1 --config=hack/api-docs/config.yaml \
+		--templates-dir=hack/api-docs --log-level=ERROR --renderer=markdown --output-path=docs/api.md
+
+.PHONY: manifests
+manifests: ## Generate the CRD and the manager's role from the markers in the code.
+	"$(CONTROLLER_GEN)" crd:generateEmbeddedObjectMeta=true,maxDescLen=300 paths=./api/... output:crd:dir=config/crd
+	go run ./hack/crd $(CRD)
+	"$(CONTROLLER_GEN)" rbac:roleName=canaryrollout-controller-manager,fileName=role.yaml \
+		paths=./controllers/... output:rbac:dir=config/rbac
+
+.PHONY: fmt
+fmt: ## Format the code and sort its imports.
+	"$(LINT)" fmt ./...
+
+.PHONY: vet
+vet: ## Look for suspicious code with go vet.
+	go vet ./...
+
+.PHONY: lint
+lint: ## Run all linters.
+	"$(LINT)" run ./...
+
+.PHONY: lint-api
+lint-api: ## Check the API types against the conventions of Kubernetes APIs.
+	"$(LINT)" run --enable-only=kubeapilinter ./api/...
+
+.PHONY: tidy
+tidy: ## Tidy the go.mod files, those of the tools too.
+	for module in . hack/tools/*/; do (cd "$$module" && go mod tidy); done
+
+.PHONY: verify
+verify: ## Check that generated files, go.mod files, manifests and code are as they should be. Changes nothing.
+	hack/verify.sh
+
+##@ Tests
+
+.PHONY: test
+test: test-unit test-model test-race test-cluster ## Run all tests.
+
+.PHONY: test-unit
+test-unit: ## Run the tests that need no cluster, in seconds.
+	go test -short -count=1 -timeout=10m $(UNITS)
+
+.PHONY: test-model
+test-model: ## Walk all worlds that the planner can get into, at small scope, and say how many there are.
+	go test -count=1 -timeout=10m -v -run='^TestModel$$' ./controllers/plan
+
+.PHONY: test-long
+test-long: ## Walk the scopes of the model that take minutes, too.
+	go test -count=1 -timeout=30m -v -run='^TestModel$$' ./controllers/plan -deep
+
+.PHONY: test-race
+test-race: ## Run them again with the race detector, where there is a C compiler. What is pure has no races.
+	$(if $(RACE),go test $(RACE) -count=1 -timeout=10m $$(go list $(UNITS) | grep -v '/controllers/plan$$'),@echo "no C compiler: no race detector")
+
+.PHONY: test-cluster
+test-cluster: binaries ## Run the tests against a real control plane, gateway and traffic.
+	go test $(RACE) -count=1 -timeout=40m -p=1 ./test/...
+
+.PHONY: binaries
+binaries: ## Build the binaries of the test cluster that are not there yet (13 minutes the first time).
+	go run ./test/cluster/cmd/cluster-up -build-only
+
+##@ Try it
+
+.PHONY: demo
+demo: ## Release a canary on a cluster of its own, in this terminal. ARGS="..." are handed on.
+	@echo "building the demo"; go build -o bin/demo ./hack/demo
+	@exec bin/demo $(ARGS)
+
+.PHONY: cluster-up
+cluster-up: ## Run a Kubernetes cluster with a gateway on this machine until Ctrl-C, without images.
+	go run ./test/cluster/cmd/cluster-up $(ARGS)
+
+.PHONY: run
+run: ## Run the manager here, against the cluster of the current kubectl context.
+	go run ./cmd/manager --leader-elect=false --metrics-secure=false $(ARGS)
+
+##@ Build and install
+
+.PHONY: build
+build: ## Build the programs into bin/.
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
+
+.PHONY: docker-build
+docker-build: ## Build the manager's image. IMG="..." is its name.
+	docker build -t $(IMG) .
+
+.PHONY: install
+install: ## Install the CRD alone.
+	kubectl apply -f $(CRD)
+
+.PHONY: uninstall
+uninstall: ## Remove the CRD, and with it all rollouts.
+	kubectl delete --ignore-not-found -f $(CRD)
+
+.PHONY: deploy
+deploy: ## Install everything: CRD, roles and manager. IMG="..." is the manager's image.
+	kubectl kustomize config/default | sed 's|image: canaryrollout/canaryrollout:.*|image: $(IMG)|' | kubectl apply -f -
+
+.PHONY: undeploy
+undeploy: ## Remove everything, the CRD and all rollouts included.
+	kubectl delete --ignore-not-found -k config/default
+
+.PHONY: clean
+clean: ## Remove what was built here. (Tools and cluster binaries are in the user's cache folder, in canaryrollout/.)
+	rm -rf bin
