@@ -21,6 +21,9 @@ import (
 // helperVariable makes this test binary play a program that isolates itself, in namespaces within those of the test.
 const helperVariable = "CANARYROLLOUT_TEST_HELPER"
 
+// orphan is the command line of the process that the helper leaves behind, as /proc shows it.
+const orphan = "sleep\x001007\x00"
+
 // echoInside is the address that the helper listens on and exposes.
 const echoInside = "127.0.0.1:7007"
 
@@ -74,7 +77,10 @@ func isolated(t *testing.T, does string) (cmd *exec.Cmd, lines *bufio.Scanner) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // leaves no zombie; most tests did this themselves
+	})
 	lines = bufio.NewScanner(out)
 	if !lines.Scan() || !strings.HasPrefix(lines.Text(), "inside ") {
 		t.Fatalf("the helper said %q", lines.Text())
@@ -113,10 +119,9 @@ func TestNothingOutlivesTheOutside(t *testing.T) {
 	if !lines.Scan() {
 		t.Fatal("the helper ended early")
 	}
-	orphans := func() int { return strings.Count(strings.Join(otherProcesses(), "\n"), "1007") }
-	if orphans() != 1 {
-		t.Fatalf("no orphan to lose: %v", otherProcesses())
-	}
+	orphans := func() int { return strings.Count(strings.Join(otherProcesses(), "\n"), fmt.Sprintf("%q", orphan)) }
+	// A process that is just about to execute its program has no command line yet.
+	eventually(t, "there is an orphan to lose", func() bool { return orphans() == 1 })
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
