@@ -50,7 +50,7 @@ type Reconciler struct {
 	Compute func(plan.Input) plan.Plan
 }
 
-// Reconcile makes one pass over one rollout.
+// Reconcile makes one pass over one rollout, or two.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	rollout, err := r.Observer.Rollout(ctx, req.NamespacedName)
 	if apierrors.IsNotFound(err) {
@@ -64,35 +64,50 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, nil
 	}
 	now := r.now()
-	wakeAt, err := r.pass(ctx, rollout, now)
+	wakeAt, err := r.passes(ctx, rollout, now)
 	if err != nil {
 		return outcome(ctx, err)
 	}
 	return requeueAt(wakeAt, now), nil
 }
 
-// pass observes, plans, applies, writes the status and reports; it returns when to look again.
-func (r *Reconciler) pass(ctx context.Context, rollout *observe.Rollout, now time.Time) (time.Time, error) {
+// passes observes, and makes a pass; one that did nothing but write targets is followed at once by the one that goes
+// after them. It can work from the same view: the rollout alone has changed, and its newest version is the one just
+// written. An abort would otherwise wait for a watch before it writes a route. It returns when to look again.
+func (r *Reconciler) passes(ctx context.Context, rollout *observe.Rollout, now time.Time) (time.Time, error) {
 	snap, err := r.Observer.Observe(ctx, rollout)
 	if err != nil {
 		return time.Time{}, r.refuse(ctx, write{rollout: rollout, version: rollout.ResourceVersion}, err, now)
 	}
 	next := r.Compute(input(snap, now))
+	written, err := r.pass(ctx, snap, next, now)
+	if err == nil && len(next.Actions) == 0 && written != snap.Rollout {
+		snap.Rollout = written
+		if following := r.Compute(input(snap, now)); len(following.Actions) > 0 {
+			next = following
+			_, err = r.pass(ctx, snap, next, now)
+		}
+	}
+	return wakeAt(next.WakeAt, snap, now), err
+}
+
+// pass carries a plan out, writes the status and reports; it returns the rollout as it left it.
+func (r *Reconciler) pass(ctx context.Context, snap *observe.Snapshot, next plan.Plan, now time.Time) (*observe.Rollout, error) {
 	log.FromContext(ctx).V(1).Info("Planned", "state", next.Status.State, "actions", len(next.Actions), "message", next.Status.Message)
 	result, err := r.apply(ctx, snap, next)
-	written := write{rollout: rollout, version: result.ResourceVersion, status: next.Status}
+	written := write{rollout: snap.Rollout, version: result.ResourceVersion, status: next.Status}
 	if err != nil {
-		return time.Time{}, r.refuse(ctx, written, err, now)
+		return nil, r.refuse(ctx, written, err, now)
 	}
 	if result.Released {
-		written.status = rollout.Status // there may be nothing left to write a status to
+		written.status = snap.Status // there may be nothing left to write a status to
 	}
 	if err := r.writeStatus(ctx, &written); err != nil {
-		return time.Time{}, err
+		return nil, err
 	}
-	metrics.Record(rollout.CanaryRollout, written.rollout.CanaryRollout)
+	metrics.Record(snap.CanaryRollout, written.rollout.CanaryRollout)
 	r.report(written.rollout, next.Events)
-	return wakeAt(next.WakeAt, snap, now), nil
+	return written.rollout, nil
 }
 
 // refusedTemplateRetry is how long a template that was refused stays refused at most. A policy may have refused it,

@@ -191,6 +191,42 @@ func TestReconcile(t *testing.T) {
 	h.wantEvents(t)
 }
 
+// TestReconcileGoesOn follows targets that were just written at once, from the version that they were written in; and
+// goes no further when there is nothing to follow them with.
+func TestReconcileGoesOn(t *testing.T) {
+	h := newHarness(t, aRollout())
+	follow := plan.Plan{
+		Actions: []plan.Action{plan.AddFinalizer{}}, Status: withMessage("second"),
+		Events: []plan.Event{{Reason: "B", Message: "second"}}, WakeAt: start.Add(time.Hour),
+	}
+	var seen []string
+	h.Compute = func(in plan.Input) plan.Plan {
+		seen = append(seen, in.Prior.Message)
+		if in.Prior.Message == "first" {
+			return follow
+		}
+		return plan.Plan{Status: withMessage("first"), Events: []plan.Event{{Reason: "A", Message: "first"}}, WakeAt: start.Add(time.Minute)}
+	}
+	result, err := h.reconcile(t)
+	if err != nil || result.RequeueAfter < time.Minute+time.Second {
+		t.Fatalf("result = %+v, %v", result, err)
+	}
+	h.wantRequests(t, "dry run", "get", "status", "patch", "status")
+	h.wantEvents(t, "Normal A first", "Normal B second")
+	if stored := h.stored(t); stored.Status.Message != "second" || len(stored.Finalizers) != 1 {
+		t.Errorf("stored = %+v", stored)
+	}
+
+	seen, follow.Actions = nil, nil
+	if _, err := h.reconcile(t); err != nil {
+		t.Fatal(err)
+	}
+	h.wantRequests(t, "dry run", "status")
+	if diff := cmp.Diff([]string{"second", "first"}, seen); diff != "" {
+		t.Errorf("planned from (-want +got):\n%s", diff)
+	}
+}
+
 // TestReconcileAtRest has a remembered template and nothing to do: not one request.
 func TestReconcileAtRest(t *testing.T) {
 	h := newHarness(t, aRollout())

@@ -42,7 +42,9 @@ func (r *Reconciler) writeStatus(ctx context.Context, w *write) error {
 		Object: observe.Object{Kind: observe.RolloutKind, Name: next.Name},
 		UID:    next.UID, ResourceVersion: next.ResourceVersion,
 	})
-	w.rollout = &observe.Rollout{CanaryRollout: next, Raw: w.rollout.Raw}
+	raw := w.rollout.Raw.DeepCopy()
+	raw.SetResourceVersion(next.ResourceVersion)
+	w.rollout = &observe.Rollout{CanaryRollout: next, Raw: raw}
 	return nil
 }
 

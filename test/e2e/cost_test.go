@@ -18,6 +18,7 @@ import (
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/app"
 	"github.com/canaryrollout/canaryrollout/test/builder"
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
@@ -25,7 +26,7 @@ import (
 // requests reads from the API server's audit log what the operator asked for in a window, as "verb resource".
 func requests(t *testing.T, from, to time.Time) []auditv1.Event {
 	t.Helper()
-	file, err := os.Open(up.AuditLog())
+	file, err := os.Open(env.Cluster.AuditLog())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,14 +103,14 @@ var budget = map[string]int{
 // TestCost counts the operator's requests in the API server's audit log: for the seed's whole release, and for a
 // minute at rest, in which there must be none.
 func TestCost(t *testing.T) {
-	a := newApp(t, seedSteps()...)
-	v1 := a.stable()
+	a := app.New(t, env, seedSteps()...)
+	v1 := a.Stable()
 	begun := time.Now()
-	a.setImage(builder.ImageV2)
-	a.waitForPause("3/12")
-	a.annotate(v1alpha1.PromoteAnnotation, "true")
-	a.checkPromoted(v1)
-	a.checkLoss()
+	a.SetImage(builder.ImageV2)
+	a.WaitForPause("3/12")
+	a.Annotate(v1alpha1.PromoteAnnotation, "true")
+	a.CheckPromoted(v1)
+	a.CheckLoss()
 	spent := requests(t, begun, time.Now())
 	t.Logf("%d requests for the seed's release:\n%s", len(spent), table(spent))
 	counts := map[string]int{}
@@ -130,7 +131,7 @@ func TestCost(t *testing.T) {
 // passesSince counts the operator's passes over the test's rollout by its own log.
 func passesSince(t *testing.T, from time.Time) int {
 	t.Helper()
-	content, err := os.ReadFile(manager.Log)
+	content, err := os.ReadFile(env.Operator.Log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,166 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package app is the seed's reviews service on a test cluster, released by a CanaryRollout, with requests coming in
+// through the gateway all the while. Each test has one in a namespace of its own, drives it as a user would, and holds
+// every request that was sent against the rules: none is lost, and none reaches a revision that it must not reach.
+package app
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/builder"
+	"github.com/canaryrollout/canaryrollout/test/cluster"
+	"github.com/canaryrollout/canaryrollout/test/cluster/load"
+)
+
+const (
+	// Rate is requests per second, of all streams of one app, unless Options say otherwise.
+	Rate = 120
+	// Propagation is how long the gateway's proxies may take to do what they report: twice Traefik's throttle of
+	// 200 ms. Shares are only measured from then on.
+	Propagation = 400 * time.Millisecond
+	// patience is how long a condition is waited for.
+	patience = 90 * time.Second
+)
+
+// App is one such service.
+type App struct {
+	t   *testing.T
+	env *Env
+	// Namespace has the app alone.
+	Namespace string
+	// Traffic goes by the rule with the pair, StableOnly by one that has only the stable Service.
+	Traffic, StableOnly *load.Generator
+
+	rate float64
+	// userRoute is the route's spec as it is at rest.
+	userRoute string
+
+	mu      sync.Mutex
+	history []Moment
+}
+
+// Options of an App.
+type Options struct {
+	Steps []v1alpha1.Step
+	// Rate is requests per second. Default: Rate.
+	Rate float64
+	// Edit changes the rollout before it is created.
+	Edit func(*v1alpha1.CanaryRollout)
+}
+
+// New deploys version 1 of an app with these steps, waits until it is Healthy, and starts the requests.
+func New(t *testing.T, env *Env, steps ...v1alpha1.Step) *App {
+	t.Helper()
+	return Start(t, env, Options{Steps: steps})
+}
+
+// Start is New with options.
+func Start(t *testing.T, env *Env, options Options) *App {
+	t.Helper()
+	a := Prepare(t, env, options)
+	a.Create(a.Rollout(options))
+	a.WaitForState(v1alpha1.StateHealthy)
+	a.StartTraffic()
+	return a
+}
+
+// Prepare makes what a user has before there is a rollout: a namespace with two Services and an HTTPRoute.
+func Prepare(t *testing.T, env *Env, options Options) *App {
+	t.Helper()
+	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(strings.TrimPrefix(t.Name(), "Test")))
+	a := &App{t: t, env: env, Namespace: name[:min(len(name), 60)], rate: cmp.Or(options.Rate, Rate)}
+	a.Create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: a.Namespace}})
+	manifests := fmt.Sprintf(workload, a.Namespace, a.Host())
+	if err := cluster.Apply(t.Context(), env.Cluster.RESTConfig(cluster.Admin), []byte(manifests)); err != nil {
+		t.Fatal(err)
+	}
+	a.record()
+	return a
+}
+
+// workload is the seed's, with a filter and a timeout that have to survive, a field that is none of the controller's
+// business, and a second rule that uses only the stable Service.
+const workload = `
+apiVersion: v1
+kind: Service
+metadata: {name: reviews-stable, namespace: %[1]s, labels: {app: reviews}}
+spec: {ports: [{port: 9080, name: http}], selector: {app: reviews}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: reviews-canary, namespace: %[1]s, labels: {app: reviews}}
+spec: {ports: [{port: 9080, name: http}], selector: {app: reviews}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: bookinfo-reviews, namespace: %[1]s}
+spec:
+  parentRefs: [{name: http-gateway, namespace: default}]
+  hostnames: [%[2]s]
+  rules:
+  - matches: [{path: {type: PathPrefix, value: /reviews}}]
+    filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: x-team, value: books}]}}]
+    timeouts: {request: 20s}
+    backendRefs:
+    - {name: reviews-canary, port: 9080}
+    - {name: reviews-stable, port: 9080}
+  - matches: [{path: {type: PathPrefix, value: /stable-only}}]
+    backendRefs: [{name: reviews-stable, port: 9080}]
+`
+
+// Host is the route's hostname.
+func (a *App) Host() string { return a.Namespace + ".example.com" }
+
+// Rollout is the app's CanaryRollout, not created yet.
+func (a *App) Rollout(options Options) *v1alpha1.CanaryRollout {
+	rollout := builder.MakeRollout(a.Namespace, "reviews").Replicas(4).Steps(options.Steps...).Settle(1).ScaleDownDelay(3).
+		Routes("bookinfo-reviews").Obj()
+	rollout.Spec.Template.Spec.TerminationGracePeriodSeconds = ptr.To[int64](1)
+	if options.Edit != nil {
+		options.Edit(rollout)
+	}
+	return rollout
+}
+
+// StartTraffic starts the requests. From now on the user's part of the route must stay as it is.
+func (a *App) StartTraffic() {
+	a.t.Helper()
+	a.userRoute = a.routeSpec()
+	a.Traffic = a.load("/reviews/0", a.rate, load.Stream{Name: "qa", Share: 0.1, Headers: map[string]string{"role": "qa"}})
+	a.StableOnly = a.load("/stable-only", a.rate/6)
+	a.Eventually("the first answers", func() (bool, string) {
+		stats := a.Traffic.Total()
+		return float64(stats.Sent) > a.rate/4, stats.String()
+	})
+}
+
+func (a *App) load(path string, rate float64, streams ...load.Stream) *load.Generator {
+	generator := load.Start(context.WithoutCancel(a.t.Context()), load.Options{
+		URL: "http://" + cluster.GatewayAddress + path, Host: a.Host(), Rate: rate, Streams: streams,
+		AccessLog: a.env.Cluster.AccessLog(), PodAt: a.env.Pods.PodAt,
+	})
+	a.t.Cleanup(generator.Stop)
+	return generator
+}
+
+// Create creates an object.
+func (a *App) Create(object client.Object) {
+	a.t.Helper()
+	if err := a.env.Admin.Create(a.t.Context(), object); err != nil {
+		a.t.Fatal(err)
+	}
+}

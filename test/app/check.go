@@ -1,0 +1,198 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/cluster/load"
+)
+
+var httpRoute = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"}
+
+// routeSpec is the spec of the user's route, without what is the controller's: header rules and the pair's weights.
+func (a *App) routeSpec() string {
+	a.t.Helper()
+	route := &unstructured.Unstructured{}
+	route.SetGroupVersionKind(httpRoute)
+	if err := a.env.Admin.Get(a.t.Context(), client.ObjectKey{Namespace: a.Namespace, Name: "bookinfo-reviews"}, route); err != nil {
+		a.t.Fatal(err)
+	}
+	spec := route.Object["spec"].(map[string]any)
+	var rules []any
+	for _, rule := range spec["rules"].([]any) {
+		if name, _ := rule.(map[string]any)["name"].(string); strings.HasPrefix(name, "canaryrollout-") {
+			continue
+		}
+		backends := rule.(map[string]any)["backendRefs"].([]any)
+		for _, backend := range backends {
+			if len(backends) > 1 {
+				delete(backend.(map[string]any), "weight")
+			}
+		}
+		rules = append(rules, rule)
+	}
+	spec["rules"] = rules
+	encoded, err := json.Marshal(spec)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return string(encoded)
+}
+
+// CheckRoute says when something of the user's route has changed that is not the controller's.
+func (a *App) CheckRoute() {
+	a.t.Helper()
+	if got := a.routeSpec(); got != a.userRoute {
+		a.t.Errorf("the user's route has changed:\nwas %s\nis  %s", a.userRoute, got)
+	}
+}
+
+// CheckLoss stops the requests and says when one was lost. excused are the times at which the test itself killed
+// pods: requests of the second after that may fail.
+func (a *App) CheckLoss(excused ...time.Time) {
+	a.t.Helper()
+	for _, traffic := range []*load.Generator{a.Traffic, a.StableOnly} {
+		traffic.Stop()
+		total := traffic.Total()
+		a.t.Logf("requests: %s", total)
+		if total.Skipped > 0 {
+			a.t.Errorf("%d requests were due and not sent: the measurement is worthless", total.Skipped)
+		}
+		for _, failure := range traffic.Failures() {
+			if !isExcused(failure.Start, excused) {
+				a.t.Errorf("lost: %s", failure)
+			}
+		}
+	}
+}
+
+func isExcused(at time.Time, excused []time.Time) bool {
+	for _, killed := range excused {
+		if at.After(killed.Add(-time.Second)) && at.Before(killed.Add(time.Second)) {
+			return true
+		}
+	}
+	return false
+}
+
+// CheckShares holds, for every time that a weight stood verified for two seconds or more while the steps were walked,
+// the measured share of the canary against it.
+func (a *App) CheckShares() {
+	a.t.Helper()
+	measured := 0
+	moments := a.Moments()
+	for i := 0; i < len(moments); {
+		j := i + 1
+		for j < len(moments) && sameTraffic(moments[i].Status, moments[j].Status) {
+			j++
+		}
+		end := time.Now()
+		if j < len(moments) {
+			end = moments[j].At
+		}
+		if isStepping(moments[i].Status) && end.Sub(moments[i].At) > 2*time.Second {
+			a.checkShare(moments[i].Status, moments[i].At.Add(Propagation), end)
+			measured++
+		}
+		i = j
+	}
+	if measured == 0 {
+		a.t.Error("no weight stood long enough to be measured")
+	}
+}
+
+func isStepping(s v1alpha1.CanaryRolloutStatus) bool {
+	return s.Canary != nil && s.Traffic != nil && s.Memory.Traffic.VerifiedAt != nil && s.Memory.Phase == v1alpha1.PhaseStepping
+}
+
+func sameTraffic(x, y v1alpha1.CanaryRolloutStatus) bool {
+	return isStepping(x) == isStepping(y) && (!isStepping(x) ||
+		x.Traffic.DesiredWeight == y.Traffic.DesiredWeight && x.Canary.Revision == y.Canary.Revision)
+}
+
+func (a *App) checkShare(s v1alpha1.CanaryRolloutStatus, from, to time.Time) {
+	a.t.Helper()
+	stats := a.Traffic.Window(from, to, "")
+	if stats.Sent == 0 {
+		return
+	}
+	got, want := 100*stats.RevisionShare(s.Canary.Revision), float64(s.Traffic.VerifiedWeight)
+	a.t.Logf("verified %3.0f %%, measured %5.1f %% of %d requests in %s", want, got, stats.Sent, to.Sub(from).Round(time.Second/10))
+	if math.Abs(got-want) > 5 {
+		a.t.Errorf("verified weight %.0f, measured share %.1f %% of %d requests", want, got, stats.Sent)
+	}
+	if want == 0 && got != 0 {
+		a.t.Errorf("requests without the header reached the canary at weight 0: %v", stats.ByRevision)
+	}
+}
+
+// CheckNever says when one of the requests without a header that were started in the window reached the revision.
+func (a *App) CheckNever(revision string, from, to time.Time) {
+	a.t.Helper()
+	if n := a.Traffic.Window(from, to, "").ByRevision[revision]; n > 0 {
+		a.t.Errorf("%d requests without the header reached revision %s between %s and %s", n, revision,
+			from.Format(time.TimeOnly), to.Format(time.TimeOnly))
+	}
+}
+
+// Stable is the stable revision.
+func (a *App) Stable() string {
+	a.t.Helper()
+	return a.Get().Status.Stable.Revision
+}
+
+// CheckPromoted waits for the end of a release and checks that the new revision serves alone.
+func (a *App) CheckPromoted(from string) time.Time {
+	a.t.Helper()
+	at := a.WaitForState(v1alpha1.StateHealthy)
+	status := a.Get().Status
+	if status.Stable.Revision == from {
+		a.t.Fatalf("revision %s is still stable", from)
+	}
+	a.CheckRoute()
+	a.WaitForDrain(from)
+	return at
+}
+
+// CheckHeaderRoute lets the testers' requests come in for a while, and checks where they went.
+func (a *App) CheckHeaderRoute(since time.Time, canary string) {
+	a.t.Helper()
+	from := since.Add(Propagation)
+	a.Eventually("requests of testers", func() (bool, string) {
+		stats := a.Traffic.Window(from, time.Now(), "qa")
+		return stats.Sent >= 20, stats.String()
+	})
+	if stats := a.Traffic.Window(from, time.Now(), "qa"); stats.RevisionShare(canary) != 1 {
+		a.t.Errorf("requests with role: qa do not all reach the canary: %v", stats.ByRevision)
+	}
+}
+
+// LastAnswer is when the last answer of a revision came, so far.
+func (a *App) LastAnswer(revision string) (last time.Time) {
+	for _, result := range a.Traffic.Results(func(r load.Result) bool { return r.Revision == revision }) {
+		if answered := result.Start.Add(result.Duration); answered.After(last) {
+			last = answered
+		}
+	}
+	return last
+}
+
+// CheckAborted waits until an abort is through and checks that the canary gets nothing any more.
+func (a *App) CheckAborted(canary string, asked time.Time) {
+	a.t.Helper()
+	a.WaitForState(v1alpha1.StateAborted)
+	a.WaitForDrain(canary)
+	a.t.Logf("the last answer of the canary came %s after the abort", a.LastAnswer(canary).Sub(asked).Round(time.Millisecond))
+	a.CheckRoute()
+	a.CheckLoss()
+}

@@ -1,0 +1,79 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/cluster"
+)
+
+// Get reads the rollout.
+func (a *App) Get() *v1alpha1.CanaryRollout {
+	a.t.Helper()
+	rollout := &v1alpha1.CanaryRollout{}
+	if err := a.env.Admin.Get(a.t.Context(), client.ObjectKey{Namespace: a.Namespace, Name: "reviews"}, rollout); err != nil {
+		a.t.Fatal(err)
+	}
+	return rollout
+}
+
+// Patch changes the rollout by a merge patch, as kubectl does.
+func (a *App) Patch(patch string) {
+	a.t.Helper()
+	rollout := &v1alpha1.CanaryRollout{ObjectMeta: metav1.ObjectMeta{Namespace: a.Namespace, Name: "reviews"}}
+	err := a.env.Admin.Patch(a.t.Context(), rollout, client.RawPatch("application/merge-patch+json", []byte(patch)))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// Annotate gives a command, and says when.
+func (a *App) Annotate(key, value string) time.Time {
+	a.t.Helper()
+	now := time.Now()
+	a.Patch(fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, key, value))
+	return now
+}
+
+// SetImage applies another version.
+func (a *App) SetImage(image string) {
+	a.t.Helper()
+	a.Patch(fmt.Sprintf(`{"spec":{"template":{"spec":{"containers":[{"name":"app","image":%q}]}}}}`, image))
+}
+
+// SetTemplate applies another version with an annotation on its pods.
+func (a *App) SetTemplate(image, annotation, value string) {
+	a.t.Helper()
+	a.Patch(fmt.Sprintf(`{"spec":{"template":{"metadata":{"annotations":{%q:%q}},"spec":{"containers":[{"name":"app","image":%q}]}}}}`,
+		annotation, value, image))
+}
+
+// Fail lets all running pods of a revision fail, or takes that back, and says when that was done.
+func (a *App) Fail(revision, value string) time.Time {
+	a.t.Helper()
+	list := &corev1.PodList{}
+	err := a.env.Admin.List(a.t.Context(), list, client.InNamespace(a.Namespace), client.MatchingLabels{v1alpha1.RevisionLabel: revision})
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	for i := range list.Items {
+		pod := &list.Items[i]
+		patch := client.MergeFrom(pod.DeepCopy())
+		if pod.Annotations == nil {
+			pod.Annotations = map[string]string{}
+		}
+		pod.Annotations[cluster.Fail] = value
+		if err := a.env.Admin.Patch(a.t.Context(), pod, patch); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+	return time.Now()
+}

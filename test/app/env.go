@@ -1,0 +1,103 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/cluster"
+	"github.com/canaryrollout/canaryrollout/test/cluster/backend"
+	"github.com/canaryrollout/canaryrollout/test/operator"
+)
+
+// Env is what the apps of one test binary share.
+type Env struct {
+	Cluster *cluster.Cluster
+	// Admin may do everything, without a limit on requests.
+	Admin client.WithWatch
+	// Pods answer the requests.
+	Pods *backend.Backend
+	// Operator is the manager; nil when EnvOptions say so.
+	Operator *operator.Operator
+}
+
+// EnvOptions say what is not as usual.
+type EnvOptions struct {
+	Cluster cluster.Options
+	// WithoutOperator installs CRD and roles, but starts no manager.
+	WithoutOperator bool
+}
+
+// Main runs the tests of a package on a cluster with an operator, built with the race detector, in namespaces of their own. It is all
+// that a TestMain does, and does not return. The cluster's folder, with the log of every process, is kept when a test failed.
+func Main(m *testing.M, env *Env, options EnvOptions) {
+	if err := operator.Build(os.Stderr, true); err != nil {
+		fmt.Println("FAIL: building the operator:", err)
+		os.Exit(1)
+	}
+	cluster.Isolate()
+	code := 1
+	if err := env.run(m, options, &code); err != nil {
+		fmt.Println("FAIL:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func (e *Env) run(m *testing.M, options EnvOptions, code *int) (err error) {
+	ctx := context.Background()
+	ctrl.SetLogger(logr.Discard()) // the client library asks for one
+	if e.Cluster, err = cluster.Start(ctx, options.Cluster); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.Cluster.Cleanup(*code != 0 || err != nil)) }()
+	if err := operator.Install(ctx, e.Cluster); err != nil {
+		return err
+	}
+	if e.Admin, err = newClient(e.Cluster.RESTConfig(cluster.Admin)); err != nil {
+		return err
+	}
+	if e.Pods, err = backend.Start(ctx, e.Cluster.RESTConfig(cluster.Admin)); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.Pods.Stop()) }()
+	if !options.WithoutOperator {
+		if err := e.StartOperator(ctx); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, e.Operator.Stop()) }()
+	}
+	*code = m.Run()
+	if *code != 0 {
+		fmt.Println("the logs of the failed run are in", e.Cluster.Dir)
+	}
+	return nil
+}
+
+// StartOperator starts the manager, again if need be. Every pass is in its log, so that passes can be counted.
+func (e *Env) StartOperator(ctx context.Context) (err error) {
+	e.Operator, err = operator.Start(ctx, e.Cluster, operator.Options{Args: []string{"--zap-log-level=debug"}})
+	return err
+}
+
+func newClient(config *rest.Config) (client.WithWatch, error) {
+	config.QPS, config.Burst = -1, -1
+	config.WarningHandler = rest.NoWarnings{}
+	c, err := client.NewWithWatch(config, client.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return c, errors.Join(v1alpha1.AddToScheme(c.Scheme()), gatewayv1.Install(c.Scheme()))
+}

@@ -1,0 +1,121 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// Moment is a status as the API server published it.
+type Moment struct {
+	At     time.Time
+	Status v1alpha1.CanaryRolloutStatus
+}
+
+// record keeps every status that the API server publishes.
+func (a *App) record() {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(a.t.Context()))
+	watcher, err := a.env.Admin.Watch(ctx, &v1alpha1.CanaryRolloutList{}, client.InNamespace(a.Namespace))
+	if err != nil {
+		cancel()
+		a.t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for event := range watcher.ResultChan() {
+			if rollout, ok := event.Object.(*v1alpha1.CanaryRollout); ok {
+				a.mu.Lock()
+				a.history = append(a.history, Moment{time.Now(), rollout.Status})
+				a.mu.Unlock()
+			}
+		}
+	}()
+	a.t.Cleanup(func() {
+		watcher.Stop()
+		cancel()
+		<-done
+	})
+}
+
+// Moments are all statuses until now.
+func (a *App) Moments() []Moment {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([]Moment(nil), a.history...)
+}
+
+// WaitFor waits for a status, from the moment of the call on or as it stands.
+func (a *App) WaitFor(what string, condition func(v1alpha1.CanaryRolloutStatus) bool) time.Time {
+	a.t.Helper()
+	var at time.Time
+	from := max(0, len(a.Moments())-1)
+	a.Eventually(what, func() (bool, string) {
+		last := "no status yet"
+		for _, moment := range a.Moments()[from:] {
+			at, last = moment.At, describe(moment.Status)
+			if condition(moment.Status) {
+				return true, ""
+			}
+		}
+		return false, last
+	})
+	return at
+}
+
+func describe(s v1alpha1.CanaryRolloutStatus) string {
+	return fmt.Sprintf("%s step %s weight %s revision %s ready %s: %s", s.State, s.Step, s.Weight, s.Revision, s.Ready, s.Message)
+}
+
+// WaitForState waits for a state.
+func (a *App) WaitForState(state v1alpha1.State) time.Time {
+	a.t.Helper()
+	return a.WaitFor(string(state), func(s v1alpha1.CanaryRolloutStatus) bool { return s.State == state })
+}
+
+// WaitForPause waits until a step, such as "3/12", pauses.
+func (a *App) WaitForPause(step string) time.Time {
+	a.t.Helper()
+	return a.WaitFor("the pause at step "+step, func(s v1alpha1.CanaryRolloutStatus) bool {
+		return s.State == v1alpha1.StatePaused && s.Step == step
+	})
+}
+
+// Eventually waits for a condition that says, while it does not hold, how things are.
+func (a *App) Eventually(what string, condition func() (bool, string)) {
+	a.t.Helper()
+	var last string
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		var ok bool
+		if ok, last = condition(); ok {
+			return
+		}
+		select {
+		case <-a.t.Context().Done():
+			a.t.Fatal(a.t.Context().Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	a.t.Fatalf("waited %s in vain for %s: %s", patience, what, last)
+}
+
+// WaitForDrain waits until a former revision's pods are gone and forgotten, with the requests still coming in.
+func (a *App) WaitForDrain(revision string) {
+	a.t.Helper()
+	key := client.ObjectKey{Namespace: a.Namespace, Name: "reviews-" + revision}
+	a.Eventually("revision "+revision+" to drain", func() (bool, string) {
+		set, status := &appsv1.ReplicaSet{}, a.Get().Status
+		if err := a.env.Admin.Get(a.t.Context(), key, set); err != nil {
+			a.t.Fatal(err)
+		}
+		return *set.Spec.Replicas == 0 && set.Status.Replicas == 0 && len(status.Memory.Draining) == 0, describe(status)
+	})
+}
