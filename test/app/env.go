@@ -6,8 +6,10 @@ package app
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
+	"strconv"
 	"testing"
 
 	"github.com/go-logr/logr"
@@ -36,12 +38,16 @@ type Env struct {
 // EnvOptions say what is not as usual.
 type EnvOptions struct {
 	Cluster cluster.Options
+	// Parallel is how many tests that call t.Parallel run at once, unless the command line says so. They share the
+	// machine with the cluster: the sum of their request rates should not go far beyond Rate.
+	Parallel int
 	// WithoutOperator installs CRD and roles, but starts no manager.
 	WithoutOperator bool
 }
 
-// Main runs the tests of a package on a cluster with an operator, built with the race detector, in namespaces of their own. It is all
-// that a TestMain does, and does not return. The cluster's folder, with the log of every process, is kept when a test failed.
+// Main runs the tests of a package on a cluster with an operator, built with the race detector, in namespaces of their
+// own. It is all that a TestMain does, and does not return. The cluster's folder, with the log of every process, is kept
+// when a test failed.
 func Main(m *testing.M, env *Env, options EnvOptions) {
 	if err := operator.Build(os.Stderr, true); err != nil {
 		fmt.Println("FAIL: building the operator:", err)
@@ -78,6 +84,11 @@ func (e *Env) run(m *testing.M, options EnvOptions, code *int) (err error) {
 			return err
 		}
 		defer func() { err = errors.Join(err, e.Operator.Stop()) }()
+	}
+	if options.Parallel > 0 {
+		if err := flag.Set("test.parallel", strconv.Itoa(options.Parallel)); err != nil {
+			return err
+		}
 	}
 	*code = m.Run()
 	if *code != 0 {

@@ -1,0 +1,24 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package edges takes releases through what happens beside the straight way, under load through a real gateway: other
+// versions in between, sick pods, other writers, migrations. Its tests run beside each other, each with a part of the
+// load.
+package edges
+
+import (
+	"testing"
+
+	"github.com/canaryrollout/canaryrollout/test/app"
+)
+
+// parallel apps with rate requests per second each are 150 in all, the stable-only rule included.
+const (
+	parallel = 4
+	rate     = 32
+)
+
+// env is one cluster with one operator for all tests; each test has a namespace of its own.
+var env = &app.Env{}
+
+func TestMain(m *testing.M) { app.Main(m, env, app.EnvOptions{Parallel: parallel}) }
