@@ -4,6 +4,9 @@
 package plan
 
 import (
+	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,38 +52,125 @@ const (
 	whyIsOver      = "nothing is in flight; to go back, apply the previous template: its pods may still be warm, and promote=full makes it quick"
 	whyNoPause     = "the rollout is not at a pause step"
 	whyNoAbort     = "nothing is aborted"
+	whyIsReturning = "all traffic is on its way back to revision a already"
 	whyIsAborted   = "revision b is aborted already"
 	whyIsPromoting = "revision b is being promoted already"
 	whyRetryFirst  = "revision b is aborted: retry it first"
 	whyAtStable    = "the rollout is at a/1"
 )
 
+// commandState is a state that commands come in; want is why each of commandTexts is refused in it, empty where it is
+// accepted.
+type commandState struct {
+	name string
+	in   Input
+	want [5]string
+}
+
+var commandTexts = [5]string{"abort=true", "retry=true", "promote=true", "promote=full", "promote=b/1"}
+
+func commandStates() []commandState {
+	hold := func(in *Input) { in.Spec.Paused = true }
+	return []commandState{
+		{"first deploy", firstDeploy(), [5]string{whyIsFirst, whyNoAbort, whyNoPause, whyIsPromoting, whyNoPause}},
+		{"at rest", resting(), [5]string{whyIsOver, whyNoAbort, whyNoPause, whyIsIdle, whyAtStable}},
+		{"a new template, held by spec.paused", changed(resting(), template("b"), hold), [5]string{"", whyNoAbort, heldBySpec, heldBySpec, whyAtStable}},
+		{"at a weight step", midway(20, weight(20)), [5]string{"", whyNoAbort, whyNoPause, "", whyNoPause}},
+		{"at a pause", midway(20, pause(0)), [5]string{"", whyNoAbort, "", "", ""}},
+		{"at a pause, held by spec.paused", changed(midway(20, pause(0)), hold), [5]string{"", whyNoAbort, heldBySpec, heldBySpec, heldBySpec}},
+		{"the last step is done", midway(20), [5]string{"", whyNoAbort, whyNoPause, "", whyNoPause}},
+		{"being promoted", promoting(100), [5]string{"", whyNoAbort, whyNoPause, whyIsPromoting, whyNoPause}},
+		{"giving way to a newer template", changed(returning(20), template("c")), [5]string{"", whyNoAbort, whyNoPause, whyIsIdle, whyNoPause}},
+		{"giving way to the stable template", changed(returning(20), template("a")), [5]string{whyIsReturning, whyNoAbort, whyNoPause, whyIsIdle, whyNoPause}},
+		{"being aborted", changed(returning(20), aborted("b")), [5]string{whyIsAborted, "", whyNoPause, whyRetryFirst, whyNoPause}},
+		{"aborted", changed(resting(), template("b"), aborted("b")), [5]string{whyIsAborted, "", whyNoPause, whyRetryFirst, whyAtStable}},
+		{"being aborted, stable has no ready pod", changed(returning(20), alive("a", 0), aborted("b")), [5]string{whyIsAborted, "", whyNoPause, "", whyNoPause}},
+		{"being aborted, neither has a ready pod", changed(returning(20), alive("a", 0), alive("b", 0), aborted("b")), [5]string{whyIsAborted, "", whyNoPause, whyRetryFirst, whyNoPause}},
+	}
+}
+
 // TestCommandTable holds every command in every state: accepted, or refused and why.
 func TestCommandTable(t *testing.T) {
-	commands := []string{"abort=true", "retry=true", "promote=true", "promote=full", "promote=b/1"}
-	held := changed(resting(), template("b"), func(in *Input) { in.Spec.Paused = true })
-	for state, tc := range map[string]struct {
-		in   Input
-		want [5]string
-	}{
-		"deploying":        {firstDeploy(), [5]string{whyIsFirst, whyNoAbort, whyNoPause, whyIsPromoting, whyNoPause}},
-		"healthy":          {resting(), [5]string{whyIsOver, whyNoAbort, whyNoPause, whyIsIdle, whyAtStable}},
-		"held":             {held, [5]string{"", whyNoAbort, heldBySpec, heldBySpec, whyAtStable}},
-		"stepping":         {midway(20, weight(20)), [5]string{"", whyNoAbort, whyNoPause, "", whyNoPause}},
-		"at a pause":       {midway(20, pause(0)), [5]string{"", whyNoAbort, "", "", ""}},
-		"at a pause, held": {changed(midway(20, pause(0)), func(in *Input) { in.Spec.Paused = true }), [5]string{"", whyNoAbort, heldBySpec, heldBySpec, heldBySpec}},
-		"steps done":       {midway(20), [5]string{"", whyNoAbort, whyNoPause, "", whyNoPause}},
-		"promoting":        {promoting(100), [5]string{"", whyNoAbort, whyNoPause, whyIsPromoting, whyNoPause}},
-		"returning":        {changed(returning(20), template("c")), [5]string{"", whyNoAbort, whyNoPause, whyIsIdle, whyNoPause}},
-		"aborting":         {changed(returning(20), aborted("b")), [5]string{whyIsAborted, "", whyNoPause, whyRetryFirst, whyNoPause}},
-		"aborted":          {changed(resting(), template("b"), aborted("b")), [5]string{whyIsAborted, "", whyNoPause, whyRetryFirst, whyAtStable}},
-		"sick":             {changed(returning(20), alive("a", 0), aborted("b")), [5]string{whyIsAborted, "", whyNoPause, "", whyNoPause}},
-		"both sick":        {changed(returning(20), alive("a", 0), alive("b", 0), aborted("b")), [5]string{whyIsAborted, "", whyNoPause, whyRetryFirst, whyNoPause}},
-	} {
-		for i, text := range commands {
-			t.Run(state+" "+text, func(t *testing.T) { checkCommand(t, tc.in, text, tc.want[i]) })
+	for _, state := range commandStates() {
+		for i, text := range commandTexts {
+			t.Run(state.name+" "+text, func(t *testing.T) { checkCommand(t, state.in, text, state.want[i]) })
 		}
 	}
+}
+
+// Where the table of commands stands in the documentation.
+const (
+	commandsFile  = "../../docs/concepts.md"
+	commandsBegin = "<!-- begin of the table made by TestCommandDocs -->\n"
+	commandsEnd   = "<!-- end of the table -->\n"
+)
+
+// TestCommandDocs keeps the table in the documentation what TestCommandTable holds; go test -update writes it.
+func TestCommandDocs(t *testing.T) {
+	content, err := os.ReadFile(commandsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, begins := strings.Cut(string(content), commandsBegin)
+	table, tail, ends := strings.Cut(rest, commandsEnd)
+	if !begins || !ends {
+		t.Fatalf("%s has lost the marks that this test goes by", commandsFile)
+	}
+	want := commandTable()
+	if *update {
+		if err := os.WriteFile(commandsFile, []byte(head+commandsBegin+want+commandsEnd+tail), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(want, table); diff != "" {
+		t.Errorf("the table differs (-want +got); go test -update refreshes it:\n%s", diff)
+	}
+}
+
+// commandTable names the Event of an accepted command, and refers to a list below for why another one is refused.
+func commandTable() string {
+	text := "| The rollout is | STATE |"
+	for _, command := range commandTexts {
+		text += " `" + strings.Replace(command, "b/1", "REVISION/STEP", 1) + "` |"
+	}
+	text += "\n|" + strings.Repeat(" --- |", len(commandTexts)+2) + "\n"
+	var reasons []string
+	for _, state := range commandStates() {
+		text += fmt.Sprintf("| %s | %s |", state.name, Compute(state.in).Status.State)
+		for i, command := range commandTexts {
+			if why := state.want[i]; why != "" {
+				if !slices.Contains(reasons, why) {
+					reasons = append(reasons, why)
+				}
+				text += fmt.Sprintf(" refused (%d) |", 1+slices.Index(reasons, why))
+				continue
+			}
+			text += " `" + carriedOut(state.in, command) + "` |"
+		}
+		text += "\n"
+	}
+	text += "\nA refused command is answered by the Event `CommandIgnored` with the reason, here for a stable revision a and a canary b:\n\n"
+	for i, why := range reasons {
+		text += fmt.Sprintf("%d. %s\n", i+1, why)
+	}
+	return text
+}
+
+// carriedOut is the Event of a command that is accepted: of the pass that accepts it, or of the next.
+func carriedOut(in Input, text string) string {
+	in.Prior.Memory = in.Prior.Memory.DeepCopy()
+	command(text)(&in)
+	for range 2 {
+		got := Compute(in)
+		for _, event := range got.Events {
+			if slices.Contains([]string{EventAborting, EventRetried, EventResumed, EventPromoting}, event.Reason) {
+				return event.Reason
+			}
+		}
+		in.Prior = got.Status
+	}
+	return ""
 }
 
 // checkCommand wants a command written to memory when it is accepted, and its annotation left for the next pass; and

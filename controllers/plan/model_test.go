@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -104,7 +105,7 @@ func accidents() []move {
 			return true
 		}),
 	}
-	for k := range 3 {
+	for k := range 6 { // no plan has more actions
 		moves = append(moves, spend(fmt.Sprintf("crash after action %d", k+1), func(w *world) *int { return &w.crashes },
 			func(w *world) bool {
 				plan := w.planned()
@@ -341,9 +342,25 @@ func (t *trail) String() string {
 	return strings.Join(moves, "\n  ")
 }
 
-// explore visits every world that the moves reach from the first, and returns how many there are.
-func explore(t *testing.T, first *world, moves []move, maxWorlds int) int {
+// walked is what a walk went through.
+type walked struct {
+	worlds int
+	// taken counts the moves that led to a world, known or not, by name.
+	taken map[string]int
+}
+
+func (w walked) String() string {
+	text := fmt.Sprintf("%d worlds:", w.worlds)
+	for _, moveName := range slices.Sorted(maps.Keys(w.taken)) {
+		text += fmt.Sprintf("\n%10d × %s", w.taken[moveName], moveName)
+	}
+	return text
+}
+
+// explore visits every world that the moves reach from the first.
+func explore(t *testing.T, first *world, moves []move, maxWorlds int) walked {
 	t.Helper()
+	taken := map[string]int{}
 	seed := maphash.MakeSeed()
 	seen := map[uint64]struct{}{first.key(seed): {}}
 	for frontier := []node{{first, nil}}; len(frontier) > 0; frontier = frontier[1:] {
@@ -357,6 +374,7 @@ func explore(t *testing.T, first *world, moves []move, maxWorlds int) int {
 			if next == nil {
 				continue
 			}
+			taken[move.name]++
 			way := &trail{move.name, from.trail}
 			if why == "" {
 				why = checkWorld(next)
@@ -378,7 +396,7 @@ func explore(t *testing.T, first *world, moves []move, maxWorlds int) int {
 			t.Fatalf("more than %d worlds: the scope is too large", maxWorlds)
 		}
 	}
-	return len(seen)
+	return walked{len(seen), taken}
 }
 
 // checkLiveness lets everything else work as it should, and demands that the rollout comes to a rest, to a pause, or
@@ -447,10 +465,13 @@ func TestModel(t *testing.T) {
 		long, deep                        bool
 	}{
 		{name: "first deploy", max: 1_000_000},
-		{name: "no accident", steps: []v1alpha1.Step{headerStep(), pause(0), weight(50)}, user: 1, max: 2_000_000},
-		{name: "crash", steps: []v1alpha1.Step{weight(50)}, user: 1, crashes: 1, max: 2_000_000, long: true},
-		{name: "death", steps: []v1alpha1.Step{headerStep(), weight(50)}, deaths: 1, max: 2_000_000},
-		{name: "death and a user", steps: []v1alpha1.Step{weight(50)}, user: 1, deaths: 1, max: 20_000_000, deep: true},
+		{name: "a user", steps: []v1alpha1.Step{headerStep(), pause(0), weight(50)}, user: 1, max: 2_000_000},
+		{name: "a user and a crash", steps: []v1alpha1.Step{weight(50)}, user: 1, crashes: 1, max: 2_000_000, long: true},
+		{name: "sick stable or dying canary", steps: []v1alpha1.Step{headerStep(), weight(50)}, deaths: 1, max: 2_000_000},
+		{name: "a user and sick pods", steps: []v1alpha1.Step{weight(50)}, user: 1, deaths: 1, max: 20_000_000, deep: true},
+		{name: "both sick", steps: []v1alpha1.Step{weight(50)}, deaths: 2, max: 20_000_000, deep: true},
+		{name: "a crash and sick pods", steps: []v1alpha1.Step{weight(50)}, deaths: 1, crashes: 1, max: 20_000_000, deep: true},
+		{name: "a user and other writers", steps: []v1alpha1.Step{weight(50)}, user: 1, edits: 1, max: 20_000_000, deep: true},
 		{name: "other writers", steps: []v1alpha1.Step{weight(50)}, edits: 1, max: 2_000_000},
 	}
 	for _, scope := range scopes {
@@ -468,8 +489,8 @@ func TestModel(t *testing.T) {
 			}
 			first.userMoves, first.deaths, first.crashes, first.edits = scope.user, scope.deaths, scope.crashes, scope.edits
 			start := time.Now()
-			count := explore(t, first, slices.Concat(environment(), userMoves(), accidents()), scope.max)
-			t.Logf("%d worlds in %s: T1, T2, T3, T4, T9, P1, P2, P4-P8 hold", count, time.Since(start).Round(time.Millisecond))
+			walk := explore(t, first, slices.Concat(environment(), userMoves(), accidents()), scope.max)
+			t.Logf("T1, T2, T3, T4, T9, P1, P2, P4-P8 hold after %s in %s", time.Since(start).Round(time.Millisecond), walk)
 		})
 	}
 }
