@@ -58,8 +58,20 @@ func keepHeaders(mem v1alpha1.Memory) []v1alpha1.SetHeaderRoute {
 	return nil
 }
 
+// isOvertaken says that the stable Service was to go back at once because nothing was ready behind it, that this has
+// not been done yet, and that pods of the canary came back in between: by now it would be a move under traffic (T1).
+func (p *pass) isOvertaken() bool {
+	service, target := p.in.Observed.Stable, p.prior.StableService
+	return p.prior.Phase == v1alpha1.PhaseReturning && p.prior.CurrentRevision != p.prior.StableRevision &&
+		target.Revision == p.prior.StableRevision && target.ReadyAt == nil &&
+		service.Revision == p.prior.CurrentRevision && ready(service) > 0 && !p.stableCarriesNothing()
+}
+
 // returning brings all traffic back to the stable revision (T9).
 func (p *pass) returning() {
+	if p.overtaken {
+		p.mem.StableService = v1alpha1.ServiceMemory{Revision: p.mem.CurrentRevision}
+	}
 	switch {
 	case p.mem.StableService.Revision != p.mem.StableRevision:
 		p.returnStableService()

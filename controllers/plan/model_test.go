@@ -194,7 +194,7 @@ func checkPlan(before *world, plan Plan) string {
 	if mem.Phase == v1alpha1.PhaseStepping && mem.Traffic.Weight > max(mem.StepWeight, prior.Traffic.Weight) {
 		return fmt.Sprintf("P1: weight %d above the step's %d", mem.Traffic.Weight, mem.StepWeight)
 	}
-	if moved(prior.StableService, mem.StableService) && before.reaches(&before.stable) && before.route.proxyWeight < 100 {
+	if moved(prior.StableService, mem.StableService) && index(mem.StableService.Revision) != before.stable.selector && before.reaches(&before.stable) && before.route.proxyWeight < 100 {
 		return "T1: the stable Service moves while it carries traffic"
 	}
 	if moved(prior.CanaryService, mem.CanaryService) && before.reaches(&before.canary) &&

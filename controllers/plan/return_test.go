@@ -26,7 +26,15 @@ func TestReturn(t *testing.T) {
 	back := func(changes ...change) Input { // the stable Service selects a again, the weight is still 100
 		return changed(returning(100), append([]change{pods("b", 4)}, changes...)...)
 	}
+	// The stable Service was to go back because b had no endpoint, and still selects b.
+	undone := func(percent int32, changes ...change) Input {
+		return moved(percent, append(changes, memory(func(m *v1alpha1.Memory) { m.StableService = v1alpha1.ServiceMemory{Revision: "a"} }))...)
+	}
+	pointStableToA := []string{`PointService reviews-stable -> "a"`}
 	for name, tc := range map[string]planCase{
+		"move not made yet":            {in: undone(0, alive("b", 0)), targets: "Returning 0: 0% a/a", actions: pointStableToA},
+		"overtaken by pods that came":  {in: undone(0), targets: "Returning 0: 100% b/b"},
+		"under way, carries nothing":   {in: undone(100), targets: "Returning 0: 100% a/b", actions: pointStableToA},
 		"abort":                        {in: changed(midway(50, pause(0)), aborting), targets: "Returning 0: 0% a/b aborted b"},
 		"abort with headers":           {in: changed(midway(50, pause(0)), headers(true), aborting), targets: "Returning 0: 0% a/b aborted b"},
 		"abort, held by spec.paused":   {in: changed(midway(50, pause(0)), aborting, func(in *Input) { in.Spec.Paused = true }), targets: "Returning 0: 0% a/b aborted b"},
