@@ -6,6 +6,7 @@ package app
 import (
 	"encoding/json"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,15 +20,21 @@ import (
 
 var httpRoute = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"}
 
-// routeSpec is the spec of the user's route, without what is the controller's: header rules and the pair's weights.
-func (a *App) routeSpec() string {
+// route reads the user's HTTPRoute.
+func (a *App) route() *unstructured.Unstructured {
 	a.t.Helper()
 	route := &unstructured.Unstructured{}
 	route.SetGroupVersionKind(httpRoute)
 	if err := a.env.Admin.Get(a.t.Context(), client.ObjectKey{Namespace: a.Namespace, Name: "bookinfo-reviews"}, route); err != nil {
 		a.t.Fatal(err)
 	}
-	spec := route.Object["spec"].(map[string]any)
+	return route
+}
+
+// routeSpec is the spec of the user's route, without what is the controller's: header rules and the pair's weights.
+func (a *App) routeSpec() string {
+	a.t.Helper()
+	spec := a.route().Object["spec"].(map[string]any)
 	var rules []any
 	for _, rule := range spec["rules"].([]any) {
 		if name, _ := rule.(map[string]any)["name"].(string); strings.HasPrefix(name, "canaryrollout-") {
@@ -57,9 +64,27 @@ func (a *App) CheckRoute() {
 	}
 }
 
-// CheckLoss stops the requests and says when one was lost. excused are the times at which the test itself killed
-// pods: requests of the second after that may fail.
-func (a *App) CheckLoss(excused ...time.Time) {
+// Excuse is a reason why requests may fail: the test itself took away what would have answered them.
+type Excuse struct {
+	From, To time.Time
+	// Revision is that of the pods that were taken away; requests that other pods were asked for are not excused. Empty
+	// when no pod at all was left.
+	Revision string
+}
+
+// Killed excuses what pods of a revision were asked for in the second before and after the test killed them: a request
+// that is under way when its pod dies is lost, and the gateway has to learn of it.
+func Killed(revision string, at time.Time) Excuse {
+	return Excuse{From: at.Add(-time.Second), To: at.Add(time.Second), Revision: revision}
+}
+
+func (e Excuse) covers(failure load.Result) bool {
+	return failure.Start.After(e.From) && failure.Start.Before(e.To) &&
+		(e.Revision == "" || strings.HasPrefix(failure.Pod, "reviews-"+e.Revision+"-"))
+}
+
+// CheckLoss stops the requests and says when one was lost.
+func (a *App) CheckLoss(excuses ...Excuse) {
 	a.t.Helper()
 	for _, traffic := range []*load.Generator{a.Traffic, a.StableOnly} {
 		traffic.Stop()
@@ -69,20 +94,21 @@ func (a *App) CheckLoss(excused ...time.Time) {
 			a.t.Errorf("%d requests were due and not sent: the measurement is worthless", total.Skipped)
 		}
 		for _, failure := range traffic.Failures() {
-			if !isExcused(failure.Start, excused) {
+			if !slices.ContainsFunc(excuses, func(e Excuse) bool { return e.covers(failure) }) {
 				a.t.Errorf("lost: %s", failure)
 			}
 		}
 	}
 }
 
-func isExcused(at time.Time, excused []time.Time) bool {
-	for _, killed := range excused {
-		if at.After(killed.Add(-time.Second)) && at.Before(killed.Add(time.Second)) {
-			return true
+// CheckNoLoss is CheckLoss until now, with the requests going on.
+func (a *App) CheckNoLoss() {
+	a.t.Helper()
+	for _, traffic := range []*load.Generator{a.Traffic, a.StableOnly} {
+		for _, failure := range traffic.Failures() {
+			a.t.Errorf("lost: %s", failure)
 		}
 	}
-	return false
 }
 
 // CheckShares holds, for every time that a weight stood verified for two seconds or more while the steps were walked,

@@ -77,3 +77,17 @@ func (a *App) Fail(revision, value string) time.Time {
 	}
 	return time.Now()
 }
+
+// DeleteOrphaning deletes the rollout and leaves its ReplicaSets, as kubectl delete --cascade=orphan does, and waits
+// until it is gone.
+func (a *App) DeleteOrphaning() {
+	a.t.Helper()
+	if err := a.env.Admin.Delete(a.t.Context(), a.Get(), client.PropagationPolicy(metav1.DeletePropagationOrphan)); err != nil {
+		a.t.Fatal(err)
+	}
+	a.Eventually("the rollout to go", func() (bool, string) {
+		moments := a.Moments()
+		last := moments[len(moments)-1].Status
+		return last.State == "", describe(last)
+	})
+}

@@ -9,12 +9,13 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// Moment is a status as the API server published it.
+// Moment is a status as the API server published it; an empty one when the rollout was gone.
 type Moment struct {
 	At     time.Time
 	Status v1alpha1.CanaryRolloutStatus
@@ -32,11 +33,17 @@ func (a *App) record() {
 	go func() {
 		defer close(done)
 		for event := range watcher.ResultChan() {
-			if rollout, ok := event.Object.(*v1alpha1.CanaryRollout); ok {
-				a.mu.Lock()
-				a.history = append(a.history, Moment{time.Now(), rollout.Status})
-				a.mu.Unlock()
+			rollout, ok := event.Object.(*v1alpha1.CanaryRollout)
+			if !ok {
+				continue
 			}
+			moment := Moment{At: time.Now(), Status: rollout.Status}
+			if event.Type == watch.Deleted {
+				moment.Status = v1alpha1.CanaryRolloutStatus{} // of a rollout that is not there
+			}
+			a.mu.Lock()
+			a.history = append(a.history, moment)
+			a.mu.Unlock()
 		}
 	}()
 	a.t.Cleanup(func() {
@@ -118,4 +125,38 @@ func (a *App) WaitForDrain(revision string) {
 		}
 		return *set.Spec.Replicas == 0 && set.Status.Replicas == 0 && len(status.Memory.Draining) == 0, describe(status)
 	})
+}
+
+// Answers waits for so many more requests.
+func (a *App) Answers(n int) {
+	a.t.Helper()
+	from := time.Now()
+	a.Eventually("more requests", func() (bool, string) {
+		stats := a.Traffic.Since(from)
+		return stats.Sent >= n, stats.String()
+	})
+}
+
+// Available counts the available pods of a revision.
+func (a *App) Available(revision string) int32 {
+	a.t.Helper()
+	set := &appsv1.ReplicaSet{}
+	if err := a.env.Admin.Get(a.t.Context(), client.ObjectKey{Namespace: a.Namespace, Name: "reviews-" + revision}, set); err != nil {
+		a.t.Fatal(err)
+	}
+	return set.Status.AvailableReplicas
+}
+
+// RevisionOf is the revision of the ReplicaSet with an image.
+func (a *App) RevisionOf(image string) string {
+	a.t.Helper()
+	sets := &appsv1.ReplicaSetList{}
+	a.list(sets)
+	for _, set := range sets.Items {
+		if set.Spec.Template.Spec.Containers[0].Image == image {
+			return set.Labels[v1alpha1.RevisionLabel]
+		}
+	}
+	a.t.Fatalf("no ReplicaSet has image %s", image)
+	return ""
 }

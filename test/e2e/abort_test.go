@@ -19,6 +19,10 @@ import (
 // write of the route, and what the gateway takes to read that.
 const abortBudget = 150 * time.Millisecond
 
+// busy is a 99th percentile of all requests that tells of a machine with other work to do, usually below 8 ms: what is
+// measured there says nothing about the operator.
+const busy = 15 * time.Millisecond
+
 // TestAbortLatency aborts ten times at 40 %.
 func TestAbortLatency(t *testing.T) {
 	a := app.Start(t, env, app.Options{
@@ -48,10 +52,12 @@ func TestAbortLatency(t *testing.T) {
 	}
 	slices.Sort(took)
 	t.Logf("from the annotation to the last answer of the canary: %s", took)
-	if median := took[len(took)/2]; median > abortBudget {
+	a.CheckLoss()
+	if slow := a.Traffic.Total().Latency(0.99); slow > busy {
+		t.Logf("plain requests take up to %s: the machine is too busy to judge by", slow)
+	} else if median := took[len(took)/2]; median > abortBudget {
 		t.Errorf("the median is %s, and the budget %s", median, abortBudget)
 	}
-	a.CheckLoss()
 }
 
 // routeWritten is when the operator first wrote the route after a moment.

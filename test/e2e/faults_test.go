@@ -32,5 +32,5 @@ func TestDyingCanary(t *testing.T) {
 	a.CheckRoute()
 	a.Annotate(v1alpha1.AbortAnnotation, "true")
 	a.WaitForState(v1alpha1.StateAborted)
-	a.CheckLoss(died)
+	a.CheckLoss(app.Killed(canary, died))
 }

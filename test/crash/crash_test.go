@@ -1,0 +1,171 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package crash
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/app"
+	"github.com/canaryrollout/canaryrollout/test/builder"
+)
+
+// scenario is a part of a rollout's life in which the manager is disturbed.
+type scenario struct {
+	options app.Options
+	// prepare runs undisturbed, drive disturbed, until all has come to its end.
+	prepare, drive func(a *app.App)
+}
+
+// run disturbs a scenario and returns the end that it came to, and how many writes and reads that took.
+func (s scenario) run(t *testing.T, f fault, k int) (end string, writes, reads int) {
+	t.Helper()
+	s.options.Rate = rate
+	a := app.Prepare(t, env, s.options)
+	d := supervise(t, a.Namespace)
+	a.Create(a.Rollout(s.options))
+	a.WaitForState(v1alpha1.StateHealthy)
+	a.StartTraffic()
+	if s.prepare != nil {
+		s.prepare(a)
+	}
+	d.arm(f, k)
+	s.drive(a)
+	hit, writes, reads := d.was()
+	if f != none && hit == "" {
+		t.Logf("came to its end in %d writes and %d reads, so nothing was hit", writes, reads)
+	} else {
+		t.Logf("%s: %s", f, hit)
+	}
+	end = a.Describe()
+	a.CheckRoute()
+	a.CheckLoss()
+	return end, writes, reads
+}
+
+// everywhere runs a scenario undisturbed, and then with every fault at every write: it must come to the same end. The
+// short run takes a spread, with the first and the last.
+func (s scenario) everywhere(t *testing.T) {
+	t.Parallel()
+	var want string
+	var writes, reads int
+	t.Run("undisturbed", func(t *testing.T) {
+		want, writes, reads = s.run(t, none, 0)
+		t.Logf("%d writes, %d reads that can lag; the end:\n%s", writes, reads, want)
+	})
+	if t.Failed() {
+		return
+	}
+	for _, f := range faults {
+		count, runs := writes, 2
+		switch f {
+		case lags:
+			count = reads
+		case dies:
+			runs = 4
+		}
+		for _, k := range spread(count, runs) {
+			t.Run(fmt.Sprintf("%s-%d", f, k), func(t *testing.T) {
+				t.Parallel()
+				got, _, _ := s.run(t, f, k)
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("the end differs (-undisturbed +disturbed):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+// spread are all numbers from 1 to count; without -long so many of them.
+func spread(count, runs int) (ks []int) {
+	if *long {
+		runs = count
+	}
+	for i := range runs {
+		ks = append(ks, 1+(2*i+1)*count/(2*runs))
+	}
+	return slices.Compact(ks)
+}
+
+func TestRelease(t *testing.T) {
+	scenario{
+		options: app.Options{Steps: []v1alpha1.Step{
+			builder.Scale(1), builder.HeaderRoute("qa", "role", "qa"), builder.Hold(), builder.Weight(20), builder.Hold(), builder.Weight(60),
+		}},
+		drive: func(a *app.App) {
+			v1 := a.Stable()
+			a.SetImage(builder.ImageV2)
+			a.WaitForPause("3/6")
+			a.Annotate(v1alpha1.PromoteAnnotation, "true") // a promote that is carried out twice would pass the next pause, too
+			a.WaitForPause("5/6")
+			a.Annotate(v1alpha1.PromoteAnnotation, "true")
+			a.CheckPromoted(v1)
+		},
+	}.everywhere(t)
+}
+
+func TestAbort(t *testing.T) {
+	scenario{
+		options: app.Options{Steps: []v1alpha1.Step{builder.Hold()}},
+		prepare: func(a *app.App) {
+			a.SetImage(builder.ImageV2)
+			a.WaitForPause("1/1")
+			a.Annotate(v1alpha1.PromoteAnnotation, "full")
+			a.WaitFor("the stable Service to move", func(s v1alpha1.CanaryRolloutStatus) bool {
+				return s.Memory.StableService.Revision == s.Memory.CurrentRevision && s.Memory.StableService.ReadyAt != nil
+			})
+		},
+		drive: func(a *app.App) {
+			canary := a.Get().Status.Canary.Revision
+			a.Annotate(v1alpha1.AbortAnnotation, "too many errors")
+			a.WaitForState(v1alpha1.StateAborted)
+			a.WaitForDrain(canary)
+		},
+	}.everywhere(t)
+}
+
+// at40 is a release that pauses at 40 %.
+var at40 = scenario{
+	options: app.Options{Steps: []v1alpha1.Step{builder.Weight(40), builder.Hold()}},
+	prepare: func(a *app.App) {
+		a.SetImage(builder.ImageV2)
+		a.WaitForPause("2/2")
+	},
+}
+
+func TestSupersede(t *testing.T) {
+	s := at40
+	s.drive = func(a *app.App) {
+		v1, v2 := a.Stable(), a.Get().Status.Canary.Revision
+		a.SetImage(builder.ImageV3)
+		a.WaitFor("version 3 at its pause", func(s v1alpha1.CanaryRolloutStatus) bool {
+			return s.State == v1alpha1.StatePaused && s.Step == "2/2" && s.Canary.Revision != v2
+		})
+		a.Annotate(v1alpha1.PromoteAnnotation, "true")
+		a.CheckPromoted(v1)
+		a.WaitForDrain(v2)
+	}
+	s.everywhere(t)
+}
+
+// TestDeletion hands back by --cascade=orphan, so that stable pods remain to answer.
+func TestDeletion(t *testing.T) {
+	s := at40
+	s.drive = func(a *app.App) { a.DeleteOrphaning() }
+	s.everywhere(t)
+}
+
+func TestAdoption(t *testing.T) {
+	s := scenario{options: app.Options{Steps: []v1alpha1.Step{builder.Weight(40), builder.Hold()}}}
+	s.prepare = func(a *app.App) { a.DeleteOrphaning() }
+	s.drive = func(a *app.App) {
+		a.Create(a.Rollout(s.options))
+		a.WaitForState(v1alpha1.StateHealthy)
+	}
+	s.everywhere(t)
+}

@@ -1,0 +1,71 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package crash
+
+import (
+	"context"
+	"net/http"
+	"testing"
+
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/canaryrollout/canaryrollout/controllers"
+	"github.com/canaryrollout/canaryrollout/test/cluster"
+)
+
+// supervise runs a manager for a namespace, as its service account, and another one when it dies, as a kubelet does,
+// until the test ends. The first one is disturbed.
+func supervise(t *testing.T, namespace string) *disturbance {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	alive, die := context.WithCancel(ctx)
+	d := &disturbance{die: die}
+	first := newManager(t, alive, namespace, d)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := first.Start(alive); err != nil {
+			t.Errorf("the first manager: %v", err)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if err := newManager(t, ctx, namespace, &disturbance{}).Start(ctx); err != nil {
+			t.Errorf("the second manager: %v", err)
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	return d
+}
+
+// newManager is put together as the program is, without what one process can only have once.
+func newManager(t *testing.T, ctx context.Context, namespace string, d *disturbance) ctrl.Manager {
+	t.Helper()
+	fatal := func(err error) {
+		if err != nil {
+			t.Error(err) // not always in the test's own goroutine
+		}
+	}
+	rest := env.Cluster.RESTConfig(cluster.Operator)
+	rest.QPS, rest.Burst = -1, -1
+	rest.Wrap(func(next http.RoundTripper) http.RoundTripper { return transport{d, next} })
+	scheme, err := controllers.NewScheme()
+	fatal(err)
+	mgr, err := ctrl.NewManager(rest, ctrl.Options{
+		Scheme: scheme, Cache: controllers.CacheOptions(namespace), Client: controllers.ClientOptions(),
+		Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
+		Controller: config.Controller{SkipNameValidation: ptr.To(true)},
+	})
+	fatal(err)
+	reconciler := controllers.NewReconciler(mgr)
+	reconciler.Observer.Cache = newLagging(d, reconciler.Observer.Cache)
+	fatal(reconciler.SetupWithManager(ctx, mgr, 2))
+	return mgr
+}

@@ -1,0 +1,112 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package edges
+
+import (
+	"testing"
+	"time"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/app"
+	"github.com/canaryrollout/canaryrollout/test/builder"
+)
+
+// at40 pauses a release of version 2 at 40 %.
+func at40(t *testing.T) (a *app.App, stable, canary string) {
+	t.Helper()
+	a = app.Start(t, env, app.Options{Steps: []v1alpha1.Step{builder.Weight(40), builder.Hold()}, Rate: rate})
+	a.SetImage(builder.ImageV2)
+	a.WaitForPause("2/2")
+	return a, a.Stable(), a.Get().Status.Canary.Revision
+}
+
+// finish promotes what is held and waits until it is stable.
+func finish(a *app.App, stable string, excuses ...app.Excuse) {
+	a.Annotate(v1alpha1.PromoteAnnotation, "true")
+	a.CheckPromoted(stable)
+	a.CheckLoss(excuses...)
+}
+
+// TestStepsEdited starts the release over at the new first step, with the weight left as it is until a step changes it.
+func TestStepsEdited(t *testing.T) {
+	t.Parallel()
+	a, stable, canary := at40(t)
+	edited := time.Now()
+	a.Patch(`{"spec":{"steps":[{"pause":{}},{"setWeight":70},{"pause":{}}]}}`)
+	a.WaitForPause("1/3")
+	if s := a.Get().Status; s.Canary.Revision != canary || s.Memory.Traffic.Weight != 40 {
+		t.Errorf("revision %s at weight %d, want %s at 40", s.Canary.Revision, s.Memory.Traffic.Weight, canary)
+	}
+	for _, moment := range a.Moments() {
+		if moment.At.After(edited) && moment.Status.Memory.Traffic.Weight < 40 {
+			t.Fatalf("the weight fell to %d", moment.Status.Memory.Traffic.Weight)
+		}
+	}
+	a.Annotate(v1alpha1.PromoteAnnotation, "true")
+	a.WaitForPause("3/3")
+	if weight := a.Get().Status.Memory.Traffic.VerifiedWeight; weight != 70 {
+		t.Errorf("verified weight %d, want 70", weight)
+	}
+	finish(a, stable)
+}
+
+// TestReplicasChanged goes up, down, to zero and back in mid-canary. At zero nobody answers, and until stable is back.
+func TestReplicasChanged(t *testing.T) {
+	t.Parallel()
+	a, stable, canary := at40(t)
+	size := func(stablePods, canaryPods int32) {
+		t.Helper()
+		a.Eventually("pods of both revisions", func() (bool, string) {
+			return a.Available(stable) == stablePods && a.Available(canary) == canaryPods, a.Describe()
+		})
+	}
+	a.Patch(`{"spec":{"replicas":8}}`)
+	size(8, 4)
+	a.Patch(`{"spec":{"replicas":2}}`)
+	size(2, 1)
+	a.CheckNoLoss()
+	gone := time.Now()
+	a.Patch(`{"spec":{"replicas":0}}`)
+	size(0, 0)
+	a.Patch(`{"spec":{"replicas":4}}`)
+	size(4, 2)
+	a.WaitFor("weight 40 again", func(s v1alpha1.CanaryRolloutStatus) bool {
+		return s.State == v1alpha1.StatePaused && s.Memory.Traffic.VerifiedWeight == 40 && s.Memory.Traffic.VerifiedAt != nil
+	})
+	back := time.Now()
+	a.Answers(20)
+	finish(a, stable, app.Excuse{From: gone, To: back})
+}
+
+// TestTwiceInASecond applies two templates at once. Only the last counts.
+func TestTwiceInASecond(t *testing.T) {
+	for name, images := range map[string][2]string{
+		"forward": {builder.ImageV2, builder.ImageV3},
+		"back":    {builder.ImageV2, builder.ImageV1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := app.Start(t, env, app.Options{Steps: []v1alpha1.Step{builder.Weight(40)}, Rate: rate})
+			a.SetImage(images[0])
+			a.SetImage(images[1])
+			a.WaitFor(images[1]+" to be stable", func(s v1alpha1.CanaryRolloutStatus) bool {
+				return s.State == v1alpha1.StateHealthy && s.Images == images[1] && s.ObservedGeneration == a.Get().Generation
+			})
+			a.CheckRoute()
+			a.CheckLoss()
+		})
+	}
+}
+
+// TestThereAndBackAgain leaves version 2 for version 3 in mid-canary, and returns to it within a second.
+func TestThereAndBackAgain(t *testing.T) {
+	t.Parallel()
+	a, stable, canary := at40(t)
+	a.SetImage(builder.ImageV3)
+	a.SetImage(builder.ImageV2)
+	a.WaitFor("version 2 at its pause again", func(s v1alpha1.CanaryRolloutStatus) bool {
+		return s.State == v1alpha1.StatePaused && s.Canary != nil && s.Canary.Revision == canary && s.ObservedGeneration == a.Get().Generation
+	})
+	finish(a, stable)
+}
