@@ -241,6 +241,16 @@ func TestApply(t *testing.T) {
 	}
 }
 
+// TestApplyRemoveLastFinalizer deletes the rollout: the version in the answer is that from before, so it must not count.
+func TestApplyRemoveLastFinalizer(t *testing.T) {
+	snap := snapshot(t)
+	snap.Raw.SetFinalizers([]string{v1alpha1.Finalizer})
+	got, err := (&Applier{Writer: newRecorder(t, everything...)}).Apply(t.Context(), snap, []plan.Action{plan.RemoveFinalizer{}})
+	if err != nil || !got.Released || len(got.Writes) != 1 || !got.Writes[0].Deleted {
+		t.Errorf("result = %+v, %v", got, err)
+	}
+}
+
 func TestApplySetTraffic(t *testing.T) {
 	cluster := newRecorder(t, everything...)
 	got, err := (&Applier{Writer: cluster}).Apply(t.Context(), snapshot(t),

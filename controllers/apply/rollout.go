@@ -21,8 +21,14 @@ func (r *run) removeFinalizer(ctx context.Context) (*observe.Write, error) {
 		return finalizer == v1alpha1.Finalizer
 	})
 	write, err := r.patchRollout(ctx, map[string]any{"finalizers": finalizers})
-	r.release = err == nil
-	return write, err
+	if err != nil {
+		return nil, err
+	}
+	r.release = true
+	// The answer to a write that deletes an object has the version from before it: a cache that still shows that one
+	// must not pass for up to date, or the next pass would take the Services again.
+	write.Deleted = len(finalizers) == 0
+	return write, nil
 }
 
 func (r *run) removeAnnotations(ctx context.Context, keys []string) (*observe.Write, error) {
