@@ -43,6 +43,9 @@ func TestOverwritten(t *testing.T) {
 			var got []string
 			for _, event := range Compute(tc.in).Events {
 				if event.Reason == EventRouteOverwritten || event.Reason == EventServiceOverwritten {
+					if !event.Repeats {
+						t.Errorf("%s could flood", event.Reason)
+					}
 					got = append(got, event.Reason+": "+event.Message)
 				}
 			}

@@ -27,7 +27,7 @@ func (p *pass) pointService(service Service, memory v1alpha1.ServiceMemory) {
 		return
 	}
 	if memory.ReadyAt != nil { // it selected that revision before, so somebody has changed it since
-		p.warn(EventServiceOverwritten, "%s made Service %s select %s: it is put back to revision %s",
+		p.warnRepeated(EventServiceOverwritten, "%s made Service %s select %s: it is put back to revision %s",
 			writer(service.Writer), service.Name, selects(service), memory.Revision)
 	}
 	p.act(PointService{

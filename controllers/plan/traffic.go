@@ -48,7 +48,7 @@ func (p *pass) warnOverwritten(route Route) {
 	if route.Weight == traffic.Weight {
 		what = "no header routes"
 	}
-	p.warn(EventRouteOverwritten, "%s wrote %s into %s %s: it is put back to %d %% for the canary, with %d header routes",
+	p.warnRepeated(EventRouteOverwritten, "%s wrote %s into %s %s: it is put back to %d %% for the canary, with %d header routes",
 		writer(route.Writer), what, route.Kind, route.Name, traffic.Weight, len(p.headerRoutes()))
 }
 
