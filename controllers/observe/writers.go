@@ -45,7 +45,7 @@ func owns(entry metav1.ManagedFieldsEntry, field string) bool {
 		Spec map[string]json.RawMessage `json:"f:spec"`
 	}
 	// What cannot be read names nobody.
-	return json.Unmarshal(entry.FieldsV1.Raw, &fields) == nil && fields.Spec[field] != nil
+	return json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields) == nil && fields.Spec[field] != nil
 }
 
 // writerOf is the manager that a transform has kept.

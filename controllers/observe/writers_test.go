@@ -19,7 +19,7 @@ func TestWriters(t *testing.T) {
 	entry := func(manager, subresource, fields string, seconds int) metav1.ManagedFieldsEntry {
 		return metav1.ManagedFieldsEntry{
 			Manager: manager, Operation: metav1.ManagedFieldsOperationApply, Subresource: subresource, Time: at(seconds),
-			FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)},
+			FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(fields),
 		}
 	}
 	const shared = `{"f:spec":{"f:rules":{},"f:selector":{}}}`
