@@ -9,6 +9,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -20,10 +21,11 @@ type Moment struct {
 	Status v1alpha1.CanaryRolloutStatus
 }
 
-// record keeps every status that the API server publishes.
+// record keeps every status that the API server publishes. It watches anew when the API server ends the watch, as it
+// does when the CRD changes; the status as it stands comes first then.
 func (a *App) record() {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(a.t.Context()))
-	watcher, err := a.env.Admin.Watch(ctx, &v1alpha1.CanaryRolloutList{}, client.InNamespace(a.Namespace))
+	watcher, err := a.watch(ctx)
 	if err != nil {
 		cancel()
 		a.t.Fatal(err)
@@ -31,19 +33,36 @@ func (a *App) record() {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for event := range watcher.ResultChan() {
-			if rollout, ok := event.Object.(*v1alpha1.CanaryRollout); ok {
-				a.mu.Lock()
-				a.history = append(a.history, Moment{time.Now(), rollout.Status})
-				a.mu.Unlock()
+		for ctx.Err() == nil {
+			if err == nil {
+				a.keep(watcher)
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(20 * time.Millisecond): // the API server may be down
+				watcher, err = a.watch(ctx)
 			}
 		}
 	}()
 	a.t.Cleanup(func() {
-		watcher.Stop()
 		cancel()
 		<-done
 	})
+}
+
+func (a *App) watch(ctx context.Context) (watch.Interface, error) {
+	return a.env.Admin.Watch(ctx, &v1alpha1.CanaryRolloutList{}, client.InNamespace(a.Namespace))
+}
+
+func (a *App) keep(watcher watch.Interface) {
+	defer watcher.Stop()
+	for event := range watcher.ResultChan() {
+		if rollout, ok := event.Object.(*v1alpha1.CanaryRollout); ok {
+			a.mu.Lock()
+			a.history = append(a.history, Moment{time.Now(), rollout.Status})
+			a.mu.Unlock()
+		}
+	}
 }
 
 // Moments are all statuses until now.
