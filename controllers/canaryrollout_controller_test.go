@@ -383,6 +383,23 @@ func TestReconcileRefusedTemplate(t *testing.T) {
 	}
 }
 
+// TestRegarding: an Event that may repeat names no resourceVersion, so that the recorder counts it.
+func TestRegarding(t *testing.T) {
+	rollout := aRollout()
+	rollout.ResourceVersion = "7"
+	of := &observe.Rollout{CanaryRollout: rollout}
+	if got := regarding(of, plan.Event{Reason: "A"}); got != rollout {
+		t.Errorf("an Event is about %+v", got)
+	}
+	if got := regarding(of, plan.Event{Reason: "A", Repeats: true}); got.ResourceVersion != "" || got.UID != rollout.UID || rollout.ResourceVersion != "7" {
+		t.Errorf("an Event that repeats is about %+v", got.ObjectMeta)
+	}
+	got := joined([]plan.Event{{Reason: "A", Message: "x", Repeats: true}, {Reason: "A", Message: "y", Repeats: true}})
+	if len(got) != 1 || !got[0].Repeats {
+		t.Errorf("joined = %+v", got)
+	}
+}
+
 func TestCut(t *testing.T) {
 	if got := cut(strings.Repeat("x", 1024)); len(got) != 1024 || strings.HasSuffix(got, "...") {
 		t.Errorf("a message that fits became %d bytes", len(got))

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
@@ -26,8 +27,19 @@ func (r *Reconciler) report(rollout *observe.Rollout, events []plan.Event) {
 		if event.Warning {
 			kind = corev1.EventTypeWarning
 		}
-		r.Recorder.Eventf(rollout.CanaryRollout, nil, kind, event.Reason, eventAction, "%s", cut(event.Message))
+		r.Recorder.Eventf(regarding(rollout, event), nil, kind, event.Reason, eventAction, "%s", cut(event.Message))
 	}
+}
+
+// regarding is the rollout as an Event names it. The recorder counts equal Events instead of sending each, but two of
+// them are equal only when they name the same resourceVersion: left out, those that repeat are counted.
+func regarding(rollout *observe.Rollout, event plan.Event) *v1alpha1.CanaryRollout {
+	if !event.Repeats {
+		return rollout.CanaryRollout
+	}
+	unversioned := rollout.DeepCopy()
+	unversioned.ResourceVersion = ""
+	return unversioned
 }
 
 // joined makes one Event of those that differ only in their message: the recorder counts events by everything but the

@@ -53,6 +53,7 @@ func CacheOptions(namespaces ...string) cache.Options {
 		ReaderFailOnMissingInformer: true,
 		ByObject: map[client.Object]cache.ByObject{
 			observe.New(observe.ReplicaSetKind): {Label: labels.NewSelector().Add(*ours)},
+			observe.New(observe.HTTPRouteKind):  {Transform: observe.StripRoute},
 			&corev1.Service{}:                   {Transform: observe.StripService},
 			&discoveryv1.EndpointSlice{}:        {Transform: observe.StripEndpointSlice},
 		},

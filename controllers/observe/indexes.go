@@ -88,10 +88,12 @@ func StripService(object any) (any, error) {
 	if !isService {
 		return object, nil
 	}
-	return &corev1.Service{
+	stripped := &corev1.Service{
 		TypeMeta: service.TypeMeta, ObjectMeta: strippedMeta(service.ObjectMeta),
 		Spec: corev1.ServiceSpec{Selector: service.Spec.Selector, Type: service.Spec.Type},
-	}, nil
+	}
+	stripped.ManagedFields = writerEntry(service, "f:selector")
+	return stripped, nil
 }
 
 // StripEndpointSlice is a cache transform: of each endpoint it keeps whose it is and its conditions.

@@ -74,6 +74,7 @@ func (s *observation) observedRoute(found *unstructured.Unstructured) plan.Route
 	observed := plan.Route{
 		Kind: found.GetKind(), Name: found.GetName(), Found: true,
 		Generation: reading.Generation, Weight: reading.Weight, Total: reading.Total,
+		Weights: route.Weights(found, s.Pair()), Writer: writerOf(found),
 		Headers: plan.HeaderState(reading.Headers), OtherUses: reading.OtherUses,
 		AcceptedGeneration: acceptance.Generation, Unversioned: acceptance.Unversioned, Pending: acceptance.Pending,
 	}

@@ -49,7 +49,7 @@ func (s *observation) service(ctx context.Context, name string) (plan.Service, e
 	endpoints, err := s.endpoints(ctx, name)
 	return plan.Service{
 		Name: name, Found: true, Problem: problem,
-		Revision: service.Spec.Selector[v1alpha1.RevisionLabel], Endpoints: endpoints,
+		Revision: service.Spec.Selector[v1alpha1.RevisionLabel], Writer: writerOf(service), Endpoints: endpoints,
 	}, err
 }
 

@@ -102,6 +102,8 @@ type Service struct {
 	Problem *Problem
 	// Revision is the value of pod-template-hash in its selector; empty when the selector has none.
 	Revision string
+	// Writer is the field manager that wrote the selector last; empty if the object does not say.
+	Writer string
 	// Endpoints are those of its slices by revision; the ones of no ReplicaSet of ours have the revision "".
 	Endpoints []Endpoints
 }
@@ -139,6 +141,10 @@ type Route struct {
 	Generation int64
 	// Weight is the canary's share in percent in every rule that has the pair, or MixedWeight.
 	Weight int32
+	// Weights are those of the pair as they stand in the spec, for people.
+	Weights string
+	// Writer is the field manager that wrote the rules last; empty if the object does not say.
+	Writer string
 	// Headers compares its header rules to Memory.StepHeaderRoutes.
 	Headers HeaderState
 	// Total is the greatest common divisor of the pair's totals in rules with other weighted backends, where the

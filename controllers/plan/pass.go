@@ -67,6 +67,12 @@ func (p *pass) warn(reason, format string, args ...any) {
 	p.plan.Events = append(p.plan.Events, Event{Warning: true, Reason: reason, Message: fmt.Sprintf(format, args...)})
 }
 
+// warnRepeated is warn for what somebody may cause every second.
+func (p *pass) warnRepeated(reason, format string, args ...any) {
+	p.warn(reason, format, args...)
+	p.plan.Events[len(p.plan.Events)-1].Repeats = true
+}
+
 // wait records what the pass waits for; the first reason is the one that a person has to know.
 func (p *pass) wait(format string, args ...any) {
 	if p.waiting == "" {

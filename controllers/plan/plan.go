@@ -24,6 +24,8 @@ type Event struct {
 	Warning bool
 	// Reason is stable and documented.
 	Reason string
+	// Repeats says that it may come again and again, by a cause outside: it is then told once, with a count.
+	Repeats bool
 	// Message is for people.
 	Message string
 }

@@ -28,6 +28,10 @@ func (p *pass) pointService(service Service, memory v1alpha1.ServiceMemory) {
 			service.Name, selects(service), memory.Revision, memory.Revision)
 		return
 	}
+	if memory.ReadyAt != nil { // it selected that revision before, so somebody has changed it since
+		p.warnRepeated(EventServiceOverwritten, "%s made Service %s select %s: it is put back to revision %s",
+			writer(service.Writer), service.Name, selects(service), memory.Revision)
+	}
 	p.act(PointService{
 		Reason: Reason(fmt.Sprintf("%s is meant to select revision %s, and selects %s", service.Name, memory.Revision, selects(service))),
 		Name:   service.Name, Revision: memory.Revision,

@@ -4,7 +4,9 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -23,12 +25,34 @@ func (p *pass) routeActions() {
 		if !route.Found || route.Problem != nil || p.carries(route) {
 			continue
 		}
+		p.warnOverwritten(route)
 		p.act(SetTraffic{
 			Reason: Reason(p.trafficReason(route)), Kind: route.Kind, Name: route.Name,
 			Weight: p.prior.Traffic.Weight, HeaderRoutes: p.headerRoutes(),
 		})
 	}
 }
+
+// warnOverwritten names who wrote into a route that carried the target already, and what (T6). A target that is new has
+// no record yet, and one that was put back gets its record with the next pass, so each foreign write is told once. Header
+// rules that only follow an edit of their source rule are not worth a warning.
+func (p *pass) warnOverwritten(route Route) {
+	isSame := func(record v1alpha1.RouteMemory) bool {
+		return record.Kind == route.Kind && record.Name == route.Name && record.Generation < route.Generation
+	}
+	traffic := p.prior.Traffic
+	if !slices.ContainsFunc(traffic.Routes, isSame) || route.Weight == traffic.Weight && route.Headers != HeadersNone {
+		return
+	}
+	what := route.Weights
+	if route.Weight == traffic.Weight {
+		what = "no header routes"
+	}
+	p.warnRepeated(EventRouteOverwritten, "%s wrote %s into %s %s: it is put back to %d %% for the canary, with %d header routes",
+		writer(route.Writer), what, route.Kind, route.Name, traffic.Weight, len(p.headerRoutes()))
+}
+
+func writer(name string) string { return cmp.Or(name, "somebody") }
 
 // mayWriteRoutes keeps a first deploy from touching a route before it is complete and something can answer.
 func (p *pass) mayWriteRoutes() bool {

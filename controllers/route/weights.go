@@ -5,6 +5,10 @@ package route
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
@@ -79,6 +83,23 @@ func (l *layout) weight() int32 {
 		weight = share
 	}
 	return weight
+}
+
+// Weights are the pair's weights as they stand, rule by rule, for people.
+func Weights(obj *unstructured.Unstructured, pair Pair) string {
+	var pairs []string
+	for _, s := range layoutOf(obj, pair).sources {
+		pairs = append(pairs, fmt.Sprintf("%s %s and %s %s", pair.Stable, shown(s.stable.ref), pair.Canary, shown(s.canary.ref)))
+	}
+	return strings.Join(pairs, ", ")
+}
+
+func shown(ref map[string]any) string {
+	weight, ok := weightOf(ref)
+	if !ok {
+		return "?"
+	}
+	return strconv.FormatInt(weight, 10)
 }
 
 // total is the Total of a Reading.

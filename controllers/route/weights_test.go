@@ -47,6 +47,21 @@ func TestReadWeights(t *testing.T) {
 	}
 }
 
+// TestWeights holds what a person is told of weights that somebody wrote.
+func TestWeights(t *testing.T) {
+	for rules, want := range map[string]string{
+		`[{backendRefs: [{name: reviews-canary}, {name: reviews-stable, weight: 9}]}]`: "reviews-stable 9 and reviews-canary 1",
+		`[{backendRefs: [{name: reviews-stable, weight: x}, {name: reviews-canary}]}]`: "reviews-stable ? and reviews-canary 1",
+		`[{backendRefs: [{name: reviews-stable}]}, {backendRefs: [{name: reviews-stable}, {name: reviews-canary, weight: 0}]},
+		  {backendRefs: [{name: reviews-stable}, {name: reviews-canary}]}]`: "reviews-stable 1 and reviews-canary 0, reviews-stable 1 and reviews-canary 1",
+		`[]`: "",
+	} {
+		if diff := cmp.Diff(want, Weights(routeOf(t, rules), reviews)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", rules, diff)
+		}
+	}
+}
+
 func TestPatchWeights(t *testing.T) {
 	for name, tc := range map[string]struct {
 		rules, want string

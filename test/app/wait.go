@@ -21,10 +21,11 @@ type Moment struct {
 	Status v1alpha1.CanaryRolloutStatus
 }
 
-// record keeps every status that the API server publishes.
+// record keeps every status that the API server publishes. It watches anew when the API server ends the watch, as it
+// does when the CRD changes; the status as it stands comes first then.
 func (a *App) record() {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(a.t.Context()))
-	watcher, err := a.env.Admin.Watch(ctx, &v1alpha1.CanaryRolloutList{}, client.InNamespace(a.Namespace))
+	watcher, err := a.watch(ctx)
 	if err != nil {
 		cancel()
 		a.t.Fatal(err)
@@ -32,25 +33,42 @@ func (a *App) record() {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for event := range watcher.ResultChan() {
-			rollout, ok := event.Object.(*v1alpha1.CanaryRollout)
-			if !ok {
-				continue
+		for ctx.Err() == nil {
+			if err == nil {
+				a.keep(watcher)
 			}
-			moment := Moment{At: time.Now(), Status: rollout.Status}
-			if event.Type == watch.Deleted {
-				moment.Status = v1alpha1.CanaryRolloutStatus{} // of a rollout that is not there
+			select {
+			case <-ctx.Done():
+			case <-time.After(20 * time.Millisecond): // the API server may be down
+				watcher, err = a.watch(ctx)
 			}
-			a.mu.Lock()
-			a.history = append(a.history, moment)
-			a.mu.Unlock()
 		}
 	}()
 	a.t.Cleanup(func() {
-		watcher.Stop()
 		cancel()
 		<-done
 	})
+}
+
+func (a *App) watch(ctx context.Context) (watch.Interface, error) {
+	return a.env.Admin.Watch(ctx, &v1alpha1.CanaryRolloutList{}, client.InNamespace(a.Namespace))
+}
+
+func (a *App) keep(watcher watch.Interface) {
+	defer watcher.Stop()
+	for event := range watcher.ResultChan() {
+		rollout, ok := event.Object.(*v1alpha1.CanaryRollout)
+		if !ok {
+			continue
+		}
+		moment := Moment{At: time.Now(), Status: rollout.Status}
+		if event.Type == watch.Deleted {
+			moment.Status = v1alpha1.CanaryRolloutStatus{} // of a rollout that is not there
+		}
+		a.mu.Lock()
+		a.history = append(a.history, moment)
+		a.mu.Unlock()
+	}
 }
 
 // Moments are all statuses until now.

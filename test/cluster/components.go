@@ -86,7 +86,7 @@ func (c *Cluster) endpointSlicesArgs(int) []string {
 
 func (c *Cluster) controllers(names string, port int) []string {
 	return append(c.client(controllerManager, fmt.Sprintf("certs-%d", port)),
-		"--controllers="+names, fmt.Sprintf("--secure-port=%d", port),
+		"--controllers="+names, "--horizontal-pod-autoscaler-sync-period=2s", fmt.Sprintf("--secure-port=%d", port),
 		"--service-account-private-key-file=sa.key", "--use-service-account-credentials=false")
 }
 

@@ -75,5 +75,5 @@ func sicken(t *testing.T, a *app.App, who string) {
 		excuses = append(excuses, app.Excuse{From: from, To: time.Now().Add(app.Propagation)})
 	}
 	a.Answers(20)
-	finish(a, stable, excuses...)
+	promoteHeld(a, stable, excuses...)
 }

@@ -21,8 +21,8 @@ func at40(t *testing.T) (a *app.App, stable, canary string) {
 	return a, a.Stable(), a.Get().Status.Canary.Revision
 }
 
-// finish promotes what is held and waits until it is stable.
-func finish(a *app.App, stable string, excuses ...app.Excuse) {
+// promoteHeld promotes what is held and waits until it is stable.
+func promoteHeld(a *app.App, stable string, excuses ...app.Excuse) {
 	a.Annotate(v1alpha1.PromoteAnnotation, "true")
 	a.CheckPromoted(stable)
 	a.CheckLoss(excuses...)
@@ -48,7 +48,7 @@ func TestStepsEdited(t *testing.T) {
 	if weight := a.Get().Status.Memory.Traffic.VerifiedWeight; weight != 70 {
 		t.Errorf("verified weight %d, want 70", weight)
 	}
-	finish(a, stable)
+	promoteHeld(a, stable)
 }
 
 // TestReplicasChanged goes up, down, to zero and back in mid-canary. At zero nobody answers, and until stable is back.
@@ -76,7 +76,7 @@ func TestReplicasChanged(t *testing.T) {
 	})
 	back := time.Now()
 	a.Answers(20)
-	finish(a, stable, app.Excuse{From: gone, To: back})
+	promoteHeld(a, stable, app.Excuse{From: gone, To: back})
 }
 
 // TestTwiceInASecond applies two templates at once. Only the last counts.
@@ -108,5 +108,5 @@ func TestThereAndBackAgain(t *testing.T) {
 	a.WaitFor("version 2 at its pause again", func(s v1alpha1.CanaryRolloutStatus) bool {
 		return s.State == v1alpha1.StatePaused && s.Canary != nil && s.Canary.Revision == canary && s.ObservedGeneration == a.Get().Generation
 	})
-	finish(a, stable)
+	promoteHeld(a, stable)
 }

@@ -1,0 +1,57 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// TestOverwritten: who writes into what is ours is named in a Warning, once for each such write, and never for our own.
+func TestOverwritten(t *testing.T) {
+	const (
+		weights = "RouteOverwritten: argocd wrote stable 1 and canary 1 into HTTPRoute reviews: it is put back to 40 % for the canary, with 0 header routes"
+		rules   = "RouteOverwritten: argocd wrote no header routes into HTTPRoute reviews: it is put back to 40 % for the canary, with 1 header routes"
+		service = "ServiceOverwritten: argocd made Service reviews-canary select every revision: it is put back to revision b"
+	)
+	written := route(func(r *Route) { r.Generation, r.Weight, r.Weights, r.Writer = 8, 50, "stable 1 and canary 1", "argocd" })
+	stripped := func(in *Input) { in.Observed.Canary.Revision, in.Observed.Canary.Writer = "", "argocd" }
+	newTarget := memory(func(m *v1alpha1.Memory) { m.Traffic.Routes, m.Traffic.VerifiedAt = nil, nil })
+	generation := func(g int64) change { return route(func(r *Route) { r.Generation, r.Writer = g, "argocd" }) }
+	carrying := func(h HeaderState) change { return route(func(r *Route) { r.Headers = h }) }
+	for name, tc := range map[string]struct {
+		in   Input
+		want []string
+	}{
+		"nothing":                     {midway(40, pause(0)), nil},
+		"weights":                     {changed(midway(40, pause(0)), written), []string{weights}},
+		"header rules":                {changed(midway(40, pause(0)), headers(true), generation(8), carrying(HeadersNone)), []string{rules}},
+		"an edit of their source":     {changed(midway(40, pause(0)), headers(true), generation(8), carrying(HeadersOther)), nil},
+		"our own new target":          {changed(midway(40, pause(0)), written, newTarget), nil},
+		"a route that was made anew":  {changed(midway(40, pause(0)), written, generation(1)), nil},
+		"another field":               {changed(midway(40, pause(0)), generation(8)), nil},
+		"a selector":                  {changed(midway(40, pause(0)), stripped), []string{service}},
+		"a Service that we move":      {changed(midway(40, pause(0)), stripped, memory(func(m *v1alpha1.Memory) { m.CanaryService.ReadyAt = nil })), nil},
+		"a selector that has to stay": {changed(midway(40, pause(0)), stripped, set("b", func(rs *ReplicaSet) { rs.Ready = 0 })), nil},
+		"both":                        {changed(midway(40, pause(0)), written, stripped), []string{weights, service}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, event := range Compute(tc.in).Events {
+				if event.Reason == EventRouteOverwritten || event.Reason == EventServiceOverwritten {
+					if !event.Repeats {
+						t.Errorf("%s could flood", event.Reason)
+					}
+					got = append(got, event.Reason+": "+event.Message)
+				}
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("warnings (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

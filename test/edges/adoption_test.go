@@ -1,0 +1,288 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package edges
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/app"
+	"github.com/canaryrollout/canaryrollout/test/builder"
+	"github.com/canaryrollout/canaryrollout/test/cluster"
+)
+
+// unstructuredOf is a typed object as a manifest has it.
+func unstructuredOf(t *testing.T, object client.Object, kind, apiVersion string) *unstructured.Unstructured {
+	t.Helper()
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := &unstructured.Unstructured{Object: content}
+	raw.SetAPIVersion(apiVersion)
+	raw.SetKind(kind)
+	unstructured.RemoveNestedField(raw.Object, "spec", "template", "metadata", "creationTimestamp")
+	return declared(raw)
+}
+
+// manifest is the app's rollout as a user's file has it.
+func manifest(t *testing.T, a *app.App, options app.Options) *unstructured.Unstructured {
+	t.Helper()
+	return unstructuredOf(t, a.Rollout(options), "CanaryRollout", "canaryrollout.dev/v1alpha1")
+}
+
+// deploymentOf runs the same pods as a rollout, by a Deployment.
+func deploymentOf(rollout *v1alpha1.CanaryRollout, name string) *appsv1.Deployment {
+	return &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: rollout.Namespace, Name: name},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: rollout.Spec.Replicas, Template: rollout.Spec.Template,
+			Selector: &metav1.LabelSelector{MatchLabels: rollout.Spec.Selector.MatchLabels},
+		},
+	}
+}
+
+// deployed is an app that runs as a Deployment, with the requests coming in already.
+func deployed(t *testing.T, options app.Options, name string) (*app.App, *appsv1.Deployment) {
+	t.Helper()
+	a := app.Prepare(t, env, options)
+	deployment := deploymentOf(a.Rollout(app.Options{}), name)
+	a.Create(deployment.DeepCopy())
+	waitForDeployment(t, a, deployment)
+	a.Eventually("the gateway to answer", func() (bool, string) {
+		answers := fmt.Sprint(answer(t, a, "/reviews/0"), answer(t, a, "/stable-only"))
+		return answers == "200 200", answers
+	})
+	a.StartTraffic()
+	return a, deployment
+}
+
+func answer(t *testing.T, a *app.App, path string) int {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+cluster.GatewayAddress+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Host = a.Host()
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0
+	}
+	_ = response.Body.Close()
+	return response.StatusCode
+}
+
+func waitForDeployment(t *testing.T, a *app.App, of *appsv1.Deployment) {
+	t.Helper()
+	a.Eventually("the Deployment to be available", func() (bool, string) {
+		found := &appsv1.Deployment{}
+		if err := env.Admin.Get(t.Context(), client.ObjectKeyFromObject(of), found); err != nil {
+			t.Fatal(err)
+		}
+		s := found.Status
+		return s.ObservedGeneration == found.Generation && s.AvailableReplicas == *of.Spec.Replicas && s.Replicas == *of.Spec.Replicas, fmt.Sprintf("%+v", s)
+	})
+}
+
+// podsOf are the names of the pods that are not on their way out, with their revisions.
+func podsOf(t *testing.T, a *app.App) map[string]string {
+	t.Helper()
+	list := &corev1.PodList{}
+	if err := env.Admin.List(t.Context(), list, client.InNamespace(a.Namespace)); err != nil {
+		t.Fatal(err)
+	}
+	pods := map[string]string{}
+	for i := range list.Items {
+		if list.Items[i].DeletionTimestamp == nil {
+			pods[list.Items[i].Name] = list.Items[i].Labels[v1alpha1.RevisionLabel]
+		}
+	}
+	return pods
+}
+
+// documented are the commands of the one code block below a heading of the documentation.
+func documented(t *testing.T, file, heading string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n"+heading+"\n")
+	block := regexp.MustCompile("(?s)```sh\n(.*?)```").FindStringSubmatch(section)
+	if block == nil {
+		t.Fatalf("%s has no commands below %q", file, heading)
+	}
+	return block[1]
+}
+
+// TestMigration takes a running Deployment over by the commands that the documentation gives. No request is lost.
+func TestMigration(t *testing.T) {
+	adopt := documented(t, "concepts.md", "### Adoption")
+	// An equal template: no pod restarts, neither on the way in nor on the way back to a Deployment.
+	t.Run("equal", func(t *testing.T) {
+		t.Parallel()
+		options := app.Options{Rate: rate, Steps: []v1alpha1.Step{builder.Weight(50), builder.Hold()}}
+		a, deployment := deployed(t, options, "reviews")
+		pods, s := podsOf(t, a), openTerminal(t, a.Namespace)
+		s.write("canaryrollout.yaml", manifest(t, a, options))
+		s.run(adopt)
+		a.WaitForState(v1alpha1.StateHealthy)
+		if now := podsOf(t, a); !maps.Equal(now, pods) {
+			t.Errorf("the pods were %v, and are %v", pods, now)
+		}
+		a.CheckRoute()
+		s.write("deployment.yaml", unstructuredOf(t, deployment, "Deployment", "apps/v1"))
+		s.run("kubectl delete canaryrollout reviews --cascade=orphan")
+		s.run("kubectl apply -f deployment.yaml")
+		waitForDeployment(t, a, deployment)
+		if now := podsOf(t, a); !maps.Equal(now, pods) {
+			t.Errorf("the pods were %v, and are %v, of a Deployment again", pods, now)
+		}
+		a.CheckRoute()
+		a.CheckLoss()
+	})
+	// Another template: the running one is stable, and the steps lead to the new one.
+	t.Run("other", func(t *testing.T) {
+		t.Parallel()
+		options := app.Options{Rate: rate, Steps: []v1alpha1.Step{builder.Weight(50), builder.Hold()}}
+		a, _ := deployed(t, options, "reviews")
+		s := openTerminal(t, a.Namespace)
+		options.Edit = func(r *v1alpha1.CanaryRollout) { r.Spec.Template.Spec.Containers[0].Image = builder.ImageV2 }
+		s.write("canaryrollout.yaml", manifest(t, a, options))
+		old := slices.Collect(maps.Values(podsOf(t, a)))[0]
+		s.run(adopt)
+		a.WaitForPause("2/2")
+		if got := a.Stable(); got != old {
+			t.Errorf("stable is %s, want the revision of the Deployment, %s", got, old)
+		}
+		a.Annotate(v1alpha1.PromoteAnnotation, "true")
+		a.WaitFor("the promotion", func(s v1alpha1.CanaryRolloutStatus) bool {
+			return s.State == v1alpha1.StateHealthy && s.Stable.Revision != old && len(s.Memory.Draining) == 0
+		})
+		a.CheckRoute()
+		a.CheckLoss()
+	})
+	t.Run("two", func(t *testing.T) {
+		t.Parallel()
+		testMigrationOfTwo(t, adopt)
+	})
+}
+
+// testMigrationOfTwo takes over a Deployment in the middle of a rolling update: the ReplicaSet with the equal template
+// becomes stable, though it has fewer pods, and the other one drains.
+func testMigrationOfTwo(t *testing.T, adopt string) {
+	t.Helper()
+	v2 := func(r *v1alpha1.CanaryRollout) { r.Spec.Template.Spec.Containers[0].Image = builder.ImageV2 }
+	options := app.Options{Rate: rate, Edit: v2}
+	a, deployment := deployed(t, options, "reviews")
+	old := slices.Collect(maps.Values(podsOf(t, a)))[0]
+	s := openTerminal(t, a.Namespace)
+	update := deploymentOf(a.Rollout(options), "reviews")
+	update.Spec.MinReadySeconds = 3000 // the update stands still when its first pods are ready
+	update.Spec.ProgressDeadlineSeconds = ptr.To[int32](6000)
+	s.write("deployment.yaml", unstructuredOf(t, update, "Deployment", "apps/v1"))
+	s.run("kubectl apply -f deployment.yaml")
+	a.Eventually("both ReplicaSets to answer", func() (bool, string) {
+		stats := a.Traffic.Since(time.Now().Add(-time.Second))
+		return len(stats.ByRevision) == 2, fmt.Sprint(stats.ByRevision)
+	})
+	s.write("canaryrollout.yaml", manifest(t, a, options))
+	s.run(adopt)
+	a.WaitFor("the one revision", func(s v1alpha1.CanaryRolloutStatus) bool {
+		return s.State == v1alpha1.StateHealthy && s.Stable.Revision != old && s.Ready == "4/4" && len(s.Memory.Draining) == 0
+	})
+	a.Eventually("the other one's pods to go", func() (bool, string) {
+		pods := podsOf(t, a)
+		return int32(len(pods)) == *deployment.Spec.Replicas && !slices.Contains(slices.Collect(maps.Values(pods)), old), fmt.Sprint(pods)
+	})
+	a.CheckRoute()
+	a.CheckLoss()
+}
+
+// TestBeside has a Deployment with the same labels live on beside a rollout. Its pods answered before, and get nothing
+// any more once the Services select revisions. Nobody touches it.
+func TestBeside(t *testing.T) {
+	t.Parallel()
+	options := app.Options{Rate: rate, Steps: []v1alpha1.Step{builder.Weight(50), builder.Hold()}}
+	a, deployment := deployed(t, options, "legacy")
+	legacy := podsOf(t, a)
+	revision := slices.Collect(maps.Values(legacy))[0]
+	a.Create(a.Rollout(app.Options{Steps: options.Steps, Edit: func(r *v1alpha1.CanaryRollout) {
+		r.Spec.Template.Labels["version"] = "v1" // not the template of the Deployment
+	}}))
+	healthy := a.WaitForState(v1alpha1.StateHealthy)
+	v1 := a.Stable()
+	a.SetImage(builder.ImageV2)
+	a.WaitForPause("2/2")
+	a.Annotate(v1alpha1.PromoteAnnotation, "true")
+	a.CheckPromoted(v1)
+	a.CheckNever(revision, healthy.Add(app.Propagation), time.Now())
+	waitForDeployment(t, a, deployment)
+	now := podsOf(t, a)
+	for pod := range legacy {
+		if now[pod] != revision {
+			t.Errorf("pod %s of the Deployment is gone", pod)
+		}
+	}
+	a.CheckLoss()
+}
+
+// TestDeletion deletes a rollout in mid-canary, under load. Requests may fail only when what serves is taken away: in the
+// background once the rollout has let go, in the foreground and with the namespace from the command on, since these end
+// the pods at once, whatever a finalizer says.
+func TestDeletion(t *testing.T) {
+	for name, command := range map[string]string{
+		"background": "kubectl delete canaryrollout reviews --wait=false",
+		"foreground": "kubectl delete canaryrollout reviews --cascade=foreground --wait=false",
+		"namespace":  "kubectl delete namespace \"$(kubectl config view --minify -o jsonpath={..namespace})\" --wait=false",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := midCanary(t)
+			s := openTerminal(t, a.Namespace)
+			asked := time.Now()
+			s.run(command)
+			a.Eventually("the rollout to go", func() (bool, string) { return isGone(t, a), "it is still there" })
+			a.Eventually("the pods to go", func() (bool, string) {
+				pods := podsOf(t, a)
+				return len(pods) == 0, fmt.Sprint(pods)
+			})
+			until := asked
+			if name == "background" {
+				until = released(t, a, asked)
+			}
+			checkLossBut(t, a, until, time.Now().Add(time.Hour))
+		})
+	}
+}
+
+// released is when the operator took its finalizer off: its last write of the rollout itself.
+func released(t *testing.T, a *app.App, asked time.Time) (at time.Time) {
+	t.Helper()
+	for _, event := range audited(t, a.Namespace, asked) {
+		if isWrite(event, cluster.OperatorUsername, "canaryrollouts") {
+			at = event.StageTimestamp.Time
+		}
+	}
+	if at.IsZero() {
+		t.Fatal("the operator did not write the rollout")
+	}
+	return at
+}

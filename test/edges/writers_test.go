@@ -1,0 +1,665 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package edges
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/app"
+	"github.com/canaryrollout/canaryrollout/test/builder"
+	"github.com/canaryrollout/canaryrollout/test/cluster"
+	"github.com/canaryrollout/canaryrollout/test/cluster/load"
+)
+
+const (
+	// repairTarget is how long wrong weights should be in a route, in the median; it is logged against.
+	repairTarget = 100 * time.Millisecond
+	// repairLimit is what an operator would never need that is told of the write by its watch: any timer of the
+	// controller is longer than that.
+	repairLimit = time.Second
+	// syncs is how often a GitOps tool overwrites the route, once a second.
+	syncs = 8
+)
+
+// terminal is a user's shell in the namespace of an app.
+type terminal struct {
+	t   *testing.T
+	dir string
+}
+
+// openTerminal has the kubeconfig of somebody who works in this namespace.
+func openTerminal(t *testing.T, namespace string) *terminal {
+	t.Helper()
+	s := &terminal{t, t.TempDir()}
+	config, err := clientcmd.LoadFromFile(env.Cluster.Kubeconfig(cluster.Admin))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Contexts[config.CurrentContext].Namespace = namespace
+	if err := clientcmd.WriteToFile(*config, filepath.Join(s.dir, "kubeconfig")); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// run carries out a command as it would be typed, and fails the test when it fails.
+func (s *terminal) run(command string) {
+	s.t.Helper()
+	shell := exec.CommandContext(s.t.Context(), "sh", "-ec", command)
+	shell.Dir = s.dir
+	shell.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(s.dir, "kubeconfig"))
+	if output, err := shell.CombinedOutput(); err != nil {
+		s.t.Fatalf("%s: %v\n%s", command, err, output)
+	}
+}
+
+// write makes a manifest of an object, without what only the API server sets.
+func (s *terminal) write(file string, object *unstructured.Unstructured) {
+	s.t.Helper()
+	content, err := json.Marshal(declared(object).Object)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, file), content, 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// declared is an object as it stands in a user's Git repository.
+func declared(object *unstructured.Unstructured) *unstructured.Unstructured {
+	bare := &unstructured.Unstructured{Object: map[string]any{"spec": object.DeepCopy().Object["spec"]}}
+	bare.SetGroupVersionKind(object.GroupVersionKind())
+	bare.SetNamespace(object.GetNamespace())
+	bare.SetName(object.GetName())
+	return bare
+}
+
+// read gets an object as it is stored.
+func read(t *testing.T, kind, apiVersion string, key client.ObjectKey) *unstructured.Unstructured {
+	t.Helper()
+	object := &unstructured.Unstructured{}
+	object.SetAPIVersion(apiVersion)
+	object.SetKind(kind)
+	if err := env.Admin.Get(t.Context(), key, object); err != nil {
+		t.Fatal(err)
+	}
+	return object
+}
+
+func readRoute(t *testing.T, a *app.App) *unstructured.Unstructured {
+	t.Helper()
+	return read(t, "HTTPRoute", "gateway.networking.k8s.io/v1", client.ObjectKey{Namespace: a.Namespace, Name: "bookinfo-reviews"})
+}
+
+func readService(t *testing.T, a *app.App, name string) *unstructured.Unstructured {
+	t.Helper()
+	return read(t, "Service", "v1", client.ObjectKey{Namespace: a.Namespace, Name: name})
+}
+
+// gitRoute is the user's route, with these weights for stable and canary.
+func gitRoute(t *testing.T, a *app.App, stable, canary int64) *unstructured.Unstructured {
+	t.Helper()
+	route := declared(readRoute(t, a))
+	rules, _, _ := unstructured.NestedSlice(route.Object, "spec", "rules")
+	rules = slices.DeleteFunc(rules, func(rule any) bool {
+		name, _ := rule.(map[string]any)["name"].(string)
+		return strings.HasPrefix(name, "canaryrollout-")
+	})
+	weights := map[string]int64{"reviews-stable": stable, "reviews-canary": canary}
+	for _, rule := range rules {
+		backends, _ := rule.(map[string]any)["backendRefs"].([]any)
+		for _, backend := range backends {
+			if ref := backend.(map[string]any); len(backends) > 1 {
+				ref["weight"] = weights[ref["name"].(string)]
+			}
+		}
+	}
+	_ = unstructured.SetNestedSlice(route.Object, rules, "spec", "rules")
+	return route
+}
+
+// carried is what a route carries, as "stable/canary" and the names of the header rules.
+func carried(route *unstructured.Unstructured) string {
+	var text []string
+	rules, _, _ := unstructured.NestedSlice(route.Object, "spec", "rules")
+	for _, rule := range rules {
+		name, _ := rule.(map[string]any)["name"].(string)
+		if backends := rule.(map[string]any)["backendRefs"].([]any); len(backends) > 1 {
+			weights := map[any]any{}
+			for _, backend := range backends {
+				weights[backend.(map[string]any)["name"]] = backend.(map[string]any)["weight"]
+			}
+			text = append(text, fmt.Sprintf("%v/%v", weights["reviews-stable"], weights["reviews-canary"]))
+		} else if name != "" {
+			text = append(text, name)
+		}
+	}
+	return strings.Join(text, " ")
+}
+
+// applyAs is server-side apply by force, as GitOps tools do it.
+func applyAs(t *testing.T, manager string, object *unstructured.Unstructured) {
+	t.Helper()
+	err := env.Admin.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(object.DeepCopy()), client.FieldOwner(manager), client.ForceOwnership)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// patchAs is a merge patch of the spec.
+func patchAs(t *testing.T, manager string, object *unstructured.Unstructured, spec any) {
+	t.Helper()
+	patch, err := json.Marshal(map[string]any{"spec": spec})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = env.Admin.Patch(t.Context(), object.DeepCopy(), client.RawPatch("application/merge-patch+json", patch), client.FieldOwner(manager))
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// midCanary is an app at 40 %, paused, with a header route for testers.
+func midCanary(t *testing.T) *app.App {
+	t.Helper()
+	a := app.Start(t, env, app.Options{
+		Rate: rate, Steps: []v1alpha1.Step{builder.HeaderRoute("qa", "role", "qa"), builder.Weight(40), builder.Hold()},
+	})
+	a.SetImage(builder.ImageV2)
+	a.WaitForPause("3/3")
+	return a
+}
+
+const carriedMidCanary = "canaryrollout-reviews-qa-0 60/40"
+
+// waitUntilPutRight waits until the route carries what the steps ask for and that is proven, and says when.
+func waitUntilPutRight(t *testing.T, a *app.App) {
+	t.Helper()
+	a.Eventually("traffic as the steps ask for", func() (bool, string) {
+		rollout, route := a.Get(), readRoute(t, a)
+		accepted := meta.FindStatusCondition(rollout.Status.Conditions, v1alpha1.ConditionTrafficRouted)
+		return carried(route) == carriedMidCanary && isProven(rollout, route) && accepted.Status == metav1.ConditionTrue,
+			carried(route) + ": " + accepted.Message
+	})
+}
+
+// isProven says that the proof in memory is about the route as it stands.
+func isProven(rollout *v1alpha1.CanaryRollout, route *unstructured.Unstructured) bool {
+	traffic := rollout.Status.Memory.Traffic
+	return traffic.VerifiedAt != nil && len(traffic.Routes) == 1 && traffic.Routes[0].Generation == route.GetGeneration()
+}
+
+// finish promotes what was disturbed, and demands that it ends as any other release.
+func finish(t *testing.T, a *app.App, from string) {
+	t.Helper()
+	a.Annotate(v1alpha1.PromoteAnnotation, "full")
+	a.CheckPromoted(from)
+}
+
+// audited are the successful requests for a namespace that were received in a window, by when they were answered.
+func audited(t *testing.T, namespace string, from time.Time) []auditv1.Event {
+	t.Helper()
+	file, err := os.Open(env.Cluster.AuditLog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	var events []auditv1.Event
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var event auditv1.Event
+		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
+			continue // the last line may be half written
+		}
+		if event.ObjectRef != nil && event.ObjectRef.Namespace == namespace && event.ResponseStatus != nil &&
+			event.ResponseStatus.Code < 300 && event.RequestReceivedTimestamp.After(from) {
+			events = append(events, event)
+		}
+	}
+	slices.SortStableFunc(events, func(x, y auditv1.Event) int { return x.StageTimestamp.Compare(y.StageTimestamp.Time) })
+	return events
+}
+
+func isWrite(event auditv1.Event, user, resource string) bool {
+	return event.User.Username == user && event.ObjectRef.Resource == resource && event.ObjectRef.Subresource == "" &&
+		(event.Verb == "patch" || event.Verb == "update")
+}
+
+// checkRepairs takes, from the API server's audit log, the time from each write of somebody else to a resource to the
+// operator's answer, and counts what that costs. A foreign write is answered by one write at most, so there is no hot loop.
+func checkRepairs(t *testing.T, a *app.App, resource string, from time.Time) {
+	t.Helper()
+	var took []time.Duration
+	var open []time.Time
+	counts := map[string]int{}
+	foreign := 0
+	for _, event := range audited(t, a.Namespace, from) {
+		switch {
+		case isWrite(event, "admin", resource):
+			foreign++
+			open = append(open, event.StageTimestamp.Time)
+		case isWrite(event, cluster.OperatorUsername, resource):
+			for _, since := range open {
+				took = append(took, event.StageTimestamp.Sub(since))
+			}
+			open = nil
+		}
+		if event.User.Username == cluster.OperatorUsername && event.Verb != "watch" {
+			counts[event.Verb+" "+event.ObjectRef.Resource+"/"+event.ObjectRef.Subresource]++
+		}
+	}
+	if len(took) == 0 || len(open) > 0 {
+		t.Fatalf("%d of %d writes to %s were put right", len(took), foreign, resource)
+	}
+	slices.Sort(took)
+	t.Logf("%d foreign writes to %s; wrong for %s in the median, %s at most (target %s); the operator's requests: %v",
+		foreign, resource, took[len(took)/2].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond), repairTarget, counts)
+	if median := took[len(took)/2]; median > repairLimit {
+		t.Errorf("%s were wrong for %s in the median", resource, median)
+	}
+	if n := counts["patch "+resource+"/"]; n > foreign {
+		t.Errorf("%d writes of %s for %d foreign ones", n, resource, foreign)
+	}
+	if n := counts["patch canaryrollouts/status"]; n > 4*foreign {
+		t.Errorf("%d status writes for %d foreign writes", n, foreign)
+	}
+}
+
+// waitForWarning waits for an Event that has all these words, and demands that it is the only one with its reason: a
+// writer that comes again and again must not flood them.
+func waitForWarning(t *testing.T, a *app.App, reason string, words ...string) {
+	t.Helper()
+	a.Eventually("the Event "+reason, func() (bool, string) {
+		list := &corev1.EventList{}
+		if err := env.Admin.List(t.Context(), list, client.InNamespace(a.Namespace)); err != nil {
+			t.Fatal(err)
+		}
+		var seen []string
+		found := 0
+		for i := range list.Items {
+			event := &list.Items[i]
+			seen = append(seen, event.Reason+": "+event.Message)
+			missing := func(word string) bool { return !strings.Contains(event.Message, word) }
+			if event.Reason == reason && event.Type == corev1.EventTypeWarning && !slices.ContainsFunc(words, missing) {
+				t.Logf("%s: %s", event.Reason, event.Message)
+				found++
+			}
+		}
+		if found > 1 {
+			t.Fatalf("%d Events for one writer: %q", found, seen)
+		}
+		return found == 1, fmt.Sprintf("no such one with %q among %q", words, seen)
+	})
+}
+
+// TestWeights has the weights of the route overwritten in mid-canary: once by hand, and once a second by GitOps tools of
+// both kinds. They are put right at once (T6), header rules included, and a Warning names who it was.
+func TestWeights(t *testing.T) {
+	for name, tc := range map[string]struct {
+		manager, wrote string
+		times          int
+		write          func(t *testing.T, a *app.App, s *terminal)
+	}{
+		"hand": {"kubectl-edit", "reviews-stable 1 and reviews-canary 1", 1, func(t *testing.T, a *app.App, _ *terminal) {
+			git := gitRoute(t, a, 1, 1)
+			patchAs(t, "kubectl-edit", git, git.Object["spec"])
+		}},
+		"force": {"argocd-controller", "reviews-stable 100 and reviews-canary 0", syncs, func(t *testing.T, a *app.App, _ *terminal) {
+			applyAs(t, "argocd-controller", gitRoute(t, a, 100, 0))
+		}},
+		"client": {"kubectl-client-side-apply", "reviews-stable 100 and reviews-canary 0", syncs, func(_ *testing.T, _ *app.App, s *terminal) {
+			s.run("kubectl apply -f route.yaml")
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := midCanary(t)
+			v1, s := a.Stable(), openTerminal(t, a.Namespace)
+			s.write("route.yaml", gitRoute(t, a, 100, 0))
+			begun := time.Now()
+			tick := time.NewTicker(time.Second)
+			defer tick.Stop()
+			for range tc.times {
+				tc.write(t, a, s)
+				<-tick.C
+			}
+			waitUntilPutRight(t, a)
+			waitForWarning(t, a, "RouteOverwritten", tc.manager, tc.wrote, "back to 40 %")
+			checkRepairs(t, a, "httproutes", begun)
+			a.CheckHeaderRoute(time.Now(), a.Get().Status.Canary.Revision)
+			if step := a.Get().Status.Step; step != "3/3" {
+				t.Errorf("the release did not stay at its step: %s", step)
+			}
+			finish(t, a, v1)
+			a.CheckLoss()
+		})
+	}
+}
+
+// TestSelectors has the selectors of the two Services stripped of the hash and swapped in mid-canary, by server-side
+// apply and by patches.
+func TestSelectors(t *testing.T) {
+	t.Parallel()
+	a := midCanary(t)
+	status := a.Get().Status
+	v1, v2 := status.Stable.Revision, status.Canary.Revision
+	revisions := map[string]string{"reviews-stable": v1, "reviews-canary": v2}
+	begun := time.Now()
+	for _, write := range []func(){
+		func() { // stripped, as by a tool that has the user's own selector in Git
+			for name := range revisions {
+				service := declared(readService(t, a, name))
+				service.Object["spec"] = map[string]any{
+					"selector": map[string]any{"app": "reviews"}, "ports": service.Object["spec"].(map[string]any)["ports"],
+				}
+				applyAs(t, "argocd-controller", service)
+			}
+		},
+		func() { // swapped
+			patchAs(t, "by-hand", readService(t, a, "reviews-stable"), selecting(v2))
+			patchAs(t, "by-hand", readService(t, a, "reviews-canary"), selecting(v1))
+		},
+		func() { // widened: the revision is left, and the app too
+			patchAs(t, "by-hand", readService(t, a, "reviews-canary"), selecting(nil))
+		},
+	} {
+		write()
+		a.Eventually("the selectors to be put right", func() (bool, string) {
+			var got []string
+			for name, revision := range revisions {
+				selector, _, _ := unstructured.NestedStringMap(readService(t, a, name).Object, "spec", "selector")
+				if selector[v1alpha1.RevisionLabel] != revision {
+					got = append(got, fmt.Sprint(name, selector))
+				}
+			}
+			return len(got) == 0, strings.Join(got, ", ")
+		})
+	}
+	waitForWarning(t, a, "ServiceOverwritten", "argocd-controller", "every revision")
+	checkRepairs(t, a, "services", begun)
+	waitUntilPutRight(t, a) // while the canary Service had none of its endpoints, traffic was on stable
+	a.CheckHeaderRoute(time.Now(), v2)
+	finish(t, a, v1)
+	a.CheckLoss()
+}
+
+func selecting(revision any) map[string]any {
+	return map[string]any{"selector": map[string]any{v1alpha1.RevisionLabel: revision}}
+}
+
+// checkLossBut is CheckLoss for a test that took an object away: only requests of that time may fail.
+func checkLossBut(t *testing.T, a *app.App, from, to time.Time) {
+	t.Helper()
+	for _, traffic := range []*load.Generator{a.Traffic, a.StableOnly} {
+		traffic.Stop()
+		excused := 0
+		for _, failure := range traffic.Failures() {
+			if failure.Start.Add(failure.Duration).Before(from) || failure.Start.After(to) {
+				t.Errorf("lost: %s", failure)
+				continue
+			}
+			excused++
+		}
+		t.Logf("requests: %s; %d of them while the object was gone, from %s to %s", traffic.Total(), excused,
+			from.Format("15:04:05.000"), to.Format("15:04:05.000"))
+	}
+}
+
+// gone deletes an object, and waits until the rollout says that it is missed; it returns when that began.
+func gone(t *testing.T, a *app.App, object *unstructured.Unstructured, reason string) time.Time {
+	t.Helper()
+	from := time.Now()
+	if err := env.Admin.Delete(t.Context(), object); err != nil {
+		t.Fatal(err)
+	}
+	a.WaitFor("the reason "+reason, func(s v1alpha1.CanaryRolloutStatus) bool {
+		condition := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionTrafficRouted)
+		return condition.Status == metav1.ConditionFalse && condition.Reason == reason
+	})
+	return from
+}
+
+// back is until when requests may fail after the object was created again: all is proven by now, and the gateway has it.
+func back(t *testing.T, a *app.App) time.Time {
+	t.Helper()
+	waitUntilPutRight(t, a)
+	return time.Now().Add(app.Propagation)
+}
+
+// checkWeightsSince demands that the canary was never meant to get more than its step gives it.
+func checkWeightsSince(t *testing.T, a *app.App, from time.Time, most int32) {
+	t.Helper()
+	for _, moment := range a.Moments() {
+		if moment.At.After(from) && moment.Status.Traffic != nil && moment.Status.Traffic.DesiredWeight > most {
+			t.Errorf("%s: weight %d was wanted, with an object missing", moment.At.Format(time.TimeOnly), moment.Status.Traffic.DesiredWeight)
+		}
+	}
+}
+
+// TestGone deletes what is the user's in mid-canary, and creates it again as it stands in Git. Requests fail while it is
+// gone; traffic moves to nowhere wrong, and all goes on by itself.
+func TestGone(t *testing.T) {
+	service := func(name string) func(*testing.T, *app.App) *unstructured.Unstructured {
+		return func(t *testing.T, a *app.App) *unstructured.Unstructured {
+			t.Helper()
+			object := declared(readService(t, a, name))
+			object.Object["spec"] = map[string]any{
+				"selector": map[string]any{"app": "reviews"},
+				"ports":    []any{map[string]any{"name": "http", "port": int64(9080)}},
+			}
+			return object
+		}
+	}
+	for name, tc := range map[string]struct {
+		git     func(*testing.T, *app.App) *unstructured.Unstructured
+		reason  string
+		message string
+		// weight is what the canary is meant to get while the object is gone.
+		weight int32
+	}{
+		"route": {func(t *testing.T, a *app.App) *unstructured.Unstructured { return gitRoute(t, a, 1, 1) },
+			v1alpha1.ReasonRouteNotFound, "HTTPRoute bookinfo-reviews does not exist: create it", 40},
+		"canary": {service("reviews-canary"), v1alpha1.ReasonServiceNotFound, "Service reviews-canary does not exist: create it", 0},
+		"stable": {service("reviews-stable"), v1alpha1.ReasonServiceNotFound, "Service reviews-stable does not exist: create it", 40},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := midCanary(t)
+			v1 := a.Stable()
+			git := tc.git(t, a)
+			from := gone(t, a, git, tc.reason)
+			a.WaitFor("what is missing and the weight", func(s v1alpha1.CanaryRolloutStatus) bool {
+				return s.Message == tc.message && s.Step == "3/3" && s.Traffic.DesiredWeight == tc.weight
+			})
+			if err := env.Admin.Create(t.Context(), git); err != nil {
+				t.Fatal(err)
+			}
+			to := back(t, a)
+			checkWeightsSince(t, a, from, 40)
+			a.WaitForPause("3/3")
+			finish(t, a, v1)
+			checkWeightsSince(t, a, from, 100)
+			checkLossBut(t, a, from, to)
+		})
+	}
+}
+
+// TestGatewayGone deletes the Gateway in mid-canary, and creates it again. The next weight is written, and believed only
+// once there is somebody again to take it.
+func TestGatewayGone(t *testing.T) {
+	t.Parallel()
+	options := app.Options{Rate: rate, Steps: []v1alpha1.Step{builder.Weight(20), builder.Hold(), builder.Weight(40), builder.Hold()}}
+	a := app.Prepare(t, env, options)
+	gateway := declared(read(t, "Gateway", "gateway.networking.k8s.io/v1", client.ObjectKey{Namespace: cluster.GatewayNamespace, Name: cluster.GatewayName}))
+	gateway.SetNamespace(a.Namespace)
+	gateway.SetName("its-own")
+	a.Create(gateway.DeepCopy())
+	patchAs(t, "by-hand", readRoute(t, a), map[string]any{"parentRefs": []any{map[string]any{"name": "its-own"}}})
+	a.Create(a.Rollout(options))
+	a.WaitForState(v1alpha1.StateHealthy)
+	a.StartTraffic()
+	v1 := a.Stable()
+	a.SetImage(builder.ImageV2)
+	a.WaitForPause("2/4")
+	from := time.Now()
+	if err := env.Admin.Delete(t.Context(), gateway.DeepCopy()); err != nil {
+		t.Fatal(err)
+	}
+	a.Eventually("the gateway to be gone", func() (bool, string) {
+		last := a.Traffic.Since(from)
+		return last.Failed > 0, last.String()
+	})
+	a.Annotate(v1alpha1.PromoteAnnotation, "true")
+	a.WaitFor("weight 40 to wait for a gateway", func(s v1alpha1.CanaryRolloutStatus) bool {
+		condition := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionTrafficRouted)
+		return s.Step == "3/4" && s.Traffic.DesiredWeight == 40 && condition.Reason == v1alpha1.ReasonRouteNotVerified &&
+			strings.Contains(s.Message, "Gateway its-own")
+	})
+	a.Create(gateway.DeepCopy())
+	to := a.WaitForPause("4/4").Add(app.Propagation)
+	checkWeightsSince(t, a, from, 40)
+	finish(t, a, v1)
+	checkLossBut(t, a, from, to)
+}
+
+// replicaSetsOf are the names of all ReplicaSets of an app.
+func replicaSetsOf(t *testing.T, a *app.App) []string {
+	t.Helper()
+	list := &unstructured.UnstructuredList{}
+	list.SetAPIVersion("apps/v1")
+	list.SetKind("ReplicaSetList")
+	if err := env.Admin.List(t.Context(), list, client.InNamespace(a.Namespace)); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for i := range list.Items {
+		names = append(names, list.Items[i].GetName())
+	}
+	slices.Sort(names)
+	return names
+}
+
+// checkRecognised waits until the operator has looked at a template that has other bytes than the ones it knew, and
+// demands that it is the same revision.
+func checkRecognised(t *testing.T, a *app.App, hash string, before v1alpha1.CanaryRolloutStatus, sets []string) {
+	t.Helper()
+	a.Eventually("the template to be recognised", func() (bool, string) {
+		now := a.Get().Status.Memory.Template
+		return now.Hash != hash, now.Hash
+	})
+	now := a.Get().Status
+	if now.Memory.Template.Revision != before.Memory.Template.Revision || now.Step != before.Step || now.State != before.State {
+		t.Errorf("it was %s at %s of %s, and is %s at %s of %s", before.State, before.Step, before.Revision, now.State, now.Step, now.Revision)
+	}
+	if got := replicaSetsOf(t, a); !slices.Equal(got, sets) {
+		t.Errorf("the ReplicaSets were %v, and are %v", sets, got)
+	}
+}
+
+// TestCRDUpgrade changes defaults in the CRD, of the pod template too: every stored template is another one then, byte by
+// byte, and means the same. No release starts. It has the cluster to itself.
+func TestCRDUpgrade(t *testing.T) {
+	a := midCanary(t)
+	before, sets := a.Get().Status, replicaSetsOf(t, a)
+	crd := read(t, "CustomResourceDefinition", "apiextensions.k8s.io/v1", client.ObjectKey{Name: "canaryrollouts.canaryrollout.dev"})
+	original := crd.DeepCopy()
+	t.Cleanup(func() { storeCRD(t, original) })
+	versions, _, _ := unstructured.NestedSlice(crd.Object, "spec", "versions")
+	for path, value := range map[string]any{
+		"spec.progressDeadlineSeconds":       int64(300),
+		"spec.revisionHistoryLimit":          int64(5),
+		"spec.template.spec.restartPolicy":   "Always",
+		"spec.template.spec.dnsPolicy":       "ClusterFirst",
+		"spec.template.spec.schedulerName":   "default-scheduler",
+		"spec.template.spec.securityContext": map[string]any{},
+	} {
+		fields := append([]string{"schema", "openAPIV3Schema", "properties"}, strings.Split(strings.ReplaceAll(path, ".", ".properties."), ".")...)
+		if err := unstructured.SetNestedField(versions[0].(map[string]any), value, append(fields, "default")...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = unstructured.SetNestedSlice(crd.Object, versions, "spec", "versions")
+	storeCRD(t, crd)
+	a.Eventually("the defaults to be in force", func() (bool, string) {
+		policy := a.Get().Spec.Template.Spec.RestartPolicy
+		return policy == corev1.RestartPolicyAlways, string(policy)
+	})
+	a.Patch(`{"metadata":{"labels":{"touched":"true"}}}`)
+	checkRecognised(t, a, before.Memory.Template.Hash, before, sets)
+	finish(t, a, before.Stable.Revision)
+	a.CheckLoss()
+}
+
+// storeCRD writes a CRD over whatever is there.
+func storeCRD(t *testing.T, crd *unstructured.Unstructured) {
+	t.Helper()
+	spec, err := json.Marshal(map[string]any{"spec": crd.Object["spec"]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	patch := client.RawPatch("application/merge-patch+json", spec)
+	if err := env.Admin.Patch(context.WithoutCancel(t.Context()), crd.DeepCopy(), patch); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOperatorUpgrade has an operator find, in mid-canary, what a former version with other hashes left: neither the
+// memory nor the ReplicaSets say anything that it would have computed itself. No release starts (argo-rollouts#4696). It
+// has the cluster to itself.
+func TestOperatorUpgrade(t *testing.T) {
+	a := midCanary(t)
+	if err := env.Operator.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	const former = "the hash of a former version"
+	before, sets := a.Get().Status, replicaSetsOf(t, a)
+	for _, name := range sets {
+		set := read(t, "ReplicaSet", "apps/v1", client.ObjectKey{Namespace: a.Namespace, Name: name})
+		patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, v1alpha1.TemplateHashAnnotation, former+" "+name)
+		if err := env.Admin.Patch(t.Context(), set, client.RawPatch("application/merge-patch+json", []byte(patch))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	patch := fmt.Sprintf(`{"status":{"memory":{"template":{"hash":%q}}}}`, former)
+	if err := env.Admin.Status().Patch(t.Context(), a.Get(), client.RawPatch("application/merge-patch+json", []byte(patch))); err != nil {
+		t.Fatal(err)
+	}
+	if err := env.StartOperator(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	checkRecognised(t, a, former, before, sets)
+	finish(t, a, before.Stable.Revision)
+	a.CheckLoss()
+}
+
+// isGone says whether the rollout is.
+func isGone(t *testing.T, a *app.App) bool {
+	t.Helper()
+	err := env.Admin.Get(t.Context(), client.ObjectKey{Namespace: a.Namespace, Name: "reviews"}, &v1alpha1.CanaryRollout{})
+	if client.IgnoreNotFound(err) != nil {
+		t.Fatal(err)
+	}
+	return apierrors.IsNotFound(err)
+}
