@@ -45,7 +45,8 @@ type App struct {
 	// Traffic goes by the rule with the pair, StableOnly by one that has only the stable Service.
 	Traffic, StableOnly *load.Generator
 
-	rate float64
+	rate        float64
+	propagation time.Duration
 	// userRoute is the route's spec as it is at rest.
 	userRoute string
 
@@ -58,6 +59,8 @@ type Options struct {
 	Steps []v1alpha1.Step
 	// Rate is requests per second. Default: Rate.
 	Rate float64
+	// Propagation is how long the gateway's proxies may take here. Default: Propagation.
+	Propagation time.Duration
 	// Edit changes the rollout before it is created.
 	Edit func(*v1alpha1.CanaryRollout)
 }
@@ -82,7 +85,8 @@ func Start(t *testing.T, env *Env, options Options) *App {
 func Prepare(t *testing.T, env *Env, options Options) *App {
 	t.Helper()
 	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(strings.TrimPrefix(t.Name(), "Test")))
-	a := &App{t: t, env: env, Namespace: name[:min(len(name), 60)], rate: cmp.Or(options.Rate, Rate)}
+	a := &App{t: t, env: env, Namespace: name[:min(len(name), 60)], rate: cmp.Or(options.Rate, Rate),
+		propagation: cmp.Or(options.Propagation, Propagation)}
 	a.Create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: a.Namespace}})
 	manifests := fmt.Sprintf(workload, a.Namespace, a.Host())
 	if err := cluster.Apply(t.Context(), env.Cluster.RESTConfig(cluster.Admin), []byte(manifests)); err != nil {

@@ -67,8 +67,8 @@ func (a *App) CheckRoute() {
 // Excuse is a reason why requests may fail: the test itself took away what would have answered them.
 type Excuse struct {
 	From, To time.Time
-	// Revision is that of the pods that were taken away; requests that other pods were asked for are not excused. Empty
-	// when no pod at all was left.
+	// Revision is that of the pods that were taken away: requests that other pods were asked for are not excused, those
+	// that no pod was left for are. Empty when it does not matter who was asked.
 	Revision string
 }
 
@@ -80,7 +80,7 @@ func Killed(revision string, at time.Time) Excuse {
 
 func (e Excuse) covers(failure load.Result) bool {
 	return failure.Start.After(e.From) && failure.Start.Before(e.To) &&
-		(e.Revision == "" || strings.HasPrefix(failure.Pod, "reviews-"+e.Revision+"-"))
+		(e.Revision == "" || failure.Pod == "" || strings.HasPrefix(failure.Pod, "reviews-"+e.Revision+"-"))
 }
 
 // CheckLoss stops the requests and says when one was lost.
@@ -127,7 +127,7 @@ func (a *App) CheckShares() {
 			end = moments[j].At
 		}
 		if isStepping(moments[i].Status) && end.Sub(moments[i].At) > 2*time.Second {
-			a.checkShare(moments[i].Status, moments[i].At.Add(Propagation), end)
+			a.checkShare(moments[i].Status, moments[i].At.Add(a.propagation), end)
 			measured++
 		}
 		i = j
@@ -193,7 +193,7 @@ func (a *App) CheckPromoted(from string) time.Time {
 // CheckHeaderRoute lets the testers' requests come in for a while, and checks where they went.
 func (a *App) CheckHeaderRoute(since time.Time, canary string) {
 	a.t.Helper()
-	from := since.Add(Propagation)
+	from := since.Add(a.propagation)
 	a.Eventually("requests of testers", func() (bool, string) {
 		stats := a.Traffic.Window(from, time.Now(), "qa")
 		return stats.Sent >= 20, stats.String()

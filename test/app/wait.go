@@ -9,6 +9,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -138,7 +139,9 @@ func (a *App) WaitForDrain(revision string) {
 	key := client.ObjectKey{Namespace: a.Namespace, Name: "reviews-" + revision}
 	a.Eventually("revision "+revision+" to drain", func() (bool, string) {
 		set, status := &appsv1.ReplicaSet{}, a.Get().Status
-		if err := a.env.Admin.Get(a.t.Context(), key, set); err != nil {
+		if err := a.env.Admin.Get(a.t.Context(), key, set); apierrors.IsNotFound(err) {
+			return len(status.Memory.Draining) == 0, describe(status) // it never had any
+		} else if err != nil {
 			a.t.Fatal(err)
 		}
 		return *set.Spec.Replicas == 0 && set.Status.Replicas == 0 && len(status.Memory.Draining) == 0, describe(status)

@@ -182,6 +182,16 @@ func (c *Cluster) AuditLog() string { return filepath.Join(c.Dir, "audit.log") }
 // object a line, with the address of the pod that it had chosen. The package load reads it.
 func (c *Cluster) AccessLog() string { return filepath.Join(c.Dir, "access.log") }
 
+// SetThrottle starts the gateway again with another shortest time between two configurations (see Options.Throttle), and
+// waits until it serves.
+func (c *Cluster) SetThrottle(ctx context.Context, throttle time.Duration) error {
+	c.options.Throttle = throttle
+	if err := c.Process(Traefik).Restart(); err != nil {
+		return err
+	}
+	return waitFor(ctx, "the gateway to listen", listens(GatewayAddress))
+}
+
 // PauseEndpointSlices holds the EndpointSlice controller still, so that what it writes is late. It needs
 // [Options.LateEndpoints].
 func (c *Cluster) PauseEndpointSlices() error { return c.signalEndpointSlices(syscall.SIGSTOP) }

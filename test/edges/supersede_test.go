@@ -86,7 +86,7 @@ func atEveryStage(t *testing.T, image string) {
 			}})
 			a.SetImage(builder.ImageV2)
 			passOn(a, "the stage "+stage.name, stage.isNow)
-			v2 := a.RevisionOf(builder.ImageV2)
+			v2 := a.Get().Status.Memory.CurrentRevision
 			a.SetImage(image)
 			passOn(a, image+" to be stable", func(s v1alpha1.CanaryRolloutStatus) bool {
 				return s.State == v1alpha1.StateHealthy && s.Images == image && s.ObservedGeneration == a.Get().Generation

@@ -1,0 +1,49 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package slow has the control plane, the gateway and the pods late or away, for seconds, under load: the data plane goes
+// on, nothing is believed before it is proven, and the release goes on by itself afterwards. What is slow is slow for the
+// whole cluster, so these tests run one after the other.
+package slow
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/canaryrollout/canaryrollout/test/app"
+	"github.com/canaryrollout/canaryrollout/test/cluster"
+)
+
+// env is one cluster with one operator for all tests; each test has a namespace of its own.
+var env = &app.Env{}
+
+func TestMain(m *testing.M) {
+	app.Main(m, env, app.EnvOptions{Cluster: cluster.Options{LateEndpoints: true}})
+}
+
+// superviseOperator starts the operator again when it ends, as a kubelet does, until the test ends.
+func superviseOperator(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-env.Operator.Done():
+			}
+			_ = wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (bool, error) {
+				return env.StartOperator(ctx) == nil, nil
+			})
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+}

@@ -1,0 +1,222 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package slow
+
+import (
+	"context"
+	"syscall"
+	"testing"
+	"time"
+
+	"k8s.io/utils/ptr"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/app"
+	"github.com/canaryrollout/canaryrollout/test/builder"
+	"github.com/canaryrollout/canaryrollout/test/cluster"
+)
+
+// last lets a fault last for a while: here the time itself is what is tested.
+func last(t *testing.T, d time.Duration) {
+	t.Helper()
+	select {
+	case <-time.After(d):
+	case <-t.Context().Done():
+		t.Fatal(t.Context().Err())
+	}
+}
+
+// delayEndpoints makes every change of an EndpointSlice up to five seconds late until the test ends.
+func delayEndpoints(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			if err := env.Cluster.PauseEndpointSlices(); err != nil {
+				t.Error(err)
+				return
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(5 * time.Second):
+			}
+			if err := env.Cluster.ResumeEndpointSlices(); err != nil {
+				t.Error(err)
+				return
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(300 * time.Millisecond): // enough to catch up
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+}
+
+// TestLateEndpoints has all endpoints late in a whole release, an abort in its promotion, and a third version.
+func TestLateEndpoints(t *testing.T) {
+	start := func(t *testing.T, steps ...v1alpha1.Step) *app.App {
+		t.Parallel()
+		a := app.Start(t, env, app.Options{Steps: steps, Rate: app.Rate / 3})
+		a.SetImage(builder.ImageV2)
+		return a
+	}
+	delayEndpoints(t)
+	t.Run("endpoints", func(t *testing.T) {
+		t.Run("release", func(t *testing.T) {
+			a := start(t, builder.Scale(1), builder.Weight(20), builder.Pause(time.Second), builder.Weight(60))
+			a.CheckPromoted(a.Stable())
+			a.CheckLoss()
+		})
+		t.Run("abort", func(t *testing.T) {
+			a := start(t)
+			a.WaitFor("the stable Service to move", func(s v1alpha1.CanaryRolloutStatus) bool {
+				return s.Memory.StableService.Revision == s.Memory.CurrentRevision && s.Memory.Phase == v1alpha1.PhasePromoting
+			})
+			a.CheckAborted(a.Get().Status.Canary.Revision, a.Annotate(v1alpha1.AbortAnnotation, "true"))
+		})
+		t.Run("supersede", func(t *testing.T) {
+			a := start(t, builder.Weight(40))
+			a.WaitFor("weight 40", func(s v1alpha1.CanaryRolloutStatus) bool { return s.Memory.Traffic.Weight == 40 })
+			a.SetImage(builder.ImageV3)
+			a.WaitFor("version 3 to be stable", func(s v1alpha1.CanaryRolloutStatus) bool {
+				return s.State == v1alpha1.StateHealthy && s.Images == builder.ImageV3
+			})
+			a.CheckRoute()
+			a.CheckLoss()
+		})
+	})
+}
+
+// TestSlowGateway has the gateway take up changes every two seconds only, which is its default. The share of each weight
+// must be there once it is verified and the proxies had their time.
+func TestSlowGateway(t *testing.T) {
+	const throttle = 2 * time.Second
+	if err := env.Cluster.SetThrottle(t.Context(), throttle); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := env.Cluster.SetThrottle(context.WithoutCancel(t.Context()), 200*time.Millisecond); err != nil {
+			t.Error(err)
+		}
+	})
+	a := app.Start(t, env, app.Options{
+		Steps:       []v1alpha1.Step{builder.Scale(1), builder.Weight(20), builder.Pause(6 * time.Second), builder.Weight(60), builder.Pause(6 * time.Second)},
+		Edit:        func(r *v1alpha1.CanaryRollout) { r.Spec.Traffic.SettleSeconds = ptr.To[int32](5) }, // the default
+		Propagation: 2 * throttle,
+	})
+	stable := a.Stable()
+	a.SetImage(builder.ImageV2)
+	a.CheckPromoted(stable)
+	a.CheckLoss()
+	a.CheckShares()
+}
+
+// stopAPIServer has it answer nobody for a while.
+func stopAPIServer(t *testing.T, d time.Duration) {
+	t.Helper()
+	server := env.Cluster.Process(cluster.APIServer)
+	if err := server.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	last(t, d)
+	if err := server.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if err := env.Cluster.WaitForAPI(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAPIServerStopped stops it at 40 %, and in the middle of a promotion for so long that the operator loses its lease.
+func TestAPIServerStopped(t *testing.T) {
+	superviseOperator(t)
+	a := app.New(t, env, builder.Scale(1), builder.Weight(40), builder.Hold())
+	stable := a.Stable()
+	a.SetImage(builder.ImageV2)
+	a.WaitForPause("3/3")
+	stopAPIServer(t, 5*time.Second)
+	a.Annotate(v1alpha1.PromoteAnnotation, "true")
+	a.WaitFor("all traffic on the canary", func(s v1alpha1.CanaryRolloutStatus) bool { return s.Memory.Traffic.Weight == 100 })
+	leader := env.Operator.Done()
+	stopAPIServer(t, 40*time.Second)
+	a.Eventually("the operator to end without its lease", func() (bool, string) {
+		select {
+		case <-leader:
+			return true, ""
+		default:
+			return false, "it runs"
+		}
+	})
+	a.CheckPromoted(stable)
+	a.CheckLoss()
+}
+
+// TestEtcdRestarted kills etcd at 40 % and starts it again.
+func TestEtcdRestarted(t *testing.T) {
+	superviseOperator(t)
+	a := app.New(t, env, builder.Scale(1), builder.Weight(40), builder.Hold())
+	stable := a.Stable()
+	a.SetImage(builder.ImageV2)
+	a.WaitForPause("3/3")
+	if err := env.Cluster.Process(cluster.Etcd).Restart(); err != nil {
+		t.Fatal(err)
+	}
+	if err := env.Cluster.WaitForAPI(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a.Annotate(v1alpha1.PromoteAnnotation, "true")
+	a.CheckPromoted(stable)
+	a.CheckLoss()
+}
+
+// TestSlowPods has pods that take 20 s to be ready: nothing reaches the canary before that.
+func TestSlowPods(t *testing.T) {
+	a := app.New(t, env, builder.Scale(1), builder.Weight(40), builder.Hold())
+	stable, begun := a.Stable(), time.Now()
+	a.SetTemplate(builder.ImageV2, cluster.ReadyAfter, "20s")
+	written := a.WaitFor("weight 40", func(s v1alpha1.CanaryRolloutStatus) bool { return s.Memory.Traffic.Weight == 40 })
+	if took := written.Sub(begun); took < 20*time.Second {
+		t.Errorf("weight 40 was asked for %s after the template, before a pod could be ready", took)
+	}
+	a.WaitForPause("3/3")
+	a.CheckNever(a.Get().Status.Canary.Revision, begun, begun.Add(20*time.Second))
+	a.Annotate(v1alpha1.AbortAnnotation, "seen enough")
+	a.WaitForState(v1alpha1.StateAborted)
+	if got := a.Stable(); got != stable {
+		t.Errorf("stable is %s, want %s", got, stable)
+	}
+	a.CheckLoss()
+}
+
+// TestPauseEndsWhileDown lets a timed pause run out while there is no operator: the next one goes on at once.
+func TestPauseEndsWhileDown(t *testing.T) {
+	const pause = 4 * time.Second
+	a := app.New(t, env, builder.Weight(40), builder.Pause(pause), builder.Weight(60), builder.Hold())
+	stable := a.Stable()
+	a.SetImage(builder.ImageV2)
+	paused := a.WaitForPause("2/4")
+	if err := env.Operator.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	last(t, time.Until(paused.Add(pause+time.Second)))
+	started := time.Now()
+	if err := env.StartOperator(context.WithoutCancel(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	a.WaitForPause("4/4")
+	for _, moment := range a.Moments() {
+		if s := moment.Status; moment.At.After(started) && s.State == v1alpha1.StatePaused && s.Step == "2/4" {
+			t.Errorf("paused again: %s", s.Message)
+		}
+	}
+	a.Annotate(v1alpha1.PromoteAnnotation, "true")
+	a.CheckPromoted(stable)
+	a.CheckLoss()
+}
