@@ -77,8 +77,9 @@ test-model: ## Walk all worlds that the planner can get into, at small scope, an
 	go test -count=1 -timeout=10m -v -run='^TestModel$$' ./controllers/plan
 
 .PHONY: test-long
-test-long: ## Walk the scopes of the model that take minutes, too.
+test-long: binaries ## Walk the scopes of the model that take minutes, and disturb every single write of the manager.
 	go test -count=1 -timeout=30m -v -run='^TestModel$$' ./controllers/plan -deep
+	go test $(RACE) -count=1 -timeout=120m ./test/crash -long
 
 .PHONY: test-race
 test-race: ## Run them again with the race detector, where there is a C compiler. What is pure has no races.

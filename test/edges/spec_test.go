@@ -7,15 +7,17 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/test/app"
 	"github.com/canaryrollout/canaryrollout/test/builder"
 )
 
 // at40 pauses a release of version 2 at 40 %.
-func at40(t *testing.T) (a *app.App, stable, canary string) {
+func at40(t *testing.T, edit func(*v1alpha1.CanaryRollout)) (a *app.App, stable, canary string) {
 	t.Helper()
-	a = app.Start(t, env, app.Options{Steps: []v1alpha1.Step{builder.Weight(40), builder.Hold()}, Rate: rate})
+	a = app.Start(t, env, app.Options{Steps: []v1alpha1.Step{builder.Weight(40), builder.Hold()}, Rate: rate, Edit: edit})
 	a.SetImage(builder.ImageV2)
 	a.WaitForPause("2/2")
 	return a, a.Stable(), a.Get().Status.Canary.Revision
@@ -31,7 +33,7 @@ func promoteHeld(a *app.App, stable string, excuses ...app.Excuse) {
 // TestStepsEdited starts the release over at the new first step, with the weight left as it is until a step changes it.
 func TestStepsEdited(t *testing.T) {
 	t.Parallel()
-	a, stable, canary := at40(t)
+	a, stable, canary := at40(t, nil)
 	edited := time.Now()
 	a.Patch(`{"spec":{"steps":[{"pause":{}},{"setWeight":70},{"pause":{}}]}}`)
 	a.WaitForPause("1/3")
@@ -52,9 +54,12 @@ func TestStepsEdited(t *testing.T) {
 }
 
 // TestReplicasChanged goes up, down, to zero and back in mid-canary. At zero nobody answers, and until stable is back.
+// Pods that are scaled away have to outlive what the gateway knows of them, which their grace period is for.
 func TestReplicasChanged(t *testing.T) {
 	t.Parallel()
-	a, stable, canary := at40(t)
+	a, stable, canary := at40(t, func(r *v1alpha1.CanaryRollout) {
+		r.Spec.Template.Spec.TerminationGracePeriodSeconds = ptr.To[int64](5)
+	})
 	size := func(stablePods, canaryPods int32) {
 		t.Helper()
 		a.Eventually("pods of both revisions", func() (bool, string) {
@@ -102,7 +107,7 @@ func TestTwiceInASecond(t *testing.T) {
 // TestThereAndBackAgain leaves version 2 for version 3 in mid-canary, and returns to it within a second.
 func TestThereAndBackAgain(t *testing.T) {
 	t.Parallel()
-	a, stable, canary := at40(t)
+	a, stable, canary := at40(t, nil)
 	a.SetImage(builder.ImageV3)
 	a.SetImage(builder.ImageV2)
 	a.WaitFor("version 2 at its pause again", func(s v1alpha1.CanaryRolloutStatus) bool {
