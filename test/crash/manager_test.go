@@ -24,7 +24,7 @@ func supervise(t *testing.T, namespace string) *disturbance {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	alive, die := context.WithCancel(ctx)
 	d := &disturbance{die: die}
-	first := newManager(t, alive, namespace, d)
+	first := newManager(alive, t, namespace, d)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -34,7 +34,7 @@ func supervise(t *testing.T, namespace string) *disturbance {
 		if ctx.Err() != nil {
 			return
 		}
-		if err := newManager(t, ctx, namespace, &disturbance{}).Start(ctx); err != nil {
+		if err := newManager(ctx, t, namespace, &disturbance{}).Start(ctx); err != nil {
 			t.Errorf("the second manager: %v", err)
 		}
 	}()
@@ -46,7 +46,7 @@ func supervise(t *testing.T, namespace string) *disturbance {
 }
 
 // newManager is put together as the program is, without what one process can only have once.
-func newManager(t *testing.T, ctx context.Context, namespace string, d *disturbance) ctrl.Manager {
+func newManager(ctx context.Context, t *testing.T, namespace string, d *disturbance) ctrl.Manager {
 	t.Helper()
 	fatal := func(err error) {
 		if err != nil {
