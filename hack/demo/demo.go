@@ -39,6 +39,10 @@ type demo struct {
 	// deadline is zero once a person drives.
 	deadline time.Time
 
+	// killed is the revision whose pods the demo let die, and when: requests that they were asked for may fail.
+	killed                string
+	killedAt, killedUntil time.Time
+
 	lostShown int
 	printed   view
 	printedAt time.Time
@@ -59,7 +63,7 @@ func run(ctx context.Context, out *screen, o options) error {
 	}
 	now := time.Now()
 	d := &demo{out: out, stage: stage, began: now, deadline: now.Add(o.timeout)}
-	err = d.play(ctx, o.hold)
+	err = d.play(ctx, o)
 	err = errors.Join(err, out.await("stopping everything", d.close), d.account())
 	if err != nil && (ctx.Err() == nil || errors.As(err, new(*lostError))) {
 		return fmt.Errorf("%w\nThe logs are in %s", err, stage.dir)
@@ -67,15 +71,19 @@ func run(ctx context.Context, out *screen, o options) error {
 	return errors.Join(err, os.RemoveAll(stage.dir))
 }
 
-func (d *demo) play(ctx context.Context, hold bool) error {
+func (d *demo) play(ctx context.Context, o options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // so that nobody watches a cluster that ends
-	scenes := []func(context.Context) error{d.setUp, d.deploy, d.sendRequests, d.upgrade, d.compare, d.promote}
-	if hold {
-		scenes[len(scenes)-1] = d.handOver
+	rest, err := findScenario(o.scenario)
+	if err != nil {
+		return err
 	}
-	for _, scene := range scenes {
-		if err := scene(ctx); err != nil {
+	if o.hold {
+		rest = scenario{(*demo).handOver}
+	}
+	scenes := scenario{(*demo).setUp, (*demo).deploy, (*demo).sendRequests, (*demo).upgrade, (*demo).compare}
+	for _, scene := range append(scenes, rest...) {
+		if err := scene(d, ctx); err != nil {
 			return err
 		}
 	}
@@ -205,17 +213,36 @@ func (d *demo) account() error {
 	if d.traffic == nil {
 		return nil
 	}
-	total := d.traffic.Total()
+	total, lost := d.traffic.Total(), d.lost()
 	color := green
-	if total.Failed > 0 {
+	if lost > 0 {
 		color = red
 	}
-	d.out.line(d.out.style.paint(color, fmt.Sprintf("%d requests sent, %d failed", total.Sent, total.Failed)))
+	d.out.line(d.out.style.paint(color, fmt.Sprintf("%d requests sent, %d failed", total.Sent, lost)))
+	if dead := total.Failed - lost; dead > 0 {
+		d.out.text("(%d more were sent to the pods that the demo let die, in the second in which it did.)", dead)
+	}
 	if total.Skipped > 0 {
 		d.out.text("(%d more were due, but this machine was too busy to send them.)", total.Skipped)
 	}
-	if total.Failed > 0 {
-		return &lostError{total.Failed, total.Sent}
+	if lost > 0 {
+		return &lostError{lost, total.Sent}
 	}
 	return nil
+}
+
+// lost counts failed requests, without those that the demo itself is to blame for.
+func (d *demo) lost() (lost int) {
+	for _, failure := range d.traffic.Failures() {
+		if !d.isKilled(failure) {
+			lost++
+		}
+	}
+	return lost
+}
+
+// isKilled says that a request failed for want of the pods that the demo let die.
+func (d *demo) isKilled(failure load.Result) bool {
+	return d.killed != "" && failure.Start.After(d.killedAt) && failure.Start.Before(d.killedUntil) &&
+		(failure.Pod == "" || strings.HasPrefix(failure.Pod, rolloutName+"-"+d.killed+"-"))
 }

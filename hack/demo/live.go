@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,7 +90,7 @@ func (d *demo) showLost() {
 	lost := len(d.traffic.Results(func(r load.Result) bool { return r.Err != nil }))
 	if lost > d.lostShown && d.lostShown < enough {
 		for _, failure := range d.traffic.Failures()[d.lostShown:min(lost, enough)] {
-			d.out.entry(failure.Start.Sub(d.began), red, fmt.Sprintf("LOST: %v (%s)", failure.Err, failure.Pod))
+			d.out.entry(failure.Start.Sub(d.began), red, fmt.Sprintf("LOST: %v (%s)", failure.Err, cmp.Or(failure.Pod, "no pod")))
 		}
 	}
 	d.lostShown = lost

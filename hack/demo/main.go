@@ -5,7 +5,8 @@
 // sample in config/samples/reviews, sends 100 requests a second, and replaces version 1 by version 2 by the kubectl
 // commands that a person would type. It fails when a single request does.
 //
-// With --hold it stops at the pause before the first share of traffic and leaves the rest to the person.
+// With --hold it stops at the pause before the first share of traffic and leaves the rest to the person. With --scenario
+// something comes between: an abort, a third version, pods that die, or a tool that writes into the route.
 package main
 
 import (
@@ -33,16 +34,21 @@ var errStopped = errors.New("stopped")
 
 // options are the flags.
 type options struct {
-	hold    bool
-	timeout time.Duration
+	hold     bool
+	scenario string
+	timeout  time.Duration
 }
 
 func main() {
 	var o options
 	flag.BoolVar(&o.hold, "hold", false, "stop at the pause and leave the rest to you, until Ctrl-C")
+	flag.StringVar(&o.scenario, "scenario", defaultScenario, "what happens after the pause: release, abort, supersede, dying-canary or gitops")
 	flag.DurationVar(&o.timeout, "timeout", 10*time.Minute, "fail when it takes longer, without the build")
 	flag.Parse()
 	out := newScreen(os.Stdout)
+	if _, err := findScenario(o.scenario); err != nil {
+		os.Exit(out.failure(err))
+	}
 	if onHost() {
 		if err := withSignals(func(ctx context.Context) error { return build(ctx, out) }); err != nil {
 			os.Exit(out.failure(err))

@@ -72,3 +72,13 @@ func TestWrap(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+func TestFindScenario(t *testing.T) {
+	if _, err := findScenario(defaultScenario); err != nil {
+		t.Error(err)
+	}
+	const want = `there is no scenario "x"; there are: abort, dying-canary, gitops, release, supersede`
+	if _, err := findScenario("x"); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}

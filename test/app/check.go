@@ -180,11 +180,9 @@ func (a *App) Stable() string {
 // CheckPromoted waits for the end of a release and checks that the new revision serves alone.
 func (a *App) CheckPromoted(from string) time.Time {
 	a.t.Helper()
-	at := a.WaitForState(v1alpha1.StateHealthy)
-	status := a.Get().Status
-	if status.Stable.Revision == from {
-		a.t.Fatalf("revision %s is still stable", from)
-	}
+	at := a.WaitFor("another revision than "+from+" to be stable", func(s v1alpha1.CanaryRolloutStatus) bool {
+		return s.State == v1alpha1.StateHealthy && s.Stable.Revision != from
+	})
 	a.CheckRoute()
 	a.WaitForDrain(from)
 	return at
