@@ -111,8 +111,11 @@ func (a *App) CheckNoLoss() {
 	}
 }
 
-// CheckShares holds, for every time that a weight stood verified for two seconds or more while the steps were walked,
-// the measured share of the canary against it.
+// enough is how long a share is measured at least.
+const enough = 1600 * time.Millisecond
+
+// CheckShares holds, for every time that a weight stood verified for long enough while the steps were walked, the
+// measured share of the canary against it.
 func (a *App) CheckShares() {
 	a.t.Helper()
 	measured := 0
@@ -126,8 +129,9 @@ func (a *App) CheckShares() {
 		if j < len(moments) {
 			end = moments[j].At
 		}
-		if isStepping(moments[i].Status) && end.Sub(moments[i].At) > 2*time.Second {
-			a.checkShare(moments[i].Status, moments[i].At.Add(a.propagation), end)
+		from := moments[i].At.Add(a.propagation)
+		if isStepping(moments[i].Status) && end.Sub(from) > enough {
+			a.checkShare(moments[i].Status, from, end)
 			measured++
 		}
 		i = j

@@ -94,10 +94,11 @@ func TestLateEndpoints(t *testing.T) {
 	})
 }
 
-// TestSlowGateway has the gateway take up changes every two seconds only, which is its default. The share of each weight
-// must be there once it is verified and the proxies had their time.
+// TestSlowGateway has the gateway take up changes every two seconds only, which is its default. It reports a change when
+// it has read it, and may do it two such times later: that is what settleSeconds, 5 by default, is for. The share of each
+// weight must be there by then.
 func TestSlowGateway(t *testing.T) {
-	const throttle = 2 * time.Second
+	const throttle, settle = 2 * time.Second, 5 * time.Second
 	if err := env.Cluster.SetThrottle(t.Context(), throttle); err != nil {
 		t.Fatal(err)
 	}
@@ -107,9 +108,9 @@ func TestSlowGateway(t *testing.T) {
 		}
 	})
 	a := app.Start(t, env, app.Options{
-		Steps:       []v1alpha1.Step{builder.Scale(1), builder.Weight(20), builder.Pause(6 * time.Second), builder.Weight(60), builder.Pause(6 * time.Second)},
-		Edit:        func(r *v1alpha1.CanaryRollout) { r.Spec.Traffic.SettleSeconds = ptr.To[int32](5) }, // the default
-		Propagation: 2 * throttle,
+		Steps:       []v1alpha1.Step{builder.Scale(1), builder.Weight(20), builder.Pause(settle + 5*time.Second), builder.Weight(60), builder.Pause(settle + 5*time.Second)},
+		Edit:        func(r *v1alpha1.CanaryRollout) { r.Spec.Traffic.SettleSeconds = ptr.To(int32(settle.Seconds())) },
+		Propagation: settle,
 	})
 	stable := a.Stable()
 	a.SetImage(builder.ImageV2)
