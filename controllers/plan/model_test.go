@@ -218,6 +218,9 @@ func checkWeight(before *world, prior, mem *v1alpha1.Memory) string {
 	case is < was && mem.Phase == v1alpha1.PhasePromoting && prior.StableService.Revision == prior.CurrentRevision &&
 		before.stable.slices[current] < replicas:
 		return fmt.Sprintf("T8: all traffic back on %d ready endpoints", before.stable.slices[current])
+	case is < was && mem.Phase == v1alpha1.PhasePromoting && prior.StableService.Revision == prior.CurrentRevision &&
+		before.stable.proxies[current] == 0 && !before.sets[current].killed:
+		return "T2: all traffic back on endpoints that no proxy can be relied on to know"
 	case is > 0 && stable > 0 && prior.StableService.Revision == prior.StableRevision &&
 		prior.Phase == v1alpha1.PhaseStepping && mem.Phase == v1alpha1.PhaseReturning:
 		return "T9: traffic does not go back at once"
@@ -255,7 +258,7 @@ func checkWorld(w *world) string {
 	if w.gone {
 		return ""
 	}
-	if mem := w.status.Memory; mem != nil && mem.StableRevision != "" && !w.isGivenUp() {
+	if mem := w.status.Memory; mem != nil && (mem.StableRevision != "" || w.migrating) && !w.isGivenUp() {
 		why := w.lost()
 		if why != "" && !(w.edited && w.route.proxyWeight != mem.Traffic.Weight) { // else it is the other writer's weight
 			return why
@@ -455,16 +458,27 @@ func deployed(t *testing.T, steps ...v1alpha1.Step) *world {
 	return w
 }
 
+// migrating is a world in which somebody else's pods answer, and a rollout of revision a comes up beside them.
+func migrating() *world {
+	w := newWorld(2)
+	w.migrating = true
+	w.sets[revC] = replicaSet{exists: true, desired: 2, ready: 2}
+	w.settleAll()
+	return w
+}
+
 var deep = flag.Bool("deep", false, "walk the scopes that take minutes, too")
 
 func TestModel(t *testing.T) {
 	scopes := []struct {
 		name                              string
+		first                             func() *world // a world at rest with revision a, if it does not say otherwise
 		steps                             []v1alpha1.Step
 		user, deaths, crashes, edits, max int
 		long, deep                        bool
 	}{
-		{name: "first deploy", max: 1_000_000},
+		{name: "first deploy", first: func() *world { return newWorld(2) }, max: 1_000_000},
+		{name: "migration", first: migrating, max: 1_000_000},
 		{name: "a user", steps: []v1alpha1.Step{headerStep(), pause(0), weight(50)}, user: 1, max: 2_000_000},
 		{name: "a user and a crash", steps: []v1alpha1.Step{weight(50)}, user: 1, crashes: 1, max: 2_000_000, long: true},
 		{name: "sick stable or dying canary", steps: []v1alpha1.Step{headerStep(), weight(50)}, deaths: 1, max: 2_000_000},
@@ -483,8 +497,10 @@ func TestModel(t *testing.T) {
 			if scope.deep && !*deep {
 				t.Skip("takes minutes: go test -deep, or make test-long")
 			}
-			first := newWorld(2, scope.steps...)
-			if scope.steps != nil {
+			var first *world
+			if scope.first != nil {
+				first = scope.first()
+			} else {
 				first = deployed(t, scope.steps...)
 			}
 			first.userMoves, first.deaths, first.crashes, first.edits = scope.user, scope.deaths, scope.crashes, scope.edits

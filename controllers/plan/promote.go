@@ -32,9 +32,10 @@ func (p *pass) mayLeave() bool {
 }
 
 // nothingToLose says that no ready endpoint but the current revision's own is in either Service, and that no stable
-// revision has to be kept: a first deploy that is no migration, or a rollout without pods.
+// revision has to be kept: a first deploy that is no migration, or a rollout without pods. A migration goes by T8 to its
+// end, also when the slices have lost the others' endpoints by then: data planes may not have.
 func (p *pass) nothingToLose() bool {
-	if p.mem.StableRevision != "" && p.spec.replicas > 0 {
+	if p.spec.replicas > 0 && (p.mem.StableRevision != "" || p.mem.Traffic.Weight > 0) {
 		return false
 	}
 	for _, service := range []Service{p.in.Observed.Stable, p.in.Observed.Canary} {

@@ -52,8 +52,10 @@ type world struct {
 
 	finalizer, gone bool
 	sets            [revisions]replicaSet
-	stable, canary  service
-	route           routeWorld
+	// migrating says that the pods of c are somebody else's, which answered before there was a rollout.
+	migrating      bool
+	stable, canary service
+	route          routeWorld
 
 	// moves left for the user and for accidents.
 	userMoves, deaths, crashes, edits int
@@ -154,24 +156,30 @@ func (w *world) input() Input {
 	}
 	in.Observed.Template = Template{Hash: "hash-" + name(w.template), Revision: name(w.template), Images: "reviews:" + name(w.template)}
 	for i, set := range w.sets {
-		if set.exists {
+		if set.exists && !w.isForeign(i) {
 			in.Observed.ReplicaSets = append(in.Observed.ReplicaSets, ReplicaSet{
 				Name: "reviews-" + name(i), Revision: name(i), Images: "reviews:" + name(i), Desired: set.desired,
 				Replicas: set.ready, Ready: set.ready, Available: set.ready, Current: true, Created: epoch.Add(time.Duration(i)),
 			})
 		}
 	}
-	in.Observed.Stable = w.stable.observed("reviews-stable")
-	in.Observed.Canary = w.canary.observed("reviews-canary")
+	in.Observed.Stable = w.observed(&w.stable, "reviews-stable")
+	in.Observed.Canary = w.observed(&w.canary, "reviews-canary")
 	in.Observed.Routes = []Route{w.route.observed()}
 	return in
 }
 
-func (s service) observed(serviceName string) Service {
+func (w *world) isForeign(revision int) bool { return w.migrating && revision == revC }
+
+func (w *world) observed(s *service, serviceName string) Service {
 	observed := Service{Name: serviceName, Found: true, Revision: name(s.selector)}
 	for i, count := range s.slices {
+		revision := name(i)
+		if w.isForeign(i) {
+			revision = ""
+		}
 		if count > 0 {
-			observed.Endpoints = append(observed.Endpoints, Endpoints{Revision: name(i), Ready: count, Total: count})
+			observed.Endpoints = append(observed.Endpoints, Endpoints{Revision: revision, Ready: count, Total: count})
 		}
 	}
 	return observed
