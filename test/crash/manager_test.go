@@ -8,9 +8,10 @@ import (
 	"net/http"
 	"testing"
 
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/config"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/canaryrollout/canaryrollout/controllers"
@@ -46,23 +47,29 @@ func supervise(t *testing.T, namespace string) *disturbance {
 }
 
 // newManager is put together as the program is, without what one process can only have once.
-func newManager(ctx context.Context, t *testing.T, namespace string, d *disturbance) ctrl.Manager {
+func newManager(
+	ctx context.Context, t *testing.T, namespace string, d *disturbance, edits ...func(*rest.Config, *ctrl.Options),
+) ctrl.Manager {
 	t.Helper()
 	fatal := func(err error) {
 		if err != nil {
 			t.Error(err) // not always in the test's own goroutine
 		}
 	}
-	rest := env.Cluster.RESTConfig(cluster.Operator)
-	rest.QPS, rest.Burst = -1, -1
-	rest.Wrap(func(next http.RoundTripper) http.RoundTripper { return transport{d, next} })
+	config := env.Cluster.RESTConfig(cluster.Operator)
+	config.QPS, config.Burst = -1, -1
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return transport{d, next} })
 	scheme, err := controllers.NewScheme()
 	fatal(err)
-	mgr, err := ctrl.NewManager(rest, ctrl.Options{
+	options := ctrl.Options{
 		Scheme: scheme, Cache: controllers.CacheOptions(namespace), Client: controllers.ClientOptions(),
 		Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
-		Controller: config.Controller{SkipNameValidation: ptr.To(true)},
-	})
+		Controller: ctrlconfig.Controller{SkipNameValidation: ptr.To(true)},
+	}
+	for _, edit := range edits {
+		edit(config, &options)
+	}
+	mgr, err := ctrl.NewManager(config, options)
 	fatal(err)
 	reconciler := controllers.NewReconciler(mgr)
 	reconciler.Observer.Cache = newLagging(d, reconciler.Observer.Cache)

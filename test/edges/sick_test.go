@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/test/app"
 	"github.com/canaryrollout/canaryrollout/test/builder"
@@ -35,25 +37,53 @@ func TestSick(t *testing.T) {
 
 func sicken(t *testing.T, a *app.App, who string) {
 	t.Helper()
-	stable, canary := a.Stable(), a.Get().Status.Canary.Revision
-	before := a.Get().Status.Memory.Traffic
-	var excuses []app.Excuse
-	var sick []string
-	if who != "stable" {
-		sick = append(sick, canary)
+	stable, before := a.Stable(), a.Get().Status.Memory.Traffic
+	excuses := fallSick(t, a, who, before.Weight > 0 || before.HeaderRoutes)
+	a.WaitFor("the step's traffic again", func(s v1alpha1.CanaryRolloutStatus) bool {
+		m := s.Memory.Traffic
+		return s.State == v1alpha1.StatePaused && m.Weight == before.Weight && m.HeaderRoutes == before.HeaderRoutes && m.VerifiedAt != nil
+	})
+	excuses = append(excuses, nobodyLeft(who, excuses)...)
+	a.Answers(20)
+	promoteHeld(a, stable, excuses...)
+}
+
+// TestSickWhilePromoting has them fail when all traffic is on the canary and the stable Service is about to move (T8).
+// The promotion is finished when they are well again.
+func TestSickWhilePromoting(t *testing.T) {
+	for _, who := range []string{"canary", "stable", "both"} {
+		t.Run(who, func(t *testing.T) {
+			t.Parallel()
+			a := app.Start(t, env, app.Options{Rate: rate, Edit: func(r *v1alpha1.CanaryRollout) {
+				r.Spec.Traffic.SettleSeconds = ptr.To[int32](5) // which is how long it stands there
+			}})
+			stable := a.Stable()
+			a.SetImage(builder.ImageV2)
+			a.WaitFor("all traffic on the canary", func(s v1alpha1.CanaryRolloutStatus) bool {
+				return s.Memory.Traffic.Weight == 100 && s.Memory.Traffic.VerifiedAt != nil
+			})
+			excuses := fallSick(t, a, who, true)
+			a.CheckPromoted(stable)
+			a.CheckLoss(append(excuses, nobodyLeft(who, excuses)...)...)
+		})
 	}
-	if who != "canary" {
-		sick = append(sick, stable)
-	}
-	from := time.Now()
+}
+
+// fallSick kills all pods of stable, of the canary, or of both, and heals them again. A canary that had traffic must have
+// lost it in between when it failed alone. The excuses are for what the dead pods were to answer.
+func fallSick(t *testing.T, a *app.App, who string, hadTraffic bool) (excuses []app.Excuse) {
+	t.Helper()
+	canary := a.Get().Status.Canary.Revision
+	sick := map[string][]string{
+		"canary": {canary}, "stable": {a.Stable()}, "both": {canary, a.Stable()},
+	}[who]
 	for _, revision := range sick {
-		died := a.Fail(revision, "true")
-		excuses = append(excuses, app.Killed(revision, died))
+		excuses = append(excuses, app.Killed(revision, a.Fail(revision, "true")))
 	}
 	for _, revision := range sick {
 		a.Eventually("no pod of "+revision, func() (bool, string) { return a.Available(revision) == 0, a.Describe() })
 	}
-	if who == "canary" && (before.Weight > 0 || before.HeaderRoutes) {
+	if who == "canary" && hadTraffic {
 		fled := a.WaitFor("all traffic on stable", func(s v1alpha1.CanaryRolloutStatus) bool {
 			m := s.Memory.Traffic
 			return m.Weight == 0 && !m.HeaderRoutes && m.VerifiedAt != nil
@@ -67,13 +97,17 @@ func sicken(t *testing.T, a *app.App, who string) {
 	for _, revision := range sick {
 		a.Eventually("pods of "+revision, func() (bool, string) { return a.Available(revision) > 0, a.Describe() })
 	}
-	a.WaitFor("the step's traffic again", func(s v1alpha1.CanaryRolloutStatus) bool {
-		m := s.Memory.Traffic
-		return s.State == v1alpha1.StatePaused && m.Weight == before.Weight && m.HeaderRoutes == before.HeaderRoutes && m.VerifiedAt != nil
-	})
-	if who != "canary" { // nobody was left to answer what goes to stable
-		excuses = append(excuses, app.Excuse{From: from, To: time.Now().Add(app.Propagation)})
+	return excuses
+}
+
+// nobodyLeft excuses until now what goes to stable when that was sick: nobody was left to answer.
+func nobodyLeft(who string, killed []app.Excuse) []app.Excuse {
+	excuse := app.Excuse{From: killed[0].From.Add(time.Second), To: time.Now().Add(app.Propagation)}
+	switch who {
+	case "canary":
+		return nil
+	case "stable":
+		excuse.Revision = killed[0].Revision
 	}
-	a.Answers(20)
-	promoteHeld(a, stable, excuses...)
+	return []app.Excuse{excuse}
 }
