@@ -23,8 +23,12 @@ const (
 	markFragment = "fragment"
 )
 
-// yamlBlock is a code block of YAML: its mark and its content.
-var yamlBlock = regexp.MustCompile("(?ms)^```yaml *([a-z]*)\\n(.*?)^```$")
+var (
+	// yamlBlock is a code block of YAML: its mark and its content.
+	yamlBlock = regexp.MustCompile("(?ms)^```yaml *([a-z]*)\\n(.*?)^```$")
+	// separator is between the objects of a block.
+	separator = regexp.MustCompile("(?m)^---$")
+)
 
 // TestManifests demands that every CanaryRollout and every list of steps in the documentation has only fields that there
 // are. A reader copies them.
@@ -82,7 +86,7 @@ func checkSteps(list []v1alpha1.Step) error {
 }
 
 func checkObjects(content string) (rollouts int, err error) {
-	for _, document := range regexp.MustCompile("(?m)^---$").Split(content, -1) {
+	for _, document := range separator.Split(content, -1) {
 		var decoded any
 		if err := yaml.Unmarshal([]byte(document), &decoded); err != nil {
 			return rollouts, err
