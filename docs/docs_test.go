@@ -119,6 +119,26 @@ func TestFlagsAreNamed(t *testing.T) {
 	}
 }
 
+// pages are all documents: those in this folder, and the README.
+func pages(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(files, "../README.md")
+}
+
+// TestIndexNamesAll demands that the map of the documentation leads to every page.
+func TestIndexNamesAll(t *testing.T) {
+	index := read(t, "index.md")
+	for _, page := range pages(t) {
+		if page != "index.md" && !strings.Contains(index, "]("+page+")") {
+			t.Errorf("index.md has no link to %s", page)
+		}
+	}
+}
+
 // link is [text](target); one in backquotes is none.
 var (
 	link  = regexp.MustCompile(`\]\(([^()\s]+)\)`)
@@ -128,11 +148,7 @@ var (
 
 // TestLinks demands that every relative link leads to a file, and to a heading where it names one.
 func TestLinks(t *testing.T) {
-	files, err := filepath.Glob("*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range append(files, "../README.md") {
+	for _, file := range pages(t) {
 		text := quote.ReplaceAllString(fence.ReplaceAllString(read(t, file), ""), "")
 		for _, match := range link.FindAllStringSubmatch(text, -1) {
 			if strings.Contains(match[1], "://") {
