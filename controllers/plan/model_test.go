@@ -461,9 +461,7 @@ func deployed(t *testing.T, steps ...v1alpha1.Step) *world {
 // migrating is a world in which somebody else's pods answer, and a rollout of revision a comes up beside them.
 func migrating() *world {
 	w := newWorld(2)
-	w.migrating = true
-	w.sets[revC] = replicaSet{exists: true, desired: 2, ready: 2}
-	w.settleAll()
+	migrate(w)
 	return w
 }
 

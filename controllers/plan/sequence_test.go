@@ -130,6 +130,11 @@ func TestSequences(t *testing.T) {
 			promote(tr, "true")
 			tr.run(nil)
 		},
+		"migration": func(tr *transcript) {
+			migrate(tr.world)
+			tr.user("applies revision a beside 4 pods of somebody else, which answer already")
+			tr.run(nil)
+		},
 		"promote-full": func(tr *transcript) {
 			deploy(tr)
 			tr.run(isAtPause)

@@ -129,8 +129,8 @@ func TestDefaultInstallation(t *testing.T) {
 	mustKubectl(t, "", "rollout", "status", "-n", cluster.OperatorNamespace, "deployment/canaryrollout-controller-manager", "--timeout=1m")
 }
 
-// TestSampleHasNoDrift: what the API server makes of the sample's Services and route is what is written in it, or
-// GitOps tools would show differences that nobody made.
+// TestSampleHasNoDrift: what the API server makes of the sample's route, and of the lists in its rollout, is what is
+// written there, or GitOps tools would show differences that nobody made.
 func TestSampleHasNoDrift(t *testing.T) {
 	const folder = "../../config/samples/reviews"
 	mustKubectl(t, "", "apply", "-k", folder)
@@ -140,10 +140,15 @@ func TestSampleHasNoDrift(t *testing.T) {
 			deleteNamed(t, kind, name)
 		}
 	})
-	live := mustKubectl(t, "", "get", "httproute", "bookinfo-reviews", "-o=jsonpath={.spec}")
-	written := mustKubectl(t, "", "create", "--dry-run=client", "-f", folder+"/httproute.yaml", "-o=jsonpath={.spec}")
-	if live != written {
-		t.Errorf("the route as stored\n  %s\nis not as written\n  %s", live, written)
+	for file, parts := range map[string]string{
+		"httproute.yaml":     "{.spec}",
+		"canaryrollout.yaml": "{.spec.steps}{.spec.traffic.routes}",
+	} {
+		live := mustKubectl(t, "", "get", "-f", folder+"/"+file, "-o=jsonpath="+parts)
+		written := mustKubectl(t, "", "create", "--dry-run=client", "-f", folder+"/"+file, "-o=jsonpath="+parts)
+		if live != written {
+			t.Errorf("%s as stored\n  %s\nis not as written\n  %s", file, live, written)
+		}
 	}
 	if output, err := kubectl(t, "", "diff", "-k", folder); err != nil {
 		t.Errorf("kubectl diff right after apply: %v\n%s", err, output)
