@@ -78,7 +78,8 @@ func (c Client) environment() []string {
 	if kubeconfig == "" {
 		kubeconfig = filepath.Join(c.Home, "no-kubeconfig")
 	}
-	return append(environment, "KUBECONFIG="+kubeconfig, "HELM_CACHE_HOME="+c.Home, "HELM_CONFIG_HOME="+c.Home, "HELM_DATA_HOME="+c.Home)
+	return append(environment, "KUBECONFIG="+kubeconfig, "KUBECACHEDIR="+c.Home,
+		"HELM_CACHE_HOME="+c.Home, "HELM_CONFIG_HOME="+c.Home, "HELM_DATA_HOME="+c.Home)
 }
 
 // Decode reads the objects of YAML documents.
