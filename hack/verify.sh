@@ -76,6 +76,7 @@ check "formatting" code_is_formatted
 check "tidy modules" modules_are_tidy
 check "generated files" generated_is_current
 check "kustomizations" manifests_build
+check "chart" go test -count=1 ./hack/chart
 check "vet" make vet
 check "lint" make lint
 

@@ -6,6 +6,7 @@ package chart
 import (
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/endpoints/request"
+	"sigs.k8s.io/yaml"
 
 	"github.com/canaryrollout/canaryrollout/test/helm"
 )
@@ -164,6 +166,24 @@ func TestRoleHoldsForItsNamespace(t *testing.T) {
 	}
 }
 
+// TestAlertsAreShared: the alerts come out as they are written. Their texts have braces of their own.
+func TestAlertsAreShared(t *testing.T) {
+	want := map[string]any{}
+	if err := yaml.Unmarshal([]byte(read(t, helm.Chart()+"/files/rules.yaml")), &want); err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range objects(t, "--set=prometheusRule.enabled=true") {
+		if object.GetKind() != "PrometheusRule" {
+			continue
+		}
+		if diff := cmp.Diff(want["groups"], object.Object["spec"].(map[string]any)["groups"]); diff != "" {
+			t.Errorf("other alerts than in files/rules.yaml (-want +got):\n%s", diff)
+		}
+		return
+	}
+	t.Error("no PrometheusRule was rendered")
+}
+
 // TestFilesAreCurrent: what the chart shares with the kustomizations is what they have.
 func TestFilesAreCurrent(t *testing.T) {
 	originals := map[string]string{"crd.yaml": config + "/crd/canaryrollout.dev_canaryrollouts.yaml"}
@@ -174,10 +194,18 @@ func TestFilesAreCurrent(t *testing.T) {
 	for _, role := range roles {
 		originals["rbac/"+filepath.Base(role)] = role
 	}
+	if alerts := config + "/alerts/rules.yaml"; exists(alerts) {
+		originals["rules.yaml"] = alerts
+	}
 	for name, original := range originals {
 		_, got, _ := strings.Cut(read(t, filepath.Join(helm.Chart(), "files", name)), "\n")
 		if got != read(t, original) {
 			t.Errorf("config/chart/files/%s is not %s any more: run make manifests", name, original)
 		}
 	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
