@@ -33,11 +33,12 @@ generate: ## Generate deep copies and docs/api.md from the API types.
 		--templates-dir=hack/api-docs --log-level=ERROR --renderer=markdown --output-path=docs/api.md
 
 .PHONY: manifests
-manifests: ## Generate the CRD and the manager's role from the markers in the code.
+manifests: ## Generate the CRD and the manager's role from the markers in the code, and hand them to the chart.
 	"$(CONTROLLER_GEN)" crd:generateEmbeddedObjectMeta=true,maxDescLen=300 paths=./api/... output:crd:dir=config/crd
 	go run ./hack/crd $(CRD)
 	"$(CONTROLLER_GEN)" rbac:roleName=canaryrollout-controller-manager,fileName=role.yaml \
 		paths=./controllers/... output:rbac:dir=config/rbac
+	hack/chart/generate.sh
 
 .PHONY: fmt
 fmt: ## Format the code and sort its imports.
@@ -70,6 +71,7 @@ test: test-unit test-model test-race test-cluster ## Run all tests.
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no cluster, in seconds.
+	@hack/tool.sh helm helm.sh/helm/v4/cmd/helm >/dev/null
 	go test -short -count=1 -timeout=10m $(UNITS)
 
 .PHONY: test-model

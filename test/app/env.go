@@ -43,6 +43,8 @@ type EnvOptions struct {
 	Parallel int
 	// WithoutOperator installs CRD and roles, but starts no manager.
 	WithoutOperator bool
+	// Bare installs nothing of ours, and starts no manager: the tests do.
+	Bare bool
 }
 
 // Main runs the tests of a package on a cluster with an operator, built with the race detector, in namespaces of their
@@ -69,8 +71,10 @@ func (e *Env) run(m *testing.M, options EnvOptions, code *int) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.Cluster.Cleanup(*code != 0 || err != nil)) }()
-	if err := operator.Install(ctx, e.Cluster); err != nil {
-		return err
+	if !options.Bare {
+		if err := operator.Install(ctx, e.Cluster); err != nil {
+			return err
+		}
 	}
 	if e.Admin, err = newClient(e.Cluster.RESTConfig(cluster.Admin)); err != nil {
 		return err
@@ -79,7 +83,7 @@ func (e *Env) run(m *testing.M, options EnvOptions, code *int) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.Pods.Stop()) }()
-	if !options.WithoutOperator {
+	if !options.WithoutOperator && !options.Bare {
 		if err := e.StartOperator(ctx); err != nil {
 			return err
 		}

@@ -178,7 +178,8 @@ func deleteNamed(t *testing.T, kind, name string) {
 // TestUserRoles: whoever may view, edit or administer a namespace may do the same with its rollouts, but nobody but
 // the controller writes their status.
 func TestUserRoles(t *testing.T) {
-	mustKubectl(t, "", "apply", "-f", "../../config/rbac/canaryrollout_view_role.yaml", "-f", "../../config/rbac/canaryrollout_edit_role.yaml")
+	mustKubectl(t, "", "apply", "-f", "../../config/rbac/canaryrollout_view_role.yaml", "-f", "../../config/rbac/canaryrollout_edit_role.yaml",
+		"-f", "../../config/rbac/canaryrollout_admin_role.yaml")
 	tests := map[cluster.User]struct {
 		role          string
 		view, release bool

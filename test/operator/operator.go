@@ -7,6 +7,7 @@ package operator
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -107,8 +108,10 @@ type Options struct {
 	Name string
 	// ProbePort and MetricsPort are on 127.0.0.1. Defaults: 8081 and 8443.
 	ProbePort, MetricsPort int
-	// Args are added to the flags.
+	// Args are added to the flags; they win over those that are there.
 	Args []string
+	// Kubeconfig says who the manager is. Default: cluster.Operator's.
+	Kubeconfig string
 }
 
 // Start runs the manager until Stop or Kill, and returns when it is ready.
@@ -125,7 +128,7 @@ func Start(ctx context.Context, c *cluster.Cluster, options Options) (*Operator,
 		return nil, err
 	}
 	o.command = exec.Command(os.Getenv(binaryVariable), args...)
-	o.command.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig(cluster.Operator), "GORACE=halt_on_error=1")
+	o.command.Env = append(os.Environ(), "KUBECONFIG="+cmp.Or(options.Kubeconfig, c.Kubeconfig(cluster.Operator)), "GORACE=halt_on_error=1")
 	o.command.Stdout, o.command.Stderr = log, log
 	if err := o.command.Start(); err != nil {
 		return nil, fmt.Errorf("start the manager: %w", err)

@@ -1,0 +1,91 @@
+{{- /*
+Copyright The CanaryRollout Authors.
+SPDX-License-Identifier: Apache-2.0
+*/ -}}
+
+{{- /* The beginning of all names. The longest suffix that follows has 27 characters, and a Service may have 63. */ -}}
+{{- define "canaryrollout.fullname" -}}
+{{- $name := .Values.nameOverride | default .Chart.Name -}}
+{{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
+{{- .Values.fullnameOverride | default $full | trunc 36 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "canaryrollout.manager" -}}
+{{- include "canaryrollout.fullname" . }}-controller-manager
+{{- end -}}
+
+{{- define "canaryrollout.labels" -}}
+app.kubernetes.io/name: canaryrollout
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- /* What tells the manager's pods from those of other releases. */ -}}
+{{- define "canaryrollout.selector" -}}
+app.kubernetes.io/name: canaryrollout
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: controller-manager
+{{- end -}}
+
+{{- define "canaryrollout.managerLabels" -}}
+{{ include "canaryrollout.labels" . }}
+app.kubernetes.io/component: controller-manager
+{{- end -}}
+
+{{- define "canaryrollout.serviceAccount" -}}
+{{- .Values.serviceAccount.name | default (include "canaryrollout.manager" .) -}}
+{{- end -}}
+
+{{- define "canaryrollout.subjects" -}}
+subjects:
+- kind: ServiceAccount
+  name: {{ include "canaryrollout.serviceAccount" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end -}}
+
+{{- define "canaryrollout.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+
+{{- /* Where the lease is: beside the manager, or in the one namespace that it works in. So there is one lease for what
+is worked on: two releases in one namespace do not wait for each other, and two for one namespace do. */ -}}
+{{- define "canaryrollout.leaseNamespace" -}}
+{{- .Values.watchNamespace | default .Release.Namespace -}}
+{{- end -}}
+
+{{- /* The rules of a role of config/rbac. */ -}}
+{{- define "canaryrollout.rules" -}}
+{{- $role := .root.Files.Get (printf "files/rbac/%s.yaml" .role) | fromYaml -}}
+rules:
+{{ toYaml $role.rules }}
+{{- end -}}
+
+{{- /* What the schema of the values cannot say. */ -}}
+{{- define "canaryrollout.validate" -}}
+{{- if regexMatch "@|:[^/]*$|\\s" .Values.image.repository -}}
+{{- fail (printf "image.repository is %q: say the tag in image.tag and the digest in image.digest" .Values.image.repository) -}}
+{{- end -}}
+{{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) -}}
+{{- fail "serviceAccount.create is false: say in serviceAccount.name which one the manager runs by" -}}
+{{- end -}}
+{{- $minAvailable := .Values.podDisruptionBudget.minAvailable -}}
+{{- if and .Values.podDisruptionBudget.enabled (gt (int .Values.replicas) 1) (not (kindIs "string" $minAvailable)) (ge (int $minAvailable) (int .Values.replicas)) -}}
+{{- fail (printf "podDisruptionBudget.minAvailable is %d of %d replicas: no node could be drained; give a smaller number" (int $minAvailable) (int .Values.replicas)) -}}
+{{- end -}}
+{{- if and .Values.serviceMonitor.enabled (not .Values.metrics.enabled) -}}
+{{- fail "serviceMonitor.enabled needs metrics.enabled: there is nothing to scrape" -}}
+{{- end -}}
+{{- range .Values.extraArgs -}}
+{{- $flag := . | trimPrefix "-" | trimPrefix "-" | splitList "=" | first -}}
+{{- $value := get (dict "namespace" "watchNamespace" "leader-election-namespace" "watchNamespace" "leader-elect" "replicas" "health-probe-bind-address" "none: probes are on port 8081" "metrics-bind-address" "metrics.enabled" "metrics-secure" "metrics.secure" "metrics-cert-dir" "metrics.certificateSecret" "zap-log-level" "log.level" "zap-encoder" "log.encoder") $flag -}}
+{{- if $value -}}
+{{- fail (printf "extraArgs: the chart itself sets --%s; the value for it is %s" $flag $value) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,211 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package chart
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apiserver/pkg/endpoints/request"
+	"sigs.k8s.io/yaml"
+
+	"github.com/canaryrollout/canaryrollout/test/helm"
+)
+
+// TestChartIsKustomization: object by object, the chart with its default values installs what config/default does.
+func TestChartIsKustomization(t *testing.T) {
+	want, got := byName(kustomization(t)), byName(objects(t))
+	// A chart does not make the namespace that it is installed in.
+	delete(want, "Namespace "+namespace)
+	if diff := cmp.Diff(sets.List(sets.KeySet(want)), sets.List(sets.KeySet(got))); diff != "" {
+		t.Errorf("other objects than in config/default (-want +got):\n%s", diff)
+	}
+	for name := range want {
+		if got[name] == nil {
+			continue
+		}
+		if diff := cmp.Diff(essence(want[name]), essence(got[name])); diff != "" {
+			t.Errorf("%s is not as in config/default (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// kustomization is what `kubectl apply -k config/default` sends.
+func kustomization(t *testing.T) []*unstructured.Unstructured {
+	t.Helper()
+	output, err := exec.CommandContext(t.Context(), "kubectl", "kustomize", config+"/default").Output()
+	if err != nil {
+		t.Fatalf("kubectl kustomize: %v", err)
+	}
+	return decode(t, string(output))
+}
+
+func byName(list []*unstructured.Unstructured) map[string]*unstructured.Unstructured {
+	named := map[string]*unstructured.Unstructured{}
+	for _, object := range list {
+		name := object.GetKind() + " " + strings.TrimPrefix(object.GetNamespace()+"/"+object.GetName(), "/")
+		named[name] = object
+	}
+	return named
+}
+
+// essence is an object without what charts add by custom: labels that tell releases apart, and defaults spelt out.
+// The labels that add a role to another one count.
+func essence(object *unstructured.Unstructured) map[string]any {
+	object = object.DeepCopy()
+	labels := map[string]string{}
+	for key, value := range object.GetLabels() {
+		if strings.HasPrefix(key, rbacv1.GroupName) {
+			labels[key] = value
+		}
+	}
+	object.SetLabels(labels)
+	annotations := object.GetAnnotations()
+	delete(annotations, "helm.sh/resource-policy")
+	object.SetAnnotations(annotations)
+	if object.GetKind() == "Deployment" {
+		// The list of arguments is compared by TestArguments.
+		container := containerOf(object)
+		delete(container, "args")
+		delete(container, "imagePullPolicy")
+	}
+	removeKey(object.Object, "app.kubernetes.io/instance")
+	return object.Object
+}
+
+func containerOf(deployment *unstructured.Unstructured) map[string]any {
+	template := deployment.Object["spec"].(map[string]any)["template"].(map[string]any)
+	return template["spec"].(map[string]any)["containers"].([]any)[0].(map[string]any)
+}
+
+// removeKey takes a key out of all maps below.
+func removeKey(node any, key string) {
+	switch node := node.(type) {
+	case map[string]any:
+		delete(node, key)
+		for _, below := range node {
+			removeKey(below, key)
+		}
+	case []any:
+		for _, below := range node {
+			removeKey(below, key)
+		}
+	}
+}
+
+// TestArguments: the chart starts the manager as config/default does, and spells out some defaults.
+func TestArguments(t *testing.T) {
+	args := func(list []*unstructured.Unstructured) []any {
+		for _, object := range list {
+			if object.GetKind() == "Deployment" {
+				return containerOf(object)["args"].([]any)
+			}
+		}
+		return nil
+	}
+	got := args(objects(t))
+	for _, arg := range args(kustomization(t)) {
+		if !slices.Contains(got, arg) {
+			t.Errorf("config/default has %s, the chart has %v", arg, got)
+		}
+	}
+	defaults := []any{"--metrics-secure=true", "--zap-log-level=info", "--zap-encoder=json"}
+	if want := append(args(kustomization(t)), defaults...); len(got) != len(want) {
+		t.Errorf("the chart has %v, want %v", got, want)
+	}
+}
+
+// TestNamespacedRights: in one namespace the manager has the rights that it has in all of them otherwise, and none
+// anywhere else.
+func TestNamespacedRights(t *testing.T) {
+	everywhere, here := &rbacv1.ClusterRole{}, &rbacv1.Role{}
+	typed(t, named(kustomization(t), "canaryrollout-controller-manager"), "ClusterRole", everywhere)
+	rendered := objects(t, "--values=testdata/namespaced.values.yaml")
+	for _, object := range rendered {
+		if object.GetNamespace() == "" {
+			t.Errorf("%s %s is not in a namespace", object.GetKind(), object.GetName())
+		}
+		if isRight := strings.HasPrefix(object.GetKind(), "Role"); isRight && object.GetNamespace() != "shop" {
+			t.Errorf("%s %s gives rights in namespace %s", object.GetKind(), object.GetName(), object.GetNamespace())
+		}
+	}
+	typed(t, named(rendered, "canaryrollout-controller-manager"), "Role", here)
+	if here.Namespace != "shop" {
+		t.Errorf("the manager's Role is in namespace %q, want shop", here.Namespace)
+	}
+	if diff := cmp.Diff(everywhere.Rules, here.Rules); diff != "" {
+		t.Errorf("other rules than cluster-wide (-want +got):\n%s", diff)
+	}
+}
+
+func named(list []*unstructured.Unstructured, name string) []*unstructured.Unstructured {
+	return slices.DeleteFunc(slices.Clone(list), func(o *unstructured.Unstructured) bool { return o.GetName() != name })
+}
+
+// TestRoleHoldsForItsNamespace: the manager gets the Namespace of a rollout that is deleted. A Role in the namespace
+// lets it, since the API server takes that request for one in the namespace; no ClusterRole is needed.
+func TestRoleHoldsForItsNamespace(t *testing.T) {
+	resolver := request.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")}
+	info, err := resolver.NewRequestInfo(httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/namespaces/shop", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Verb != "get" || info.Resource != "namespaces" || info.Namespace != "shop" {
+		t.Errorf("it is %s %s in namespace %q", info.Verb, info.Resource, info.Namespace)
+	}
+}
+
+// TestAlertsAreShared: the alerts come out as they are written. Their texts have braces of their own.
+func TestAlertsAreShared(t *testing.T) {
+	want := map[string]any{}
+	if err := yaml.Unmarshal([]byte(read(t, helm.Chart()+"/files/rules.yaml")), &want); err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range objects(t, "--set=prometheusRule.enabled=true") {
+		if object.GetKind() != "PrometheusRule" {
+			continue
+		}
+		if diff := cmp.Diff(want["groups"], object.Object["spec"].(map[string]any)["groups"]); diff != "" {
+			t.Errorf("other alerts than in files/rules.yaml (-want +got):\n%s", diff)
+		}
+		return
+	}
+	t.Error("no PrometheusRule was rendered")
+}
+
+// TestFilesAreCurrent: what the chart shares with the kustomizations is what they have.
+func TestFilesAreCurrent(t *testing.T) {
+	originals := map[string]string{"crd.yaml": config + "/crd/canaryrollout.dev_canaryrollouts.yaml"}
+	roles, err := filepath.Glob(config + "/rbac/*role.yaml")
+	if err != nil || len(roles) == 0 {
+		t.Fatalf("no roles: %v", err)
+	}
+	for _, role := range roles {
+		originals["rbac/"+filepath.Base(role)] = role
+	}
+	if alerts := config + "/alerts/rules.yaml"; exists(alerts) {
+		originals["rules.yaml"] = alerts
+	}
+	for name, original := range originals {
+		_, got, _ := strings.Cut(read(t, filepath.Join(helm.Chart(), "files", name)), "\n")
+		if got != read(t, original) {
+			t.Errorf("config/chart/files/%s is not %s any more: run make manifests", name, original)
+		}
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

@@ -1,0 +1,147 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package chart
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensions "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/pod-security-admission/api"
+	"k8s.io/pod-security-admission/policy"
+
+	"github.com/canaryrollout/canaryrollout/test/helm"
+)
+
+func TestLint(t *testing.T) {
+	client := helm.Client{Home: t.TempDir()}
+	for name, file := range valueSets(t) {
+		if output, err := client.Run(t.Context(), "lint", "--strict", helm.Chart(), "--values="+file); err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if strings.Contains(output, "[WARNING]") {
+			t.Errorf("%s: %s", name, output)
+		}
+	}
+}
+
+// TestGoldens: what comes out, for several sets of values. `go test ./hack/chart -update` writes the files anew.
+func TestGoldens(t *testing.T) {
+	for name, file := range valueSets(t) {
+		t.Run(name, func(t *testing.T) {
+			output, err := template(t, "--values="+file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, golden := withoutShared(output), "testdata/"+name+".golden.yaml"
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if diff := cmp.Diff(read(t, golden), got); diff != "" {
+				t.Errorf("rendered otherwise than in %s (-want +got):\n%s", golden, diff)
+			}
+		})
+	}
+}
+
+// withoutShared leaves out the long part of what is not the chart's own, which TestChartIsKustomization and
+// TestAlertsAreShared compare: the schema of the CRD, and the alerts.
+func withoutShared(manifest string) string {
+	documents := strings.Split(manifest, "\n---\n")
+	for i, document := range documents {
+		for kind, field := range map[string]string{"CustomResourceDefinition": "\nspec:\n", "PrometheusRule": "\n  groups:\n"} {
+			if strings.Contains(document, "\nkind: "+kind+"\n") {
+				head, _, _ := strings.Cut(document, field)
+				documents[i] = head + strings.TrimSuffix(field, "\n") + " # left out here"
+			}
+		}
+	}
+	return strings.Join(documents, "\n---\n")
+}
+
+// TestObjectsAreWellFormed: no field is misspelt. Kinds of the Prometheus operator have no types here.
+func TestObjectsAreWellFormed(t *testing.T) {
+	scheme := runtime.NewScheme()
+	builder := runtime.NewSchemeBuilder(appsv1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, policyv1.AddToScheme,
+		rbacv1.AddToScheme, apiextensions.AddToScheme)
+	if err := builder.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	monitoring := schema.GroupVersion{Group: "monitoring.coreos.com", Version: "v1"}
+	for name, file := range valueSets(t) {
+		for _, object := range objects(t, "--values="+file) {
+			kind := object.GroupVersionKind()
+			if kind.GroupVersion() == monitoring {
+				continue
+			}
+			into, err := scheme.New(kind)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object.Object, into, true); err != nil {
+				t.Errorf("%s: %s %s: %v", name, kind.Kind, object.GetName(), err)
+			}
+		}
+	}
+}
+
+// TestPodSecurity: the pods are admitted where the Pod Security level is restricted.
+func TestPodSecurity(t *testing.T) {
+	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	restricted := api.LevelVersion{Level: api.LevelRestricted, Version: api.LatestVersion()}
+	for name, file := range valueSets(t) {
+		deployment := &appsv1.Deployment{}
+		typed(t, objects(t, "--values="+file), "Deployment", deployment)
+		pod := deployment.Spec.Template
+		result := policy.AggregateCheckResults(evaluator.EvaluatePod(restricted, &pod.ObjectMeta, &pod.Spec))
+		if !result.Allowed {
+			t.Errorf("%s: %s", name, result.ForbiddenDetail())
+		}
+	}
+}
+
+// secretLimit is how large a Secret may be. Helm keeps each release in one.
+const secretLimit = 1 << 20
+
+// TestReleaseFitsIntoSecret: the CRD is in it twice, as a file of the chart and rendered.
+func TestReleaseFitsIntoSecret(t *testing.T) {
+	output, err := helm.Client{Home: t.TempDir()}.Run(t.Context(), "install", release, helm.Chart(), "--namespace="+namespace,
+		"--values=testdata/everything.values.yaml", "--dry-run=client", "--output=json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(output, "templates/crd.yaml") || strings.Count(output, "kind: CustomResourceDefinition") == 0 {
+		t.Fatalf("helm printed %d bytes, and not a whole release", len(output))
+	}
+	var packed bytes.Buffer
+	writer := gzip.NewWriter(&packed)
+	if _, err := writer.Write([]byte(output)); err != nil {
+		t.Fatal(err)
+	}
+	if err := writer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// Helm encodes it once, and the API server stores what that is.
+	size := base64.StdEncoding.EncodedLen(packed.Len())
+	t.Logf("a release has %d bytes, packed %d of %d", len(output), size, secretLimit)
+	if size > secretLimit/2 {
+		t.Errorf("a release has %d bytes, more than half of the %d that a Secret may have", size, secretLimit)
+	}
+}

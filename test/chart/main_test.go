@@ -1,0 +1,208 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package chart installs the Helm chart, config/chart, into a real cluster. The pods of the Deployment that it makes are
+// admitted and scheduled, but run nothing; so the manager runs as a process, with exactly the flags of these pods and by
+// a token of their service account. What is tested without a cluster is in hack/chart.
+package chart
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/canaryrollout/canaryrollout/test/app"
+	"github.com/canaryrollout/canaryrollout/test/cluster"
+	"github.com/canaryrollout/canaryrollout/test/helm"
+	"github.com/canaryrollout/canaryrollout/test/operator"
+)
+
+const (
+	name      = "canaryrollout"
+	namespace = cluster.OperatorNamespace
+	manager   = "canaryrollout-controller-manager"
+	crd       = "canaryrollouts.canaryrollout.dev"
+)
+
+// env is one cluster for all tests. Each installs the chart anew, so none is parallel.
+var env = &app.Env{}
+
+func TestMain(m *testing.M) {
+	if err := helm.Build(os.Stderr); err != nil {
+		fmt.Println("FAIL:", err)
+		os.Exit(1)
+	}
+	app.Main(m, env, app.EnvOptions{Bare: true})
+}
+
+// release is the installed chart, and the manager that works for it.
+type release struct {
+	t         *testing.T
+	client    helm.Client
+	installed bool
+	operator  *operator.Operator
+	// config is the service account's, as of the last start.
+	config *rest.Config
+}
+
+// install installs a chart by helm; the manager does not run yet. When the test is over all rollouts go, and then the
+// release, in the order that is documented.
+func install(t *testing.T, chart string, args ...string) *release {
+	t.Helper()
+	r := &release{t: t, client: helm.Client{Home: t.TempDir(), Kubeconfig: env.Cluster.Kubeconfig(cluster.Admin)}}
+	t.Cleanup(r.remove)
+	kubectl(t, "label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted", "--overwrite")
+	r.install(chart, args...)
+	return r
+}
+
+func (r *release) install(chart string, args ...string) {
+	r.t.Helper()
+	r.helm(append([]string{"install", name, chart, "--namespace=" + namespace, "--create-namespace"}, args...)...)
+	r.installed = true
+	r.waitForPods()
+	if err := cluster.WaitForCRDs(r.t.Context(), env.Cluster.RESTConfig(cluster.Admin), crd); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *release) upgrade(args ...string) {
+	r.t.Helper()
+	r.helm(append([]string{"upgrade", name, helm.Chart(), "--namespace=" + namespace}, args...)...)
+	r.waitForPods()
+}
+
+func (r *release) uninstall() string {
+	r.t.Helper()
+	output := r.helm("uninstall", name, "--namespace="+namespace)
+	r.installed = false
+	return output
+}
+
+func (r *release) helm(args ...string) string {
+	r.t.Helper()
+	output, err := r.client.Run(r.t.Context(), args...)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return output
+}
+
+func (r *release) waitForPods() {
+	r.t.Helper()
+	kubectl(r.t, "rollout", "status", "-n", namespace, "deployment/"+manager, "--timeout=1m")
+}
+
+// start runs the manager as its pods would. One thing is told to it that a pod finds in a file of its own: the namespace
+// that it is in, where its lease is. A flag of the chart wins over that.
+func (r *release) start() {
+	r.t.Helper()
+	pod := r.deployment().Spec.Template.Spec
+	r.config = r.actAs(pod.ServiceAccountName)
+	started, err := operator.Start(r.t.Context(), env.Cluster, operator.Options{
+		Args: pod.Containers[0].Args, Kubeconfig: writeKubeconfig(r.t, r.config),
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.operator = started
+}
+
+func (r *release) stop() {
+	r.t.Helper()
+	if err := r.operator.Stop(); err != nil {
+		r.t.Error(err)
+	}
+	r.operator = nil
+}
+
+func (r *release) deployment() *appsv1.Deployment {
+	r.t.Helper()
+	deployment := &appsv1.Deployment{}
+	if err := env.Admin.Get(r.t.Context(), client.ObjectKey{Namespace: namespace, Name: manager}, deployment); err != nil {
+		r.t.Fatal(err)
+	}
+	return deployment
+}
+
+// actAs is how a pod with this service account talks to the API server.
+func (r *release) actAs(serviceAccount string) *rest.Config {
+	r.t.Helper()
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: serviceAccount}}
+	request := &authenticationv1.TokenRequest{
+		Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: ptr.To[int64](3600)},
+	}
+	if err := env.Admin.SubResource("token").Create(r.t.Context(), account, request); err != nil {
+		r.t.Fatal(err)
+	}
+	config := env.Cluster.RESTConfig(cluster.Operator)
+	config.BearerToken = request.Status.Token
+	return config
+}
+
+func writeKubeconfig(t *testing.T, from *rest.Config) string {
+	t.Helper()
+	config := clientcmdapi.NewConfig()
+	config.Clusters["cluster"] = &clientcmdapi.Cluster{Server: from.Host, CertificateAuthorityData: from.CAData}
+	config.AuthInfos["manager"] = &clientcmdapi.AuthInfo{Token: from.BearerToken}
+	config.Contexts["cluster"] = &clientcmdapi.Context{Cluster: "cluster", AuthInfo: "manager"}
+	config.CurrentContext = "cluster"
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*config, path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// remove leaves the cluster to the next test as it was, whatever has become of this one.
+func (r *release) remove() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.t.Context()), 3*time.Minute)
+	defer cancel()
+	if r.operator != nil {
+		if output, err := runKubectl(ctx, "delete", "canaryrollouts", "-A", "--all", "--wait", "--timeout=90s"); err != nil {
+			r.t.Errorf("deleting the rollouts: %v\n%s", err, output)
+		}
+		r.stop()
+	}
+	if r.installed {
+		if _, err := r.client.Run(ctx, "uninstall", name, "--namespace="+namespace); err != nil {
+			r.t.Error(err)
+		}
+	}
+}
+
+// kubectl runs kubectl as an administrator, as a person would, and returns what it says.
+func kubectl(t *testing.T, args ...string) string {
+	t.Helper()
+	output, err := runKubectl(t.Context(), args...)
+	if err != nil {
+		t.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, output)
+	}
+	return output
+}
+
+func runKubectl(ctx context.Context, args ...string) (string, error) {
+	command := exec.CommandContext(ctx, "kubectl", args...)
+	command.Env = append(os.Environ(), "KUBECONFIG="+env.Cluster.Kubeconfig(cluster.Admin),
+		"KUBECACHEDIR="+filepath.Join(env.Cluster.Dir, "kubectl-cache"))
+	var both bytes.Buffer
+	command.Stdout, command.Stderr = &both, &both
+	err := command.Run()
+	return both.String(), err
+}

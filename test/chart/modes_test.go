@@ -1,0 +1,175 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package chart
+
+import (
+	"context"
+	"crypto/tls"
+	"net/http"
+	"slices"
+	"testing"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/app"
+	"github.com/canaryrollout/canaryrollout/test/builder"
+	"github.com/canaryrollout/canaryrollout/test/cluster"
+	"github.com/canaryrollout/canaryrollout/test/helm"
+)
+
+// TestClusterWide: with the flags and the rights of the default values a release goes through, and a deletion.
+func TestClusterWide(t *testing.T) {
+	r := install(t, helm.Chart())
+	r.start()
+	checkReleaseSecret(t)
+	checkMetrics(t)
+
+	a := app.New(t, env, builder.Weight(50))
+	stable := a.Stable()
+	a.SetImage(builder.ImageV2)
+	a.CheckPromoted(stable)
+	kubectl(t, "delete", "canaryrollout", "reviews", "-n", a.Namespace, "--cascade=orphan", "--timeout=90s")
+	a.CheckLoss()
+}
+
+// secretLimit is how large a Secret may be.
+const secretLimit = 1 << 20
+
+// checkReleaseSecret says how much room the release takes where helm keeps it.
+func checkReleaseSecret(t *testing.T) {
+	t.Helper()
+	secrets := &corev1.SecretList{}
+	err := env.Admin.List(t.Context(), secrets, client.InNamespace(namespace), client.MatchingLabels{"owner": "helm", "name": name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(secrets.Items) == 0 {
+		t.Fatal("helm keeps no release")
+	}
+	for _, secret := range secrets.Items {
+		size := len(secret.Data["release"])
+		t.Logf("Secret %s has %d bytes of %d", secret.Name, size, secretLimit)
+		if size > secretLimit/2 {
+			t.Errorf("Secret %s has %d bytes, more than half of what it may have", secret.Name, size)
+		}
+	}
+}
+
+// checkMetrics: the manager may find out who asks for its metrics and whether they may.
+func checkMetrics(t *testing.T) {
+	t.Helper()
+	tests := map[cluster.User]int{cluster.Admin: http.StatusOK, cluster.Spare1: http.StatusForbidden}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} // it is self-signed
+	defer transport.CloseIdleConnections()
+	for user, want := range tests {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://127.0.0.1:8443/metrics", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+env.Cluster.RESTConfig(user).BearerToken)
+		response, err := (&http.Client{Transport: transport}).Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("the metrics answer %s with %s, want %d", user, response.Status, want)
+		}
+	}
+}
+
+// TestNamespaced: with rights in one namespace alone a release goes through there, and a deletion; a rollout elsewhere
+// is not touched. The release begins cluster-wide, as the CRD must be there before a rollout's namespace is prepared,
+// so the change between the modes is tested, too.
+func TestNamespaced(t *testing.T) {
+	r := install(t, helm.Chart())
+	options := app.Options{Steps: []v1alpha1.Step{builder.Weight(50)}}
+	a := app.Prepare(t, env, options)
+	other := elsewhere(t)
+	r.upgrade("--set=watchNamespace=" + a.Namespace)
+	r.start()
+	if args := r.deployment().Spec.Template.Spec.Containers[0].Args; !slices.Contains(args, "--namespace="+a.Namespace) {
+		t.Errorf("the manager is started with %v", args)
+	}
+	checkRights(t, r, a.Namespace)
+
+	a.Create(a.Rollout(options))
+	a.WaitForState(v1alpha1.StateHealthy)
+	a.StartTraffic()
+	stable := a.Stable()
+	a.SetImage(builder.ImageV2)
+	a.CheckPromoted(stable)
+	kubectl(t, "delete", "canaryrollout", "reviews", "-n", a.Namespace, "--cascade=orphan", "--timeout=90s")
+	a.CheckLoss()
+
+	now := &v1alpha1.CanaryRollout{}
+	if err := env.Admin.Get(t.Context(), client.ObjectKeyFromObject(other), now); err != nil {
+		t.Fatal(err)
+	}
+	if now.ResourceVersion != other.ResourceVersion {
+		t.Errorf("the rollout in namespace %s was touched: finalizers %v, status %+v", now.Namespace, now.Finalizers, now.Status)
+	}
+}
+
+// elsewhere makes a rollout in another namespace, which nobody works on.
+func elsewhere(t *testing.T) *v1alpha1.CanaryRollout {
+	t.Helper()
+	rollout := builder.MakeRollout("elsewhere", "reviews").Obj()
+	for _, object := range []client.Object{&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: rollout.Namespace}}, rollout} {
+		if err := env.Admin.Create(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return rollout
+}
+
+// checkRights: the service account has what it needs in its namespace, and nothing elsewhere.
+func checkRights(t *testing.T, r *release, own string) {
+	t.Helper()
+	clients := kubernetes.NewForConfigOrDie(r.config)
+	if _, err := clients.CoreV1().Namespaces().Get(t.Context(), own, metav1.GetOptions{}); err != nil {
+		t.Errorf("the manager cannot get its namespace: %v", err)
+	}
+	if _, err := clients.CoreV1().Namespaces().Get(t.Context(), "default", metav1.GetOptions{}); !apierrors.IsForbidden(err) {
+		t.Errorf("the manager gets another namespace: %v", err)
+	}
+	for _, resource := range []authorizationv1.ResourceAttributes{
+		{Verb: "patch", Resource: "services"},
+		{Verb: "create", Group: "apps", Resource: "replicasets"},
+		{Verb: "patch", Group: "gateway.networking.k8s.io", Resource: "httproutes"},
+		{Verb: "list", Group: v1alpha1.GroupVersion.Group, Resource: "canaryrollouts"},
+		{Verb: "update", Group: "coordination.k8s.io", Resource: "leases"},
+	} {
+		for in, want := range map[string]bool{own: true, "default": false, namespace: false, "": false} {
+			resource.Namespace = in
+			if got := allowed(t.Context(), t, clients, resource); got != want {
+				t.Errorf("may %s %s in namespace %q: %t, want %t", resource.Verb, resource.Resource, in, got, want)
+			}
+		}
+	}
+	// The role of the former mode has gone.
+	key := client.ObjectKey{Name: manager}
+	if err := env.Admin.Get(t.Context(), key, &rbacv1.ClusterRole{}); !apierrors.IsNotFound(err) {
+		t.Errorf("ClusterRole %s is still there: %v", manager, err)
+	}
+}
+
+func allowed(ctx context.Context, t *testing.T, asker kubernetes.Interface, resource authorizationv1.ResourceAttributes) bool {
+	t.Helper()
+	review := &authorizationv1.SelfSubjectAccessReview{
+		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &resource},
+	}
+	answer, err := asker.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.Status.Allowed
+}
