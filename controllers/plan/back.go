@@ -62,16 +62,13 @@ func keepHeaders(mem v1alpha1.Memory) []v1alpha1.SetHeaderRoute {
 // not been done yet, and that pods of the canary came back in between: by now it would be a move under traffic (T1).
 func (p *pass) isOvertaken() bool {
 	service, target := p.in.Observed.Stable, p.prior.StableService
-	return p.prior.Phase == v1alpha1.PhaseReturning && p.prior.CurrentRevision != p.prior.StableRevision &&
+	return p.prior.Phase != v1alpha1.PhaseStepping && p.prior.CurrentRevision != p.prior.StableRevision &&
 		target.Revision == p.prior.StableRevision && target.ReadyAt == nil &&
 		service.Revision == p.prior.CurrentRevision && ready(service) > 0 && !p.stableCarriesNothing()
 }
 
 // returning brings all traffic back to the stable revision (T9).
 func (p *pass) returning() {
-	if p.overtaken {
-		p.mem.StableService = v1alpha1.ServiceMemory{Revision: p.mem.CurrentRevision}
-	}
 	switch {
 	case p.mem.StableService.Revision != p.mem.StableRevision:
 		p.returnStableService()
@@ -161,10 +158,13 @@ func (p *pass) returned() {
 // fleeDyingCanary takes all traffic off a canary that has no ready endpoint while stable has; it returns by T2.
 func (p *pass) fleeDyingCanary() bool {
 	traffic, observed, current := p.mem.Traffic, p.in.Observed, p.mem.CurrentRevision
+	if p.mem.StableService.Revision == current {
+		return p.fleeDyingPromotion()
+	}
 	if traffic.Weight == 0 && !traffic.HeaderRoutes {
 		return false
 	}
-	if p.mem.StableService.Revision == current || observed.Canary.Revision != p.mem.CanaryService.Revision && observed.Canary.Found {
+	if observed.Canary.Revision != p.mem.CanaryService.Revision && observed.Canary.Found {
 		return false
 	}
 	// A ReplicaSet often learns of its pods before the slices do; either of them is enough to flee.
@@ -174,5 +174,18 @@ func (p *pass) fleeDyingCanary() bool {
 	p.warn(EventCanaryUnavailable, "revision %s has no ready endpoint: its traffic goes to %s until it is back", current, p.mem.StableRevision)
 	p.setTraffic(0, false)
 	p.mem.CanaryService.ReadyAt = nil
+	return true
+}
+
+// fleeDyingPromotion takes the stable Service back from a revision that has died behind both Services, while the pods of
+// the stable one are there still. Nothing is ready that could be lost by that (T1); traffic follows once it can.
+func (p *pass) fleeDyingPromotion() bool {
+	observed, current, stable := p.in.Observed, p.mem.CurrentRevision, p.mem.StableRevision
+	if ready(observed.Stable) > 0 || ready(observed.Canary) > 0 || p.replicaSet(current).Ready > 0 || p.replicaSet(stable).Ready == 0 {
+		return false
+	}
+	p.warn(EventCanaryUnavailable, "no pod of revision %s is ready: Service %s goes back to %s until one is",
+		current, observed.Stable.Name, stable)
+	p.moveService(&p.mem.StableService, stable)
 	return true
 }

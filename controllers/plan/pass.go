@@ -32,8 +32,6 @@ type pass struct {
 	stalled *Problem
 	// pausedUntil is when a pause that holds the rollout ends by itself; zero if it does not.
 	pausedUntil time.Time
-	// overtaken takes a decision about the stable Service back that was not carried out in time.
-	overtaken bool
 	// paused is the reason of the pause that holds the rollout, or empty.
 	paused string
 }

@@ -76,7 +76,7 @@ func (p *pass) promoteBeforeMove() {
 		if p.canaryCanServe(full) {
 			p.setTraffic(100, false)
 		}
-	case p.stableCarriesNothing():
+	case p.stableCarriesNothing() && p.canaryCanServe(full):
 		p.event(EventServiceMoved, "all traffic is on the canary: Service %s moves to revision %s", p.in.Observed.Stable.Name, p.mem.CurrentRevision)
 		p.moveService(&p.mem.StableService, p.mem.CurrentRevision)
 	}

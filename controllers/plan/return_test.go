@@ -94,6 +94,7 @@ func TestFirstDeployStays(t *testing.T) {
 // TestDyingCanary holds the edge rule that a canary without a ready endpoint loses its traffic at once, and that it
 // returns by T2.
 func TestDyingCanary(t *testing.T) {
+	goesBack := memory(func(m *v1alpha1.Memory) { m.StableService = v1alpha1.ServiceMemory{Revision: "a"} })
 	for name, tc := range map[string]planCase{
 		"pods and endpoints":    {in: changed(midway(50, weight(50)), alive("b", 0)), targets: "Stepping 0: 0% a/b"},
 		"endpoints only":        {in: changed(midway(50, weight(50)), canaryEndpoints("b", 0)), targets: "Stepping 0: 0% a/b"},
@@ -103,7 +104,13 @@ func TestDyingCanary(t *testing.T) {
 		"stable has none":       {in: changed(midway(50, weight(50)), alive("b", 0), alive("a", 0)), targets: "Stepping 1: 50% a/b"},
 		"at a pause":            {in: changed(midway(50, pause(0)), alive("b", 0)), targets: "Stepping 0: 0% a/b"},
 		"while paused":          {in: changed(midway(50, pause(0)), alive("b", 0), func(in *Input) { in.Spec.Paused = true }), targets: "Stepping 0: 0% a/b"},
-		"stable Service moved":  {in: changed(promoting(100), stableAt("b"), alive("b", 0)), targets: "Promoting 0: 100% b/b"},
+		"stable Service moved":  {in: changed(promoting(100), stableAt("b"), alive("b", 0)), targets: "Promoting 0: 100% a/b"},
+		"moved, weight 0":       {in: changed(promoting(0), stableAt("b"), alive("b", 0)), targets: "Promoting 0: 0% a/b"},
+		"moved, one is left":    {in: changed(promoting(100), stableAt("b"), alive("b", 0), canaryEndpoints("b", 1)), targets: "Promoting 0: 100% b/b"},
+		"moved, both dead":      {in: changed(promoting(100), stableAt("b"), alive("b", 0), alive("a", 0)), targets: "Promoting 0: 100% b/b"},
+		"back, overtaken":       {in: changed(promoting(0), stableAt("b"), goesBack), targets: "Resting 0: 0% b/b"},
+		"back, endpoints late":  {in: changed(promoting(100), alive("b", 0), stableEndpoints("", 0)), targets: "Promoting 0: 100% a/b"},
+		"back, endpoints there": {in: changed(promoting(100), alive("b", 0)), targets: "Promoting 0: 0% a/b"},
 		"selector of another's": {in: changed(midway(50, weight(50)), func(in *Input) { in.Observed.Canary.Revision = "" }, canaryEndpoints("", 2)), targets: "Stepping 1: 50% a/b", actions: []string{pointCanaryToB}},
 	} {
 		t.Run(name, tc.check)

@@ -12,7 +12,9 @@ import (
 // serviceActions points both Services at the revisions in memory: a move that was decided, or the repair of a
 // selector that somebody changed.
 func (p *pass) serviceActions() {
-	if p.overtaken = p.isOvertaken(); !p.overtaken {
+	if p.isOvertaken() {
+		p.mem.StableService = v1alpha1.ServiceMemory{Revision: p.mem.CurrentRevision}
+	} else {
 		p.pointService(p.in.Observed.Stable, p.prior.StableService)
 	}
 	p.pointService(p.in.Observed.Canary, p.prior.CanaryService)

@@ -48,23 +48,31 @@ func sicken(t *testing.T, a *app.App, who string) {
 	promoteHeld(a, stable, excuses...)
 }
 
-// TestSickWhilePromoting has them fail when all traffic is on the canary and the stable Service is about to move (T8).
-// The promotion is finished when they are well again.
+// TestSickWhilePromoting has them fail when all traffic is on the canary and the stable Service is about to move (T8),
+// and the new revision when it has. The promotion is finished when they are well again.
 func TestSickWhilePromoting(t *testing.T) {
-	for _, who := range []string{"canary", "stable", "both"} {
-		t.Run(who, func(t *testing.T) {
+	isMoved := func(m *v1alpha1.Memory) bool { return m.StableService.Revision == m.CurrentRevision }
+	before := func(m *v1alpha1.Memory) bool { return m.Traffic.Weight == 100 && m.Traffic.VerifiedAt != nil }
+	after := func(m *v1alpha1.Memory) bool { return isMoved(m) && m.StableService.ReadyAt != nil }
+	for name, tc := range map[string]struct {
+		who   string
+		isNow func(*v1alpha1.Memory) bool
+	}{
+		"canary": {"canary", before}, "stable": {"stable", before}, "both": {"both", before}, "moved": {"canary", after},
+	} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := app.Start(t, env, app.Options{Rate: rate, Edit: func(r *v1alpha1.CanaryRollout) {
 				r.Spec.Traffic.SettleSeconds = ptr.To[int32](5) // which is how long it stands there
 			}})
 			stable := a.Stable()
 			a.SetImage(builder.ImageV2)
-			a.WaitFor("all traffic on the canary", func(s v1alpha1.CanaryRolloutStatus) bool {
-				return s.Memory.Traffic.Weight == 100 && s.Memory.Traffic.VerifiedAt != nil
+			a.WaitFor("the promotion", func(s v1alpha1.CanaryRolloutStatus) bool {
+				return s.Memory.Phase == v1alpha1.PhasePromoting && tc.isNow(s.Memory)
 			})
-			excuses := fallSick(t, a, who, true)
+			excuses := fallSick(t, a, tc.who, true)
 			a.CheckPromoted(stable)
-			a.CheckLoss(append(excuses, nobodyLeft(who, excuses)...)...)
+			a.CheckLoss(append(excuses, nobodyLeft(tc.who, excuses)...)...)
 		})
 	}
 }
@@ -90,6 +98,8 @@ func fallSick(t *testing.T, a *app.App, who string, hadTraffic bool) (excuses []
 		})
 		a.Answers(20)
 		a.CheckNever(canary, fled.Add(app.Propagation), time.Now())
+		// Both Services may have selected the canary alone.
+		excuses[0].To = later(excuses[0].To, fled.Add(app.Propagation))
 	}
 	for _, revision := range sick {
 		a.Fail(revision, "false")
@@ -110,4 +120,11 @@ func nobodyLeft(who string, killed []app.Excuse) []app.Excuse {
 		excuse.Revision = killed[0].Revision
 	}
 	return []app.Excuse{excuse}
+}
+
+func later(x, y time.Time) time.Time {
+	if x.After(y) {
+		return x
+	}
+	return y
 }
