@@ -46,6 +46,7 @@ func (tr *transcript) run(until func(*world) bool) {
 		prior := tr.status
 		plan := tr.reconcile()
 		tr.record(plan)
+		tr.checkHealth()
 		if until != nil && until(tr.world) {
 			return
 		}
