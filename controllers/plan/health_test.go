@@ -4,8 +4,10 @@
 package plan
 
 import (
+	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,8 +26,8 @@ func healthScenes() map[string]healthScene {
 	steps := []v1alpha1.Step{weight(50), pause(0), weight(100)}
 	atPause := changed(midway(50, steps...), memory(func(m *v1alpha1.Memory) { m.StepIndex = 1 }))
 	overdue := memory(func(m *v1alpha1.Memory) { m.Progress.At = ago(3600) })
-	timed := changed(midway(50, weight(50), pause(time.Hour), weight(100)), memory(func(m *v1alpha1.Memory) { m.StepIndex = 1 }))
-	return map[string]healthScene{
+	timed := changed(midway(50, weight(50), pause(2*time.Hour), weight(100)), memory(func(m *v1alpha1.Memory) { m.StepIndex = 1 }))
+	scenes := map[string]healthScene{
 		"initializing":      {changed(firstDeploy(), alive("b", 1)), status.InProgressStatus},
 		"healthy":           {resting(steps...), status.CurrentStatus},
 		"lacking-a-pod":     {changed(resting(steps...), alive("a", 3)), status.InProgressStatus},
@@ -41,6 +43,11 @@ func healthScenes() map[string]healthScene {
 		"degraded-deadline": {changed(midway(50, steps...), unproven, overdue), status.FailedStatus},
 		"terminating":       {changed(returning(50), deleted(1), unproven), status.TerminatingStatus},
 	}
+	for _, state := range commandStates() {
+		name := strings.ReplaceAll(strings.ReplaceAll("command "+state.name, ",", ""), " ", "-")
+		scenes[name] = healthScene{state.in, kstatusOf(Compute(state.in).Status.State)}
+	}
+	return scenes
 }
 
 type healthScene struct {
@@ -127,10 +134,30 @@ func (tr *transcript) checkHealth() {
 	checkKstatus(tr.t, stored(tr.t, rollout), kstatusOf(tr.status.State))
 }
 
-// TestHealthObjects keeps the objects of the scenes for the tests of other tools' health checks, which know only what is
-// stored: config/argocd. go test -update writes them.
+// acceptedCommands are those that would be carried out if they were given to the stored object, by the names that they
+// have in other tools.
+func (s healthScene) acceptedCommands() []string {
+	after := s.in
+	after.Prior = Compute(s.in).Status
+	at := fmt.Sprintf("promote=%s/%d", after.Prior.Memory.CurrentRevision, after.Prior.Memory.StepIndex+1)
+	var names []string
+	for name, text := range map[string]string{"promote": at, "promote-full": "promote=full", "abort": "abort=true", "retry": "retry=true"} {
+		given := after
+		given.Prior.Memory = after.Prior.Memory.DeepCopy()
+		command(text)(&given)
+		if Compute(given).Status.Memory.Command != nil {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// TestHealthObjects keeps the objects of the scenes, and the commands that each of them takes, for the tests of what other
+// tools make of them and know only what is stored: config/argocd and docs. go test -update writes them.
 func TestHealthObjects(t *testing.T) {
 	var names []string
+	commands := map[string][]string{}
 	for name, scene := range healthScenes() {
 		object, err := yaml.Marshal(scene.object(t))
 		if err != nil {
@@ -138,13 +165,19 @@ func TestHealthObjects(t *testing.T) {
 		}
 		compareGolden(t, filepath.Join("health", name), string(object))
 		names = append(names, filepath.Join("testdata", "health", name+".golden"))
+		commands[name] = scene.acceptedCommands()
 	}
-	stale, err := filepath.Glob(filepath.Join("testdata", "health", "*.golden"))
+	accepted, err := yaml.Marshal(commands)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compareGolden(t, "commands", string(accepted))
+	found, err := filepath.Glob(filepath.Join("testdata", "health", "*.golden"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	slices.Sort(names)
-	if diff := cmp.Diff(names, stale); diff != "" {
+	if diff := cmp.Diff(names, found); diff != "" {
 		t.Errorf("files differ (-want +got): remove what is of no scene any more:\n%s", diff)
 	}
 }
