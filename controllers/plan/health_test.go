@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -60,10 +61,12 @@ func (s healthScene) object(t *testing.T) *unstructured.Unstructured {
 	t.Helper()
 	s.in.Generation = 3
 	rollout := &v1alpha1.CanaryRollout{
-		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "CanaryRollout"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: s.in.Namespace, Name: s.in.Name, Generation: s.in.Generation, Finalizers: []string{v1alpha1.Finalizer}},
-		Spec:       s.in.Spec,
-		Status:     Compute(s.in).Status,
+		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "CanaryRollout"},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: s.in.Namespace, Name: s.in.Name, Generation: s.in.Generation, Finalizers: []string{v1alpha1.Finalizer},
+		},
+		Spec:   s.in.Spec,
+		Status: Compute(s.in).Status,
 	}
 	if !s.in.DeletedAt.IsZero() {
 		rollout.DeletionTimestamp = seconds(s.in.DeletedAt)
@@ -121,6 +124,26 @@ func kstatusOf(state v1alpha1.State) status.Status {
 		return status.TerminatingStatus
 	default:
 		return status.InProgressStatus
+	}
+}
+
+// checkChange holds what the time in a state is read off (controllers/metrics): a change of state changes one of these
+// conditions, or begins a phase.
+func (tr *transcript) checkChange(prior v1alpha1.CanaryRolloutStatus) {
+	tr.t.Helper()
+	before, after := prior, tr.status
+	if before.State == after.State || after.State == v1alpha1.StateTerminating {
+		return
+	}
+	for _, kind := range []string{
+		v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled, v1alpha1.ConditionPaused,
+	} {
+		if meta.IsStatusConditionTrue(before.Conditions, kind) != meta.IsStatusConditionTrue(after.Conditions, kind) {
+			return
+		}
+	}
+	if before.Memory.Phase == after.Memory.Phase {
+		tr.t.Errorf("from %s to %s: no condition has changed, and no phase has begun", before.State, after.State)
 	}
 }
 

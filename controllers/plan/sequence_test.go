@@ -47,6 +47,7 @@ func (tr *transcript) run(until func(*world) bool) {
 		plan := tr.reconcile()
 		tr.record(plan)
 		tr.checkHealth()
+		tr.checkChange(prior)
 		if until != nil && until(tr.world) {
 			return
 		}
