@@ -4,11 +4,15 @@
 package docs
 
 import (
+	"cmp"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/cel-go/cel"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/cli-utils/pkg/kstatus/status"
 	"sigs.k8s.io/yaml"
 )
 
@@ -48,6 +52,72 @@ func holds(t *testing.T, expression string, object map[string]any) bool {
 	return value.Value() == true
 }
 
+// scenes are objects with statuses that the planner made, by the files that its tests keep.
+func scenes(t *testing.T) map[string]*unstructured.Unstructured {
+	t.Helper()
+	files, err := filepath.Glob("../controllers/plan/testdata/health/*.golden")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scene is left: %v", err)
+	}
+	objects := map[string]*unstructured.Unstructured{}
+	for _, file := range files {
+		content, err := yaml.YAMLToJSON([]byte(read(t, file)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects[file] = &unstructured.Unstructured{}
+		if err := objects[file].UnmarshalJSON(content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return objects
+}
+
+func stateOf(object *unstructured.Unstructured) string {
+	state, _, _ := unstructured.NestedString(object.Object, "status", "state")
+	return state
+}
+
+// TestHealthTable holds what the table says of kstatus and of the conditions against the planner's statuses.
+func TestHealthTable(t *testing.T) {
+	rows := map[string][]string{}
+	for line := range strings.Lines(read(t, "health.md")) {
+		if cells := strings.Split(line, " | "); len(cells) == 6 {
+			for _, state := range strings.Split(strings.TrimPrefix(cells[0], "| "), ", ") {
+				rows[state] = []string{cells[1], cells[3], cells[4], strings.TrimSuffix(cells[5], " |\n")}
+			}
+		}
+	}
+	seen := map[string]bool{}
+	for file, object := range scenes(t) {
+		result, err := status.Compute(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := []string{result.Status.String()}
+		for _, kind := range []string{"Ready", "Reconciling", "Stalled"} {
+			got = append(got, conditionOf(object, kind))
+		}
+		if want := rows[stateOf(object)]; !slices.Equal(got, want) {
+			t.Errorf("%s is %s: kstatus and conditions are %v, health.md says %v", file, stateOf(object), got, want)
+		}
+		seen[stateOf(object)] = true
+	}
+	if len(seen) != 9 {
+		t.Errorf("the scenes have %d of 9 states: %v", len(seen), seen)
+	}
+}
+
+func conditionOf(object *unstructured.Unstructured, kind string) string {
+	conditions, _, _ := unstructured.NestedSlice(object.Object, "status", "conditions")
+	for _, condition := range conditions {
+		if fields := condition.(map[string]any); fields["type"] == kind {
+			return fields["status"].(string)
+		}
+	}
+	return ""
+}
+
 // TestFluxExpressions holds what Flux makes of each state by the expressions that the documentation gives.
 func TestFluxExpressions(t *testing.T) {
 	expressions := healthExpressions(t)
@@ -63,21 +133,9 @@ func TestFluxExpressions(t *testing.T) {
 			t.Errorf("%s: Flux reads %s, want %s", name, got, want)
 		}
 	}
-	files, err := filepath.Glob("../controllers/plan/testdata/health/*.golden")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scene is left: %v", err)
-	}
-	want := map[any]string{"Healthy": "Current", "Paused": "Current", "Aborted": "Failed", "Degraded": "Failed"}
-	for _, file := range files {
-		var object map[string]any
-		if err := yaml.Unmarshal([]byte(read(t, file)), &object); err != nil {
-			t.Fatal(err)
-		}
-		status, known := want[object["status"].(map[string]any)["state"]]
-		if !known {
-			status = "InProgress"
-		}
-		check(file, object, status)
+	want := map[string]string{"Healthy": "Current", "Paused": "Current", "Aborted": "Failed", "Degraded": "Failed"}
+	for file, object := range scenes(t) {
+		check(file, object.Object, cmp.Or(want[stateOf(object)], "InProgress"))
 	}
 	check("no state yet", map[string]any{"status": map[string]any{"replicas": 0}}, "InProgress")
 }

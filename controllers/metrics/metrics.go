@@ -102,8 +102,8 @@ func Record(prev, next *v1alpha1.CanaryRollout) {
 
 // Forget ends the series of an object that has gone.
 func Forget(rollout types.NamespacedName) {
-	for _, vec := range all {
-		vec.DeletePartialMatch(prometheus.Labels{labelNamespace: rollout.Namespace, labelName: rollout.Name})
+	for _, collector := range all {
+		collector.DeletePartialMatch(prometheus.Labels{labelNamespace: rollout.Namespace, labelName: rollout.Name})
 	}
 }
 
