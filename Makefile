@@ -13,7 +13,7 @@ IMG ?= canaryrollout/canaryrollout:v0.1.0
 CRD := config/crd/canaryrollout.dev_canaryrollouts.yaml
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),$(if $(shell command -v "$$(go env CC)"),-race))
-UNITS := ./api/... ./cmd/... ./controllers/... ./docs/... ./hack/...
+UNITS := ./api/... ./cmd/... ./config/... ./controllers/... ./docs/... ./hack/...
 
 CONTROLLER_GEN = $$(hack/tool.sh codegen sigs.k8s.io/controller-tools/cmd/controller-gen)
 CRD_REF_DOCS = $$(hack/tool.sh codegen github.com/elastic/crd-ref-docs)

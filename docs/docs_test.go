@@ -91,20 +91,6 @@ func addConstants(t *testing.T, values map[string]string, spec *ast.ValueSpec, p
 	}
 }
 
-// TestMetricsAreNamed demands that every collector is described.
-func TestMetricsAreNamed(t *testing.T) {
-	operations := read(t, "operations.md")
-	names := regexp.MustCompile(`"(canaryrollout_[a-z_]+)"`).FindAllStringSubmatch(read(t, "../controllers/metrics/metrics.go"), -1)
-	if len(names) == 0 {
-		t.Fatal("no metric was found: have they moved?")
-	}
-	for _, name := range names {
-		if !strings.Contains(operations, "| `"+name[1]+"` |") {
-			t.Errorf("operations.md has no row for %s", name[1])
-		}
-	}
-}
-
 // TestFlagsAreNamed demands that every flag of the manager is described.
 func TestFlagsAreNamed(t *testing.T) {
 	operations := read(t, "operations.md")

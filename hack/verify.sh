@@ -55,13 +55,19 @@ manifests_build() {
 	return $ok
 }
 
+alert_rules_hold() {
+	local promtool
+	promtool=$(hack/tool.sh prometheus github.com/prometheus/prometheus/cmd/promtool) || return 1
+	"$promtool" check rules config/alerts/rules.yaml && "$promtool" test rules config/alerts/rules_test.yaml
+}
+
 headers_are_there() {
 	local file ok=0
 	while IFS= read -r -d '' file; do
 		if ! head -n 6 "$file" | grep -q 'SPDX-License-Identifier: Apache-2.0'; then
 			ok=1 && echo "$file has no licence header" >&2
 		fi
-	done < <(sources '*.go' '*.sh' Makefile Dockerfile .ci/run)
+	done < <(sources '*.go' '*.sh' '*.lua' Makefile Dockerfile .ci/run)
 	return $ok
 }
 
@@ -77,6 +83,7 @@ check "tidy modules" modules_are_tidy
 check "generated files" generated_is_current
 check "kustomizations" manifests_build
 check "chart" go test -count=1 ./hack/chart
+check "alert rules" alert_rules_hold
 check "vet" make vet
 check "lint" make lint
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -30,15 +31,32 @@ var (
 		"Share of the canary that the routes are meant to carry.")
 	verifiedWeight = gauge("canaryrollout_verified_weight_percent",
 		"Share of the canary that every route was last proven to carry.")
+	trafficVerified = gauge("canaryrollout_traffic_verified",
+		"1 while every route is proven to carry the desired weight, 0 while that has to be waited for or put right.")
 	state = gauge("canaryrollout_state",
 		"State of the rollout: 1 for the one it is in, 0 for the others.", labelState)
+	stateEntered = gauge("canaryrollout_state_entered_timestamp_seconds",
+		"When the rollout came into its state.")
+	pauseEnds = gauge("canaryrollout_pause_ends_timestamp_seconds",
+		"When the pause ends by itself, or its timeout is carried out. There only in such a pause.")
 	stepStarted = gauge("canaryrollout_step_started_timestamp_seconds",
 		"When the current step began, or the current phase outside the steps.")
 	stepDuration = histogram("canaryrollout_step_duration_seconds",
-		"How long a completed step of a release took.")
+		"How long a step of a release took, by its outcome.", labelOutcome)
 	releaseDuration = histogram("canaryrollout_release_duration_seconds",
 		"How long a release took, by its outcome.", labelOutcome)
 )
+
+// vec is a collector whose series of one rollout can be taken out.
+type vec interface {
+	prometheus.Collector
+	DeletePartialMatch(labels prometheus.Labels) int
+}
+
+// all are registered, and forgotten, together.
+var all = []vec{
+	desiredWeight, verifiedWeight, trafficVerified, state, stateEntered, pauseEnds, stepStarted, stepDuration, releaseDuration,
+}
 
 // states are all that a rollout can be in.
 var states = []v1alpha1.State{
@@ -52,15 +70,18 @@ func gauge(name, help string, labels ...string) *prometheus.GaugeVec {
 	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 }
 
-// histogram has buckets from ten seconds to about three days: a pause may last a weekend.
+// histogram has buckets from ten seconds to a week: a pause may last a weekend.
 func histogram(name, help string, labels ...string) *prometheus.HistogramVec {
 	labels = append([]string{labelNamespace, labelName}, labels...)
-	buckets := []float64{10, 30, 60, 180, 600, 1800, 3600, 4 * 3600, 12 * 3600, 24 * 3600, 72 * 3600}
+	const hour = 3600
+	buckets := []float64{10, 30, 60, 180, 600, 1800, hour, 4 * hour, 12 * hour, 24 * hour, 72 * hour, 168 * hour}
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
 }
 
 func init() {
-	metrics.Registry.MustRegister(desiredWeight, verifiedWeight, state, stepStarted, stepDuration, releaseDuration)
+	for _, collector := range all {
+		metrics.Registry.MustRegister(collector)
+	}
 }
 
 // Record shows what a pass found, prev, and left, next; they are the same when it wrote no status.
@@ -68,61 +89,38 @@ func Record(prev, next *v1alpha1.CanaryRollout) {
 	traffic := ptr.Deref(next.Status.Traffic, v1alpha1.TrafficStatus{})
 	desiredWeight.WithLabelValues(next.Namespace, next.Name).Set(float64(traffic.DesiredWeight))
 	verifiedWeight.WithLabelValues(next.Namespace, next.Name).Set(float64(traffic.VerifiedWeight))
+	isVerified := meta.IsStatusConditionTrue(next.Status.Conditions, v1alpha1.ConditionTrafficRouted)
+	trafficVerified.WithLabelValues(next.Namespace, next.Name).Set(oneIf(isVerified))
 	for _, s := range states {
-		isIn := 0.0
-		if s == next.Status.State {
-			isIn = 1
-		}
-		state.WithLabelValues(next.Namespace, next.Name, string(s)).Set(isIn)
+		state.WithLabelValues(next.Namespace, next.Name, string(s)).Set(oneIf(s == next.Status.State))
 	}
+	recordTime(stateEntered, next, stateSince(next))
+	recordTime(pauseEnds, next, pauseEnd(&next.Status))
 	recordStep(prev, next)
 	recordReleases(prev, next)
 }
 
 // Forget ends the series of an object that has gone.
 func Forget(rollout types.NamespacedName) {
-	labels := prometheus.Labels{labelNamespace: rollout.Namespace, labelName: rollout.Name}
-	for _, vec := range []interface {
-		DeletePartialMatch(prometheus.Labels) int
-	}{desiredWeight, verifiedWeight, state, stepStarted, stepDuration, releaseDuration} {
-		vec.DeletePartialMatch(labels)
+	for _, collector := range all {
+		collector.DeletePartialMatch(prometheus.Labels{labelNamespace: rollout.Namespace, labelName: rollout.Name})
 	}
 }
 
-// recordStep counts a step as completed when the release went on to the next one.
-func recordStep(prev, next *v1alpha1.CanaryRollout) {
-	before, after := prev.Status.Memory, next.Status.Memory
-	if after == nil || after.StepStartedAt == nil {
+func oneIf(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+// recordTime has no series for a time that is not known, rather than one of 1970.
+func recordTime(gauge *prometheus.GaugeVec, rollout *v1alpha1.CanaryRollout, at time.Time) {
+	if at.IsZero() {
+		gauge.DeleteLabelValues(rollout.Namespace, rollout.Name)
 		return
 	}
-	stepStarted.WithLabelValues(next.Namespace, next.Name).Set(seconds(after.StepStartedAt.Time))
-	if before == nil || before.StepStartedAt == nil || before.Phase != v1alpha1.PhaseStepping ||
-		before.CurrentRevision != after.CurrentRevision || after.StepIndex <= before.StepIndex {
-		return
-	}
-	took := after.StepStartedAt.Sub(before.StepStartedAt.Time)
-	stepDuration.WithLabelValues(next.Namespace, next.Name).Observe(took.Seconds())
+	gauge.WithLabelValues(rollout.Namespace, rollout.Name).Set(seconds(at))
 }
 
 func seconds(at time.Time) float64 { return float64(at.UnixMilli()) / 1000 }
-
-// recordReleases counts the releases that ended in this pass.
-func recordReleases(prev, next *v1alpha1.CanaryRollout) {
-	for _, entry := range next.Status.History {
-		if entry.EndedAt == nil || entry.StartedAt == nil || !wasRunning(prev, entry) {
-			continue
-		}
-		releaseDuration.WithLabelValues(next.Namespace, next.Name, string(entry.Outcome)).
-			Observe(entry.EndedAt.Sub(entry.StartedAt.Time).Seconds())
-	}
-}
-
-// wasRunning says that the release of an entry had not ended before.
-func wasRunning(prev *v1alpha1.CanaryRollout, entry v1alpha1.HistoryEntry) bool {
-	for _, before := range prev.Status.History {
-		if before.Revision == entry.Revision && before.StartedAt.Equal(entry.StartedAt) {
-			return before.EndedAt == nil
-		}
-	}
-	return false
-}

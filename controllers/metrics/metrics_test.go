@@ -27,6 +27,7 @@ func rollout(name string, state v1alpha1.State, step int32, seconds int, ended *
 	started := metav1.NewTime(born)
 	return &v1alpha1.CanaryRollout{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "bookinfo", Name: name},
+		Spec:       v1alpha1.CanaryRolloutSpec{Steps: make([]v1alpha1.Step, 3)},
 		Status: v1alpha1.CanaryRolloutStatus{
 			State:   state,
 			Traffic: &v1alpha1.TrafficStatus{DesiredWeight: 20, VerifiedWeight: 10},
@@ -84,9 +85,9 @@ canaryrollout_state{name="reviews",namespace="bookinfo",state="Promoting"} 0
 canaryrollout_state{name="reviews",namespace="bookinfo",state="Terminating"} 0
 `, prefix+"desired_weight_percent", prefix+"verified_weight_percent", prefix+"state", prefix+"step_started_timestamp_seconds")
 	for name, sum := range map[string]string{
-		`canaryrollout_step_duration_seconds_sum{name="reviews",namespace="bookinfo"}`:                         "20",
+		`canaryrollout_step_duration_seconds_sum{name="reviews",namespace="bookinfo",outcome="Completed"}`:     "20",
 		`canaryrollout_release_duration_seconds_sum{name="reviews",namespace="bookinfo",outcome="Promoted"}`:   "50",
-		`canaryrollout_step_duration_seconds_count{name="reviews",namespace="bookinfo"}`:                       "1",
+		`canaryrollout_step_duration_seconds_count{name="reviews",namespace="bookinfo",outcome="Completed"}`:   "1",
 		`canaryrollout_release_duration_seconds_count{name="reviews",namespace="bookinfo",outcome="Promoted"}`: "1",
 	} {
 		if line := name + " " + sum; !strings.Contains(exposed(t), line) {
@@ -110,18 +111,79 @@ func exposed(t *testing.T) string {
 	return all.String()
 }
 
-// TestRecordFirstPass has series for an object that nothing has happened to yet.
+// gathered are the series of a metric.
+func gathered(t *testing.T, name string) int {
+	t.Helper()
+	count, err := testutil.GatherAndCount(metrics.Registry, prefix+name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return count
+}
+
+// TestRecordFirstPass has series for an object that nothing has happened to yet, and none for times that are not known.
 func TestRecordFirstPass(t *testing.T) {
 	fresh := &v1alpha1.CanaryRollout{ObjectMeta: metav1.ObjectMeta{Namespace: "bookinfo", Name: "fresh"}}
-	key := types.NamespacedName{Namespace: "bookinfo", Name: "fresh"}
+	t.Cleanup(func() { Forget(types.NamespacedName{Namespace: "bookinfo", Name: "fresh"}) })
 	Record(fresh, fresh)
-	if count, err := testutil.GatherAndCount(metrics.Registry, prefix+"state"); count != len(states) || err != nil {
-		t.Errorf("%d state series, %v", count, err)
-	}
-	Forget(key)
-	for _, name := range []string{"state", "desired_weight_percent", "verified_weight_percent"} {
-		if count, err := testutil.GatherAndCount(metrics.Registry, prefix+name); count != 0 || err != nil {
-			t.Errorf("%d series of %s are left, %v", count, name, err)
+	for name, want := range map[string]int{
+		"state": len(states), "desired_weight_percent": 1, "traffic_verified": 1, "state_entered_timestamp_seconds": 0,
+		"pause_ends_timestamp_seconds": 0, "step_started_timestamp_seconds": 0, "step_duration_seconds": 0,
+	} {
+		if got := gathered(t, name); got != want {
+			t.Errorf("%d series of %s, want %d", got, name, want)
 		}
+	}
+}
+
+// complete leaves series in every collector, by a step and a release that ended, and a pause that will.
+func complete(name string) {
+	ended, until := metav1.NewTime(at(50)), metav1.NewTime(at(90))
+	first := rollout(name, v1alpha1.StateProgressing, 0, 0, nil)
+	last := rollout(name, v1alpha1.StatePaused, 1, 20, &ended)
+	last.Status.Pause = &v1alpha1.PauseStatus{Until: &until}
+	last.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionPaused, Status: metav1.ConditionTrue, LastTransitionTime: ended}}
+	Record(first, last)
+}
+
+// TestForget holds that all series of an object end with it, and those of others do not.
+func TestForget(t *testing.T) {
+	gone, other := types.NamespacedName{Namespace: "bookinfo", Name: "gone"}, types.NamespacedName{Namespace: "bookinfo", Name: "other"}
+	t.Cleanup(func() { Forget(other) })
+	complete(gone.Name)
+	complete(other.Name)
+	before := map[prometheus.Collector]int{}
+	for _, collector := range all {
+		before[collector] = testutil.CollectAndCount(collector)
+	}
+	Forget(gone)
+	for _, collector := range all {
+		if got, had := testutil.CollectAndCount(collector), before[collector]; had == 0 || 2*got != had {
+			t.Errorf("%d series of two objects, and %d of one", had, got)
+		}
+	}
+}
+
+// TestLint holds the conventions of Prometheus for names, types and help texts.
+func TestLint(t *testing.T) {
+	t.Cleanup(func() { Forget(types.NamespacedName{Namespace: "bookinfo", Name: "linted"}) })
+	complete("linted")
+	for _, collector := range all {
+		problems, err := testutil.CollectAndLint(collector)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, problem := range problems {
+			t.Errorf("%s: %s", problem.Metric, problem.Text)
+		}
+	}
+	problems, err := testutil.GatherAndLint(metrics.Registry)
+	for _, problem := range problems {
+		if strings.HasPrefix(problem.Metric, prefix) {
+			t.Errorf("%s: %s", problem.Metric, problem.Text)
+		}
+	}
+	if err != nil {
+		t.Error(err)
 	}
 }

@@ -155,7 +155,7 @@ func (p *pass) problemEvent(c metav1.Condition) {
 // Failed is the status after an action that the API server refuses for good: memory is untouched, and people see why.
 func Failed(prior v1alpha1.CanaryRolloutStatus, generation int64, message string, now time.Time) v1alpha1.CanaryRolloutStatus {
 	status := *prior.DeepCopy()
-	status.State, status.Message = v1alpha1.StateDegraded, message
+	status.State, status.Message, status.ObservedGeneration = v1alpha1.StateDegraded, message, generation
 	stalled := condition(v1alpha1.ConditionStalled, true, v1alpha1.ReasonReconcileError, message)
 	ready := condition(v1alpha1.ConditionReady, false, v1alpha1.ReasonReconcileError, message)
 	reconciling := condition(v1alpha1.ConditionReconciling, false, v1alpha1.ReasonReconcileError, message)

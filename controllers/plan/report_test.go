@@ -229,6 +229,9 @@ func TestFailed(t *testing.T) {
 			t.Errorf("%s: %+v", kind, c)
 		}
 	}
+	if got.ObservedGeneration != 5 {
+		t.Errorf("the status is about generation %d", got.ObservedGeneration)
+	}
 	if got.State != v1alpha1.StateDegraded || prior.State != v1alpha1.StateHealthy {
 		t.Errorf("state %s, before %s", got.State, prior.State)
 	}

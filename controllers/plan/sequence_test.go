@@ -46,6 +46,8 @@ func (tr *transcript) run(until func(*world) bool) {
 		prior := tr.status
 		plan := tr.reconcile()
 		tr.record(plan)
+		tr.checkHealth()
+		tr.checkChange(prior)
 		if until != nil && until(tr.world) {
 			return
 		}

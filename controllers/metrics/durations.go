@@ -1,0 +1,116 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/utils/ptr"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// Outcomes of steps, beside those of releases for steps in which the release ended.
+const (
+	// stepCompleted went on to the next step, by itself or by a promote.
+	stepCompleted = "Completed"
+	// stepSkipped was left by promote=full.
+	stepSkipped = "Skipped"
+)
+
+// stateSince reads the time off what the object keeps, so that it outlives the process. A change of state changes one of
+// these conditions, or begins a phase: a promotion, or the way back. A retry on the way back does neither: it counts on.
+func stateSince(rollout *v1alpha1.CanaryRollout) time.Time {
+	status := &rollout.Status
+	if status.State == v1alpha1.StateTerminating && rollout.DeletionTimestamp != nil {
+		return rollout.DeletionTimestamp.Time
+	}
+	var since time.Time
+	for _, kind := range []string{
+		v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled, v1alpha1.ConditionPaused,
+	} {
+		if condition := meta.FindStatusCondition(status.Conditions, kind); condition != nil && condition.LastTransitionTime.After(since) {
+			since = condition.LastTransitionTime.Time
+		}
+	}
+	memory := ptr.Deref(status.Memory, v1alpha1.Memory{})
+	isPhase := memory.Phase == v1alpha1.PhasePromoting || memory.Phase == v1alpha1.PhaseReturning
+	if isPhase && memory.StepStartedAt != nil && memory.StepStartedAt.After(since) {
+		since = memory.StepStartedAt.Time
+	}
+	return since
+}
+
+// pauseEnd is zero where no pause is, or none that ends by itself.
+func pauseEnd(status *v1alpha1.CanaryRolloutStatus) time.Time {
+	if status.Pause == nil || status.Pause.Until == nil {
+		return time.Time{}
+	}
+	return status.Pause.Until.Time
+}
+
+// recordStep counts a step when it was left.
+func recordStep(prev, next *v1alpha1.CanaryRollout) {
+	before, after := prev.Status.Memory, next.Status.Memory
+	if after == nil || after.StepStartedAt == nil {
+		stepStarted.DeleteLabelValues(next.Namespace, next.Name)
+		return
+	}
+	stepStarted.WithLabelValues(next.Namespace, next.Name).Set(seconds(after.StepStartedAt.Time))
+	if before == nil || before.StepStartedAt == nil || before.Phase != v1alpha1.PhaseStepping ||
+		int(before.StepIndex) >= len(next.Spec.Steps) {
+		return
+	}
+	if outcome := stepOutcome(before, next); outcome != "" {
+		took := after.StepStartedAt.Sub(before.StepStartedAt.Time)
+		stepDuration.WithLabelValues(next.Namespace, next.Name, outcome).Observe(took.Seconds())
+	}
+}
+
+// stepOutcome is empty while the step goes on, and when the steps were edited and start over.
+func stepOutcome(before *v1alpha1.Memory, next *v1alpha1.CanaryRollout) string {
+	after := next.Status.Memory
+	switch {
+	case after.CurrentRevision != before.CurrentRevision, after.Phase == v1alpha1.PhaseReturning, after.Phase == v1alpha1.PhaseResting:
+		return releaseOutcome(before.CurrentRevision, next.Status.History)
+	case after.StepIndex <= before.StepIndex:
+		return ""
+	case after.Phase == v1alpha1.PhasePromoting:
+		return stepSkipped
+	default:
+		return stepCompleted
+	}
+}
+
+// releaseOutcome is that of the newest release of a revision, if it has ended.
+func releaseOutcome(revision string, history []v1alpha1.HistoryEntry) string {
+	for _, entry := range history {
+		if entry.Revision == revision && entry.EndedAt != nil {
+			return string(entry.Outcome)
+		}
+	}
+	return ""
+}
+
+// recordReleases counts the releases that ended in this pass.
+func recordReleases(prev, next *v1alpha1.CanaryRollout) {
+	for _, entry := range next.Status.History {
+		if entry.EndedAt == nil || entry.StartedAt == nil || !wasRunning(prev, entry) {
+			continue
+		}
+		releaseDuration.WithLabelValues(next.Namespace, next.Name, string(entry.Outcome)).
+			Observe(entry.EndedAt.Sub(entry.StartedAt.Time).Seconds())
+	}
+}
+
+// wasRunning says that the release of an entry had not ended before.
+func wasRunning(prev *v1alpha1.CanaryRollout, entry v1alpha1.HistoryEntry) bool {
+	for _, before := range prev.Status.History {
+		if before.Revision == entry.Revision && before.StartedAt.Equal(entry.StartedAt) {
+			return before.EndedAt == nil
+		}
+	}
+	return false
+}

@@ -1,0 +1,114 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// TestTimes holds when a state began and when a pause ends, for alerts on what lasts too long.
+func TestTimes(t *testing.T) {
+	changed := func(kind string, seconds int) metav1.Condition {
+		return metav1.Condition{Type: kind, LastTransitionTime: metav1.NewTime(at(seconds))}
+	}
+	until := metav1.NewTime(at(600))
+	for name, tc := range map[string]struct {
+		edit        func(r *v1alpha1.CanaryRollout)
+		since, ends float64
+	}{
+		"the last change counts": {func(r *v1alpha1.CanaryRollout) {
+			r.Status.Conditions = []metav1.Condition{changed("Ready", 1), changed("Paused", 30), changed("Stalled", 20), changed("TrafficRouted", 99)}
+		}, 30, 0},
+		"a step changes no state": {func(r *v1alpha1.CanaryRollout) {
+			r.Status.Conditions, r.Status.Memory.StepStartedAt = []metav1.Condition{changed("Ready", 1)}, &metav1.MicroTime{Time: at(40)}
+		}, 1, 0},
+		"a promotion does": {func(r *v1alpha1.CanaryRollout) {
+			r.Status.Conditions, r.Status.Memory.Phase = []metav1.Condition{changed("Ready", 1)}, v1alpha1.PhasePromoting
+			r.Status.Memory.StepStartedAt = &metav1.MicroTime{Time: at(40)}
+		}, 40, 0},
+		"a deletion": {func(r *v1alpha1.CanaryRollout) {
+			asked := metav1.NewTime(at(70))
+			r.Status.State, r.DeletionTimestamp = v1alpha1.StateTerminating, &asked
+		}, 70, 0},
+		"a pause that ends": {func(r *v1alpha1.CanaryRollout) {
+			r.Status.Conditions, r.Status.Pause = []metav1.Condition{changed("Paused", 5)}, &v1alpha1.PauseStatus{Until: &until}
+		}, 5, 600},
+		"a pause that does not": {func(r *v1alpha1.CanaryRollout) {
+			r.Status.Conditions, r.Status.Pause = []metav1.Condition{changed("Paused", 5)}, &v1alpha1.PauseStatus{}
+		}, 5, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Cleanup(func() { Forget(types.NamespacedName{Namespace: "bookinfo", Name: "timed"}) })
+			ends := rollout("timed", v1alpha1.StatePaused, 0, 0, nil)
+			ends.Status.Pause = &v1alpha1.PauseStatus{Until: &until}
+			Record(ends, ends) // what it leaves has to go
+			r := rollout("timed", v1alpha1.StatePaused, 0, 0, nil)
+			tc.edit(r)
+			Record(ends, r)
+			if got := testutil.ToFloat64(stateEntered) - seconds(born); got != tc.since {
+				t.Errorf("in its state since %v, want %v", got, tc.since)
+			}
+			if tc.ends == 0 {
+				if n := testutil.CollectAndCount(pauseEnds); n != 0 {
+					t.Errorf("%d pauses that end", n)
+				}
+			} else if got := testutil.ToFloat64(pauseEnds) - seconds(born); got != tc.ends {
+				t.Errorf("the pause ends at %v, want %v", got, tc.ends)
+			}
+		})
+	}
+}
+
+// TestStepOutcomes holds how steps end, and that what goes on, or starts over, has not ended.
+func TestStepOutcomes(t *testing.T) {
+	ended := metav1.NewTime(at(50))
+	for name, tc := range map[string]struct {
+		before, after int32
+		edit          func(s *v1alpha1.CanaryRolloutStatus)
+		want          string
+	}{
+		"goes on":         {1, 1, func(*v1alpha1.CanaryRolloutStatus) {}, ""},
+		"the next one":    {0, 1, func(*v1alpha1.CanaryRolloutStatus) {}, "Completed"},
+		"the last one":    {2, 3, func(*v1alpha1.CanaryRolloutStatus) {}, "Completed"},
+		"all are done":    {3, 3, func(s *v1alpha1.CanaryRolloutStatus) { s.Memory.Phase = v1alpha1.PhasePromoting }, ""},
+		"steps edited":    {2, 0, func(*v1alpha1.CanaryRolloutStatus) {}, ""},
+		"skipped":         {0, 3, func(s *v1alpha1.CanaryRolloutStatus) { s.Memory.Phase = v1alpha1.PhasePromoting }, "Skipped"},
+		"aborted":         {1, 1, leaving(v1alpha1.OutcomeAborted, ended), "Aborted"},
+		"superseded":      {1, 1, leaving(v1alpha1.OutcomeSuperseded, ended), "Superseded"},
+		"another release": {1, 0, func(s *v1alpha1.CanaryRolloutStatus) { s.Memory.CurrentRevision = "ccc" }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Cleanup(func() { Forget(types.NamespacedName{Namespace: "bookinfo", Name: "stepping"}) })
+			before := rollout("stepping", v1alpha1.StateProgressing, tc.before, 0, nil)
+			after := rollout("stepping", v1alpha1.StateProgressing, tc.after, 20, nil)
+			tc.edit(&after.Status)
+			Record(before, after)
+			want := 0
+			if tc.want != "" {
+				want = 1
+			}
+			if n := testutil.CollectAndCount(stepDuration); n != want {
+				t.Fatalf("%d durations, want %d", n, want)
+			}
+			if label := `outcome="` + tc.want + `"`; want == 1 && !strings.Contains(exposed(t), label) {
+				t.Errorf("no %s in:\n%s", label, exposed(t))
+			}
+		})
+	}
+}
+
+// leaving is on the way back from a release that ended so.
+func leaving(outcome v1alpha1.Outcome, ended metav1.Time) func(s *v1alpha1.CanaryRolloutStatus) {
+	return func(s *v1alpha1.CanaryRolloutStatus) {
+		s.Memory.Phase = v1alpha1.PhaseReturning
+		s.History[0].Outcome, s.History[0].EndedAt = outcome, &ended
+	}
+}
