@@ -6,8 +6,9 @@ package v1alpha1
 // Annotations by which a user commands a rollout (kubectl annotate). A command is carried out exactly once and
 // its annotation is then removed; when several are set, abort wins over retry, and retry over promote.
 const (
-	// PromoteAnnotation is "true" (leave the current pause), "full" (skip the remaining steps) or
-	// "<revision>/<step number>" (as true, but only while that revision is at that step).
+	// PromoteAnnotation is "true" (leave the current pause), "full" (skip the remaining steps),
+	// "<revision>/<step number>" (as true, but only while that revision is at that step) or "<revision>/full" (as full,
+	// but only while that revision is in flight).
 	PromoteAnnotation = "canaryrollout.dev/promote"
 	// AbortAnnotation is "true" or a reason in words: all traffic goes back to the stable revision, now.
 	AbortAnnotation = "canaryrollout.dev/abort"

@@ -214,11 +214,17 @@ func (p *pass) judgeRetry(value string) (v1alpha1.Command, string) {
 const heldBySpec = "spec.paused holds the rollout: set it to false first"
 
 func (p *pass) judgePromote(value string) (v1alpha1.Command, string) {
-	if value == "full" {
+	revision, what, isBound := strings.Cut(value, "/")
+	switch {
+	case value == "full":
+		return v1alpha1.CommandPromoteFull, p.judgePromoteFull()
+	case isBound && what == "full" && revision != p.mem.CurrentRevision:
+		return v1alpha1.CommandPromoteFull, fmt.Sprintf("it is meant for revision %s, and the rollout is at revision %s", revision, p.mem.CurrentRevision)
+	case isBound && what == "full":
 		return v1alpha1.CommandPromoteFull, p.judgePromoteFull()
 	}
 	if at := fmt.Sprintf("%s/%d", p.mem.CurrentRevision, p.mem.StepIndex+1); value != "true" && value != at {
-		if strings.Contains(value, "/") {
+		if isBound {
 			return v1alpha1.CommandPromote, "the rollout is at " + at
 		}
 		return v1alpha1.CommandPromote, "the value must be true, full, or a revision and the number of its step, as in " + at

@@ -57,6 +57,7 @@ const (
 	whyIsPromoting = "revision b is being promoted already"
 	whyRetryFirst  = "revision b is aborted: retry it first"
 	whyAtStable    = "the rollout is at a/1"
+	whyOther       = "it is meant for revision b, and the rollout is at revision a"
 )
 
 // commandState is a state that commands come in; want is why each of commandTexts is refused in it, empty where it is
@@ -64,28 +65,28 @@ const (
 type commandState struct {
 	name string
 	in   Input
-	want [5]string
+	want [6]string
 }
 
-var commandTexts = [5]string{"abort=true", "retry=true", "promote=true", "promote=full", "promote=b/1"}
+var commandTexts = [6]string{"abort=true", "retry=true", "promote=true", "promote=full", "promote=b/1", "promote=b/full"}
 
 func commandStates() []commandState {
 	hold := func(in *Input) { in.Spec.Paused = true }
 	return []commandState{
-		{"first deploy", firstDeploy(), [5]string{whyIsFirst, whyNoAbort, whyNoPause, whyIsPromoting, whyNoPause}},
-		{"at rest", resting(), [5]string{whyIsOver, whyNoAbort, whyNoPause, whyIsIdle, whyAtStable}},
-		{"a new template, held by spec.paused", changed(resting(), template("b"), hold), [5]string{"", whyNoAbort, heldBySpec, heldBySpec, whyAtStable}},
-		{"at a weight step", midway(20, weight(20)), [5]string{"", whyNoAbort, whyNoPause, "", whyNoPause}},
-		{"at a pause", midway(20, pause(0)), [5]string{"", whyNoAbort, "", "", ""}},
-		{"at a pause, held by spec.paused", changed(midway(20, pause(0)), hold), [5]string{"", whyNoAbort, heldBySpec, heldBySpec, heldBySpec}},
-		{"the last step is done", midway(20), [5]string{"", whyNoAbort, whyNoPause, "", whyNoPause}},
-		{"being promoted", promoting(100), [5]string{"", whyNoAbort, whyNoPause, whyIsPromoting, whyNoPause}},
-		{"giving way to a newer template", changed(returning(20), template("c")), [5]string{"", whyNoAbort, whyNoPause, whyIsIdle, whyNoPause}},
-		{"giving way to the stable template", changed(returning(20), template("a")), [5]string{whyIsReturning, whyNoAbort, whyNoPause, whyIsIdle, whyNoPause}},
-		{"being aborted", changed(returning(20), aborted("b")), [5]string{whyIsAborted, "", whyNoPause, whyRetryFirst, whyNoPause}},
-		{"aborted", changed(resting(), template("b"), aborted("b")), [5]string{whyIsAborted, "", whyNoPause, whyRetryFirst, whyAtStable}},
-		{"being aborted, stable has no ready pod", changed(returning(20), alive("a", 0), aborted("b")), [5]string{whyIsAborted, "", whyNoPause, "", whyNoPause}},
-		{"being aborted, neither has a ready pod", changed(returning(20), alive("a", 0), alive("b", 0), aborted("b")), [5]string{whyIsAborted, "", whyNoPause, whyRetryFirst, whyNoPause}},
+		{"first deploy", firstDeploy(), [6]string{whyIsFirst, whyNoAbort, whyNoPause, whyIsPromoting, whyNoPause, whyIsPromoting}},
+		{"at rest", resting(), [6]string{whyIsOver, whyNoAbort, whyNoPause, whyIsIdle, whyAtStable, whyOther}},
+		{"a new template, held by spec.paused", changed(resting(), template("b"), hold), [6]string{"", whyNoAbort, heldBySpec, heldBySpec, whyAtStable, whyOther}},
+		{"at a weight step", midway(20, weight(20)), [6]string{"", whyNoAbort, whyNoPause, "", whyNoPause, ""}},
+		{"at a pause", midway(20, pause(0)), [6]string{"", whyNoAbort, "", "", "", ""}},
+		{"at a pause, held by spec.paused", changed(midway(20, pause(0)), hold), [6]string{"", whyNoAbort, heldBySpec, heldBySpec, heldBySpec, heldBySpec}},
+		{"the last step is done", midway(20), [6]string{"", whyNoAbort, whyNoPause, "", whyNoPause, ""}},
+		{"being promoted", promoting(100), [6]string{"", whyNoAbort, whyNoPause, whyIsPromoting, whyNoPause, whyIsPromoting}},
+		{"giving way to a newer template", changed(returning(20), template("c")), [6]string{"", whyNoAbort, whyNoPause, whyIsIdle, whyNoPause, whyIsIdle}},
+		{"giving way to the stable template", changed(returning(20), template("a")), [6]string{whyIsReturning, whyNoAbort, whyNoPause, whyIsIdle, whyNoPause, whyIsIdle}},
+		{"being aborted", changed(returning(20), aborted("b")), [6]string{whyIsAborted, "", whyNoPause, whyRetryFirst, whyNoPause, whyRetryFirst}},
+		{"aborted", changed(resting(), template("b"), aborted("b")), [6]string{whyIsAborted, "", whyNoPause, whyRetryFirst, whyAtStable, whyOther}},
+		{"being aborted, stable has no ready pod", changed(returning(20), alive("a", 0), aborted("b")), [6]string{whyIsAborted, "", whyNoPause, "", whyNoPause, ""}},
+		{"being aborted, neither has a ready pod", changed(returning(20), alive("a", 0), alive("b", 0), aborted("b")), [6]string{whyIsAborted, "", whyNoPause, whyRetryFirst, whyNoPause, whyRetryFirst}},
 	}
 }
 
@@ -132,7 +133,7 @@ func TestCommandDocs(t *testing.T) {
 func commandTable() string {
 	text := "| The rollout is | STATE |"
 	for _, command := range commandTexts {
-		text += " `" + strings.Replace(command, "b/1", "REVISION/STEP", 1) + "` |"
+		text += " `" + strings.NewReplacer("b/1", "REVISION/STEP", "b/full", "REVISION/full").Replace(command) + "` |"
 	}
 	text += "\n|" + strings.Repeat(" --- |", len(commandTexts)+2) + "\n"
 	var reasons []string
@@ -207,8 +208,10 @@ func TestCommandValues(t *testing.T) {
 	for text, refused := range map[string]string{
 		"abort=": "the value must be true, or a reason in words", "abort=false": "the value must be true, or a reason in words",
 		"abort=too slow": "", "retry=yes": "the value must be true", "promote=b/2": "the rollout is at b/1", "promote=c/1": "the rollout is at b/1",
-		"promote=yes": "the value must be true, full, or a revision and the number of its step, as in b/1",
-		"promote=":    "the value must be true, full, or a revision and the number of its step, as in b/1",
+		"promote=b/full": "", "promote=c/full": "it is meant for revision c, and the rollout is at revision b", "promote=/full": "it is meant for revision , and the rollout is at revision b",
+		"promote=b/fully": "the rollout is at b/1",
+		"promote=yes":     "the value must be true, full, or a revision and the number of its step, as in b/1",
+		"promote=":        "the value must be true, full, or a revision and the number of its step, as in b/1",
 	} {
 		t.Run(text, func(t *testing.T) { checkCommand(t, midway(20, pause(0)), text, refused) })
 	}

@@ -143,7 +143,7 @@ func (s *source) input() Input {
 	w.now, w.finalizer = epoch.Add(time.Hour), s.next()%8 < 7
 	in := w.input()
 	in.Spec.Paused, in.Spec.ProgressDeadlineAbort, in.Spec.ProgressDeadlineSeconds = s.bool(), s.bool(), ptr.To[int32](600)
-	in.Commands = Commands{Promote: command("true", "full", "b/1", "x"), Abort: command("true", "false"), Retry: command("true", "x")}
+	in.Commands = Commands{Promote: command("true", "full", "b/1", "b/full", "x"), Abort: command("true", "false"), Retry: command("true", "x")}
 	in.Prior.Memory = pick(s, s.memory(steps, torn), s.memory(steps, torn), s.memory(steps, torn), nil)
 	in.Observed = s.observed()
 	if s.next()%4 == 3 {
