@@ -101,7 +101,7 @@ func TestIgnored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, found := strings.Cut(string(text), "```yaml\nspec:\n  ignoreDifferences:\n")
+	_, rest, found := strings.Cut(string(text), "```yaml fragment\nspec:\n  ignoreDifferences:\n")
 	snippet, _, closed := strings.Cut(rest, "```")
 	if !found || !closed {
 		t.Fatal("docs/health.md has no ignoreDifferences")
