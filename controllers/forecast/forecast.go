@@ -36,7 +36,7 @@ type Forecast struct {
 	// Promotions is how often somebody has to promote.
 	Promotions int `json:"promotions"`
 	// PeakPods is the greatest number of pods at one time.
-	PeakPods int32 `json:"peakPods"`
+	PeakPods int64 `json:"peakPods"`
 	// Stuck says what keeps the release from ending; empty if it ends.
 	Stuck string `json:"stuck,omitempty"`
 	// Warnings are the risks in the spec.

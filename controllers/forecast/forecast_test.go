@@ -6,6 +6,7 @@ package forecast
 import (
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -194,6 +195,17 @@ func TestEveryLimit(t *testing.T) {
 	}
 	got := Release(rollout(steps...).Replicas(1000).Obj(), Options{PodReady: time.Minute})
 	if got.Stuck != "" || got.Promotions != 32 || len(got.Stages) != 64+6 || got.PeakPods != 2000 {
+		t.Errorf("got %s", text(got))
+	}
+}
+
+// TestHugeNumbers has figures that the API server takes and whose sums or products do not fit into 32 bits.
+func TestHugeNumbers(t *testing.T) {
+	got := Release(rollout(exactly(1), builder.Weight(60), builder.Hold()).Replicas(math.MaxInt32).Obj(), Options{})
+	if got.Stuck != "" || got.PeakPods != 2*math.MaxInt32 {
+		t.Errorf("got %s", text(got))
+	}
+	if !strings.Contains(text(got), "to 1 pod, where its share is 1288490189 pods") {
 		t.Errorf("got %s", text(got))
 	}
 }

@@ -33,20 +33,20 @@ const (
 	NameReturned         Name = "Returned"
 )
 
-// words are the stages outside the steps, in few enough letters for a column.
+// words are the stages outside the steps, in at most 28 letters, for a column.
 var words = map[Name]string{
 	NamePods:       "all pods of the new revision",
-	NameServe:      "Services and routes to the pods",
+	NameServe:      "traffic to the pods",
 	NameFullWeight: "weight 100, until settled",
-	NameMoveStable: "stable Service to the new pods",
-	NameZeroWeight: "traffic to the stable Service",
+	NameMoveStable: "stable Service to new pods",
+	NameZeroWeight: "traffic to stable Service",
 	NameCommit:     "the new revision is stable",
 	NameDrain:      "the former pods go",
 
-	NameReturnFullWeight: "all traffic by the canary Service",
-	NameReturnStable:     "stable Service to its old pods",
-	NameReturnTraffic:    "traffic to the stable Service",
-	NameReturnCanary:     "canary Service to the stable pods",
+	NameReturnFullWeight: "canary takes all traffic",
+	NameReturnStable:     "stable Service to old pods",
+	NameReturnTraffic:    "traffic to stable Service",
+	NameReturnCanary:     "canary Service to old pods",
 	NameReturned:         "stable serves alone",
 }
 

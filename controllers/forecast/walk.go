@@ -122,9 +122,9 @@ func (w *walk) note(memory *v1alpha1.Memory) {
 	}
 }
 
-func (w *walk) pods() (sum int32) {
+func (w *walk) pods() (sum int64) {
 	for _, set := range w.sets {
-		sum += set.desired
+		sum += int64(set.desired)
 	}
 	return sum
 }

@@ -185,21 +185,22 @@ func (a *advisor) advisePods() {
 		if stage.Name != NameStep || a.spec.Steps[stage.Step-1].SetWeight == nil || stage.Weight == 0 {
 			continue
 		}
-		need := max(1, (a.replicas*stage.Weight+full-1)/full)
-		switch percent := full * need / a.replicas; {
-		case stage.Pods.Canary < need:
+		replicas, weight := int64(a.replicas), int64(stage.Weight)
+		need := max(1, (replicas*weight+full-1)/full)
+		switch percent := full * need / replicas; {
+		case int64(stage.Pods.Canary) < need:
 			a.warnStep(WarnPinnedBelowShare, stage.Step, "setWeight",
 				"sends %d %% of the requests to %s, where its share is %s: take mode Exact out of setCanaryScale, or ask for %s there",
-				stage.Weight, pods(stage.Pods.Canary), pods(need), pods(need))
-		case a.replicas > 1 && stage.Weight < half && percent-stage.Weight >= farFromWeight:
+				weight, pods(int64(stage.Pods.Canary)), pods(need), pods(need))
+		case replicas > 1 && weight < half && percent-weight >= farFromWeight:
 			a.warnStep(WarnPodsFarFromWeight, stage.Step, "setWeight",
 				"has %s of %d for %d %% of the requests, so the new version is not seen under its real load: raise replicas, or begin with a greater weight",
-				pods(need), a.replicas, stage.Weight)
+				pods(need), replicas, weight)
 		}
 	}
 }
 
-func pods(count int32) string {
+func pods(count int64) string {
 	if count == 1 {
 		return "1 pod"
 	}
