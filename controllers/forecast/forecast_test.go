@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -197,6 +198,47 @@ func TestEveryLimit(t *testing.T) {
 	if got.Stuck != "" || got.Promotions != 32 || len(got.Stages) != 64+6 || got.PeakPods != 2000 {
 		t.Errorf("got %s", text(got))
 	}
+}
+
+// TestAnyRelease has releases of all kinds come to an end, stage after stage without a gap.
+func TestAnyRelease(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 500 {
+		object := rollout(randomSteps(random)...).Replicas(random.Int32N(6)).Settle(random.Int32N(3)).ScaleDownDelay(random.Int32N(3)).Obj()
+		object.Spec.MinReadySeconds = random.Int32N(3)
+		options := Options{FirstDeploy: random.IntN(4) == 0, PodReady: time.Duration(random.IntN(3)) * time.Second}
+		got := Release(object, options)
+		if got.Stuck != "" || len(got.Stages) == 0 || got.StableAfter.Duration > got.DoneAfter.Duration {
+			t.Fatalf("replicas %d, %+v: %s", *object.Spec.Replicas, options, text(got))
+		}
+		at, step := time.Duration(0), 0
+		for _, stage := range got.Stages {
+			if stage.At.Duration != at || stage.For.Duration < 0 || stage.Step > 0 && stage.Step != step+1 {
+				t.Fatalf("replicas %d, %+v: %s", *object.Spec.Replicas, options, text(got))
+			}
+			at, step = at+stage.For.Duration, max(step, stage.Step)
+		}
+		if at != got.DoneAfter.Duration || step != len(object.Spec.Steps) && !options.FirstDeploy && *object.Spec.Replicas > 0 {
+			t.Fatalf("replicas %d, %+v: %s", *object.Spec.Replicas, options, text(got))
+		}
+	}
+}
+
+func randomSteps(random *rand.Rand) (steps []v1alpha1.Step) {
+	kinds := []func() v1alpha1.Step{
+		func() v1alpha1.Step { return builder.Weight(random.Int32N(101)) },
+		func() v1alpha1.Step { return builder.Scale(random.Int32N(4)) },
+		func() v1alpha1.Step { return exactly(random.Int32N(4)) },
+		func() v1alpha1.Step { return builder.HeaderRoute("qa", "role", "qa") },
+		func() v1alpha1.Step { return headerRouteOut("qa") },
+		func() v1alpha1.Step { return builder.Hold() },
+		func() v1alpha1.Step { return builder.HoldAtMost(time.Minute, v1alpha1.TimeoutAbort) },
+		func() v1alpha1.Step { return builder.Pause(time.Duration(1+random.IntN(3)) * time.Second) },
+	}
+	for range random.IntN(8) {
+		steps = append(steps, kinds[random.IntN(len(kinds))]())
+	}
+	return steps
 }
 
 // TestHugeNumbers has figures that the API server takes and whose sums or products do not fit into 32 bits.

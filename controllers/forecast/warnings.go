@@ -5,6 +5,7 @@ package forecast
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/utils/ptr"
@@ -78,10 +79,8 @@ func (a *advisor) warn(id string, step int, path, format string, args ...any) {
 
 // warnStep warns of a step once for each id: when one step is changed, the others are looked at anyway.
 func (a *advisor) warnStep(id string, step int, field, format string, args ...any) {
-	for _, known := range a.warnings {
-		if known.ID == id {
-			return
-		}
+	if slices.ContainsFunc(a.warnings, func(known Warning) bool { return known.ID == id }) {
+		return
 	}
 	path := fmt.Sprintf("spec.steps[%d].%s", step-1, field)
 	a.warn(id, step, path, "step %d/%d "+format, append([]any{step, len(a.spec.Steps)}, args...)...)

@@ -52,6 +52,7 @@ func liveWorld(rollout *v1alpha1.CanaryRollout, podReady time.Duration, now time
 	w := newWorld(rollout, podReady, now)
 	w.status = *rollout.Status.DeepCopy()
 	memory := w.status.Memory
+	memory.StepIndex = max(memory.StepIndex, 0)
 	w.template, w.finalizer = memory.Template.Revision, true
 	w.selectors[w.spec.Traffic.StableService] = memory.StableService.Revision
 	w.selectors[w.spec.Traffic.CanaryService] = memory.CanaryService.Revision

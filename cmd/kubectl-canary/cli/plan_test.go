@@ -8,8 +8,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -64,6 +66,17 @@ func TestPlanOfFile(t *testing.T) {
 	}
 	if diff := cmp.Diff(readText(t, samplePlan), got); diff != "" {
 		t.Errorf("plan differs (-want +got):\n%s", diff)
+	}
+}
+
+// TestDocumentedPlan keeps the output in the documentation real.
+func TestDocumentedPlan(t *testing.T) {
+	got, err := runPlan(t, offline(), "", "-f", filepath.Dir(sampleFile), "--pod-ready", "20s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(readText(t, "../../../docs/planning.md"), "```text\n"+got+"```\n") {
+		t.Errorf("docs/planning.md does not have\n%s", got)
 	}
 }
 
@@ -208,7 +221,7 @@ func TestPlanOfName(t *testing.T) {
 
 func TestPlanOfNameThatIsNone(t *testing.T) {
 	going := liveSample(t)
-	going.DeletionTimestamp = &metav1.Time{Time: metav1.Now().Time}
+	going.DeletionTimestamp = &metav1.Time{Time: time.Now()}
 	going.Finalizers = []string{v1alpha1.Finalizer}
 	for name, want := range map[string]string{
 		"ratings": "there is no CanaryRollout ratings in namespace shop; kubectl get canaryrollouts -A lists all",

@@ -6,6 +6,7 @@ package table
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -99,13 +100,11 @@ func (r Rollout) sums(podReady time.Duration) string {
 	if r.Stuck != "" {
 		return "It does not come to an end: " + r.Stuck
 	}
-	var parts []string
-	if r.StableAfter.Duration > 0 || r.Kind != forecast.InFlight {
-		parts = append(parts, fmt.Sprintf("Stable after %s, done after %s.",
-			clock(r.StableAfter.Duration, r.Promotions), clock(r.DoneAfter.Duration, r.Promotions)))
-	} else {
-		parts = append(parts, fmt.Sprintf("Done after %s.", clock(r.DoneAfter.Duration, r.Promotions)))
+	whole := "Done after %s: the revision in flight does not become stable."
+	if r.isPromoted() {
+		whole = "Stable after " + clock(r.StableAfter.Duration, r.Promotions) + ", done after %s."
 	}
+	parts := []string{fmt.Sprintf(whole, clock(r.DoneAfter.Duration, r.Promotions))}
 	switch r.Promotions {
 	case 0:
 	case 1:
@@ -118,6 +117,10 @@ func (r Rollout) sums(podReady time.Duration) string {
 		parts = append(parts, "Pods are taken to be ready at once: --pod-ready says how long they need.")
 	}
 	return strings.Join(parts, " ")
+}
+
+func (r Rollout) isPromoted() bool {
+	return slices.ContainsFunc(r.Stages, func(stage forecast.Stage) bool { return stage.Name == forecast.NameCommit })
 }
 
 // align makes columns as wide as they have to be, and shortens what each row is about when the sum is too much.

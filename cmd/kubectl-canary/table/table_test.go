@@ -41,6 +41,8 @@ func TestText(t *testing.T) {
 	risky := builder.MakeRollout("shop", "checkout").Replicas(1000).Steps(pinned, builder.HeaderRoute(strings.Repeat("long", 15), "role", "qa"),
 		builder.Weight(60), builder.Pause(90*time.Second), builder.Weight(100), builder.HoldAtMost(36*time.Hour, v1alpha1.TimeoutAbort),
 		builder.Weight(40)).Obj()
+	late := builder.MakeRollout("shop", "checkout").ProgressDeadline(60).Settle(5).Steps(builder.Weight(10), builder.Hold()).Obj()
+	late.Spec.ProgressDeadlineAbort = true
 	tests := map[string]struct {
 		rollout *v1alpha1.CanaryRollout
 		options forecast.Options
@@ -48,6 +50,7 @@ func TestText(t *testing.T) {
 		"sample":       {rollout: readSample(t)},
 		"first-deploy": {rollout: readSample(t), options: forecast.Options{FirstDeploy: true, PodReady: 20 * time.Second}},
 		"risky":        {rollout: risky, options: forecast.Options{PodReady: 2 * time.Minute}},
+		"deadline":     {rollout: late, options: forecast.Options{PodReady: 2 * time.Minute}},
 		"no-steps":     {rollout: builder.MakeRollout("shop", "checkout").Settle(5).ScaleDownDelay(30).Obj()},
 	}
 	for name, tc := range tests {
