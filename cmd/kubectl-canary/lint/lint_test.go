@@ -149,6 +149,18 @@ func TestServiceInAnotherNamespace(t *testing.T) {
 	}
 }
 
+func TestDocumentsAreCounted(t *testing.T) {
+	const stream = "# licence\n---\n# still nothing\n---\nkind: List\napiVersion: v1\nitems: []\n---\r\n\n---\n{\n--- # a comment\nkind: A\n"
+	_, found := read(t, Source{"a.yaml", []byte(stream)})
+	var got []int
+	for _, finding := range found {
+		got = append(got, finding.Document)
+	}
+	if diff := cmp.Diff([]int{2, 3}, got); diff != "" {
+		t.Errorf("documents differ (-want +got):\n%s\n%s", diff, lines(found))
+	}
+}
+
 // FuzzRead has to say something about whatever is in a file, and must not panic.
 func FuzzRead(f *testing.F) {
 	for _, seed := range []string{"", "---\n---", "a", "[]", "{}", "kind: List\nitems: [1, {}]", two, "kind: CanaryRollout\napiVersion: canaryrollout.dev/v1alpha1\nspec: 1\nmetadata: []"} {

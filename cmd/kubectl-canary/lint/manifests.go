@@ -115,7 +115,7 @@ func (m *Manifests) addRollout(ctx context.Context, checked *schema, o object) [
 // parse takes a source apart. A document that cannot be read is a finding, and the others are read all the same.
 func parse(source Source) (objects []object, found []Finding) {
 	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(source.Content)))
-	for document := 1; ; document++ {
+	for document := 1; ; {
 		content, err := reader.Read()
 		if errors.Is(err, io.EOF) {
 			return objects, found
@@ -127,10 +127,14 @@ func parse(source Source) (objects []object, found []Finding) {
 		if err != nil {
 			found = append(found, Finding{Severity: Error, ID: IDSyntax, File: source.Name, Document: document, Message: err.Error()})
 		}
+		if err != nil || parsed != nil { // comments alone are no document
+			document++
+		}
 		objects = append(objects, parsed...)
 	}
 }
 
+// parseDocument returns nil where there is nothing but comments.
 func parseDocument(content []byte, file string, document int) ([]object, error) {
 	asJSON, err := yaml.YAMLToJSONStrict(content)
 	if err != nil {
@@ -140,7 +144,7 @@ func parseDocument(content []byte, file string, document int) ([]object, error) 
 	if err := json.Unmarshal(asJSON, &value); err != nil {
 		return nil, fmt.Errorf("this is no YAML: %w", err)
 	}
-	if value == nil { // comments alone
+	if value == nil {
 		return nil, nil
 	}
 	fields, isObject := value.(map[string]any)
@@ -156,7 +160,7 @@ func expand(o object) []object {
 	if !isList || !strings.HasSuffix(o.GetKind(), "List") {
 		return []object{o}
 	}
-	var objects []object
+	objects := []object{}
 	for _, item := range items {
 		if fields, isObject := item.(map[string]any); isObject {
 			objects = append(objects, expand(object{&unstructured.Unstructured{Object: fields}, o.file, o.document})...)
