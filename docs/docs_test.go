@@ -125,6 +125,20 @@ func TestIndexNamesAll(t *testing.T) {
 	}
 }
 
+// TestWarningsAreNamed demands that every warning of a plan is described.
+func TestWarningsAreNamed(t *testing.T) {
+	planning := read(t, "planning.md")
+	ids := constants(t, "../controllers/forecast/warnings.go", "Warn")
+	if len(ids) < 10 {
+		t.Errorf("found %d warnings only: have they moved?", len(ids))
+	}
+	for _, id := range ids {
+		if !strings.Contains(planning, "| `"+id+"` |") {
+			t.Errorf("planning.md has no row for %s", id)
+		}
+	}
+}
+
 // link is [text](target); one in backquotes is none.
 var (
 	link  = regexp.MustCompile(`\]\(([^()\s]+)\)`)

@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -79,29 +78,7 @@ func (s *observation) serviceProblem(ctx context.Context, service *corev1.Servic
 				service.Name, rival),
 		}, nil
 	}
-	return selectorProblem(service, s.Spec.Template.Labels), nil
-}
-
-// selectorProblem says why a Service could never select the pods of the template.
-func selectorProblem(service *corev1.Service, podLabels map[string]string) *plan.Problem {
-	if len(service.Spec.Selector) == 0 {
-		return &plan.Problem{
-			Reason: v1alpha1.ReasonServiceWithoutSelector,
-			Message: fmt.Sprintf("Service %s has no selector: give it one that selects the pods of this rollout",
-				service.Name),
-		}
-	}
-	for _, key := range slices.Sorted(maps.Keys(service.Spec.Selector)) {
-		value := service.Spec.Selector[key]
-		if label, found := podLabels[key]; key != v1alpha1.RevisionLabel && (!found || label != value) {
-			return &plan.Problem{
-				Reason: v1alpha1.ReasonServiceSelectorMismatch,
-				Message: fmt.Sprintf("Service %s selects pods by %s=%s, which spec.template.metadata.labels does not have: "+
-					"add the label to the template, or take it out of the selector", service.Name, key, value),
-			}
-		}
-	}
-	return nil
+	return plan.SelectorProblem(service.Name, service.Spec.Selector, s.Spec.Template.Labels), nil
 }
 
 // rival is the oldest other rollout that names the same Service, if it is older than this one: the older keeps it.

@@ -5,6 +5,8 @@ package plan
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
@@ -116,4 +118,25 @@ func endpointsOf(service Service, revision string) Endpoints {
 		}
 	}
 	return Endpoints{}
+}
+
+// SelectorProblem says why a Service could never select pods with these labels.
+func SelectorProblem(service string, selector, podLabels map[string]string) *Problem {
+	if len(selector) == 0 {
+		return &Problem{
+			Reason:  v1alpha1.ReasonServiceWithoutSelector,
+			Message: fmt.Sprintf("Service %s has no selector: give it one that selects the pods of this rollout", service),
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(selector)) {
+		value := selector[key]
+		if label, found := podLabels[key]; key != v1alpha1.RevisionLabel && (!found || label != value) {
+			return &Problem{
+				Reason: v1alpha1.ReasonServiceSelectorMismatch,
+				Message: fmt.Sprintf("Service %s selects pods by %s=%s, which spec.template.metadata.labels does not have: "+
+					"add the label to the template, or take it out of the selector", service, key, value),
+			}
+		}
+	}
+	return nil
 }

@@ -203,13 +203,15 @@ func (p *pass) stableCarriesNothing() bool {
 	return p.mem.Traffic.Weight == 100 && p.isSettled()
 }
 
-// tooCoarse tells whether the pair's total in a shared rule can express every weight of the steps (T5).
-func (p *pass) tooCoarse(route Route) *Problem {
+func (p *pass) tooCoarse(route Route) *Problem { return WeightProblem(route, p.in.Spec.Steps) }
+
+// WeightProblem says when the pair's total in a shared rule cannot express every weight of the steps (T5).
+func WeightProblem(route Route, steps []v1alpha1.Step) *Problem {
 	if route.Total == 0 {
 		return nil
 	}
 	factor := int64(1)
-	for _, step := range p.in.Spec.Steps {
+	for _, step := range steps {
 		if step.SetWeight != nil {
 			whole := int64(route.Total) * int64(*step.SetWeight) * factor
 			factor *= 100 / gcd(whole, 100)

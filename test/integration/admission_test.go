@@ -16,152 +16,22 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/admission"
 )
-
-const duration = "must be a positive duration, for example 10s, 5m or 1h30m"
-
-// steps is an edit that replaces the steps.
-func steps(list string) string { return "spec.steps: " + list }
-
-// match is an edit to a single header route with one match.
-func match(fields string) string {
-	return steps(`[{setHeaderRoute: {name: qa, matches: [` + fields + `]}}]`)
-}
-
-// container is an edit to a template with one container, which has a name and an image if fields do not say otherwise.
-func container(fields string) string {
-	return `spec.template.spec: {containers: [{name: a, image: b, ` + fields + `}]}`
-}
 
 // TestRefused breaks the sample in one way at a time. The message must say what to write instead.
 func TestRefused(t *testing.T) {
-	tests := map[string]struct{ edits, want string }{
-		"name of 47 characters": {"metadata.name: " + strings.Repeat("a", 47), "metadata.name must be at most 46 characters long"},
-		"no spec":               {"spec: absent", "spec: Required value"},
-		"typo":                  {"spec.trafic: {}", `unknown field "spec.trafic"`},
-
-		"negative replicas":              {"spec.replicas: -1", "greater than or equal to 0"},
-		"replicas beyond int32":          {"spec.replicas: 2147483648", "should be less than or equal to 2147483647"},
-		"negative minReadySeconds":       {"spec.minReadySeconds: -1", "greater than or equal to 0"},
-		"negative revisionHistoryLimit":  {"spec.revisionHistoryLimit: -1", "greater than or equal to 0"},
-		"negative scaleDownDelaySeconds": {"spec.scaleDownDelaySeconds: -1", "greater than or equal to 0"},
-		"progressDeadlineSeconds 0":      {"spec.progressDeadlineSeconds: 0", "greater than or equal to 1"},
-		"deadline before readiness":      {"spec.minReadySeconds: 600", "progressDeadlineSeconds must be larger than minReadySeconds"},
-		"paused in words":                {`spec.paused: "yes"`, "must be of type boolean"},
-
-		"no selector":                  {"spec.selector: absent", "spec.selector: Required value"},
-		"no matchLabels":               {"spec.selector: {}", "spec.selector.matchLabels: Required value"},
-		"empty matchLabels":            {"spec.selector: {matchLabels: {}}", "should have at least 1 properties"},
-		"matchExpressions":             {"spec.selector.matchExpressions: []", `unknown field "spec.selector.matchExpressions"`},
-		"selector beside the template": {"spec.selector: {matchLabels: {app: other}}", "add the same labels to the template"},
-		"selector of a missing label":  {"spec.selector: {matchLabels: {app: reviews, tier: web}}", "add the same labels to the template"},
-		"template without labels":      {"spec.template.metadata: absent", "add the same labels to the template"},
-		"selector with the hash": {"spec.selector: {matchLabels: {app: reviews, pod-template-hash: abc}}",
-			"matchLabels must not hold pod-template-hash"},
-		"selector with a bad value": {`spec.selector: {matchLabels: {app: "a b"}}`, "should match '^(([A-Za-z0-9]"},
-
-		"no traffic":            {"spec.traffic: absent", "spec.traffic: Required value"},
-		"no stable Service":     {"spec.traffic.stableService: absent", "spec.traffic.stableService: Required value"},
-		"no canary Service":     {"spec.traffic.canaryService: absent", "spec.traffic.canaryService: Required value"},
-		"the same Service":      {"spec.traffic.canaryService: reviews-stable", "must be two different Services"},
-		"Service in capitals":   {"spec.traffic.stableService: Reviews", "must be the name of a Service"},
-		"canary in capitals":    {"spec.traffic.canaryService: Reviews", "must be the name of a Service"},
-		"Service with a domain": {"spec.traffic.stableService: reviews.default", "must be the name of a Service"},
-		"empty Service":         {`spec.traffic.stableService: ""`, "at least 1 chars long"},
-		"long Service":          {"spec.traffic.stableService: " + strings.Repeat("a", 64), "may not be more than 63"},
-		"no routes":             {"spec.traffic.routes: absent", "spec.traffic.routes: Required value"},
-		"empty routes":          {"spec.traffic.routes: []", "should have at least 1 items"},
-		"17 routes":             {"spec.traffic.routes: [" + repeat(17, "{name: r%d}") + "]", "must have at most 16 items"},
-		"a route twice":         {"spec.traffic.routes: [{name: a}, {kind: HTTPRoute, name: a}]", "Duplicate value"},
-		"route of another kind": {"spec.traffic.routes: [{kind: Ingress, name: a}]", `supported values: "HTTPRoute"`},
-		"route without a name":  {"spec.traffic.routes: [{kind: HTTPRoute}]", "name: Required value"},
-		"route with a bad name": {"spec.traffic.routes: [{name: a_b}]", "must be the name of a route"},
-		"route elsewhere":       {"spec.traffic.routes: [{name: a, namespace: b}]", `unknown field "spec.traffic.routes[0].namespace"`},
-		"negative settling":     {"spec.traffic.settleSeconds: -1", "greater than or equal to 0"},
-		"settling for hours":    {"spec.traffic.settleSeconds: 3601", "less than or equal to 3600"},
-
-		"two verbs in a step":    {steps("[{setWeight: 10, pause: {}}]"), "a step must have exactly one of"},
-		"no verb in a step":      {steps("[{}]"), "a step must have exactly one of"},
-		"unknown verb in a step": {steps("[{setMirror: {}}]"), `unknown field "spec.steps[0].setMirror"`},
-		"65 steps":               {steps("[" + repeat(65, "{setWeight: %d}") + "]"), "must have at most 64 items"},
-		"weight 101":             {steps("[{setWeight: 101}]"), "less than or equal to 100"},
-		"weight -1":              {steps("[{setWeight: -1}]"), "greater than or equal to 0"},
-		"weight 12.5":            {steps("[{setWeight: 12.5}]"), "must be of type integer"},
-		"weight as text":         {steps(`[{setWeight: "10"}]`), "must be of type integer"},
-
-		"scale of nothing":         {steps("[{setCanaryScale: {}}]"), "setCanaryScale must have exactly one of"},
-		"scale of a mode alone":    {steps("[{setCanaryScale: {mode: Exact}}]"), "setCanaryScale must have exactly one of"},
-		"scale of two":             {steps("[{setCanaryScale: {replicas: 1, weight: 10}}]"), "setCanaryScale must have exactly one of"},
-		"scale of negative pods":   {steps("[{setCanaryScale: {replicas: -1}}]"), "greater than or equal to 0"},
-		"scale of 101 percent":     {steps("[{setCanaryScale: {weight: 101}}]"), "less than or equal to 100"},
-		"scale of -1 percent":      {steps("[{setCanaryScale: {weight: -1}}]"), "greater than or equal to 0"},
-		"scale not by weight":      {steps("[{setCanaryScale: {matchTrafficWeight: false}}]"), "matchTrafficWeight can only be true"},
-		"mode of matching":         {steps("[{setCanaryScale: {matchTrafficWeight: true, mode: Exact}}]"), "mode has no meaning with matchTrafficWeight"},
-		"mode that does not exist": {steps("[{setCanaryScale: {replicas: 1, mode: Pinned}}]"), `supported values: "Minimum", "Exact"`},
-
-		"pause of 0s":               {steps("[{pause: {duration: 0s}}]"), duration},
-		"pause of -10s":             {steps("[{pause: {duration: -10s}}]"), duration},
-		"pause of a day":            {steps("[{pause: {duration: 1d}}]"), duration},
-		"pause of a bare number":    {steps(`[{pause: {duration: "10"}}]`), duration},
-		"pause of a number":         {steps("[{pause: {duration: 10}}]"), "must be of type string"},
-		"pause beyond the calendar": {steps("[{pause: {duration: 9999999999h}}]"), duration},
-		"timeout of 0s":             {steps("[{pause: {timeout: 0s, onTimeout: Abort}}]"), duration},
-		"timeout without an end":    {steps("[{pause: {timeout: 1h}}]"), "timeout and onTimeout go together"},
-		"end without a timeout":     {steps("[{pause: {onTimeout: Abort}}]"), "timeout and onTimeout go together"},
-		"timeout beside duration":   {steps("[{pause: {duration: 1m, timeout: 1h, onTimeout: Abort}}]"), "remove one of them"},
-		"end that does not exist":   {steps("[{pause: {timeout: 1h, onTimeout: Wait}}]"), `supported values: "Abort", "Promote"`},
-
-		"header route without a name":    {steps("[{setHeaderRoute: {}}]"), "name: Required value"},
-		"header route with a bad name":   {steps("[{setHeaderRoute: {name: Q A}}]"), "must be lower case letters, digits and dashes"},
-		"removal of what is never made":  {steps("[{setHeaderRoute: {name: qa}}]"), "no step makes one of that name"},
-		"removal of another name":        {steps("[{setHeaderRoute: {name: qa, matches: [{method: GET}]}}, {setHeaderRoute: {name: aq}}]"), "no step makes one of that name"},
-		"9 matches":                      {match(repeat(9, "{headers: [{name: h%d, value: a}]}")), "must have at most 8 items"},
-		"empty match":                    {match("{}"), "an empty match would send every request to the canary"},
-		"match without headers":          {match("{headers: []}"), "should have at least 1 items"},
-		"match without query parameters": {match("{queryParams: []}"), "should have at least 1 items"},
-		"header without a value":         {match("{headers: [{name: role}]}"), "value: Required value"},
-		"header with a space":            {match("{headers: [{name: my role, value: qa}]}"), "should match '^[A-Za-z0-9!#$%&'*+"},
-		"header twice":                   {match("{headers: [{name: role, value: qa}, {name: role, value: dev}]}"), "Duplicate value"},
-		"header by prefix":               {match("{headers: [{name: role, value: qa, type: Prefix}]}"), `supported values: "Exact", "RegularExpression"`},
-		"query parameter twice":          {match("{queryParams: [{name: a, value: b}, {name: a, value: c}]}"), "Duplicate value"},
-		"query parameter with a space":   {match("{queryParams: [{name: a b, value: c}]}"), "should match '^[A-Za-z0-9!#$%&'*+"},
-		"method that does not exist":     {match("{method: FETCH}"), "Unsupported value"},
-		"match by path":                  {match("{path: {value: /}}"), `unknown field "spec.steps[0].setHeaderRoute.matches[0].path"`},
-
-		"no template":               {"spec.template: absent", "spec.template: Required value"},
-		"template without a spec":   {"spec.template.spec: absent", "template.spec.containers must have at least one container"},
-		"template without a list":   {"spec.template.spec: {}", "containers: Required value"},
-		"template of no containers": {"spec.template.spec: {containers: []}", "template.spec.containers must have at least one container"},
-		"container without a name":  {"spec.template.spec: {containers: [{image: a}]}", "name: Required value"},
-		"container with a bad name": {"spec.template.spec: {containers: [{name: A_B, image: a}]}", "should match '^[a-z0-9]("},
-		"container twice":           {"spec.template.spec: {containers: [{name: a, image: a}, {name: a, image: b}]}", "Duplicate value"},
-		"container without image":   {"spec.template.spec: {containers: [{name: a}]}", "every container must have an image"},
-		"container of empty image":  {container(`image: ""`), "every container must have an image"},
-		"init container likewise":   {"spec.template.spec.initContainers: [{name: a}]", "every init container must have an image"},
-		"restartPolicy":             {"spec.template.spec.restartPolicy: OnFailure", "restartPolicy must be Always"},
-		"activeDeadlineSeconds":     {"spec.template.spec.activeDeadlineSeconds: 60", "activeDeadlineSeconds is not allowed in a ReplicaSet"},
-		"ephemeral containers":      {"spec.template.spec.ephemeralContainers: [{name: a, image: b}]", "ephemeralContainers are added to running pods"},
-		"template with the hash": {"spec.template.metadata.labels: {app: reviews, pod-template-hash: abc}",
-			"labels must not hold pod-template-hash"},
-		"label with a bad name":   {`spec.template.metadata.labels: {app: reviews, "a b": c}`, "the name of a label must be"},
-		"label with a bad prefix": {`spec.template.metadata.labels: {app: reviews, "a/b/c": d}`, "the name of a label must be"},
-		"label with a bad value":  {`spec.template.metadata.labels: {app: reviews, a: "b c"}`, "should match '^(([A-Za-z0-9]"},
-		"label with a long value": {"spec.template.metadata.labels: {app: reviews, a: " + strings.Repeat("b", 64) + "}", "may not be more than 63"},
-		"typo in the template":    {"spec.template.spec.nodeselector: {}", `unknown field "spec.template.spec.nodeselector"`},
-		"quantity without quotes": {container("resources: {limits: {cpu: 1.5}}"), "must be of type integer,string"},
-		"quantity in words":       {container("resources: {limits: {memory: plenty}}"), "should match '^[+-]?"},
-	}
-	for name, tc := range tests {
+	for name, tc := range admission.Refused {
 		t.Run(name, func(t *testing.T) {
-			_, err := tryCreate(t, edit(t, sample(t, "refused"), tc.edits))
+			_, err := tryCreate(t, edit(t, sample(t, "refused"), tc.Edits))
 			if err == nil {
-				t.Fatalf("accepted:\n%s", tc.edits)
+				t.Fatalf("accepted:\n%s", tc.Edits)
 			}
 			if !apierrors.IsInvalid(err) && !apierrors.IsBadRequest(err) {
 				t.Errorf("not refused as invalid, but: %v", err)
 			}
-			if !strings.Contains(err.Error(), tc.want) {
-				t.Errorf("message\n  %v\ndoes not contain\n  %s", err, tc.want)
+			if !strings.Contains(err.Error(), tc.Want) {
+				t.Errorf("message\n  %v\ndoes not contain\n  %s", err, tc.Want)
 			}
 		})
 	}
@@ -169,29 +39,7 @@ func TestRefused(t *testing.T) {
 
 // TestAccepted has what must not be refused along with the bad.
 func TestAccepted(t *testing.T) {
-	tests := map[string]string{
-		"sample":                    "spec.replicas: 4",
-		"name of 46 characters":     "metadata.name: " + strings.Repeat("a", 46),
-		"no replicas":               "spec.replicas: 0",
-		"no steps":                  "spec.steps: absent",
-		"empty steps":               steps("[]"),
-		"64 steps":                  steps("[" + repeat(64, "{setWeight: %d}") + "]"),
-		"weights 0 and 100":         steps("[{setWeight: 0}, {setWeight: 100}]"),
-		"every scale":               steps("[{setCanaryScale: {replicas: 0}}, {setCanaryScale: {weight: 100, mode: Exact}}, {setCanaryScale: {matchTrafficWeight: true}}]"),
-		"every pause":               steps("[{pause: {}}, {pause: {duration: 1h30m0.5s}}, {pause: {duration: 100ms}}, {pause: {timeout: 24h, onTimeout: Promote}}]"),
-		"every match":               match("{headers: [{name: X-Role, value: qa}], queryParams: [{name: a, value: b.*, type: RegularExpression}], method: POST}, {method: GET}"),
-		"removal before the making": steps("[{setHeaderRoute: {name: qa, matches: []}}, {setHeaderRoute: {name: qa, matches: [{method: GET}]}}, {setHeaderRoute: {name: qa}}]"),
-		"16 routes":                 "spec.traffic.routes: [" + repeat(16, "{name: r%d}") + "]",
-		"route with a domain":       "spec.traffic.routes: [{name: bookinfo.example.com}]",
-		"settling at once":          "spec.traffic.settleSeconds: 0",
-		"restartPolicy Always":      "spec.template.spec.restartPolicy: Always",
-		"more labels":               "spec.template.metadata.labels: {app: reviews, app.kubernetes.io/name: reviews, empty: \"\"}",
-		"one port, two protocols":   container("ports: [{containerPort: 53}, {containerPort: 53, protocol: UDP}]"),
-		"secret without a name":     "spec.template.spec.imagePullSecrets: [{}]",
-		"quantities":                container("resources: {limits: {cpu: \"1.5\", memory: 1Gi, ephemeral-storage: 1e9, a/b: 1}}"),
-		"ports by name and number":  container("readinessProbe: {httpGet: {port: http}}, livenessProbe: {tcpSocket: {port: 9080}}"),
-	}
-	for name, edits := range tests {
+	for name, edits := range admission.Accepted {
 		t.Run(name, func(t *testing.T) {
 			object, err := tryCreate(t, edit(t, sample(t, "accepted"), edits))
 			if err != nil {
@@ -221,7 +69,7 @@ func TestAcceptedIsDecodable(t *testing.T) {
 	accepted := 0
 	for field, format := range fields {
 		for _, value := range values {
-			edits := container(fmt.Sprintf(format, value))
+			edits := admission.Container(fmt.Sprintf(format, value))
 			object, err := tryCreate(t, edit(t, sample(t, "decodable"), edits))
 			if err != nil {
 				continue
@@ -239,7 +87,7 @@ func TestAcceptedIsDecodable(t *testing.T) {
 
 // TestRawTemplateIsStoredAsGiven: revisions are told apart by the template as stored, so nothing may be added to it.
 func TestRawTemplateIsStoredAsGiven(t *testing.T) {
-	given := edit(t, sample(t, "raw"), container("ports: [{containerPort: 1}], env: [{name: a, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]"))
+	given := edit(t, sample(t, "raw"), admission.Container("ports: [{containerPort: 1}], env: [{name: a, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]"))
 	want := asJSON(t, given["spec"].(map[string]any)["template"])
 	object, err := tryCreate(t, given)
 	if err != nil {
@@ -267,15 +115,6 @@ func TestSelectorIsImmutable(t *testing.T) {
 	if err := admin.Patch(ctx, object, client.RawPatch(types.MergePatchType, template)); err != nil {
 		t.Errorf("a change of other labels: %v", err)
 	}
-}
-
-// repeat joins n copies of format, each with its number.
-func repeat(n int, format string) string {
-	var list []string
-	for i := range n {
-		list = append(list, fmt.Sprintf(format, i))
-	}
-	return strings.Join(list, ", ")
 }
 
 // tryCreate creates an object as kubectl does, strictly, but only to see whether and how it would be stored.

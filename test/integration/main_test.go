@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/admission"
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 	"github.com/canaryrollout/canaryrollout/test/operator"
 )
@@ -129,30 +130,11 @@ func sample(t *testing.T, name string) map[string]any {
 	return object
 }
 
-// edit sets fields of an object: each line of edits is a dotted path and its value in YAML, as in "spec.replicas: 3".
-// The value "absent" removes the field.
+// edit is admission.Edit in a test.
 func edit(t *testing.T, object map[string]any, edits string) map[string]any {
 	t.Helper()
-	for line := range strings.Lines(edits) {
-		path, text, ok := strings.Cut(line, ": ")
-		if !ok {
-			t.Fatalf("%q is no edit", line)
-		}
-		fields := strings.Split(strings.TrimSpace(path), ".")
-		parent := object
-		for _, field := range fields[:len(fields)-1] {
-			parent = parent[field].(map[string]any)
-		}
-		last := fields[len(fields)-1]
-		if text = strings.TrimSpace(text); text == "absent" {
-			delete(parent, last)
-			continue
-		}
-		var value any
-		if err := yaml.Unmarshal([]byte(text), &value); err != nil {
-			t.Fatalf("%q: %v", line, err)
-		}
-		parent[last] = value
+	if err := admission.Edit(object, edits); err != nil {
+		t.Fatal(err)
 	}
 	return object
 }

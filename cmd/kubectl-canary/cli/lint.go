@@ -1,0 +1,108 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/lint"
+	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/source"
+)
+
+// lintOptions are the flags of lint.
+type lintOptions struct {
+	genericiooptions.IOStreams
+	files  source.Files
+	output string
+	strict bool
+}
+
+// NewLintCommand makes `kubectl canary lint`.
+func NewLintCommand(streams genericiooptions.IOStreams) *cobra.Command {
+	o := &lintOptions{IOStreams: streams}
+	command := &cobra.Command{
+		Use:   "lint -f FILE...",
+		Short: "Check manifests without a cluster",
+		Long: `Check the CanaryRollouts in files as the API server would: unknown fields, the schema, the rules. Then hold them
+against the Services and HTTPRoutes in the same files, and look for risks in their releases.
+
+Errors end with exit code 1; with --strict warnings do, too. Services and routes that are not in the files are not
+checked, and no cluster is asked.`,
+		Example: `  kubectl canary lint -f deploy/
+  kubectl kustomize deploy | kubectl canary lint -f -`,
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			command.SilenceUsage = true
+			return o.run(command)
+		},
+	}
+	o.files.AddFlags(command)
+	command.Flags().StringVarP(&o.output, "output", "o", "text", "text or json.")
+	command.Flags().BoolVar(&o.strict, "strict", false, "Take warnings for errors.")
+	return command
+}
+
+func (o *lintOptions) run(command *cobra.Command) error {
+	switch {
+	case len(o.files.Names) == 0:
+		return errors.New("say what to check, for example: kubectl canary lint -f deploy/")
+	case o.output != "text" && o.output != "json":
+		return fmt.Errorf("-o %s is not known: text and json are", o.output)
+	}
+	sources, err := o.files.Read(o.In)
+	if err != nil {
+		return err
+	}
+	manifests, found, err := lint.Read(command.Context(), sources)
+	if err != nil {
+		return err
+	}
+	found = append(found, manifests.Check()...)
+	if len(manifests.Rollouts) == 0 && len(found) == 0 {
+		return errors.New("there is no CanaryRollout in these files, so nothing was checked")
+	}
+	if err := o.print(found); err != nil {
+		return err
+	}
+	return o.verdict(found)
+}
+
+func (o *lintOptions) print(found []lint.Finding) error {
+	if o.output == "json" {
+		encoder := json.NewEncoder(o.Out)
+		encoder.SetIndent("", "  ")
+		encoder.SetEscapeHTML(false)
+		return encoder.Encode(found)
+	}
+	for _, finding := range found {
+		if _, err := fmt.Fprintln(o.Out, finding); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verdict is an error when the findings are to end a pipeline.
+func (o *lintOptions) verdict(found []lint.Finding) error {
+	count := map[lint.Severity]int{}
+	for _, finding := range found {
+		count[finding.Severity]++
+	}
+	if count[lint.Error] > 0 || o.strict && count[lint.Warning] > 0 {
+		return fmt.Errorf("found %s and %s", counted(count[lint.Error], "error"), counted(count[lint.Warning], "warning"))
+	}
+	return nil
+}
+
+func counted(count int, what string) string {
+	if count != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", count, what)
+}

@@ -1,0 +1,163 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package lint
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/forecast"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
+	"github.com/canaryrollout/canaryrollout/controllers/route"
+)
+
+// Check holds the rollouts against the other objects, and against what their releases would do.
+func (m *Manifests) Check() []Finding {
+	found := []Finding{}
+	for i, rollout := range m.Rollouts {
+		found = append(found, m.checkRivals(rollout, m.Rollouts[:i])...)
+		found = append(found, m.checkService(rollout, "stableService", rollout.Spec.Traffic.StableService)...)
+		found = append(found, m.checkService(rollout, "canaryService", rollout.Spec.Traffic.CanaryService)...)
+		for j, reference := range rollout.Spec.Traffic.Routes {
+			found = append(found, m.checkRoute(rollout, reference, fmt.Sprintf("spec.traffic.routes[%d]", j))...)
+		}
+		for _, warning := range forecast.Release(rollout.CanaryRollout, forecast.Options{}).Warnings {
+			found = append(found, rollout.place.find(Warning, warning.ID, warning.Path, warning.Message))
+		}
+	}
+	return found
+}
+
+// checkRivals finds rollouts that stand in each other's way.
+func (m *Manifests) checkRivals(rollout Rollout, others []Rollout) (found []Finding) {
+	for _, other := range others {
+		if !isSame(rollout.Namespace, other.Namespace) {
+			continue
+		}
+		at := fmt.Sprintf("%s:%d", other.place.file, other.place.document)
+		if rollout.Name != "" && rollout.Name == other.Name {
+			found = append(found, rollout.place.find(Error, IDDuplicate, "metadata.name", fmt.Sprintf(
+				"CanaryRollout %s is in %s, too: give one of them another name", rollout.Name, at)))
+			continue
+		}
+		for _, service := range shared(rollout.Spec.Traffic, other.Spec.Traffic) {
+			found = append(found, rollout.place.find(Error, v1alpha1.ReasonServiceConflict, "spec.traffic", fmt.Sprintf(
+				"Service %s is that of CanaryRollout %s in %s, too: name another Service", service, other.Name, at)))
+		}
+	}
+	return found
+}
+
+func shared(a, b v1alpha1.Traffic) (services []string) {
+	for _, service := range []string{a.StableService, a.CanaryService} {
+		if service == b.StableService || service == b.CanaryService {
+			services = append(services, service)
+		}
+	}
+	return services
+}
+
+func (m *Manifests) checkService(rollout Rollout, field, name string) []Finding {
+	path := "spec.traffic." + field
+	service, found := m.find(rollout, m.services, path, "Service", name)
+	if service == nil {
+		return found
+	}
+	selector, _, err := unstructured.NestedStringMap(service.Object, "spec", "selector")
+	if err != nil {
+		return append(found, service.find(Error, IDInvalid, "spec.selector", "a selector has names and values: "+err.Error()))
+	}
+	if problem := plan.SelectorProblem(name, selector, rollout.Spec.Template.Labels); problem != nil {
+		found = append(found, service.find(Error, problem.Reason, "spec.selector", problem.Message))
+	}
+	return found
+}
+
+func (m *Manifests) checkRoute(rollout Rollout, reference v1alpha1.RouteReference, path string) []Finding {
+	obj, found := m.find(rollout, m.routes, path, reference.Kind, reference.Name)
+	if obj == nil {
+		return found
+	}
+	if parents, _, _ := unstructured.NestedSlice(obj.Object, "spec", "parentRefs"); len(parents) == 0 {
+		found = append(found, obj.find(Error, IDNoGateway, "spec.parentRefs", fmt.Sprintf(
+			"%s %s is attached to no Gateway, so no weight could ever be proven: name a Gateway in parentRefs", reference.Kind, reference.Name)))
+	}
+	pair := route.Pair{
+		Rollout: rollout.Name, Namespace: cmp.Or(rollout.Namespace, obj.GetNamespace(), metav1.NamespaceDefault),
+		Stable: rollout.Spec.Traffic.StableService, Canary: rollout.Spec.Traffic.CanaryService,
+	}
+	reading := route.Read(obj.Unstructured, pair, nil)
+	if reading.Problem != nil {
+		return append(found, obj.find(Error, reading.Problem.Reason, rulePath(reading.Problem.Message), reading.Problem.Message))
+	}
+	seen := plan.Route{Kind: reference.Kind, Name: reference.Name, Total: reading.Total}
+	if problem := plan.WeightProblem(seen, rollout.Spec.Steps); problem != nil {
+		found = append(found, obj.find(Error, problem.Reason, "spec.rules", problem.Message))
+	}
+	return append(found, checkHeaderRoutes(rollout, obj, pair)...)
+}
+
+// rulePath is the rule that a problem of the route is about, when it is about one.
+func rulePath(message string) string {
+	for _, word := range strings.Fields(message) {
+		if strings.HasPrefix(word, "spec.rules[") {
+			return strings.TrimRight(word, ":,")
+		}
+	}
+	return "spec.rules"
+}
+
+// checkHeaderRoutes puts in what each setHeaderRoute brings beside what is there by then.
+func checkHeaderRoutes(rollout Rollout, obj *object, pair route.Pair) []Finding {
+	inForce := map[string]v1alpha1.SetHeaderRoute{}
+	var names []string
+	for i, step := range rollout.Spec.Steps {
+		if step.SetHeaderRoute == nil {
+			continue
+		}
+		if _, known := inForce[step.SetHeaderRoute.Name]; !known {
+			names = append(names, step.SetHeaderRoute.Name)
+		}
+		inForce[step.SetHeaderRoute.Name] = *step.SetHeaderRoute
+		var headerRoutes []v1alpha1.SetHeaderRoute
+		for _, name := range names {
+			headerRoutes = append(headerRoutes, inForce[name])
+		}
+		if problem := route.Read(obj.Unstructured, pair, headerRoutes).Problem; problem != nil {
+			path := fmt.Sprintf("spec.steps[%d].setHeaderRoute", i)
+			return []Finding{rollout.place.find(Error, problem.Reason, path, problem.Message)}
+		}
+	}
+	return nil
+}
+
+// find looks for an object of that name. An object without a namespace gets that of the command that applies it.
+func (m *Manifests) find(rollout Rollout, objects []object, path, kind, name string) (*object, []Finding) {
+	var elsewhere *object
+	for i := range objects {
+		switch o := &objects[i]; {
+		case o.GetName() != name:
+		case isSame(o.GetNamespace(), rollout.Namespace):
+			return o, nil
+		default:
+			elsewhere = o
+		}
+	}
+	if elsewhere != nil {
+		return nil, []Finding{rollout.place.find(Error, IDNamespace, path, fmt.Sprintf(
+			"%s %s is in namespace %s, and the rollout in %s: Services, routes and rollout must be in one namespace",
+			kind, name, elsewhere.GetNamespace(), rollout.Namespace))}
+	}
+	return nil, []Finding{rollout.place.find(Note, IDUnchecked, path, fmt.Sprintf(
+		"%s %s is not in these files: not checked", kind, name))}
+}
+
+func isSame(namespace, other string) bool {
+	return namespace == other || namespace == "" || other == ""
+}

@@ -1,0 +1,173 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package lint
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func sampleFiles(t *testing.T) []Source {
+	t.Helper()
+	var sources []Source
+	for _, name := range []string{"canaryrollout.yaml", "httproute.yaml", "services.yaml"} {
+		content, err := os.ReadFile(samples + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sources = append(sources, Source{name, content})
+	}
+	return sources
+}
+
+func TestSampleIsClean(t *testing.T) {
+	manifests, found := read(t, sampleFiles(t)...)
+	if found = append(found, manifests.Check()...); len(found) > 0 {
+		t.Error(lines(found))
+	}
+}
+
+// TestCheck breaks the sample's files in one way at a time, by replacing a piece of text.
+func TestCheck(t *testing.T) {
+	tests := map[string]struct {
+		file, old, new string
+		want           []string
+	}{
+		"Service is not there": {"services.yaml", "name: reviews-stable", "name: other",
+			[]string{"canaryrollout.yaml:1: spec.traffic.stableService: note: Service reviews-stable is not in these files: not checked"}},
+		"Service elsewhere": {"services.yaml", "name: reviews-stable\n", "name: reviews-stable\n  namespace: shop\n",
+			nil}, // the rollout has no namespace: it may be applied there
+		"selector of other pods": {"services.yaml", "  selector:\n    app: reviews\n---", "  selector:\n    app: ratings\n---",
+			[]string{"services.yaml:1: spec.selector: Service reviews-stable selects pods by app=ratings, which spec.template.metadata.labels does not have: add the label to the template, or take it out of the selector"}},
+		"selector with the hash": {"services.yaml", "  selector:\n    app: reviews\n---", "  selector:\n    app: reviews\n    pod-template-hash: abc\n---",
+			nil},
+		"no selector": {"services.yaml", "  selector:\n    app: reviews\n---", "---",
+			[]string{"services.yaml:1: spec.selector: Service reviews-stable has no selector: give it one that selects the pods of this rollout"}},
+		"selector that is none": {"services.yaml", "  selector:\n    app: reviews\n---", "  selector: reviews\n---",
+			[]string{"services.yaml:1: spec.selector: a selector has names and values: .spec.selector accessor error: reviews is of the type string, expected map[string]interface{}"}},
+		"route is not there": {"httproute.yaml", "name: bookinfo-reviews", "name: other",
+			[]string{"canaryrollout.yaml:1: spec.traffic.routes[0]: note: HTTPRoute bookinfo-reviews is not in these files: not checked"}},
+		"route without a Gateway": {"httproute.yaml", "  parentRefs:\n  - group: gateway.networking.k8s.io\n    kind: Gateway\n    name: http-gateway\n", "",
+			[]string{"httproute.yaml:1: spec.parentRefs: HTTPRoute bookinfo-reviews is attached to no Gateway, so no weight could ever be proven: name a Gateway in parentRefs"}},
+		"route without the pair": {"httproute.yaml", "name: reviews-canary", "name: reviews-next",
+			[]string{"httproute.yaml:1: spec.rules: no rule of HTTPRoute bookinfo-reviews names both Services: put backendRefs to reviews-stable and to reviews-canary into the same rule"}},
+		"pair in another namespace": {"httproute.yaml", "name: reviews-canary", "name: reviews-canary\n      namespace: shop",
+			[]string{"httproute.yaml:1: spec.rules[0]: HTTPRoute bookinfo-reviews spec.rules[0] names reviews-stable and reviews-canary in two namespaces or in another one: Services, routes and rollout must be in namespace default; move the Services there and leave namespace out of the backendRefs"}},
+		"weights too coarse": {"httproute.yaml", "      weight: 100\n", "      weight: 3\n    - name: legacy\n      port: 9080\n      weight: 1\n",
+			[]string{"httproute.yaml:1: spec.rules: HTTPRoute bookinfo-reviews: the weights of the rule that holds the Services beside other backends are too coarse for the steps: multiply every weight of that rule by 10"}},
+		"header route against the rule": {"httproute.yaml", "        value: /reviews\n", "        value: /reviews\n      headers:\n      - name: role\n        value: dev\n",
+			[]string{"canaryrollout.yaml:1: spec.steps[1].setHeaderRoute: no request can match header route qa in HTTPRoute bookinfo-reviews, because its rules match the same header, query parameter or method by another value: change setHeaderRoute"}},
+		"risky": {"canaryrollout.yaml", "  replicas: 4", "  replicas: 1",
+			[]string{"canaryrollout.yaml:1: spec.replicas: warning: with one replica a canary of any weight is one pod, and nothing serves while one of the two is gone: set replicas to 2 or more"}},
+		"unknown version": {"canaryrollout.yaml", "canaryrollout.dev/v1alpha1", "canaryrollout.dev/v1",
+			[]string{"canaryrollout.yaml:1: apiVersion: there is no CanaryRollout in canaryrollout.dev/v1: write apiVersion: canaryrollout.dev/v1alpha1 and kind: CanaryRollout"}},
+		"unknown metadata": {"canaryrollout.yaml", "  labels:\n    app: reviews\nspec", "  label:\n    app: reviews\nspec",
+			[]string{`canaryrollout.yaml:1: metadata.label: unknown field "metadata.label": did you mean labels?`}},
+		"no name": {"canaryrollout.yaml", "  name: reviews\n  labels:", "  labels:",
+			[]string{"canaryrollout.yaml:1: metadata.name: Required value: name or generateName is required", "canaryrollout.yaml:1: note: more rules are checked when these errors are corrected"}},
+		"bad name": {"canaryrollout.yaml", "  name: reviews\n  labels:", "  name: Reviews\n  labels:",
+			[]string{"canaryrollout.yaml:1: metadata.name: Invalid value: \"Reviews\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"}},
+		"a key twice": {"canaryrollout.yaml", "  replicas: 4", "  replicas: 4\n  replicas: 5",
+			[]string{`canaryrollout.yaml:1: this is no YAML: unmarshal errors:` + "\n" + `  line 12: key "replicas" already set in map`}},
+		"no YAML": {"services.yaml", "spec:\n  ports:", "spec: [\n  ports:", []string{"services.yaml:1: this is no YAML: line 13: did not find expected node content",
+			"canaryrollout.yaml:1: spec.traffic.stableService: note: Service reviews-stable is not in these files: not checked"}},
+		"no object": {"services.yaml", "apiVersion: v1\nkind: Service\n", "", []string{"services.yaml:1: this is no Kubernetes object: apiVersion or kind is missing",
+			"canaryrollout.yaml:1: spec.traffic.stableService: note: Service reviews-stable is not in these files: not checked"}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			sources := sampleFiles(t)
+			for i := range sources {
+				if sources[i].Name == tc.file {
+					text := string(sources[i].Content)
+					if !strings.Contains(text, tc.old) {
+						t.Fatalf("%s has no %q", tc.file, tc.old)
+					}
+					sources[i].Content = []byte(strings.Replace(text, tc.old, tc.new, 1))
+				}
+			}
+			manifests, found := read(t, sources...)
+			var got []string
+			for _, finding := range append(found, manifests.Check()...) {
+				got = append(got, finding.String())
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("findings differ (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+const two = `
+apiVersion: v1
+kind: List
+items:
+- apiVersion: canaryrollout.dev/v1alpha1
+  kind: CanaryRollout
+  metadata: {name: a, namespace: NAMESPACE}
+  spec: &spec
+    selector: {matchLabels: {app: a}}
+    replicas: 4
+    template: {metadata: {labels: {app: a}}, spec: {containers: [{name: a, image: b}]}}
+    traffic: {stableService: a-stable, canaryService: a-canary, routes: [{name: r}]}
+    steps: [{pause: {}}]
+- apiVersion: canaryrollout.dev/v1alpha1
+  kind: CanaryRollout
+  metadata: {name: b, namespace: shop}
+  spec: *spec
+- {apiVersion: v1, kind: Service, metadata: {name: a-stable, namespace: elsewhere}, spec: {selector: {app: a}}}
+`
+
+func TestRivals(t *testing.T) {
+	for namespace, want := range map[string]int{"shop": 2, "other": 0, `""`: 2} {
+		manifests, found := read(t, Source{"two.yaml", []byte(strings.ReplaceAll(two, "NAMESPACE", namespace))})
+		conflicts := 0
+		if len(manifests.Rollouts) != 2 {
+			t.Fatal(lines(found))
+		}
+		for _, finding := range manifests.Check() {
+			if finding.ID == "ServiceConflict" {
+				conflicts++
+			}
+		}
+		if conflicts != want {
+			t.Errorf("%s: got %d conflicts, want %d", namespace, conflicts, want)
+		}
+	}
+}
+
+func TestServiceInAnotherNamespace(t *testing.T) {
+	manifests, _ := read(t, Source{"two.yaml", []byte(strings.ReplaceAll(two, "NAMESPACE", "other"))})
+	const want = "two.yaml:1: spec.traffic.stableService: Service a-stable is in namespace elsewhere, and the rollout in other: " +
+		"Services, routes and rollout must be in one namespace"
+	if got := lines(manifests.Check()); !strings.Contains(got, want+"\n") {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+func TestDocumentsAreCounted(t *testing.T) {
+	const stream = "# licence\n---\n# still nothing\n---\nkind: List\napiVersion: v1\nitems: []\n---\r\n\n---\n{\n--- # a comment\nkind: A\n"
+	_, found := read(t, Source{"a.yaml", []byte(stream)})
+	var got []int
+	for _, finding := range found {
+		got = append(got, finding.Document)
+	}
+	if diff := cmp.Diff([]int{2, 3}, got); diff != "" {
+		t.Errorf("documents differ (-want +got):\n%s\n%s", diff, lines(found))
+	}
+}
+
+// FuzzRead has to say something about whatever is in a file, and must not panic.
+func FuzzRead(f *testing.F) {
+	for _, seed := range []string{"", "---\n---", "a", "[]", "{}", "kind: List\nitems: [1, {}]", two, "kind: CanaryRollout\napiVersion: canaryrollout.dev/v1alpha1\nspec: 1\nmetadata: []"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		manifests, _ := read(t, Source{"fuzz.yaml", content})
+		manifests.Check()
+	})
+}

@@ -1,0 +1,167 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package lint
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync"
+
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/listtype"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/objectmeta"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
+	metavalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	celconfig "k8s.io/apiserver/pkg/apis/cel"
+	"sigs.k8s.io/yaml"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/config/crd"
+)
+
+const kind = "CanaryRollout"
+
+// schema is what the CustomResourceDefinition says about a CanaryRollout, ready to be applied.
+type schema struct {
+	structural *structuralschema.Structural
+	openAPI    validation.SchemaValidator
+	rules      *cel.Validator
+}
+
+// loadSchema compiles the rules once: that is most of the work.
+var loadSchema = sync.OnceValues(newSchema)
+
+func newSchema() (*schema, error) {
+	definition := &apiextensionsv1.CustomResourceDefinition{}
+	if err := yaml.Unmarshal(crd.Manifest, definition); err != nil {
+		return nil, fmt.Errorf("read the CustomResourceDefinition: %w", err)
+	}
+	for _, version := range definition.Spec.Versions {
+		if version.Name == v1alpha1.GroupVersion.Version && version.Schema != nil {
+			return compile(version.Schema)
+		}
+	}
+	return nil, fmt.Errorf("the CustomResourceDefinition has no version %s", v1alpha1.GroupVersion.Version)
+}
+
+func compile(given *apiextensionsv1.CustomResourceValidation) (*schema, error) {
+	internal := &apiextensions.CustomResourceValidation{}
+	err := apiextensionsv1.Convert_v1_CustomResourceValidation_To_apiextensions_CustomResourceValidation(given, internal, nil)
+	if err != nil {
+		return nil, err
+	}
+	structural, err := structuralschema.NewStructural(internal.OpenAPIV3Schema)
+	if err != nil {
+		return nil, err
+	}
+	openAPI, _, err := validation.NewSchemaValidator(internal.OpenAPIV3Schema)
+	if err != nil {
+		return nil, err
+	}
+	return &schema{structural, openAPI, cel.NewValidator(structural, true, celconfig.PerCallLimit)}, nil
+}
+
+// check does with an object what the API server does when it is created, in the same order, and leaves it as it would be
+// stored. Only it goes on after unknown fields, so that all findings come at once.
+func (s *schema) check(ctx context.Context, o object) []Finding {
+	unknown, err := s.prepare(o)
+	var found []Finding
+	for _, path := range unknown {
+		found = append(found, o.find(Error, IDUnknownField, path, s.unknown(path)))
+	}
+	if err != nil {
+		return append(found, o.find(Error, IDInvalid, "metadata", err.Error()))
+	}
+	errs := s.validate(ctx, o)
+	for _, message := range messagesOf(errs) {
+		found = append(found, o.find(Error, IDInvalid, message.path, message.text))
+	}
+	if isBlocking(errs) {
+		found = append(found, o.find(Note, IDUnchecked, "", "more rules are checked when these errors are corrected"))
+	}
+	return found
+}
+
+// prepare takes out what the API server would not store, and puts defaults in. It returns the fields that it took out.
+func (s *schema) prepare(o object) (unknown []string, err error) {
+	meta, found, unknown, err := objectmeta.GetObjectMetaWithOptions(o.Object, objectmeta.ObjectMetaOptions{ReturnUnknownFieldPaths: true})
+	if err != nil {
+		return nil, err
+	}
+	delete(o.Object, "status")
+	options := structuralschema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true}
+	unknown = append(unknown, pruning.PruneWithOptions(o.Object, s.structural, true, options)...)
+	defaulting.PruneNonNullableNullsWithoutDefaults(o.Object, s.structural)
+	fieldErr, paths := objectmeta.CoerceWithOptions(nil, o.Object, s.structural, false, objectmeta.CoerceOptions{ReturnUnknownFieldPaths: true})
+	unknown = append(unknown, paths...)
+	if fieldErr != nil {
+		return unknown, fieldErr
+	}
+	if found {
+		if err := objectmeta.SetObjectMeta(o.Object, meta); err != nil {
+			return unknown, err
+		}
+	}
+	defaulting.Default(o.Object, s.structural)
+	return unknown, nil
+}
+
+func (s *schema) validate(ctx context.Context, o object) field.ErrorList {
+	errs := validateMeta(o)
+	errs = append(errs, validation.ValidateCustomResource(nil, o.Object, s.openAPI)...)
+	errs = append(errs, validateScale(o)...)
+	errs = append(errs, objectmeta.Validate(ctx, nil, o.Object, s.structural, false)...)
+	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, s.structural, o.Object)...)
+	if isBlocking(errs) {
+		return errs
+	}
+	broken, _ := s.rules.Validate(ctx, nil, s.structural, o.Object, nil, celconfig.RuntimeCELCostBudget)
+	return append(errs, broken...)
+}
+
+// validateMeta fills in for a copy what comes with the request, or from the API server.
+func validateMeta(o object) field.ErrorList {
+	meta := &metav1.ObjectMeta{
+		Name: o.GetName(), GenerateName: o.GetGenerateName(), Namespace: o.GetNamespace(), Labels: o.GetLabels(),
+		Annotations: o.GetAnnotations(), Finalizers: o.GetFinalizers(), OwnerReferences: o.GetOwnerReferences(),
+	}
+	if meta.Namespace == "" {
+		meta.Namespace = metav1.NamespaceDefault
+	}
+	if meta.Name == "" && meta.GenerateName != "" {
+		meta.Name = meta.GenerateName + "x"
+	}
+	return metavalidation.ValidateObjectMetaAccessor(meta, true, metavalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
+}
+
+// isBlocking says that the API server checks no CEL rule of such an object: they could not be evaluated.
+func isBlocking(errs field.ErrorList) bool {
+	for _, err := range errs {
+		switch err.Type {
+		case field.ErrorTypeNotSupported, field.ErrorTypeRequired, field.ErrorTypeTooLong, field.ErrorTypeTooMany, field.ErrorTypeTypeInvalid:
+			return true
+		default:
+		}
+	}
+	return false
+}
+
+// validateScale is what the scale subresource asks of its field beyond the schema.
+func validateScale(o object) field.ErrorList {
+	replicas, found, err := unstructured.NestedInt64(o.Object, "spec", "replicas")
+	if err != nil || !found || replicas <= math.MaxInt32 {
+		return nil // what else could be wrong is wrong by the schema
+	}
+	return field.ErrorList{field.Invalid(field.NewPath("spec", "replicas"), replicas,
+		fmt.Sprintf("should be less than or equal to %d", math.MaxInt32))}
+}

@@ -1,0 +1,175 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package table prints forecasts for people, in 80 columns.
+package table
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/canaryrollout/canaryrollout/controllers/forecast"
+)
+
+// width is what fits into every terminal.
+const width = 80
+
+// Rollout is a rollout and what is to come of it.
+type Rollout struct {
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+	// Revision is the one in flight.
+	Revision string `json:"revision,omitempty"`
+	forecast.Forecast
+}
+
+var header = []string{"STEP", "WHAT", "PODS", "WEIGHT", "AT", "FOR"}
+
+// what is the column that gives way when the table is too wide.
+const what = 1
+
+// Text is the forecast as a table, with sums and warnings below it.
+func (r Rollout) Text(podReady time.Duration) string {
+	rows := [][]string{header}
+	for _, stage := range r.Stages {
+		rows = append(rows, r.row(stage))
+	}
+	lines := []string{r.title(), ""}
+	lines = append(lines, align(rows)...)
+	lines = append(lines, "")
+	lines = append(lines, wrap("", r.sums(podReady))...)
+	if len(r.Warnings) > 0 {
+		lines = append(lines, "", "Warnings:")
+	}
+	for _, warning := range r.Warnings {
+		lines = append(lines, wrap("  ", warning.ID+": "+warning.Message)...)
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+func (r Rollout) title() string {
+	switch r.Kind {
+	case forecast.FirstDeploy:
+		return r.Name + ": the first deploy"
+	case forecast.InFlight:
+		return fmt.Sprintf("%s: what is left of the release of revision %s", r.Name, r.Revision)
+	default:
+		return r.Name + ": the next release"
+	}
+}
+
+func (r Rollout) row(stage forecast.Stage) []string {
+	step, lasts := "", forecast.Duration(stage.For.Duration)
+	if stage.Step > 0 {
+		step = fmt.Sprintf("%d/%d", stage.Step, r.Steps)
+	}
+	if stage.UntilPromoted {
+		lasts = "until promoted"
+	}
+	return []string{step, stage.What, pods(stage.Pods), weight(stage), clock(stage.At.Duration, stage.Promotions), lasts}
+}
+
+func pods(p forecast.Pods) string {
+	text := fmt.Sprintf("%d+%d", p.Stable, p.Canary)
+	if p.Former > 0 {
+		text += fmt.Sprintf("+%d", p.Former)
+	}
+	return text
+}
+
+func weight(stage forecast.Stage) string {
+	if stage.WeightBefore == stage.Weight {
+		return fmt.Sprint(stage.Weight)
+	}
+	return fmt.Sprintf("%d->%d", stage.WeightBefore, stage.Weight)
+}
+
+// clock marks a time to which the waiting for a person has to be added.
+func clock(at time.Duration, promotions int) string {
+	text := forecast.Duration(at)
+	if promotions > 0 {
+		text += "+"
+	}
+	return text
+}
+
+func (r Rollout) sums(podReady time.Duration) string {
+	if r.Stuck != "" {
+		return "It does not come to an end: " + r.Stuck
+	}
+	whole := "Done after %s: the revision in flight does not become stable."
+	if r.isPromoted() {
+		whole = "Stable after " + clock(r.StableAfter.Duration, r.Promotions) + ", done after %s."
+	}
+	parts := []string{fmt.Sprintf(whole, clock(r.DoneAfter.Duration, r.Promotions))}
+	switch r.Promotions {
+	case 0:
+	case 1:
+		parts = append(parts, "The + is the time until somebody promotes.")
+	default:
+		parts = append(parts, fmt.Sprintf("The + is the time until somebody promotes, %d times.", r.Promotions))
+	}
+	parts = append(parts, fmt.Sprintf("At most %d pods at once (stable+canary+former).", r.PeakPods))
+	if podReady == 0 {
+		parts = append(parts, "Pods are taken to be ready at once: --pod-ready says how long they need.")
+	}
+	return strings.Join(parts, " ")
+}
+
+func (r Rollout) isPromoted() bool {
+	return slices.ContainsFunc(r.Stages, func(stage forecast.Stage) bool { return stage.Name == forecast.NameCommit })
+}
+
+// align makes columns as wide as they have to be, and shortens what each row is about when the sum is too much.
+func align(rows [][]string) []string {
+	widths := make([]int, len(header))
+	sum := 2 * (len(header) - 1)
+	for column := range widths {
+		for _, row := range rows {
+			widths[column] = max(widths[column], utf8.RuneCountInString(row[column]))
+		}
+		sum += widths[column]
+	}
+	if sum > width {
+		widths[what] = max(widths[what]-(sum-width), len("setWeight 100"))
+	}
+	var lines []string
+	for _, row := range rows {
+		var line strings.Builder
+		for column, cell := range row {
+			fmt.Fprintf(&line, "%-*s  ", widths[column], shorten(cell, widths[column]))
+		}
+		lines = append(lines, strings.TrimRight(line.String(), " "))
+	}
+	return lines
+}
+
+func shorten(text string, limit int) string {
+	runes := []rune(text)
+	if len(runes) <= limit {
+		return text
+	}
+	return string(runes[:limit-3]) + "..."
+}
+
+// wrap breaks a text between words. What follows the first line is set in further.
+func wrap(indent, text string) (lines []string) {
+	line := indent
+	for _, word := range strings.Fields(text) {
+		if line != indent && utf8.RuneCountInString(line)+utf8.RuneCountInString(word) >= width {
+			lines = append(lines, line)
+			if indent != "" && len(lines) == 1 {
+				indent += "  "
+			}
+			line = indent
+		}
+		if line != indent {
+			line += " "
+		}
+		line += word
+	}
+	return append(lines, line)
+}

@@ -1,0 +1,264 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package forecast
+
+import (
+	"flag"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/yaml"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/builder"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden forecasts")
+
+const sample = "../../config/samples/reviews/canaryrollout.yaml"
+
+func readSample(t *testing.T) *v1alpha1.CanaryRollout {
+	t.Helper()
+	content, err := os.ReadFile(sample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rollout := &v1alpha1.CanaryRollout{}
+	if err := yaml.UnmarshalStrict(content, rollout); err != nil {
+		t.Fatal(err)
+	}
+	return rollout
+}
+
+// rollout has what the CRD defaults to, so that there is nothing to warn of.
+func rollout(steps ...v1alpha1.Step) *builder.Rollout {
+	return builder.MakeRollout("shop", "reviews").Replicas(4).Settle(5).ScaleDownDelay(30).Steps(steps...)
+}
+
+func exactly(replicas int32) v1alpha1.Step {
+	return v1alpha1.Step{SetCanaryScale: &v1alpha1.SetCanaryScale{Replicas: &replicas, Mode: v1alpha1.ScaleModeExact}}
+}
+
+func headerRouteOut(name string) v1alpha1.Step {
+	return v1alpha1.Step{SetHeaderRoute: &v1alpha1.SetHeaderRoute{Name: name}}
+}
+
+// text is a forecast in lines: every stage, then the sums, then the warnings.
+func text(f Forecast) string {
+	lines := []string{string(f.Kind)}
+	for _, s := range f.Stages {
+		lasts := Duration(s.For.Duration)
+		if s.UntilPromoted {
+			lasts += " and until promoted"
+		}
+		lines = append(lines, strings.TrimRight(fmt.Sprintf("%2d/%d %-12s %-32s pods %d+%d+%d weight %d->%d at %s+%d for %s %s", s.Step, f.Steps, s.Name, s.What,
+			s.Pods.Stable, s.Pods.Canary, s.Pods.Former, s.WeightBefore, s.Weight, Duration(s.At.Duration), s.Promotions, lasts,
+			strings.Join(s.HeaderRoutes, ",")), " "))
+	}
+	lines = append(lines, fmt.Sprintf("stable after %s, done after %s, %d promotions, peak %d pods %s", f.StableAfter.Duration, f.DoneAfter.Duration,
+		f.Promotions, f.PeakPods, f.Stuck))
+	for _, w := range f.Warnings {
+		lines = append(lines, fmt.Sprintf("%s %s: %s", w.ID, w.Path, w.Message))
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+func TestRelease(t *testing.T) {
+	halves := []v1alpha1.Step{builder.Weight(25), builder.Hold(), builder.Weight(50), builder.Pause(time.Minute)}
+	tests := map[string]struct {
+		rollout *v1alpha1.CanaryRollout
+		options Options
+	}{
+		"sample":       {rollout: readSample(t)},
+		"first-deploy": {rollout: readSample(t), options: Options{FirstDeploy: true, PodReady: 20 * time.Second}},
+		"slow-pods": {options: Options{PodReady: 20 * time.Second}, rollout: func() *v1alpha1.CanaryRollout {
+			slow := rollout(halves...).Obj()
+			slow.Spec.MinReadySeconds = 10
+			return slow
+		}()},
+		"no-steps": {rollout: rollout().Obj()},
+		"pinned":   {rollout: rollout(exactly(1), builder.Weight(25), builder.Hold(), builder.Weight(75), builder.Hold()).Obj()},
+		"zero":     {rollout: rollout(halves...).Replicas(0).Obj()},
+		"paused":   {rollout: rollout(halves...).Paused().Obj()},
+		"two-routes": {rollout: rollout(builder.HeaderRoute("qa", "role", "qa"), builder.HoldAtMost(time.Hour, v1alpha1.TimeoutAbort),
+			headerRouteOut("qa"), builder.Weight(30), builder.Pause(time.Minute), builder.Weight(10)).Routes("a", "b").Obj()},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			compareGolden(t, name, text(Release(tc.rollout, tc.options)))
+		})
+	}
+}
+
+func compareGolden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("forecast differs (-want +got); go test -update refreshes it:\n%s", diff)
+	}
+}
+
+// TestRemaining stops a release in every pass, and forecasts from there: whatever the moment, it has to come to the same
+// end at the same time, by the stages that were left.
+func TestRemaining(t *testing.T) {
+	start := readSample(t)
+	whole := Release(start, Options{PodReady: 3 * time.Second})
+	w := newWorld(start, 3*time.Second, epoch)
+	w.template = revisionBefore
+	newWalk(NextRelease, w).run()
+	w.now, w.template = w.now.Add(longAgo), revisionNext
+	begun, seen := w.now, 0
+	walk := newWalk(NextRelease, w)
+	for range maxPasses {
+		prior := w.status
+		p := walk.pass()
+		walk.follow(prior.Memory)
+		live := start.DeepCopy()
+		live.Status = *w.status.DeepCopy()
+		if IsInFlight(live) {
+			seen++
+			checkRemaining(t, whole, Remaining(live, Options{PodReady: 3 * time.Second}, w.now), w.now.Sub(begun))
+		}
+		if len(p.Actions) == 0 && cmp.Equal(prior, p.Status) && !walk.promote() && !w.tick(p.WakeAt) {
+			break
+		}
+	}
+	if seen < 2*len(whole.Stages) {
+		t.Errorf("looked at %d moments only", seen)
+	}
+}
+
+func checkRemaining(t *testing.T, whole, rest Forecast, elapsed time.Duration) {
+	t.Helper()
+	if rest.Stuck != "" {
+		t.Errorf("after %s: stuck: %s", elapsed, rest.Stuck)
+	}
+	got := elapsed + rest.StableAfter.Duration
+	if slack := got - whole.StableAfter.Duration; slack < 0 || slack > 3*time.Second {
+		t.Errorf("after %s: stable after %s, want %s", elapsed, got, whole.StableAfter.Duration)
+	}
+	names := func(stages []Stage) (list []string) {
+		for _, stage := range stages {
+			list = append(list, fmt.Sprintf("%d %s %+v %d %v", stage.Step, stage.What, stage.Pods, stage.Weight, stage.HeaderRoutes))
+		}
+		return list
+	}
+	all := names(whole.Stages)
+	if diff := cmp.Diff(all[max(0, len(all)-len(rest.Stages)):], names(rest.Stages)); diff != "" {
+		t.Errorf("after %s: stages differ (-whole +rest):\n%s", elapsed, diff)
+	}
+}
+
+// TestRemainingAfterAbort forecasts a way back.
+func TestRemainingAfterAbort(t *testing.T) {
+	w := newWorld(rollout(builder.Weight(50), builder.Hold()).Obj(), 0, epoch)
+	w.template = revisionBefore
+	newWalk(NextRelease, w).run()
+	w.now, w.template = w.now.Add(longAgo), revisionNext
+	for w.status.Pause == nil {
+		w.pass()
+		if w.status.Memory.Traffic.VerifiedAt != nil {
+			w.now = w.now.Add(time.Second)
+		}
+	}
+	w.commands.Abort = ptr.To("too many errors")
+	for w.status.Memory.Phase != v1alpha1.PhaseReturning {
+		w.pass()
+	}
+	live := w.rollout.DeepCopy()
+	live.Status = w.status
+	compareGolden(t, "abort", text(Remaining(live, Options{}, w.now)))
+}
+
+// TestEveryLimit walks the longest list of steps that the API allows.
+func TestEveryLimit(t *testing.T) {
+	var steps []v1alpha1.Step
+	for i := range int32(32) {
+		steps = append(steps, builder.Weight(3*i), builder.Hold())
+	}
+	got := Release(rollout(steps...).Replicas(1000).Obj(), Options{PodReady: time.Minute})
+	if got.Stuck != "" || got.Promotions != 32 || len(got.Stages) != 64+6 || got.PeakPods != 2000 {
+		t.Errorf("got %s", text(got))
+	}
+}
+
+// TestAnyRelease has releases of all kinds come to an end, stage after stage without a gap.
+func TestAnyRelease(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 500 {
+		object := rollout(randomSteps(random)...).Replicas(random.Int32N(6)).Settle(random.Int32N(3)).ScaleDownDelay(random.Int32N(3)).Obj()
+		object.Spec.MinReadySeconds = random.Int32N(3)
+		options := Options{FirstDeploy: random.IntN(4) == 0, PodReady: time.Duration(random.IntN(3)) * time.Second}
+		got := Release(object, options)
+		if got.Stuck != "" || len(got.Stages) == 0 || got.StableAfter.Duration > got.DoneAfter.Duration {
+			t.Fatalf("replicas %d, %+v: %s", *object.Spec.Replicas, options, text(got))
+		}
+		at, step := time.Duration(0), 0
+		for _, stage := range got.Stages {
+			if stage.At.Duration != at || stage.For.Duration < 0 || stage.Step > 0 && stage.Step != step+1 {
+				t.Fatalf("replicas %d, %+v: %s", *object.Spec.Replicas, options, text(got))
+			}
+			at, step = at+stage.For.Duration, max(step, stage.Step)
+		}
+		if at != got.DoneAfter.Duration || step != len(object.Spec.Steps) && !options.FirstDeploy && *object.Spec.Replicas > 0 {
+			t.Fatalf("replicas %d, %+v: %s", *object.Spec.Replicas, options, text(got))
+		}
+	}
+}
+
+func randomSteps(random *rand.Rand) (steps []v1alpha1.Step) {
+	kinds := []func() v1alpha1.Step{
+		func() v1alpha1.Step { return builder.Weight(random.Int32N(101)) },
+		func() v1alpha1.Step { return builder.Scale(random.Int32N(4)) },
+		func() v1alpha1.Step { return exactly(random.Int32N(4)) },
+		func() v1alpha1.Step { return builder.HeaderRoute("qa", "role", "qa") },
+		func() v1alpha1.Step { return headerRouteOut("qa") },
+		func() v1alpha1.Step { return builder.Hold() },
+		func() v1alpha1.Step { return builder.HoldAtMost(time.Minute, v1alpha1.TimeoutAbort) },
+		func() v1alpha1.Step { return builder.Pause(time.Duration(1+random.IntN(3)) * time.Second) },
+	}
+	for range random.IntN(8) {
+		steps = append(steps, kinds[random.IntN(len(kinds))]())
+	}
+	return steps
+}
+
+// TestHugeNumbers has figures that the API server takes and whose sums or products do not fit into 32 bits.
+func TestHugeNumbers(t *testing.T) {
+	got := Release(rollout(exactly(1), builder.Weight(60), builder.Hold()).Replicas(math.MaxInt32).Obj(), Options{})
+	if got.Stuck != "" || got.PeakPods != 2*math.MaxInt32 {
+		t.Errorf("got %s", text(got))
+	}
+	if !strings.Contains(text(got), "to 1 pod, where its share is 1288490189 pods") {
+		t.Errorf("got %s", text(got))
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0s", 10 * time.Second: "10s", 90 * time.Second: "1m30s", 10 * time.Minute: "10m", time.Hour: "1h", 90 * time.Minute: "1h30m",
+		time.Hour + time.Second: "1h0m1s", 100 * time.Millisecond: "100ms", 20 * time.Hour: "20h",
+	} {
+		if got := Duration(d); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}

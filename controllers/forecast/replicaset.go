@@ -1,0 +1,59 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package forecast
+
+import (
+	"time"
+
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
+)
+
+// replicaSet is that of a revision, and has its name.
+type replicaSet struct {
+	revision                  string
+	desired, ready, available int32
+	// grownAt is when the pods that are missing were asked for.
+	grownAt         time.Time
+	minReadySeconds int32
+	created         time.Time
+}
+
+func (s *replicaSet) scale(to plan.ScaleReplicaSet, now time.Time) {
+	if to.Replicas > s.desired {
+		s.grownAt = now
+	}
+	s.desired, s.minReadySeconds = to.Replicas, to.MinReadySeconds
+	s.ready, s.available = min(s.ready, s.desired), min(s.available, s.desired)
+}
+
+// grow brings the pods whose time has come.
+func (s *replicaSet) grow(now time.Time, podReady time.Duration) {
+	if ready := s.grownAt.Add(podReady); !now.Before(ready) {
+		s.ready = s.desired
+	}
+	if available := s.grownAt.Add(podReady + s.minReady()); !now.Before(available) {
+		s.available = s.desired
+	}
+}
+
+// changesAt is when the next of its pods become ready or available; zero when all are.
+func (s *replicaSet) changesAt(podReady time.Duration) time.Time {
+	switch {
+	case s.ready < s.desired:
+		return s.grownAt.Add(podReady)
+	case s.available < s.desired:
+		return s.grownAt.Add(podReady + s.minReady())
+	default:
+		return time.Time{}
+	}
+}
+
+func (s *replicaSet) minReady() time.Duration { return time.Duration(s.minReadySeconds) * time.Second }
+
+func (s *replicaSet) observed() plan.ReplicaSet {
+	return plan.ReplicaSet{
+		Name: s.revision, Revision: s.revision, Desired: s.desired, Replicas: s.desired, Ready: s.ready, Available: s.available,
+		Current: true, MinReadySeconds: s.minReadySeconds, Created: s.created,
+	}
+}

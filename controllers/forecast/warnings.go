@@ -1,0 +1,224 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package forecast
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/utils/ptr"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// Warning is a risk that the API server accepts, since somebody may want it.
+type Warning struct {
+	// ID is stable: tools may rely on it.
+	ID string `json:"id"`
+	// Step that it is about, counted from 1; 0 when it is about none.
+	Step int `json:"step,omitempty"`
+	// Path is the field to change.
+	Path string `json:"path"`
+	// Message says what the risk is and what to do.
+	Message string `json:"message"`
+}
+
+// The ids of warnings.
+const (
+	WarnPaused            = "Paused"
+	WarnNoReplicas        = "NoReplicas"
+	WarnOneReplica        = "OneReplica"
+	WarnNoPauseBefore50   = "NoPauseBefore50"
+	WarnFirstWeightOver50 = "FirstWeightOver50"
+	WarnWeightGoesDown    = "WeightGoesDown"
+	WarnStepsAfter100     = "StepsAfter100"
+	WarnPinnedBelowShare  = "PinnedBelowShare"
+	WarnPodsFarFromWeight = "PodsFarFromWeight"
+	WarnDeadlineTooShort  = "DeadlineTooShort"
+	WarnNoSettling        = "NoSettling"
+	WarnNoScaleDownDelay  = "NoScaleDownDelay"
+)
+
+const (
+	half = 50
+	full = 100
+	// shortestLook is how long a new version has to be under watch, all pauses together, before it gets half of the
+	// requests: less than that, and no alert and no person could stop it.
+	shortestLook = 10 * time.Second
+	// farFromWeight is by how many percent of replicas a canary may be larger than its weight says.
+	farFromWeight = 30
+)
+
+// advisor looks for risks in a spec.
+type advisor struct {
+	*world
+	stages   []Stage
+	replicas int32
+	warnings []Warning
+}
+
+func warningsOf(w *world, paused bool, stages []Stage) []Warning {
+	a := &advisor{world: w, stages: stages, replicas: ptr.Deref(w.spec.Replicas, 1), warnings: []Warning{}}
+	if paused {
+		a.warn(WarnPaused, 0, "spec.paused", "the release is held until spec.paused is set to false: times count from then on")
+	}
+	if a.replicas == 0 {
+		a.warn(WarnNoReplicas, 0, "spec.replicas", "without replicas a new template becomes stable at once, and none of the steps is walked: raise replicas")
+	} else {
+		a.adviseSteps()
+	}
+	a.adviseTimes()
+	return a.warnings
+}
+
+func (a *advisor) warn(id string, step int, path, format string, args ...any) {
+	a.warnings = append(a.warnings, Warning{ID: id, Step: step, Path: path, Message: fmt.Sprintf(format, args...)})
+}
+
+// warnStep warns of a step once for each id: when one step is changed, the others are looked at anyway.
+func (a *advisor) warnStep(id string, step int, field, format string, args ...any) {
+	if slices.ContainsFunc(a.warnings, func(known Warning) bool { return known.ID == id }) {
+		return
+	}
+	path := fmt.Sprintf("spec.steps[%d].%s", step-1, field)
+	a.warn(id, step, path, "step %d/%d "+format, append([]any{step, len(a.spec.Steps)}, args...)...)
+}
+
+func (a *advisor) adviseSteps() {
+	if a.replicas == 1 && hasSplit(a.spec.Steps) {
+		a.warn(WarnOneReplica, 0, "spec.replicas",
+			"with one replica a canary of any weight is one pod, and nothing serves while one of the two is gone: set replicas to 2 or more")
+	}
+	a.adviseLook()
+	a.adviseOrder()
+	a.advisePods()
+}
+
+// hasSplit says whether the steps ever divide the traffic.
+func hasSplit(steps []v1alpha1.Step) bool {
+	for _, step := range steps {
+		if weight := ptr.Deref(step.SetWeight, 0); weight > 0 && weight < full {
+			return true
+		}
+	}
+	return false
+}
+
+// adviseLook adds up the time in which somebody could see what the new version does before it gets half of the traffic.
+// A pause that waits for a person is always enough.
+func (a *advisor) adviseLook() {
+	look, hasTraffic := time.Duration(0), false
+	for i, step := range a.spec.Steps {
+		switch weight := ptr.Deref(step.SetWeight, 0); {
+		case weight >= half:
+			a.adviseJump(i+1, weight, hasWeight(a.spec.Steps[:i]))
+			a.adviseShortLook(look, fmt.Sprintf("gets %d %% of the requests at step %d/%d", weight, i+1, len(a.spec.Steps)))
+			return
+		case waitsForPerson(a.spec.Steps, int32(i)):
+			look += shortestLook
+		case step.Pause != nil && hasTraffic:
+			look += step.Pause.Duration.Duration
+		case step.SetHeaderRoute != nil || weight > 0:
+			hasTraffic = true
+		}
+	}
+	a.adviseShortLook(look, "gets all requests when the steps are done")
+}
+
+func hasWeight(steps []v1alpha1.Step) bool {
+	for _, step := range steps {
+		if ptr.Deref(step.SetWeight, 0) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *advisor) adviseJump(step int, weight int32, hasWeight bool) {
+	if !hasWeight && weight > half {
+		a.warnStep(WarnFirstWeightOver50, step, "setWeight",
+			"is the first to give the new version requests, and gives it %d %% of them: begin with a smaller weight", weight)
+	}
+}
+
+func (a *advisor) adviseShortLook(look time.Duration, when string) {
+	if look < shortestLook {
+		a.warn(WarnNoPauseBefore50, 0, "spec.steps",
+			"the new version %s, and until then pauses leave %s to look at it: put a smaller setWeight and a pause of %s or more before that",
+			when, Duration(look), Duration(shortestLook))
+	}
+}
+
+// adviseOrder finds weights that fall, and steps that come too late to matter.
+func (a *advisor) adviseOrder() {
+	last := int32(0)
+	for i, step := range a.spec.Steps {
+		if step.SetWeight != nil && *step.SetWeight < last {
+			a.warnStep(WarnWeightGoesDown, i+1, "setWeight",
+				"takes the weight from %d down to %d: put the weights into rising order, and use abort to take traffic back", last, *step.SetWeight)
+		}
+		if last == full && step.Pause == nil {
+			a.warnStep(WarnStepsAfter100, i+1, fieldOf(step),
+				"comes after weight 100, when the new version serves alone: take it out, or put it before setWeight 100")
+		}
+		last = ptr.Deref(step.SetWeight, last)
+	}
+}
+
+func fieldOf(step v1alpha1.Step) string {
+	switch {
+	case step.SetCanaryScale != nil:
+		return "setCanaryScale"
+	case step.SetHeaderRoute != nil:
+		return "setHeaderRoute"
+	default:
+		return "setWeight"
+	}
+}
+
+// advisePods compares the canary's pods to its weight, stage by stage.
+func (a *advisor) advisePods() {
+	for _, stage := range a.stages {
+		if stage.Name != NameStep || a.spec.Steps[stage.Step-1].SetWeight == nil || stage.Weight == 0 {
+			continue
+		}
+		replicas, weight := int64(a.replicas), int64(stage.Weight)
+		need := max(1, (replicas*weight+full-1)/full)
+		switch percent := full * need / replicas; {
+		case int64(stage.Pods.Canary) < need:
+			a.warnStep(WarnPinnedBelowShare, stage.Step, "setWeight",
+				"sends %d %% of the requests to %s, where its share is %s: take mode Exact out of setCanaryScale, or ask for %s there",
+				weight, pods(int64(stage.Pods.Canary)), pods(need), pods(need))
+		case replicas > 1 && weight < half && percent-weight >= farFromWeight:
+			a.warnStep(WarnPodsFarFromWeight, stage.Step, "setWeight",
+				"has %s of %d for %d %% of the requests, so the new version is not seen under its real load: raise replicas, or begin with a greater weight",
+				pods(need), replicas, weight)
+		}
+	}
+}
+
+func pods(count int64) string {
+	if count == 1 {
+		return "1 pod"
+	}
+	return fmt.Sprintf("%d pods", count)
+}
+
+func (a *advisor) adviseTimes() {
+	deadline := time.Duration(ptr.Deref(a.spec.ProgressDeadlineSeconds, 600)) * time.Second
+	if takes := a.podReady + time.Duration(a.spec.MinReadySeconds)*time.Second; takes >= deadline {
+		a.warn(WarnDeadlineTooShort, 0, "spec.progressDeadlineSeconds",
+			"a pod becomes available after %s, and after %s without progress the rollout is Degraded: raise progressDeadlineSeconds",
+			Duration(takes), Duration(deadline))
+	}
+	if ptr.Deref(a.spec.Traffic.SettleSeconds, 5) == 0 {
+		a.warn(WarnNoSettling, 0, "spec.traffic.settleSeconds",
+			"gateways lag behind what they report, and 0 leaves them no time: requests may be lost; leave settleSeconds out to wait 5 s")
+	}
+	if ptr.Deref(a.spec.ScaleDownDelaySeconds, 30) == 0 {
+		a.warn(WarnNoScaleDownDelay, 0, "spec.scaleDownDelaySeconds",
+			"former pods go as soon as the traffic has left, so long requests may be cut off and there is no quick way back: leave scaleDownDelaySeconds out to keep them for 30 s")
+	}
+}

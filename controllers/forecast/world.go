@@ -1,0 +1,173 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package forecast
+
+import (
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
+)
+
+// world is a cluster in which everything goes well.
+type world struct {
+	rollout *v1alpha1.CanaryRollout
+	spec    v1alpha1.CanaryRolloutSpec
+	// podReady is how long a pod takes to become ready.
+	podReady time.Duration
+	now      time.Time
+
+	// template is the revision that spec.template stands for.
+	template  string
+	status    v1alpha1.CanaryRolloutStatus
+	commands  plan.Commands
+	finalizer bool
+	sets      []*replicaSet
+	// selectors are the revisions that the Services select, by the name of the Service.
+	selectors map[string]string
+	route     route
+}
+
+// route stands for all routes of the rollout: in this world they are always alike.
+type route struct {
+	weight     int32
+	headers    []v1alpha1.SetHeaderRoute
+	generation int64
+}
+
+func newWorld(rollout *v1alpha1.CanaryRollout, podReady time.Duration, now time.Time) *world {
+	w := &world{rollout: rollout, spec: *rollout.Spec.DeepCopy(), podReady: podReady, now: now, selectors: map[string]string{}}
+	w.route.generation = 1
+	w.spec.Paused = false // what it holds is foretold as if somebody let it go on
+	return w
+}
+
+// liveWorld is the world that a status speaks of, all targets reached. Pods of former revisions that still drain are not
+// in a status, and so not in this world.
+func liveWorld(rollout *v1alpha1.CanaryRollout, podReady time.Duration, now time.Time) *world {
+	w := newWorld(rollout, podReady, now)
+	w.status = *rollout.Status.DeepCopy()
+	memory := w.status.Memory
+	memory.StepIndex = max(memory.StepIndex, 0)
+	w.template, w.finalizer = memory.Template.Revision, true
+	w.selectors[w.spec.Traffic.StableService] = memory.StableService.Revision
+	w.selectors[w.spec.Traffic.CanaryService] = memory.CanaryService.Revision
+	w.route.weight = memory.Traffic.Weight
+	if memory.Traffic.HeaderRoutes {
+		w.route.headers = memory.StepHeaderRoutes
+	}
+	for _, record := range memory.Traffic.Routes {
+		w.route.generation = max(w.route.generation, record.Generation)
+	}
+	for _, revision := range []*v1alpha1.RevisionStatus{w.status.Stable, w.status.Canary} {
+		if revision != nil && revision.Replicas+revision.Desired > 0 {
+			w.sets = append(w.sets, &replicaSet{
+				revision: revision.Revision, desired: revision.Desired, ready: revision.Ready, available: revision.Available,
+				grownAt: now, minReadySeconds: w.spec.MinReadySeconds,
+			})
+		}
+	}
+	return w
+}
+
+// pass is one pass of the controller; what it does has taken effect when it returns.
+func (w *world) pass() plan.Plan {
+	for _, set := range w.sets {
+		set.grow(w.now, w.podReady)
+	}
+	p := plan.Compute(w.input())
+	for _, action := range p.Actions {
+		w.apply(action)
+	}
+	w.status = p.Status
+	return p
+}
+
+func (w *world) input() plan.Input {
+	in := plan.Input{
+		Namespace: w.rollout.Namespace, Name: w.rollout.Name, Spec: w.spec, Prior: w.status, Generation: w.rollout.Generation,
+		Commands: w.commands, HasFinalizer: w.finalizer, Now: w.now,
+	}
+	in.Observed.Template = plan.Template{Hash: w.template, Revision: w.template}
+	for _, set := range w.sets {
+		in.Observed.ReplicaSets = append(in.Observed.ReplicaSets, set.observed())
+	}
+	in.Observed.Stable = w.service(w.spec.Traffic.StableService)
+	in.Observed.Canary = w.service(w.spec.Traffic.CanaryService)
+	for _, reference := range w.spec.Traffic.Routes {
+		in.Observed.Routes = append(in.Observed.Routes, plan.Route{
+			Kind: reference.Kind, Name: reference.Name, Found: true, Generation: w.route.generation,
+			Weight: w.route.weight, Headers: w.headers(), AcceptedGeneration: w.route.generation,
+		})
+	}
+	return in
+}
+
+func (w *world) service(name string) plan.Service {
+	service := plan.Service{Name: name, Found: true, Revision: w.selectors[name]}
+	for _, set := range w.sets {
+		if set.ready > 0 && (service.Revision == "" || service.Revision == set.revision) {
+			service.Endpoints = append(service.Endpoints, plan.Endpoints{Revision: set.revision, Ready: set.ready, Total: set.ready})
+		}
+	}
+	return service
+}
+
+func (w *world) headers() plan.HeaderState {
+	switch {
+	case len(w.route.headers) == 0:
+		return plan.HeadersNone
+	case w.status.Memory != nil && equality.Semantic.DeepEqual(w.route.headers, w.status.Memory.StepHeaderRoutes):
+		return plan.HeadersCurrent
+	default:
+		return plan.HeadersOther
+	}
+}
+
+func (w *world) apply(action plan.Action) {
+	switch a := action.(type) {
+	case plan.AddFinalizer:
+		w.finalizer = true
+	case plan.RemoveFinalizer:
+		w.finalizer = false
+	case plan.RemoveAnnotations:
+		w.commands = plan.Commands{}
+	case plan.AdoptReplicaSet: // there are no orphans here
+	case plan.CreateReplicaSet:
+		w.sets = append(w.sets, &replicaSet{
+			revision: a.Revision, desired: a.Replicas, grownAt: w.now, minReadySeconds: w.spec.MinReadySeconds, created: w.now,
+		})
+	case plan.ScaleReplicaSet:
+		for _, set := range w.sets {
+			if set.revision == a.Name {
+				set.scale(a, w.now)
+			}
+		}
+	case plan.DeleteReplicaSet:
+		w.sets = slices.DeleteFunc(w.sets, func(set *replicaSet) bool { return set.revision == a.Name })
+	case plan.PointService:
+		w.selectors[a.Name] = a.Revision
+	case plan.SetTraffic:
+		w.route.weight, w.route.headers = a.Weight, a.HeaderRoutes
+		w.route.generation++
+	}
+}
+
+// tick goes on to the next moment at which something happens; false when nothing does.
+func (w *world) tick(wakeAt time.Time) bool {
+	next := wakeAt
+	for _, set := range w.sets {
+		if at := set.changesAt(w.podReady); !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	if next.IsZero() {
+		return false
+	}
+	w.now = next
+	return true
+}

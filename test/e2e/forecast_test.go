@@ -1,0 +1,163 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/forecast"
+	"github.com/canaryrollout/canaryrollout/test/app"
+	"github.com/canaryrollout/canaryrollout/test/builder"
+)
+
+const sampleFile = "../../config/samples/reviews/canaryrollout.yaml"
+
+// sampleRollout is the seed's manifest.
+func sampleRollout(t *testing.T) *v1alpha1.CanaryRollout {
+	t.Helper()
+	content, err := os.ReadFile(sampleFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rollout := &v1alpha1.CanaryRollout{}
+	if err := yaml.UnmarshalStrict(content, rollout); err != nil {
+		t.Fatal(err)
+	}
+	return rollout
+}
+
+// shortened are steps whose pauses by the clock last no longer than d.
+func shortened(steps []v1alpha1.Step, d time.Duration) []v1alpha1.Step {
+	var short []v1alpha1.Step
+	for _, step := range steps {
+		step = *step.DeepCopy()
+		if step.Pause != nil && step.Pause.Duration != nil {
+			step.Pause.Duration = &metav1.Duration{Duration: min(d, step.Pause.Duration.Duration)}
+		}
+		short = append(short, step)
+	}
+	return short
+}
+
+// leg is a part of a release at its end: a step, the promotion at a weight, or the rest after it.
+type leg struct {
+	Where          string
+	Weight         int32
+	Headers        string
+	Stable, Canary int32
+}
+
+const done = "done"
+
+func promotionAt(weight int32) string { return fmt.Sprintf("promotion at %d", weight) }
+
+// toldLegs are the legs of a forecast.
+func toldLegs(f forecast.Forecast) (legs []leg) {
+	for _, stage := range f.Stages {
+		next := leg{
+			Where: promotionAt(stage.Weight), Weight: stage.Weight, Headers: fmt.Sprint(stage.HeaderRoutes),
+			Stable: stage.Pods.Stable, Canary: stage.Pods.Canary,
+		}
+		switch {
+		case stage.Name == forecast.NameCommit || stage.Name == forecast.NameDrain:
+			next.Where = done
+		case stage.Step > 0:
+			next.Where = fmt.Sprintf("%d/%d", stage.Step, f.Steps)
+		}
+		if n := len(legs); n > 0 && legs[n-1].Where == next.Where {
+			legs = legs[:n-1]
+		}
+		legs = append(legs, next)
+	}
+	return legs
+}
+
+// realLegs are the legs of the release that the statuses tell of, from its first step on.
+func realLegs(moments []app.Moment) (legs []leg) {
+	for _, moment := range moments {
+		s := moment.Status
+		where := whereIs(s)
+		if where == "" || len(legs) == 0 && where == done {
+			continue
+		}
+		next := leg{Where: where, Weight: s.Traffic.DesiredWeight, Headers: fmt.Sprint(s.Traffic.HeaderRoutes), Stable: s.Stable.Desired}
+		if s.Canary != nil {
+			next.Canary = s.Canary.Desired
+		}
+		n := len(legs)
+		switch {
+		case n > 0 && legs[n-1].Where == where:
+			legs = legs[:n-1]
+		case n > 0 && where != done:
+			// A status has the sizes that were found, so those that a leg came to are in the first one of the next leg. In
+			// the rest after it, what was the canary is the stable revision.
+			legs[n-1].Stable, legs[n-1].Canary = next.Stable, next.Canary
+		}
+		legs = append(legs, next)
+	}
+	return legs
+}
+
+// whereIs names the leg that a status is of; empty when nothing is stable yet.
+func whereIs(s v1alpha1.CanaryRolloutStatus) string {
+	if s.Memory == nil || s.Stable == nil || s.Traffic == nil {
+		return ""
+	}
+	switch s.Memory.Phase {
+	case v1alpha1.PhaseStepping:
+		return s.Step
+	case v1alpha1.PhasePromoting:
+		return promotionAt(s.Traffic.DesiredWeight)
+	default:
+		return done
+	}
+}
+
+// TestForecastOfSample holds the plan of the seed's manifest, and that of the rollout in the middle of its release, against
+// a real run of it. Only the pauses are shorter: they are no part of a leg.
+func TestForecastOfSample(t *testing.T) {
+	sample := sampleRollout(t)
+	told := forecast.Release(sample, forecast.Options{})
+	if len(told.Warnings) > 0 || told.Stuck != "" {
+		t.Fatalf("the sample has risks: %v %s", told.Warnings, told.Stuck)
+	}
+	a := app.Start(t, env, app.Options{
+		Steps: shortened(sample.Spec.Steps, 2*time.Second),
+		Edit:  func(rollout *v1alpha1.CanaryRollout) { rollout.Spec.Replicas = sample.Spec.Replicas },
+	})
+	v1 := a.Stable()
+	quickest := forecast.Release(a.Get(), forecast.Options{}).StableAfter.Duration
+
+	begun := time.Now()
+	before := len(a.Moments())
+	a.SetImage(builder.ImageV2)
+	paused := a.WaitForPause("3/12")
+	rest := forecast.Remaining(a.Get(), forecast.Options{}, time.Now())
+	promoted := a.Annotate(v1alpha1.PromoteAnnotation, "true")
+	healthy := a.CheckPromoted(v1)
+	a.CheckLoss()
+
+	got := realLegs(a.Moments()[before:])
+	want := toldLegs(told)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the release was not as foretold (-told +real):\n%s", diff)
+	}
+	if diff := cmp.Diff(want[2:], toldLegs(rest)); diff != "" {
+		t.Errorf("what was left at step 3/12 was foretold in another way (-before +then):\n%s", diff)
+	}
+	// Times in a status are those of the operator's clock; the statuses reach the test a little later.
+	took := healthy.Sub(begun) - promoted.Sub(paused)
+	t.Logf("stable after %s, foretold for a world that is quick: %s", took.Round(time.Second/10), quickest)
+	if took < quickest-time.Second/2 {
+		t.Errorf("stable after %s, earlier than the %s that pauses and settling take", took, quickest)
+	}
+}
