@@ -135,7 +135,7 @@ func (f *feed) state() (objects []client.Object, isSynced bool, err error) {
 func typed[T any](objects []client.Object) []T {
 	var values []T
 	for _, object := range objects {
-		if value, is := object.(any).(*T); is {
+		if value, is := any(object).(*T); is {
 			values = append(values, *value)
 		}
 	}

@@ -121,21 +121,28 @@ func (s *session) waitForEnd(ctx context.Context, r *rollout, timeout time.Durat
 			return s.tell(last, exitNotYet)
 		case <-dirty:
 		}
-		objects, isSynced, _ := f.state()
+		objects, isSynced, err := f.state()
 		found := typed[v1alpha1.CanaryRollout](objects)
-		switch {
-		case !isSynced:
-			continue
-		case len(found) == 0:
+		if err == nil && isSynced && len(found) == 0 {
 			return fmt.Errorf("rollout %s was deleted", r.Name)
 		}
-		last = &found[0]
-		if code := outcome(last); code != exitNotYet {
+		if len(found) > 0 {
+			last = &found[0]
+		}
+		if code := outcome(last); isSynced && code != exitNotYet {
 			return s.tell(last, code)
 		}
-		if line := fmt.Sprintf("%s  step %s  weight %s", last.Status.State, last.Status.Step, last.Status.Weight); line != said {
+		if line := progress(last, err); line != said {
 			_, _ = fmt.Fprintln(s.ErrOut, line)
 			said = line
 		}
 	}
+}
+
+// progress is where a rollout is on its way, or what keeps it from being seen.
+func progress(object *v1alpha1.CanaryRollout, err error) string {
+	if err != nil {
+		return fmt.Sprintf("waiting all the same: %v", err)
+	}
+	return fmt.Sprintf("%s  step %s  weight %s", object.Status.State, object.Status.Step, object.Status.Weight)
 }

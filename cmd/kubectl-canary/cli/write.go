@@ -99,6 +99,9 @@ type change struct {
 
 // write carries a change out, and prints the object or says what was done.
 func (w *writer) write(ctx context.Context, s *session, c change) error {
+	if c.rollout.DeletionTimestamp != nil {
+		return fmt.Errorf("rollout %s is being deleted, and hands its traffic back: nothing was written", c.rollout.Name)
+	}
 	result, err := w.apply(ctx, s, c)
 	if err != nil {
 		return err

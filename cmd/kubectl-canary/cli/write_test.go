@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
@@ -140,11 +141,15 @@ func TestWrites(t *testing.T) {
 // TestRefusals holds that what makes no sense is refused before anything is written, and why.
 func TestRefusals(t *testing.T) {
 	late := func(r *v1alpha1.CanaryRollout) { r.Generation = 5 }
+	deleted := func(r *v1alpha1.CanaryRollout) {
+		r.DeletionTimestamp, r.Finalizers = &metav1.Time{Time: now}, []string{v1alpha1.Finalizer}
+	}
 	for name, tc := range map[string]struct {
 		rollout *v1alpha1.CanaryRollout
 		args    string
 		want    string
 	}{
+		"being deleted":          {paused(deleted), "promote reviews", "rollout reviews is being deleted, and hands its traffic back: nothing was written"},
 		"promote at rest":        {resting(), "promote reviews", "reviews was not promoted: the rollout is not at a pause step (it is Healthy)"},
 		"promote held":           {paused(held), "promote reviews", "reviews was not promoted: spec.paused holds the rollout: set it to false first (it is Paused at step 2/3)"},
 		"promote full at rest":   {resting(), "promote reviews --full", "reviews was not promoted: nothing is in flight (it is Healthy)"},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -168,5 +169,17 @@ func TestLongNames(t *testing.T) {
 	checkWidth(t, got, 80)
 	if !strings.Contains(got, "…") || !strings.Contains(got, "25h") {
 		t.Errorf("nothing is cut, or too much:\n%s", got)
+	}
+}
+
+// TestDocs holds that the documentation shows what get shows, but for its colour.
+func TestDocs(t *testing.T) {
+	content, err := os.ReadFile("../../../docs/cli.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := regexp.MustCompile("\x1b\\[[0-9;]*m").ReplaceAllString(paused().Render(Style{Rich: true, Width: 80}, now), "")
+	if !strings.Contains(string(content), "$ kubectl canary get reviews -n shop\n"+shown+"```\n") {
+		t.Errorf("docs/cli.md should have:\n%s", shown)
 	}
 }

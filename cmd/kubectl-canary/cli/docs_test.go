@@ -1,0 +1,45 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// TestCommandsAreDocumented demands a section in docs/cli.md for every command, and a word about each of its flags.
+func TestCommandsAreDocumented(t *testing.T) {
+	content, err := os.ReadFile("../../../docs/cli.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(content)
+	common := []string{"help", "output", "template", "allow-missing-template-keys", "show-managed-fields"}
+	var check func(*cobra.Command, string)
+	check = func(command *cobra.Command, path string) {
+		for _, sub := range command.Commands() {
+			check(sub, strings.TrimSpace(path+" "+sub.Name()))
+		}
+		if path == "" || command.HasSubCommands() {
+			return
+		}
+		if !strings.Contains(text, "\n### "+path+"\n") {
+			t.Errorf("docs/cli.md has no section for %s", path)
+		}
+		command.LocalNonPersistentFlags().VisitAll(func(flag *pflag.Flag) {
+			isSaid := strings.Contains(text, "--"+flag.Name) || flag.Shorthand != "" && strings.Contains(text, "`-"+flag.Shorthand)
+			for _, name := range common {
+				isSaid = isSaid || name == flag.Name
+			}
+			if !isSaid {
+				t.Errorf("docs/cli.md says nothing of --%s of %s", flag.Name, path)
+			}
+		})
+	}
+	check(NewCommand(newBench(t).options), "")
+}
