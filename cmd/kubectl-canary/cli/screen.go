@@ -45,7 +45,7 @@ const (
 	atLeast   = time.Second
 )
 
-// run shows frames until the last one, or until the context ends.
+// show shows frames until the last one, or until the context ends.
 func (o *Options) show(ctx context.Context, dirty <-chan struct{}, render func(view.Style, time.Time) frame) error {
 	_, _, isTerminal := o.Size()
 	s := &screen{o: o, render: render, isTerminal: isTerminal, started: o.Now()}
@@ -91,8 +91,15 @@ func (s *screen) rest() time.Duration {
 	return mostOften
 }
 
+// style leaves the last column empty: what clears the rest of a line would take a character that stands there.
+func (s *screen) style() view.Style {
+	style := s.o.style()
+	style.Width = max(style.Width-1, 0)
+	return style
+}
+
 func (s *screen) draw() (isLast bool, err error) {
-	next := s.render(s.o.style(), s.o.Now())
+	next := s.render(s.style(), s.o.Now())
 	if next.isIdle {
 		return false, nil
 	}
@@ -102,7 +109,7 @@ func (s *screen) draw() (isLast bool, err error) {
 		return next.isLast, s.o.print(over(next.text, height))
 	}
 	// At one and the same time, two frames differ only when something has changed.
-	if now := s.render(s.o.style(), s.started).text; now != s.last || next.isLast {
+	if now := s.render(s.style(), s.started).text; now != s.last || next.isLast {
 		separator := ""
 		if s.last != "" {
 			separator = "\n"
