@@ -9,7 +9,8 @@ SHELL := bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
-IMG ?= canaryrollout/canaryrollout:v0.1.0
+VERSION ?= v0.1.0
+IMG ?= canaryrollout/canaryrollout:$(VERSION)
 CRD := config/crd/canaryrollout.dev_canaryrollouts.yaml
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),$(if $(shell command -v "$$(go env CC)"),-race))
@@ -114,7 +115,7 @@ run: ## Run the manager here, against the cluster of the current kubectl context
 
 .PHONY: build
 build: ## Build the programs into bin/.
-	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
+	CGO_ENABLED=0 go build -trimpath -ldflags="-X github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/cli.Version=$(VERSION)" -o bin/ ./cmd/...
 
 .PHONY: docker-build
 docker-build: ## Build the manager's image. IMG="..." is its name.

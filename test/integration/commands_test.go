@@ -70,6 +70,16 @@ func TestPromoteFull(t *testing.T) {
 	a.waitForEvent("Normal", "RolloutPromoting", "skipped by hand")
 }
 
+// TestPromoteFullAtRevision: a full promotion that is meant for another revision does nothing.
+func TestPromoteFullAtRevision(t *testing.T) {
+	a := paused(t, "1/3", builder.Hold(), builder.Weight(50), builder.Hold())
+	a.annotate(promote, "another/full")
+	a.waitForEvent("Warning", "CommandIgnored", promote+"=another/full")
+	a.waitForNoCommand()
+	a.annotate(promote, a.rollout().Status.Revision+"/full")
+	a.waitForStable(builder.ImageV2)
+}
+
 // TestPromoteAtStep: the form that belongs in Git works at its step of its revision.
 func TestPromoteAtStep(t *testing.T) {
 	a := paused(t, "1/2", builder.Hold(), builder.Hold())

@@ -1,0 +1,106 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/view"
+)
+
+// NewAbortCommand brings all traffic back to the stable revision.
+func NewAbortCommand(o *Options) *cobra.Command {
+	var reason string
+	command := &cobra.Command{
+		Use:   "abort NAME",
+		Short: "Bring all traffic back to the stable revision, now",
+		Example: `  kubectl canary abort reviews
+  kubectl canary abort reviews --reason "too many errors"`,
+		Args: oneName, ValidArgsFunction: o.completeRollouts,
+	}
+	command.Flags().StringVar(&reason, "reason", "", "Why, in words: it stands in the status and in the history.")
+	w := addWriteFlags(command)
+	command.RunE = o.withSession(func(command *cobra.Command, s *session, name string) error {
+		r, err := s.findSeen(command.Context(), name)
+		if err != nil {
+			return err
+		}
+		c, err := abort(r, reason, s.flags())
+		if err != nil {
+			return err
+		}
+		return w.write(command.Context(), s, c)
+	})
+	return command
+}
+
+// guardsOfRelease test that the same revisions are at the same, and that nobody has asked for another one since.
+func guardsOfRelease(r *rollout) []operation {
+	return append(guardMemory(r, "currentRevision", "stableRevision", "abortedRevision"), guard(r, "spec", "template"))
+}
+
+// abort is the change. When the operator has not looked at the last change of the spec, an abort is written unjudged:
+// it may be what somebody needs while the operator is away.
+func abort(r *rollout, reason, flags string) (change, error) {
+	value := cmp.Or(reason, "true")
+	if r.Status.Memory == nil {
+		return change{}, r.mustBeSeen()
+	}
+	if why := r.refused(v1alpha1.AbortAnnotation, value); why != "" && r.isSeen() {
+		return change{}, r.refusal("aborted", why)
+	}
+	revision, stable := cmp.Or(r.target(), r.Status.Memory.CurrentRevision), r.Status.Memory.StableRevision
+	return change{
+		rollout: r, patch: append(guardsOfRelease(r), annotate(r, v1alpha1.AbortAnnotation, value)...),
+		said: fmt.Sprintf("aborted %s (revision %s); next: all traffic goes back to revision %s. %s", r.Name, revision, stable, follow(r, flags)),
+	}, nil
+}
+
+// NewRetryCommand starts an aborted revision again.
+func NewRetryCommand(o *Options) *cobra.Command {
+	command := &cobra.Command{
+		Use:     "retry NAME",
+		Short:   "Start an aborted revision again at its first step",
+		Example: "  kubectl canary retry reviews",
+		Args:    oneName, ValidArgsFunction: o.completeRollouts,
+	}
+	w := addWriteFlags(command)
+	command.RunE = o.withSession(func(command *cobra.Command, s *session, name string) error {
+		r, err := s.findSeen(command.Context(), name)
+		if err != nil {
+			return err
+		}
+		c, err := retry(r, s.flags())
+		if err != nil {
+			return err
+		}
+		return w.write(command.Context(), s, c)
+	})
+	return command
+}
+
+func retry(r *rollout, flags string) (change, error) {
+	if err := r.mustBeSeen(); err != nil {
+		return change{}, err
+	}
+	if why := r.refused(v1alpha1.RetryAnnotation, "true"); why != "" {
+		return change{}, r.refusal("retried", why)
+	}
+	return change{
+		rollout: r, patch: append(guardsOfRelease(r), annotate(r, v1alpha1.RetryAnnotation, "true")...),
+		said: fmt.Sprintf("retrying revision %s of %s; next: %s. %s", r.Status.Memory.AbortedRevision, r.Name, firstStep(r), follow(r, flags)),
+	}, nil
+}
+
+// firstStep is what a release begins with.
+func firstStep(r *rollout) string {
+	if len(r.Spec.Steps) == 0 {
+		return "its pods, then the promotion, since there are no steps"
+	}
+	return fmt.Sprintf("step 1/%d, %s", len(r.Spec.Steps), view.Step(r.Spec.Steps[0]))
+}

@@ -1,0 +1,118 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// Completion is asked for on a key press: it is quick, or gives nothing.
+const quick = 3 * time.Second
+
+// nothing is the answer when there is nothing to offer.
+func nothing() ([]string, cobra.ShellCompDirective) { return nil, cobra.ShellCompDirectiveNoFileComp }
+
+// offer keeps what begins as was typed.
+func offer(names []string, typed string) ([]string, cobra.ShellCompDirective) {
+	names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, typed) })
+	slices.Sort(names)
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// ask gives a completion a connection and a little time.
+func (o *Options) ask(command *cobra.Command, question func(context.Context, *session) ([]string, error)) []string {
+	ctx := command.Context()
+	if ctx == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, quick)
+	defer cancel()
+	s, err := o.open()
+	if err != nil {
+		return nil
+	}
+	names, err := question(ctx, s)
+	if err != nil {
+		return nil
+	}
+	return names
+}
+
+// names are those of all objects of a kind.
+func names(ctx context.Context, c client.Client, kind schema.GroupVersionKind, options ...client.ListOption) ([]string, error) {
+	list := &metav1.PartialObjectMetadataList{}
+	kind.Kind += "List"
+	list.SetGroupVersionKind(kind)
+	err := c.List(ctx, list, options...)
+	var found []string
+	for _, item := range list.Items {
+		found = append(found, item.Name)
+	}
+	return found, err
+}
+
+func (o *Options) completeRollouts(command *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nothing()
+	}
+	return offer(o.ask(command, func(ctx context.Context, s *session) ([]string, error) {
+		return names(ctx, s.client, rolloutKind(), client.InNamespace(s.namespace))
+	}), typed)
+}
+
+func (o *Options) completeNamespaces(command *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	return offer(o.ask(command, func(ctx context.Context, s *session) ([]string, error) {
+		return names(ctx, s.client, corev1.SchemeGroupVersion.WithKind("Namespace"))
+	}), typed)
+}
+
+// completeRevisions offers those whose template is left.
+func (o *Options) completeRevisions(command *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return nothing()
+	}
+	return offer(o.ask(command, func(ctx context.Context, s *session) ([]string, error) {
+		list := &metav1.PartialObjectMetadataList{}
+		list.SetGroupVersionKind(schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "ReplicaSetList"})
+		err := s.client.List(ctx, list, s.setsOf(nameOf(args[0]))...)
+		var revisions []string
+		for _, item := range list.Items {
+			revisions = append(revisions, item.Labels[v1alpha1.RevisionLabel])
+		}
+		return revisions, err
+	}), typed)
+}
+
+// completeImages offers rollouts, then CONTAINER=, then the image as it is, to be edited.
+func (o *Options) completeImages(command *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return o.completeRollouts(command, args, typed)
+	}
+	found, _ := offer(o.ask(command, func(ctx context.Context, s *session) ([]string, error) {
+		r, err := s.find(ctx, nameOf(args[0]))
+		if err != nil {
+			return nil, err
+		}
+		var offered []string
+		for _, container := range slices.Concat(r.Spec.Template.Spec.Containers, r.Spec.Template.Spec.InitContainers) {
+			offered = append(offered, container.Name+"=")
+			if strings.HasPrefix(typed, container.Name+"=") {
+				offered = append(offered, container.Name+"="+container.Image)
+			}
+		}
+		return offered, nil
+	}), typed)
+	return found, cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
+}

@@ -1,0 +1,143 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// feed keeps the objects that a selector finds up to date from a watch.
+type feed struct {
+	client  client.WithWatch
+	kind    client.ObjectList
+	options []client.ListOption
+	// dirty gets a token whenever something has changed.
+	dirty chan<- struct{}
+
+	mu      sync.Mutex
+	objects map[string]client.Object
+	// isSynced says that they were listed once.
+	isSynced bool
+	// err is why they cannot be followed at the moment.
+	err error
+}
+
+// again is how long a feed waits before it lists anew.
+const again = time.Second
+
+// run follows the objects until the context ends. A watch that ends is begun anew.
+func (f *feed) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := f.follow(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		f.update(func() { f.err = err })
+		select {
+		case <-ctx.Done():
+		case <-time.After(again):
+		}
+	}
+}
+
+func (f *feed) follow(ctx context.Context) error {
+	list := f.kind.DeepCopyObject().(client.ObjectList)
+	if err := f.client.List(ctx, list, f.options...); err != nil {
+		return err
+	}
+	if err := f.replace(list); err != nil {
+		return err
+	}
+	from := &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: list.GetResourceVersion()}}
+	watcher, err := f.client.Watch(ctx, list, append(slices.Clone(f.options), from)...)
+	if err != nil {
+		return err
+	}
+	defer watcher.Stop()
+	for event := range watcher.ResultChan() {
+		if event.Type == watch.Error {
+			return apierrors.FromObject(event.Object)
+		}
+		f.take(event)
+	}
+	return nil // the API server ends watches now and then
+}
+
+func (f *feed) replace(list client.ObjectList) error {
+	objects := map[string]client.Object{}
+	err := meta.EachListItem(list, func(item runtime.Object) error {
+		object, isObject := item.(client.Object)
+		if !isObject {
+			return errors.New("the list holds something that has no name")
+		}
+		objects[keyOf(object)] = object
+		return nil
+	})
+	if err == nil {
+		f.update(func() { f.objects, f.isSynced, f.err = objects, true, nil })
+	}
+	return err
+}
+
+func keyOf(object client.Object) string { return object.GetNamespace() + "/" + object.GetName() }
+
+func (f *feed) take(event watch.Event) {
+	object, isObject := event.Object.(client.Object)
+	if !isObject {
+		return
+	}
+	f.update(func() {
+		switch event.Type {
+		case watch.Added, watch.Modified:
+			f.objects[keyOf(object)] = object
+		case watch.Deleted:
+			delete(f.objects, keyOf(object))
+		case watch.Bookmark, watch.Error:
+		}
+	})
+}
+
+func (f *feed) update(change func()) {
+	f.mu.Lock()
+	change()
+	f.mu.Unlock()
+	select {
+	case f.dirty <- struct{}{}:
+	default: // there is a token already
+	}
+}
+
+// state is how things are: the objects by name, whether they were listed once, and what is wrong.
+func (f *feed) state() (objects []client.Object, isSynced bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, object := range f.objects {
+		objects = append(objects, object)
+	}
+	slices.SortFunc(objects, func(a, b client.Object) int { return strings.Compare(keyOf(a), keyOf(b)) })
+	return objects, f.isSynced, f.err
+}
+
+// typed are objects as values of their type.
+func typed[T any](objects []client.Object) []T {
+	var values []T
+	for _, object := range objects {
+		if value, is := any(object).(*T); is {
+			values = append(values, *value)
+		}
+	}
+	return values
+}

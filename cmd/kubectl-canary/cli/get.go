@@ -1,0 +1,149 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/view"
+)
+
+// NewGetCommand shows a rollout with its steps and pods.
+func NewGetCommand(o *Options) *cobra.Command {
+	var watch bool
+	command := &cobra.Command{
+		Use:   "get NAME",
+		Short: "Show where a rollout is, what it waits for, its steps, revisions and pods",
+		Example: `  kubectl canary get reviews
+  kubectl canary get reviews -w
+  kubectl canary get reviews -o yaml`,
+		Args: oneName, ValidArgsFunction: o.completeRollouts,
+	}
+	command.Flags().BoolVarP(&watch, "watch", "w", false, "Go on showing it as it changes.")
+	output := genericclioptions.NewPrintFlags("")
+	output.AddFlags(command)
+	command.RunE = o.withSession(func(command *cobra.Command, s *session, name string) error {
+		r, err := s.find(command.Context(), name)
+		switch {
+		case err != nil:
+			return err
+		case output.OutputFlagSpecified() && watch:
+			return fmt.Errorf("-w shows text: leave -o out, or use: kubectl get canaryrollout %s -w -o %s", name, *output.OutputFormat)
+		case output.OutputFlagSpecified():
+			printer, err := output.ToPrinter()
+			if err != nil {
+				return err
+			}
+			return printer.PrintObj(r.raw, s.Out)
+		case watch:
+			return s.watchRollout(command.Context(), r)
+		default:
+			return s.showRollout(command.Context(), r)
+		}
+	})
+	return command
+}
+
+// setsOf and podsOf select what is this rollout's alone: a namespace may hold thousands of others.
+func (s *session) setsOf(name string) []client.ListOption {
+	return []client.ListOption{client.InNamespace(s.namespace), client.MatchingLabels{v1alpha1.RolloutLabel: name}}
+}
+
+func (s *session) podsOf(rollout *v1alpha1.CanaryRollout) ([]client.ListOption, error) {
+	hasRevision, err := labels.NewRequirement(v1alpha1.RevisionLabel, selection.Exists, nil)
+	if err != nil {
+		return nil, err
+	}
+	selector := labels.SelectorFromSet(rollout.Spec.Selector.MatchLabels).Add(*hasRevision)
+	return []client.ListOption{client.InNamespace(s.namespace), client.MatchingLabelsSelector{Selector: selector}}, nil
+}
+
+func (s *session) showRollout(ctx context.Context, r *rollout) error {
+	podOptions, err := s.podsOf(r.CanaryRollout)
+	if err != nil {
+		return err
+	}
+	sets, pods := &appsv1.ReplicaSetList{}, &corev1.PodList{}
+	if err := s.client.List(ctx, sets, s.setsOf(r.Name)...); err != nil {
+		return fmt.Errorf("list the ReplicaSets: %w", err)
+	}
+	if err := s.client.List(ctx, pods, podOptions...); err != nil {
+		return fmt.Errorf("list the pods: %w", err)
+	}
+	shown := view.Rollout{Object: r.CanaryRollout, ReplicaSets: sets.Items, Pods: pods.Items, Flags: s.flags()}
+	return s.print(shown.Render(s.style(), s.Now()))
+}
+
+// watched is a rollout that is followed, with what belongs to it.
+type watched struct {
+	s                   *session
+	rollout, sets, pods *feed
+	// last is the rollout as it was last seen.
+	last *v1alpha1.CanaryRollout
+}
+
+func (s *session) watchRollout(ctx context.Context, r *rollout) error {
+	podOptions, err := s.podsOf(r.CanaryRollout)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	dirty := make(chan struct{}, 1)
+	start := func(kind client.ObjectList, options []client.ListOption) *feed {
+		f := &feed{client: s.client, kind: kind, options: options, dirty: dirty}
+		go f.run(ctx)
+		return f
+	}
+	w := &watched{
+		s: s, last: r.CanaryRollout,
+		rollout: start(&v1alpha1.CanaryRolloutList{}, s.theOne(r.Name)),
+		sets:    start(&appsv1.ReplicaSetList{}, s.setsOf(r.Name)),
+		pods:    start(&corev1.PodList{}, podOptions),
+	}
+	return s.show(ctx, dirty, w.render)
+}
+
+func (s *session) theOne(name string) []client.ListOption {
+	return []client.ListOption{client.InNamespace(s.namespace), client.MatchingFields{"metadata.name": name}}
+}
+
+// render waits until everything was listed, or is known to be out of reach.
+func (w *watched) render(style view.Style, now time.Time) frame {
+	rollouts, isSynced, err := w.rollout.state()
+	sets, hasSets, setsErr := w.sets.state()
+	pods, hasPods, podsErr := w.pods.state()
+	if !isSynced && err == nil || !hasSets && setsErr == nil || !hasPods && podsErr == nil {
+		return frame{isIdle: true}
+	}
+	found := typed[v1alpha1.CanaryRollout](rollouts)
+	if len(found) > 0 {
+		w.last = &found[0]
+	}
+	shown := view.Rollout{
+		Object: w.last, ReplicaSets: typed[appsv1.ReplicaSet](sets), Pods: typed[corev1.Pod](pods), Flags: w.s.flags(),
+	}
+	text := shown.Render(style, now)
+	for _, err := range []error{err, setsErr, podsErr} {
+		if err != nil {
+			text += fmt.Sprintf("\nthe above may be out of date: %v\n", err)
+		}
+	}
+	isGone := isSynced && len(found) == 0
+	if isGone {
+		text += fmt.Sprintf("\nrollout %s was deleted\n", w.last.Name)
+	}
+	return frame{text: text, isLast: isGone}
+}

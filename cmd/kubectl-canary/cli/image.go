@@ -1,0 +1,104 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+)
+
+func newSetImageCommand(o *Options) *cobra.Command {
+	command := &cobra.Command{
+		Use:   "image NAME CONTAINER=IMAGE...",
+		Short: "Change images in the pod template, which starts a release",
+		Example: `  kubectl canary set image reviews app=registry.example.com/reviews:2
+  kubectl canary set image reviews app=registry.example.com/reviews:2 sidecar=registry.example.com/proxy:7`,
+		Args: func(command *cobra.Command, args []string) error {
+			if len(args) < 2 {
+				return fmt.Errorf("%s takes the name of a rollout, and images, as in: %s reviews app=registry.example.com/reviews:2",
+					command.CommandPath(), command.CommandPath())
+			}
+			return nil
+		},
+		ValidArgsFunction: o.completeImages,
+	}
+	w := addWriteFlags(command)
+	command.RunE = func(command *cobra.Command, args []string) error {
+		s, err := o.open()
+		if err != nil {
+			return err
+		}
+		r, err := s.find(command.Context(), nameOf(args[0]))
+		if err != nil {
+			return err
+		}
+		c, err := setImages(r, args[1:], s.flags())
+		if err != nil {
+			return err
+		}
+		return w.write(command.Context(), s, c)
+	}
+	return command
+}
+
+// setImages is the change: image by image, each tested to be as it was seen, in a container that is the same still.
+func setImages(r *rollout, args []string, flags string) (change, error) {
+	c := change{rollout: r, patch: []operation{guard(r, "metadata", "uid")}}
+	given, changed := map[string]bool{}, false
+	for _, arg := range args {
+		name, image, isPair := strings.Cut(arg, "=")
+		if !isPair || name == "" || image == "" {
+			return change{}, fmt.Errorf("%q is not CONTAINER=IMAGE, as in: app=registry.example.com/reviews:2", arg)
+		}
+		if given[name] {
+			return change{}, fmt.Errorf("container %s is given two images", name)
+		}
+		given[name] = true
+		patch, before, err := setImage(r, name, image)
+		if err != nil {
+			return change{}, err
+		}
+		c.patch = append(c.patch, patch...)
+		changed = changed || before != image
+	}
+	if !changed {
+		return change{}, fmt.Errorf("%s was not changed: it has these images already", r.Name)
+	}
+	c.said = fmt.Sprintf("set %s in the template of %s; next: %s. %s", strings.Join(args, ", "), r.Name, afterChange(r), follow(r, flags))
+	return c, nil
+}
+
+func setImage(r *rollout, name, image string) (patch []operation, before string, err error) {
+	spec := r.Spec.Template.Spec
+	for _, list := range []struct {
+		field      string
+		containers []corev1.Container
+	}{{"containers", spec.Containers}, {"initContainers", spec.InitContainers}} {
+		index := slices.IndexFunc(list.containers, func(c corev1.Container) bool { return c.Name == name })
+		if index < 0 {
+			continue
+		}
+		path := pointer("spec", "template", "spec", list.field, strconv.Itoa(index))
+		before = list.containers[index].Image
+		return []operation{
+			{Op: "test", Path: path + "/name", Value: name}, {Op: "test", Path: path + "/image", Value: before},
+			{Op: "replace", Path: path + "/image", Value: image},
+		}, before, nil
+	}
+	return nil, "", fmt.Errorf("the template of %s has no container %q; there is %s", r.Name, name, strings.Join(containers(r), ", "))
+}
+
+// containers are the names of all containers in the template.
+func containers(r *rollout) []string {
+	var names []string
+	for _, container := range slices.Concat(r.Spec.Template.Spec.Containers, r.Spec.Template.Spec.InitContainers) {
+		names = append(names, container.Name)
+	}
+	return names
+}

@@ -1,0 +1,149 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
+	"github.com/canaryrollout/canaryrollout/controllers/revision"
+)
+
+// rolloutKind is that of a rollout.
+func rolloutKind() schema.GroupVersionKind { return v1alpha1.GroupVersion.WithKind("CanaryRollout") }
+
+// rollout is one as it was read: typed to look at, and raw so that fields that our types do not know survive.
+type rollout struct {
+	*v1alpha1.CanaryRollout
+	raw *unstructured.Unstructured
+}
+
+func newRollout(raw *unstructured.Unstructured) (*rollout, error) {
+	r := &rollout{CanaryRollout: &v1alpha1.CanaryRollout{}, raw: raw}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(raw.Object, r.CanaryRollout); err != nil {
+		return nil, fmt.Errorf("read rollout %s: %w", raw.GetName(), err)
+	}
+	return r, nil
+}
+
+// find reads a rollout. When there is none of that name, the error names some that there are.
+func (s *session) find(ctx context.Context, name string) (*rollout, error) {
+	raw := &unstructured.Unstructured{}
+	raw.SetGroupVersionKind(rolloutKind())
+	err := s.client.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: name}, raw)
+	if err != nil {
+		return nil, s.explain(ctx, name, err)
+	}
+	return newRollout(raw)
+}
+
+const notInstalled = "the cluster does not know CanaryRollouts: install the operator first, or its CRD alone with: " +
+	"kubectl apply --server-side -f config/crd/canaryrollout.dev_canaryrollouts.yaml"
+
+// explain says what to do about an error of the API server.
+func (s *session) explain(ctx context.Context, name string, err error) error {
+	switch {
+	case isMissingKind(err):
+		return errors.New(notInstalled)
+	case apierrors.IsNotFound(err):
+		return s.notFound(ctx, name)
+	case apierrors.IsForbidden(err):
+		return fmt.Errorf("%w; ask for the role that your cluster has for users of CanaryRollouts", err)
+	default:
+		return err
+	}
+}
+
+// isMissingKind tells a kind that is not served from an object that is not there.
+func isMissingKind(err error) bool {
+	return apierrors.IsNotFound(err) && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
+}
+
+// offered is how many names an error offers.
+const offered = 5
+
+func (s *session) notFound(ctx context.Context, name string) error {
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("CanaryRolloutList"))
+	missing := fmt.Sprintf("there is no rollout %q in namespace %s", name, s.namespace)
+	if err := s.client.List(ctx, list, client.InNamespace(s.namespace), client.Limit(offered+1)); err != nil {
+		return errors.New(missing)
+	}
+	var names []string
+	for _, item := range list.Items[:min(len(list.Items), offered)] {
+		names = append(names, item.Name)
+	}
+	switch {
+	case len(names) == 0:
+		return fmt.Errorf("%s, nor any other: name the namespace with -n, or see them all with: kubectl canary list -A", missing)
+	case len(list.Items) > offered || list.Continue != "":
+		return fmt.Errorf("%s; there are %s and more: kubectl canary list%s", missing, strings.Join(names, ", "), s.flags())
+	default:
+		return fmt.Errorf("%s; there is %s", missing, strings.Join(names, ", "))
+	}
+}
+
+// isSeen says that the operator has looked at the spec as it stands: the status is about it.
+func (r *rollout) isSeen() bool {
+	return r.Status.Memory != nil && r.Status.ObservedGeneration >= r.Generation
+}
+
+// hasCommand says that a command is on its way: the operator has not removed its annotation yet, or not carried it out.
+func (r *rollout) hasCommand() bool {
+	for _, key := range []string{v1alpha1.PromoteAnnotation, v1alpha1.AbortAnnotation, v1alpha1.RetryAnnotation} {
+		if _, found := r.Annotations[key]; found {
+			return true
+		}
+	}
+	return r.Status.Memory != nil && r.Status.Memory.Command != nil
+}
+
+// target is the revision of spec.template; empty while the operator has not said which one it is.
+func (r *rollout) target() string {
+	hash, err := revision.Hash(revision.Template(r.raw))
+	if err != nil || r.Status.Memory == nil || r.Status.Memory.Template.Hash != hash {
+		return ""
+	}
+	return r.Status.Memory.Template.Revision
+}
+
+// refused is why the operator would refuse a command.
+func (r *rollout) refused(key, value string) string {
+	return plan.Refused(r.CanaryRollout, r.target(), key, value)
+}
+
+const (
+	// lookAgain is after how long a rollout is read again whose status is about an older spec, and looks how often it is
+	// read at most.
+	lookAgain = 200 * time.Millisecond
+	looks     = 15
+)
+
+// findSeen reads a rollout, and gives the operator a moment to look at the last change of its spec, so that a command
+// is judged by what it is for. It returns what it has when that takes too long.
+func (s *session) findSeen(ctx context.Context, name string) (*rollout, error) {
+	for look := 1; ; look++ {
+		r, err := s.find(ctx, name)
+		if err != nil || r.isSeen() || look == looks {
+			return r, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(lookAgain):
+		}
+	}
+}

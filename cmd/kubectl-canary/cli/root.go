@@ -1,0 +1,106 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cli has the commands of kubectl canary. They read and write what everybody with kubectl can: the same
+// annotations and the same fields of the spec. What they print is made in the package view.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+)
+
+// ExitError ends the program with a code of its own.
+type ExitError struct {
+	Code int
+	// Err is printed; nil when all has been said.
+	Err error
+}
+
+func (e *ExitError) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("exit code %d", e.Code)
+	}
+	return e.Err.Error()
+}
+
+func (e *ExitError) Unwrap() error { return e.Err }
+
+// Run runs a command line, says on the error stream what went wrong, and returns the exit code.
+func Run(ctx context.Context, command *cobra.Command, streams genericiooptions.IOStreams) int {
+	err := command.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	code := 1
+	exit := (*ExitError)(nil)
+	if errors.As(err, &exit) {
+		if code = exit.Code; exit.Err == nil {
+			return code
+		}
+	}
+	_, _ = fmt.Fprintln(streams.ErrOut, "error:", err)
+	return code
+}
+
+const about = `See and steer the canary releases of CanaryRollouts.
+
+A release begins when the pod template of a rollout changes. These commands show where it is, and move it by the same
+annotations and fields of the spec that you could set with kubectl alone.`
+
+// NewCommand is kubectl canary with its commands.
+func NewCommand(o *Options) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "kubectl-canary",
+		Short:         "See and steer the canary releases of CanaryRollouts",
+		Long:          about,
+		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl canary"},
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetIn(o.In)
+	root.SetOut(o.Out)
+	root.SetErr(o.ErrOut)
+	o.Config.AddFlags(root.PersistentFlags())
+	root.PersistentFlags().BoolVar(&o.noColor, "no-color", false, "Neither colour nor icons, as with NO_COLOR in the environment.")
+	root.AddCommand(
+		NewGetCommand(o), NewListCommand(o), NewStatusCommand(o), NewHistoryCommand(o),
+		NewPromoteCommand(o), NewAbortCommand(o), NewRetryCommand(o),
+		NewPauseCommand(o), NewResumeCommand(o), NewUndoCommand(o), NewSetCommand(o),
+		newPlan(o), NewLintCommand(o.IOStreams), NewVersionCommand(o),
+	)
+	_ = root.RegisterFlagCompletionFunc("namespace", o.completeNamespaces) // the flag is there
+	return root
+}
+
+func newPlan(o *Options) *cobra.Command {
+	command := NewPlanCommand(o.Config, o.IOStreams)
+	command.ValidArgsFunction = o.completeRollouts
+	return command
+}
+
+// oneName wants the name of one rollout, and says how to give it.
+func oneName(command *cobra.Command, args []string) error {
+	if len(args) == 1 {
+		return nil
+	}
+	return fmt.Errorf("%s takes the name of one rollout, as in: %s reviews", command.CommandPath(), command.CommandPath())
+}
+
+// nameOf takes a name as kubectl prints it, too: canaryrollout/reviews.
+func nameOf(arg string) string {
+	if kind, name, found := strings.Cut(arg, "/"); found && isOurKind(kind) {
+		return name
+	}
+	return arg
+}
+
+func isOurKind(kind string) bool {
+	kind, _, _ = strings.Cut(strings.ToLower(kind), ".")
+	return kind == "canaryrollout" || kind == "canaryrollouts" || kind == "cro"
+}

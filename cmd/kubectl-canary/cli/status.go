@@ -1,0 +1,148 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/view"
+)
+
+// Exit codes of status.
+const (
+	exitHealthy = 0
+	// exitFailed is for Degraded and Aborted.
+	exitFailed = 1
+	// exitNotYet is for a rollout that is not there yet: still under way, or the time for it is over.
+	exitNotYet = 2
+	// exitUnknown is for all that keeps the state from being known.
+	exitUnknown = 3
+)
+
+// NewStatusCommand tells by its exit code how a rollout is, for scripts.
+func NewStatusCommand(o *Options) *cobra.Command {
+	var isWaiting bool
+	var timeout time.Duration
+	command := &cobra.Command{
+		Use:   "status NAME",
+		Short: "Say in one line and by the exit code how a rollout is",
+		Long: `Say in one line and by the exit code how a rollout is:
+
+  0  Healthy: the template in its spec is stable and serves all traffic
+  1  Degraded or Aborted
+  2  not there yet: still under way, or with --wait the timeout has passed
+  3  it could not be found out
+
+What was asked for counts: a change of the spec or a command that the operator has not taken up is under way.`,
+		Example: `  kubectl canary status reviews
+  kubectl canary status reviews --wait --timeout 30m`,
+		Args: oneName, ValidArgsFunction: o.completeRollouts,
+	}
+	command.Flags().BoolVar(&isWaiting, "wait", false, "Wait until it is Healthy, Degraded or Aborted.")
+	command.Flags().DurationVar(&timeout, "timeout", 0, "How long to wait at most; 0 for ever.")
+	run := o.withSession(func(command *cobra.Command, s *session, name string) error {
+		if timeout != 0 && !isWaiting {
+			return errors.New("--timeout goes with --wait")
+		}
+		r, err := s.find(command.Context(), name)
+		switch {
+		case err != nil:
+			return err
+		case isWaiting:
+			return s.waitForEnd(command.Context(), r, timeout)
+		default:
+			return s.tell(r.CanaryRollout, outcome(r.CanaryRollout))
+		}
+	})
+	command.RunE = func(command *cobra.Command, args []string) error {
+		err := run(command, args)
+		if exit := (*ExitError)(nil); err != nil && !errors.As(err, &exit) {
+			return &ExitError{Code: exitUnknown, Err: err}
+		}
+		return err
+	}
+	return command
+}
+
+// outcome is the exit code for a rollout. A status that is about an older spec, or that a command is about to change,
+// is no answer.
+func outcome(object *v1alpha1.CanaryRollout) int {
+	r := &rollout{CanaryRollout: object}
+	if !r.isSeen() || r.hasCommand() || r.DeletionTimestamp != nil {
+		return exitNotYet
+	}
+	switch r.Status.State {
+	case v1alpha1.StateHealthy:
+		return exitHealthy
+	case v1alpha1.StateAborted, v1alpha1.StateDegraded:
+		return exitFailed
+	default:
+		return exitNotYet
+	}
+}
+
+// tell prints the line, and ends with the code.
+func (s *session) tell(object *v1alpha1.CanaryRollout, code int) error {
+	style := s.style()
+	style.Width = 0
+	line := view.Line(style, object, s.flags())
+	if r := (&rollout{CanaryRollout: object}); !r.isSeen() || r.hasCommand() {
+		line += "  (the operator has not taken up the last change or command yet)"
+	}
+	if err := s.print(line + "\n"); err != nil || code == exitHealthy {
+		return err
+	}
+	return &ExitError{Code: code}
+}
+
+// waitForEnd watches until the rollout has come to an end, and tells changes on the error stream meanwhile.
+func (s *session) waitForEnd(ctx context.Context, r *rollout, timeout time.Duration) error {
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	dirty := make(chan struct{}, 1)
+	f := &feed{client: s.client, kind: &v1alpha1.CanaryRolloutList{}, options: s.theOne(r.Name), dirty: dirty}
+	go f.run(ctx)
+	last, said := r.CanaryRollout, ""
+	for {
+		select {
+		case <-ctx.Done():
+			return s.tell(last, exitNotYet)
+		case <-dirty:
+		}
+		objects, isSynced, err := f.state()
+		found := typed[v1alpha1.CanaryRollout](objects)
+		if err == nil && isSynced && len(found) == 0 {
+			return fmt.Errorf("rollout %s was deleted", r.Name)
+		}
+		if len(found) > 0 {
+			last = &found[0]
+		}
+		if code := outcome(last); isSynced && code != exitNotYet {
+			return s.tell(last, code)
+		}
+		if line := progress(last, err); line != said {
+			_, _ = fmt.Fprintln(s.ErrOut, line)
+			said = line
+		}
+	}
+}
+
+// progress is where a rollout is on its way, or what keeps it from being seen.
+func progress(object *v1alpha1.CanaryRollout, err error) string {
+	if err != nil {
+		return fmt.Sprintf("waiting all the same: %v", err)
+	}
+	return fmt.Sprintf("%s  step %s  weight %s", object.Status.State, object.Status.Step, object.Status.Weight)
+}

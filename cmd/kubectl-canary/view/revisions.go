@@ -1,0 +1,141 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package view
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// role is what a revision is at the moment.
+type role string
+
+const (
+	roleStable     role = "stable"
+	roleCanary     role = "canary"
+	roleInitial    role = "first deploy"
+	roleAborted    role = "aborted"
+	roleSuperseded role = "superseded"
+	roleDraining   role = "draining"
+	roleFormer     role = "former"
+)
+
+func (r role) color() string {
+	switch r {
+	case roleStable:
+		return green
+	case roleCanary, roleInitial:
+		return yellow
+	case roleAborted:
+		return red
+	case roleSuperseded, roleDraining, roleFormer:
+		return dim
+	default:
+		return ""
+	}
+}
+
+// revision is one pod template, with what runs it.
+type revision struct {
+	name string
+	role role
+	set  *appsv1.ReplicaSet
+	pods []corev1.Pod
+	// goes is when its pods go; zero when that is not known.
+	goes time.Time
+}
+
+// revisions are all that are known, the newest first.
+func (r Rollout) revisions() []revision {
+	var all []revision
+	for i := range r.ReplicaSets {
+		set := &r.ReplicaSets[i]
+		all = append(all, revision{name: set.Labels[v1alpha1.RevisionLabel], set: set, pods: r.podsOf(set)})
+	}
+	for _, status := range []*v1alpha1.RevisionStatus{r.Object.Status.Canary, r.Object.Status.Stable} {
+		if status != nil && !slices.ContainsFunc(all, func(known revision) bool { return known.name == status.Revision }) {
+			all = append(all, revision{name: status.Revision})
+		}
+	}
+	for i := range all {
+		all[i].role, all[i].goes = r.roleOf(all[i])
+	}
+	slices.SortStableFunc(all, func(a, b revision) int {
+		return cmp.Or(cmp.Compare(r.rank(a.name), r.rank(b.name)), b.created().Compare(a.created()), cmp.Compare(a.name, b.name))
+	})
+	return all
+}
+
+// rank orders revisions by their last release.
+func (r Rollout) rank(name string) int {
+	history := r.Object.Status.History
+	index := slices.IndexFunc(history, func(entry v1alpha1.HistoryEntry) bool { return entry.Revision == name })
+	if index < 0 {
+		return len(history)
+	}
+	return index
+}
+
+func (v revision) created() time.Time {
+	if v.set == nil {
+		return time.Time{}
+	}
+	return v.set.CreationTimestamp.Time
+}
+
+// podsOf are the pods of a ReplicaSet, by age.
+func (r Rollout) podsOf(set *appsv1.ReplicaSet) []corev1.Pod {
+	var pods []corev1.Pod
+	for _, pod := range r.Pods {
+		if owner := metav1.GetControllerOf(&pod); owner != nil && owner.Kind == "ReplicaSet" && owner.Name == set.Name {
+			pods = append(pods, pod)
+		}
+	}
+	slices.SortFunc(pods, func(a, b corev1.Pod) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
+	})
+	return pods
+}
+
+// roleOf tells the role by the memory, and when the pods of a revision on its way out go.
+func (r Rollout) roleOf(v revision) (role, time.Time) {
+	memory := r.Object.Status.Memory
+	if memory == nil {
+		return roleFormer, time.Time{}
+	}
+	goes := r.goes(v.name)
+	switch {
+	case v.name == memory.StableRevision:
+		return roleStable, goes
+	case v.name == memory.AbortedRevision:
+		return roleAborted, goes
+	case v.name == memory.CurrentRevision && memory.StableRevision == "":
+		return roleInitial, goes
+	case v.name == memory.CurrentRevision && memory.Phase == v1alpha1.PhaseReturning:
+		return roleSuperseded, goes
+	case v.name == memory.CurrentRevision:
+		return roleCanary, goes
+	case v.set != nil && (wanted(v.set) > 0 || v.set.Status.Replicas > 0):
+		return roleDraining, goes
+	default:
+		return roleFormer, goes
+	}
+}
+
+// goes is when the pods of a revision that nothing can reach any more go (T3).
+func (r Rollout) goes(name string) time.Time {
+	for _, drain := range r.Object.Status.Memory.Draining {
+		if drain.Revision == name && drain.Since != nil {
+			return drain.Since.Add(r.delay())
+		}
+	}
+	return time.Time{}
+}

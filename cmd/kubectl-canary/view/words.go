@@ -1,0 +1,77 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package view
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/duration"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// look is how a state is shown.
+type look struct{ icon, color string }
+
+func lookOf(state v1alpha1.State) look {
+	switch state {
+	case v1alpha1.StateHealthy:
+		return look{"✔", green}
+	case v1alpha1.StatePaused:
+		return look{"‖", yellow}
+	case v1alpha1.StatePromoting:
+		return look{"▲", cyan}
+	case v1alpha1.StateAborting:
+		return look{"◀", red}
+	case v1alpha1.StateAborted, v1alpha1.StateDegraded:
+		return look{"✖", red}
+	case v1alpha1.StateInitializing, v1alpha1.StateProgressing, v1alpha1.StateTerminating:
+		return look{"◌", cyan}
+	default:
+		return look{"◌", dim}
+	}
+}
+
+// stateWord is the state; before the first pass over a rollout there is none.
+func stateWord(status v1alpha1.CanaryRolloutStatus) string {
+	if status.State == "" {
+		return "Unknown"
+	}
+	return string(status.State)
+}
+
+// shares reads status.weight, which is the verified share of the revision shown, and the desired one when they differ.
+func shares(weight string) (verified, desired int, known bool) {
+	n, _ := fmt.Sscanf(weight, "%d->%d", &verified, &desired)
+	if n < 2 {
+		desired = verified
+	}
+	return verified, desired, n > 0
+}
+
+// bar lays the two shares over each other: what is verified is solid, what is only desired so far stands out beyond it.
+func (s Style) bar(verified, desired, cells int) string {
+	glyphs := []rune(s.glyph("█▒░", "#=-"))
+	upTo := func(percent int) int { return int(math.Round(float64(percent*cells) / 100)) }
+	solid := upTo(verified)
+	more := max(upTo(desired)-solid, 0)
+	draw := func(i, n int) string { return strings.Repeat(string(glyphs[i]), n) }
+	return s.paint(green, draw(0, solid)) + s.paint(yellow, draw(1, more)) + s.paint(dim, draw(2, cells-solid-more))
+}
+
+// age is how long ago something was, in a word.
+func age(since, now time.Time) string {
+	if since.IsZero() {
+		return "-"
+	}
+	return duration.HumanDuration(max(now.Sub(since), 0))
+}
+
+// left is how long it is to a moment, in whole seconds: 0s only when it has come.
+func left(until, now time.Time) string {
+	return (max(until.Sub(now), 0) + time.Second - 1).Truncate(time.Second).String()
+}

@@ -1,0 +1,52 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cli releases canaries by the commands of the kubectl plugin alone, as a program of its own, on a real cluster
+// and under load.
+package cli
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/canaryrollout/canaryrollout/test/app"
+)
+
+// env is one cluster with one operator for all tests; each test has a namespace of its own.
+var env = &app.Env{}
+
+func TestMain(m *testing.M) {
+	if err := build(); err != nil {
+		fmt.Println("FAIL: building the plugin:", err)
+		os.Exit(1)
+	}
+	app.Main(m, env, app.EnvOptions{})
+}
+
+// binaryVariable tells the program inside the cluster's namespaces where the plugin is: inside there is no network to
+// fetch modules by.
+const binaryVariable = "CANARYROLLOUT_PLUGIN"
+
+func build() error {
+	if os.Getenv(binaryVariable) != "" {
+		return nil
+	}
+	_, file, _, _ := runtime.Caller(0)
+	root := filepath.Join(filepath.Dir(file), "..", "..")
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return err
+	}
+	binary := filepath.Join(cache, "canaryrollout", fmt.Sprintf("kubectl-canary-%.4x", sha256.Sum256([]byte(root))))
+	command := exec.Command("go", "build", "-o", binary, "./cmd/kubectl-canary")
+	command.Dir, command.Stdout, command.Stderr = root, os.Stderr, os.Stderr
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("go build ./cmd/kubectl-canary: %w", err)
+	}
+	return os.Setenv(binaryVariable, binary)
+}
