@@ -7,10 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"os"
-	"regexp"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -117,40 +114,25 @@ func podsOf(t *testing.T, a *app.App) map[string]string {
 	return pods
 }
 
-// documented are the commands of the one code block below a heading of the documentation.
-func documented(t *testing.T, file, heading string) string {
-	t.Helper()
-	text, err := os.ReadFile("../../docs/" + file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, section, _ := strings.Cut(string(text), "\n"+heading+"\n")
-	block := regexp.MustCompile("(?s)```sh\n(.*?)```").FindStringSubmatch(section)
-	if block == nil {
-		t.Fatalf("%s has no commands below %q", file, heading)
-	}
-	return block[1]
-}
-
 // TestMigration takes a running Deployment over by the commands that the documentation gives. No request is lost.
 func TestMigration(t *testing.T) {
-	adopt := documented(t, "concepts.md", "### Adoption")
+	adopt := app.Documented(t, "concepts.md", "### Adoption")[0]
 	// An equal template: no pod restarts, neither on the way in nor on the way back to a Deployment.
 	t.Run("equal", func(t *testing.T) {
 		t.Parallel()
 		options := app.Options{Rate: rate, Steps: []v1alpha1.Step{builder.Weight(50), builder.Hold()}}
 		a, deployment := deployed(t, options, "reviews")
-		pods, s := podsOf(t, a), openTerminal(t, a.Namespace)
-		s.write("canaryrollout.yaml", manifest(t, a, options))
-		s.run(adopt)
+		pods, s := podsOf(t, a), a.Terminal()
+		write(t, s, "canaryrollout.yaml", manifest(t, a, options))
+		s.Run(adopt)
 		a.WaitForState(v1alpha1.StateHealthy)
 		if now := podsOf(t, a); !maps.Equal(now, pods) {
 			t.Errorf("the pods were %v, and are %v", pods, now)
 		}
 		a.CheckRoute()
-		s.write("deployment.yaml", unstructuredOf(t, deployment, "Deployment", "apps/v1"))
-		s.run("kubectl delete canaryrollout reviews --cascade=orphan")
-		s.run("kubectl apply -f deployment.yaml")
+		write(t, s, "deployment.yaml", unstructuredOf(t, deployment, "Deployment", "apps/v1"))
+		s.Run("kubectl delete canaryrollout reviews --cascade=orphan")
+		s.Run("kubectl apply -f deployment.yaml")
 		waitForDeployment(t, a, deployment)
 		if now := podsOf(t, a); !maps.Equal(now, pods) {
 			t.Errorf("the pods were %v, and are %v, of a Deployment again", pods, now)
@@ -163,11 +145,11 @@ func TestMigration(t *testing.T) {
 		t.Parallel()
 		options := app.Options{Rate: rate, Steps: []v1alpha1.Step{builder.Weight(50), builder.Hold()}}
 		a, _ := deployed(t, options, "reviews")
-		s := openTerminal(t, a.Namespace)
+		s := a.Terminal()
 		options.Edit = func(r *v1alpha1.CanaryRollout) { r.Spec.Template.Spec.Containers[0].Image = builder.ImageV2 }
-		s.write("canaryrollout.yaml", manifest(t, a, options))
+		write(t, s, "canaryrollout.yaml", manifest(t, a, options))
 		old := slices.Collect(maps.Values(podsOf(t, a)))[0]
-		s.run(adopt)
+		s.Run(adopt)
 		a.WaitForPause("2/2")
 		if got := a.Stable(); got != old {
 			t.Errorf("stable is %s, want the revision of the Deployment, %s", got, old)
@@ -193,18 +175,18 @@ func testMigrationOfTwo(t *testing.T, adopt string) {
 	options := app.Options{Rate: rate, Edit: v2}
 	a, deployment := deployed(t, options, "reviews")
 	old := slices.Collect(maps.Values(podsOf(t, a)))[0]
-	s := openTerminal(t, a.Namespace)
+	s := a.Terminal()
 	update := deploymentOf(a.Rollout(options), "reviews")
 	update.Spec.MinReadySeconds = 3000 // the update stands still when its first pods are ready
 	update.Spec.ProgressDeadlineSeconds = ptr.To[int32](6000)
-	s.write("deployment.yaml", unstructuredOf(t, update, "Deployment", "apps/v1"))
-	s.run("kubectl apply -f deployment.yaml")
+	write(t, s, "deployment.yaml", unstructuredOf(t, update, "Deployment", "apps/v1"))
+	s.Run("kubectl apply -f deployment.yaml")
 	a.Eventually("both ReplicaSets to answer", func() (bool, string) {
 		stats := a.Traffic.Since(time.Now().Add(-time.Second))
 		return len(stats.ByRevision) == 2, fmt.Sprint(stats.ByRevision)
 	})
-	s.write("canaryrollout.yaml", manifest(t, a, options))
-	s.run(adopt)
+	write(t, s, "canaryrollout.yaml", manifest(t, a, options))
+	s.Run(adopt)
 	a.WaitFor("the one revision", func(s v1alpha1.CanaryRolloutStatus) bool {
 		return s.State == v1alpha1.StateHealthy && s.Stable.Revision != old && s.Ready == "4/4" && len(s.Memory.Draining) == 0
 	})
@@ -256,9 +238,9 @@ func TestDeletion(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := midCanary(t)
-			s := openTerminal(t, a.Namespace)
+			s := a.Terminal()
 			asked := time.Now()
-			s.run(command)
+			s.Run(command)
 			a.Eventually("the rollout to go", func() (bool, string) { return isGone(t, a), "it is still there" })
 			a.Eventually("the pods to go", func() (bool, string) {
 				pods := podsOf(t, a)

@@ -45,9 +45,9 @@ func waitForSizes(a *app.App, stable, canary int32) {
 func TestScale(t *testing.T) {
 	t.Parallel()
 	a := graceful(t)
-	v1, s := a.Stable(), openTerminal(t, a.Namespace)
+	v1, s := a.Stable(), a.Terminal()
 	for _, size := range []struct{ replicas, canary int32 }{{8, 4}, {3, 2}, {5, 2}} {
-		s.run(fmt.Sprintf("kubectl scale canaryrollout reviews --replicas=%d", size.replicas))
+		s.Run(fmt.Sprintf("kubectl scale canaryrollout reviews --replicas=%d", size.replicas))
 		waitForSizes(a, size.replicas, size.canary)
 	}
 	finish(t, a, v1)

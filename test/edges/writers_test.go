@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,7 +21,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
-	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -42,47 +40,15 @@ const (
 	syncs = 8
 )
 
-// terminal is a user's shell in the namespace of an app.
-type terminal struct {
-	t   *testing.T
-	dir string
-}
-
-// openTerminal has the kubeconfig of somebody who works in this namespace.
-func openTerminal(t *testing.T, namespace string) *terminal {
-	t.Helper()
-	s := &terminal{t, t.TempDir()}
-	config, err := clientcmd.LoadFromFile(env.Cluster.Kubeconfig(cluster.Admin))
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.Contexts[config.CurrentContext].Namespace = namespace
-	if err := clientcmd.WriteToFile(*config, filepath.Join(s.dir, "kubeconfig")); err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// run carries out a command as it would be typed, and fails the test when it fails.
-func (s *terminal) run(command string) {
-	s.t.Helper()
-	shell := exec.CommandContext(s.t.Context(), "sh", "-ec", command)
-	shell.Dir = s.dir
-	shell.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(s.dir, "kubeconfig"))
-	if output, err := shell.CombinedOutput(); err != nil {
-		s.t.Fatalf("%s: %v\n%s", command, err, output)
-	}
-}
-
 // write makes a manifest of an object, without what only the API server sets.
-func (s *terminal) write(file string, object *unstructured.Unstructured) {
-	s.t.Helper()
+func write(t *testing.T, s *app.Terminal, file string, object *unstructured.Unstructured) {
+	t.Helper()
 	content, err := json.Marshal(declared(object).Object)
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(s.dir, file), content, 0o600); err != nil {
-		s.t.Fatal(err)
+	if err := os.WriteFile(filepath.Join(s.Dir, file), content, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -320,24 +286,24 @@ func TestWeights(t *testing.T) {
 	for name, tc := range map[string]struct {
 		manager, wrote string
 		times          int
-		write          func(t *testing.T, a *app.App, s *terminal)
+		write          func(t *testing.T, a *app.App, s *app.Terminal)
 	}{
-		"hand": {"kubectl-edit", "reviews-stable 1 and reviews-canary 1", 1, func(t *testing.T, a *app.App, _ *terminal) {
+		"hand": {"kubectl-edit", "reviews-stable 1 and reviews-canary 1", 1, func(t *testing.T, a *app.App, _ *app.Terminal) {
 			git := gitRoute(t, a, 1, 1)
 			patchAs(t, "kubectl-edit", git, git.Object["spec"])
 		}},
-		"force": {"argocd-controller", "reviews-stable 100 and reviews-canary 0", syncs, func(t *testing.T, a *app.App, _ *terminal) {
+		"force": {"argocd-controller", "reviews-stable 100 and reviews-canary 0", syncs, func(t *testing.T, a *app.App, _ *app.Terminal) {
 			applyAs(t, "argocd-controller", gitRoute(t, a, 100, 0))
 		}},
-		"client": {"kubectl-client-side-apply", "reviews-stable 100 and reviews-canary 0", syncs, func(_ *testing.T, _ *app.App, s *terminal) {
-			s.run("kubectl apply -f route.yaml")
+		"client": {"kubectl-client-side-apply", "reviews-stable 100 and reviews-canary 0", syncs, func(_ *testing.T, _ *app.App, s *app.Terminal) {
+			s.Run("kubectl apply -f route.yaml")
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := midCanary(t)
-			v1, s := a.Stable(), openTerminal(t, a.Namespace)
-			s.write("route.yaml", gitRoute(t, a, 100, 0))
+			v1, s := a.Stable(), a.Terminal()
+			write(t, s, "route.yaml", gitRoute(t, a, 100, 0))
 			begun := time.Now()
 			tick := time.NewTicker(time.Second)
 			defer tick.Stop()
