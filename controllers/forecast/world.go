@@ -136,7 +136,7 @@ func (w *world) apply(action plan.Action) {
 		w.finalizer = false
 	case plan.RemoveAnnotations:
 		w.commands = plan.Commands{}
-	case plan.AdoptReplicaSet: // there are no orphans here
+	case plan.AdoptReplicaSet, plan.Reason: // there are no orphans here, and a reason alone does nothing
 	case plan.CreateReplicaSet:
 		w.sets = append(w.sets, &replicaSet{
 			revision: a.Revision, desired: a.Replicas, grownAt: w.now, minReadySeconds: w.spec.MinReadySeconds, created: w.now,

@@ -5,6 +5,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -136,10 +137,8 @@ func (w *watched) render(style view.Style, now time.Time) frame {
 		Object: w.last, ReplicaSets: typed[appsv1.ReplicaSet](sets), Pods: typed[corev1.Pod](pods), Flags: w.s.flags(),
 	}
 	text := shown.Render(style, now)
-	for _, err := range []error{err, setsErr, podsErr} {
-		if err != nil {
-			text += fmt.Sprintf("\nthe above may be out of date: %v\n", err)
-		}
+	if err := errors.Join(err, setsErr, podsErr); err != nil {
+		text += fmt.Sprintf("\nthe above may be out of date: %v\n", err)
 	}
 	isGone := isSynced && len(found) == 0
 	if isGone {

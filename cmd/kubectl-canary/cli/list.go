@@ -43,7 +43,7 @@ func NewListCommand(o *Options) *cobra.Command {
 		}
 		switch {
 		case output.OutputFlagSpecified() && watch:
-			return errors.New("-w shows text: leave -o out, or use: kubectl get canaryrollouts -w -o ...")
+			return errors.New("-w shows text: leave -o out, or use kubectl get canaryrollouts with both")
 		case output.OutputFlagSpecified():
 			return s.printList(command.Context(), output)
 		case watch:

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -81,16 +82,16 @@ func (o *Options) namespace() (string, error) {
 
 // flags are the connection flags that a command in the output needs, so that it can be copied.
 func (o *Options) flags() string {
-	text := ""
+	var text strings.Builder
 	for _, flag := range []struct {
 		name  string
 		value *string
 	}{{"-n", o.Config.Namespace}, {"--context", o.Config.Context}, {"--kubeconfig", o.Config.KubeConfig}} {
 		if flag.value != nil && *flag.value != "" {
-			text += " " + flag.name + " " + *flag.value
+			text.WriteString(" " + flag.name + " " + *flag.value)
 		}
 	}
-	return text
+	return text.String()
 }
 
 // size is that of the terminal by now: a window may change.

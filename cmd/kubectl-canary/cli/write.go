@@ -39,11 +39,11 @@ func (o operation) MarshalJSON() ([]byte, error) {
 
 func pointer(path ...string) string {
 	escape := strings.NewReplacer("~", "~0", "/", "~1")
-	text := ""
+	var text strings.Builder
 	for _, key := range path {
-		text += "/" + escape.Replace(key)
+		text.WriteString("/" + escape.Replace(key))
 	}
-	return text
+	return text.String()
 }
 
 // guard tests that something is as it was seen; absent counts as null.

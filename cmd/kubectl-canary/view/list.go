@@ -6,6 +6,7 @@ package view
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -101,14 +102,14 @@ func outcomeColor(outcome v1alpha1.Outcome) string {
 func Line(s Style, rollout *v1alpha1.CanaryRollout, flags string) string {
 	status := rollout.Status
 	look := lookOf(status.State)
-	line := s.paint(look.color, s.glyph(look.icon+" ", "")+stateWord(status))
+	fields := []string{s.paint(look.color, s.glyph(look.icon+" ", "")+stateWord(status))}
 	for _, field := range [][2]string{{"step", status.Step}, {"weight", status.Weight}, {"revision", status.Revision}, {"ready", status.Ready}} {
 		if field[1] != "" {
-			line += fmt.Sprintf("  %s %s", field[0], field[1])
+			fields = append(fields, field[0]+" "+field[1])
 		}
 	}
 	if message := Message(rollout, flags); message != "" {
-		line += "  " + message
+		fields = append(fields, message)
 	}
-	return line
+	return strings.Join(fields, "  ")
 }

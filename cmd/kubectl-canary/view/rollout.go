@@ -217,8 +217,24 @@ func (r Rollout) ready() string {
 
 // images are those of the revisions that serve or will, each with its roles.
 func (r Rollout) images(s Style, room int) []string {
-	var images []string
-	roles := map[string][]string{}
+	images, roles := r.rolesOfImages()
+	var lines []string
+	for _, image := range images {
+		suffix := " (" + strings.Join(roles[image], ", ") + ")"
+		if room > 0 {
+			image = s.cutHead(image, room-utf8.RuneCountInString(suffix))
+		}
+		lines = append(lines, image+suffix)
+	}
+	if len(lines) == 0 {
+		return []string{cmp.Or(r.Object.Status.Images, "-")}
+	}
+	return lines
+}
+
+// rolesOfImages are the images in the order of their revisions, and the roles of each.
+func (r Rollout) rolesOfImages() (images []string, roles map[string][]string) {
+	roles = map[string][]string{}
 	for _, rev := range r.revisions() {
 		if rev.role == roleFormer || rev.role == roleDraining || rev.set == nil {
 			continue
@@ -232,18 +248,7 @@ func (r Rollout) images(s Style, room int) []string {
 			}
 		}
 	}
-	var lines []string
-	for _, image := range images {
-		suffix := " (" + strings.Join(roles[image], ", ") + ")"
-		if room > 0 {
-			image = s.cutHead(image, room-utf8.RuneCountInString(suffix))
-		}
-		lines = append(lines, image+suffix)
-	}
-	if len(lines) == 0 {
-		return []string{cmp.Or(r.Object.Status.Images, "-")}
-	}
-	return lines
+	return images, roles
 }
 
 func imagesOf(set *appsv1.ReplicaSet) []string {
