@@ -5,13 +5,13 @@ package cli
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -114,6 +114,12 @@ func TestWayBack(t *testing.T) {
 	a.WaitForPause("2/2")
 	v2 := a.Get().Status.Revision
 
+	// What keeps a command from a newer revision is the API server, which tests the status in a patch of the whole.
+	guarded := `kubectl patch canaryrollout reviews --type=json -p '[{"op": "test", "path": "/status/memory/currentRevision", "value": "other"},
+		{"op": "add", "path": "/metadata/annotations", "value": {"canaryrollout.dev/abort": "true"}}]'`
+	if output, err := a.Terminal().Try(guarded); err == nil {
+		t.Errorf("a patch whose test fails was taken: %s", output)
+	}
 	p.says(p.run(0, "pause", "reviews"), "paused reviews; revision "+v2)
 	p.says(p.run(1, "promote", "reviews"), "spec.paused holds the rollout")
 	p.says(p.run(0, "resume", "reviews"), "resumed reviews")
@@ -169,25 +175,45 @@ func TestCrowd(t *testing.T) {
 		t.Errorf("it should be within %s", atOnce)
 	}
 
-	var out bytes.Buffer
+	out := &screen{}
 	command := p.command(t.Context(), "get", "reviews", "-w")
-	command.Stdout, command.Stderr = &out, &out
+	command.Stdout, command.Stderr = out, out
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
 	p.run(0, "set", "image", "reviews", "app="+builder.ImageV2)
 	a.WaitForPause("1/1")
-	time.Sleep(time.Second) // it may lag behind by a frame
+	a.Eventually("the pause to be shown", func() (bool, string) {
+		return strings.Contains(out.String(), "Paused, step 1/1"), out.String()
+	})
 	if err := command.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
 	if err := command.Wait(); err != nil {
 		t.Errorf("after Ctrl-C: %v", err)
 	}
-	p.says(out.String(), "Healthy", "Paused, step 1/1", builder.ImageV2)
+	p.says(out.String(), "Healthy", builder.ImageV2)
 	if strings.Contains(out.String(), "crowd") {
 		t.Error("pods of others are shown")
 	}
+}
+
+// screen is what a command prints while it runs.
+type screen struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *screen) Write(text []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(text)
+}
+
+func (s *screen) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
 }
 
 // makeCrowd makes pods that nothing ever schedules.
