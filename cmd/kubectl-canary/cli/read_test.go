@@ -273,12 +273,14 @@ func TestStatusWait(t *testing.T) {
 
 func TestStatusWaitDeleted(t *testing.T) {
 	b := newBench(t, paused())
+	told := &safeBuffer{}
+	b.options.ErrOut = told
 	done := make(chan int)
 	go func() {
 		code, _, _ := b.run("status", "reviews", "--wait")
 		done <- code
 	}()
-	time.Sleep(200 * time.Millisecond)
+	waitForText(t, told, "Paused")
 	if err := b.client.Delete(t.Context(), b.get()); err != nil {
 		t.Fatal(err)
 	}
@@ -305,6 +307,15 @@ func (b *safeBuffer) String() string {
 	return b.buffer.String()
 }
 
+func waitForText(t *testing.T, out *safeBuffer, text string) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); !strings.Contains(out.String(), text); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain for %q in:\n%s", text, out)
+		}
+	}
+}
+
 // watching runs a command that goes on; wait waits until what it printed holds a text, stop presses Ctrl-C.
 func watching(t *testing.T, b *bench, args ...string) (out *safeBuffer, wait func(string), stop func() int) {
 	t.Helper()
@@ -316,15 +327,7 @@ func watching(t *testing.T, b *bench, args ...string) (out *safeBuffer, wait fun
 		code, _, _ := b.runUntil(ctx, args...)
 		done <- code
 	}()
-	wait = func(text string) {
-		t.Helper()
-		for end := time.Now().Add(5 * time.Second); !strings.Contains(out.String(), text); time.Sleep(5 * time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("waited in vain for %q in:\n%s", text, out)
-			}
-		}
-	}
-	return out, wait, func() int {
+	return out, func(text string) { t.Helper(); waitForText(t, out, text) }, func() int {
 		cancel()
 		return <-done
 	}
