@@ -175,9 +175,6 @@ func (c *Cluster) Process(name string) *Process {
 	return nil
 }
 
-// AuditLog is the file of the [Operator]'s requests, one JSON audit event a line, written before each is answered.
-func (c *Cluster) AuditLog() string { return filepath.Join(c.Dir, "audit.log") }
-
 // AccessLog is the file in which Traefik writes each request that it answered with a status of 400 or more, one JSON
 // object a line, with the address of the pod that it had chosen. The package load reads it.
 func (c *Cluster) AccessLog() string { return filepath.Join(c.Dir, "access.log") }

@@ -4,7 +4,6 @@
 package e2e
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -26,24 +25,13 @@ import (
 // requests reads from the API server's audit log what the operator asked for in a window, as "verb resource".
 func requests(t *testing.T, from, to time.Time) []auditv1.Event {
 	t.Helper()
-	file, err := os.Open(env.Cluster.AuditLog())
+	events, err := env.Cluster.Audited(func(event *auditv1.Event) bool {
+		at := event.RequestReceivedTimestamp.Time
+		return event.Stage == auditv1.StageResponseComplete && event.User.Username == cluster.OperatorUsername &&
+			event.Verb != "watch" && !isLease(*event) && at.After(from) && at.Before(to)
+	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	defer file.Close()
-	var events []auditv1.Event
-	lines := bufio.NewScanner(file)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		var event auditv1.Event
-		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
-			continue // the last line may be half written
-		}
-		at := event.RequestReceivedTimestamp.Time
-		if event.Stage == auditv1.StageResponseComplete && event.User.Username == cluster.OperatorUsername &&
-			event.Verb != "watch" && !isLease(event) && at.After(from) && at.Before(to) {
-			events = append(events, event)
-		}
 	}
 	return events
 }

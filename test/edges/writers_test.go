@@ -4,7 +4,6 @@
 package edges
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -186,23 +185,12 @@ func finish(t *testing.T, a *app.App, from string) {
 // audited are the successful requests for a namespace that were received in a window, by when they were answered.
 func audited(t *testing.T, namespace string, from time.Time) []auditv1.Event {
 	t.Helper()
-	file, err := os.Open(env.Cluster.AuditLog())
+	events, err := env.Cluster.Audited(func(event *auditv1.Event) bool {
+		return event.ObjectRef != nil && event.ObjectRef.Namespace == namespace && event.ResponseStatus != nil &&
+			event.ResponseStatus.Code < 300 && event.RequestReceivedTimestamp.After(from)
+	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	defer file.Close()
-	var events []auditv1.Event
-	lines := bufio.NewScanner(file)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		var event auditv1.Event
-		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
-			continue // the last line may be half written
-		}
-		if event.ObjectRef != nil && event.ObjectRef.Namespace == namespace && event.ResponseStatus != nil &&
-			event.ResponseStatus.Code < 300 && event.RequestReceivedTimestamp.After(from) {
-			events = append(events, event)
-		}
 	}
 	slices.SortStableFunc(events, func(x, y auditv1.Event) int { return x.StageTimestamp.Compare(y.StageTimestamp.Time) })
 	return events

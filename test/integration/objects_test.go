@@ -4,10 +4,8 @@
 package integration
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -16,10 +14,12 @@ import (
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
 // within waits for something other than the rollout's status, and tells how long it took.
@@ -133,25 +133,16 @@ func (a *app) userObjects() string {
 // operatorWrites are the operator's requests that would change Services or routes of this namespace, failed ones too.
 func (a *app) operatorWrites() (writes []string) {
 	a.t.Helper()
-	file, err := os.Open(up.AuditLog())
+	events, err := up.Audited(func(event *auditv1.Event) bool {
+		return event.User.Username == cluster.OperatorUsername && event.ObjectRef != nil && event.ObjectRef.Namespace == a.namespace &&
+			(event.ObjectRef.Resource == "services" || event.ObjectRef.Resource == "httproutes") &&
+			!slices.Contains([]string{"get", "list", "watch"}, event.Verb)
+	})
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	defer file.Close()
-	lines := bufio.NewScanner(file)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		var event struct {
-			Verb, RequestURI string
-			ObjectRef        struct{ Namespace, Resource, Name string }
-		}
-		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
-			continue // the last line may be on its way
-		}
-		isUsers := event.ObjectRef.Resource == "services" || event.ObjectRef.Resource == "httproutes"
-		if isUsers && event.ObjectRef.Namespace == a.namespace && !slices.Contains([]string{"get", "list", "watch"}, event.Verb) {
-			writes = append(writes, event.Verb+" "+event.RequestURI)
-		}
+	for _, event := range events {
+		writes = append(writes, event.Verb+" "+event.RequestURI)
 	}
 	return writes
 }
