@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -98,31 +99,25 @@ func (g *Generator) send(ctx context.Context, stream Stream, result *Result) err
 	return nil
 }
 
-// A chooser spreads the streams evenly over the requests, by their shares, the same way in every run.
+// A chooser gives each request a stream, by their shares: by chance, and the same chance in every run. At even distances
+// a stream would fall into step with a gateway that takes backends in turn: every tenth request would meet the same one,
+// and leave the others a share that is not the weight.
 type chooser struct {
 	streams []Stream
-	credit  []float64
+	random  *rand.Rand
 }
 
 // newChooser gives the stream "" what the others leave.
 func newChooser(streams []Stream) *chooser {
-	rest := Stream{Share: 1}
-	for _, stream := range streams {
-		rest.Share -= stream.Share
-	}
-	all := append([]Stream{rest}, streams...)
-	return &chooser{streams: all, credit: make([]float64, len(all))}
+	return &chooser{streams: streams, random: rand.New(rand.NewPCG(1, 1))}
 }
 
-// next is the stream that is owed the most.
 func (c *chooser) next() Stream {
-	most := 0
-	for i, stream := range c.streams {
-		c.credit[i] += stream.Share
-		if c.credit[i] > c.credit[most] {
-			most = i
+	at := c.random.Float64()
+	for _, stream := range c.streams {
+		if at -= stream.Share; at < 0 {
+			return stream
 		}
 	}
-	c.credit[most]--
-	return c.streams[most]
+	return Stream{}
 }
