@@ -193,7 +193,7 @@ func TestCrowd(t *testing.T) {
 		t.Errorf("after Ctrl-C: %v", err)
 	}
 	p.says(out.String(), "Healthy", builder.ImageV2)
-	if strings.Contains(out.String(), "crowd") {
+	if strings.Contains(out.String(), "crowd-") {
 		t.Error("pods of others are shown")
 	}
 }
