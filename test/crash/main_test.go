@@ -12,10 +12,10 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/app"
 )
 
-// parallel apps with rate requests per second each are 150 in all, the stable-only rule included.
+// parallel apps with rate requests per second each are 180 in all, the stable-only rule included.
 const (
-	parallel = 4
-	rate     = 32
+	parallel = 6
+	rate     = 26
 )
 
 var long = flag.Bool("long", false, "every write of every scenario, not a spread of them; takes half an hour")

@@ -116,6 +116,7 @@ func podsOf(t *testing.T, a *app.App) map[string]string {
 
 // TestMigration takes a running Deployment over by the commands that the documentation gives. No request is lost.
 func TestMigration(t *testing.T) {
+	t.Parallel()
 	adopt := app.Documented(t, "concepts.md", "### Adoption")[0]
 	// An equal template: no pod restarts, neither on the way in nor on the way back to a Deployment.
 	t.Run("equal", func(t *testing.T) {
@@ -230,6 +231,7 @@ func TestBeside(t *testing.T) {
 // background once the rollout has let go, in the foreground and with the namespace from the command on, since these end
 // the pods at once, whatever a finalizer says.
 func TestDeletion(t *testing.T) {
+	t.Parallel()
 	for name, command := range map[string]string{
 		"background": "kubectl delete canaryrollout reviews --wait=false",
 		"foreground": "kubectl delete canaryrollout reviews --cascade=foreground --wait=false",

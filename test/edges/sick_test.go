@@ -18,6 +18,7 @@ import (
 // pods were to answer is lost; what was sent to others, or after, is not. A canary that fails alone loses its traffic to
 // stable at once; one that is left alone keeps it.
 func TestSick(t *testing.T) {
+	t.Parallel()
 	for step, steps := range map[string][]v1alpha1.Step{
 		"scale":  {builder.Scale(2), builder.Hold()},
 		"header": {builder.Scale(2), builder.HeaderRoute("qa", "role", "qa"), builder.Hold()},
@@ -51,6 +52,7 @@ func sicken(t *testing.T, a *app.App, who string) {
 // TestSickWhilePromoting has them fail when all traffic is on the canary and the stable Service is about to move (T8),
 // and the new revision when it has. The promotion is finished when they are well again.
 func TestSickWhilePromoting(t *testing.T) {
+	t.Parallel()
 	isMoved := func(m *v1alpha1.Memory) bool { return m.StableService.Revision == m.CurrentRevision }
 	before := func(m *v1alpha1.Memory) bool { return m.Traffic.Weight == 100 && m.Traffic.VerifiedAt != nil }
 	after := func(m *v1alpha1.Memory) bool { return isMoved(m) && m.StableService.ReadyAt != nil }

@@ -86,6 +86,7 @@ func TestReplicasChanged(t *testing.T) {
 
 // TestTwiceInASecond applies two templates at once. Only the last counts.
 func TestTwiceInASecond(t *testing.T) {
+	t.Parallel()
 	for name, images := range map[string][2]string{
 		"forward": {builder.ImageV2, builder.ImageV3},
 		"back":    {builder.ImageV2, builder.ImageV1},

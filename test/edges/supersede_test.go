@@ -78,6 +78,7 @@ func TestStableAgain(t *testing.T)  { atEveryStage(t, builder.ImageV1) }
 // atEveryStage applies an image at every stage of a release of version 2. It must become stable, or stay it, and
 // nothing else may be left.
 func atEveryStage(t *testing.T, image string) {
+	t.Parallel()
 	for _, stage := range stages() {
 		t.Run(stage.name, func(t *testing.T) {
 			t.Parallel()

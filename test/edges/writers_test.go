@@ -15,11 +15,13 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -271,6 +273,7 @@ func waitForWarning(t *testing.T, a *app.App, reason string, words ...string) {
 // TestWeights has the weights of the route overwritten in mid-canary: once by hand, and once a second by GitOps tools of
 // both kinds. They are put right at once (T6), header rules included, and a Warning names who it was.
 func TestWeights(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		manager, wrote string
 		times          int
@@ -395,11 +398,36 @@ func gone(t *testing.T, a *app.App, object *unstructured.Unstructured, reason st
 	return from
 }
 
-// back is until when requests may fail after the object was created again: all is proven by now, and the gateway has it.
+// back waits until all is as the steps ask for again, with the endpoints of a Service that was made anew, and says by when
+// the gateway knows that.
 func back(t *testing.T, a *app.App) time.Time {
 	t.Helper()
 	waitUntilPutRight(t, a)
+	status := a.Get().Status
+	for service, revision := range map[string]*v1alpha1.RevisionStatus{"reviews-stable": status.Stable, "reviews-canary": status.Canary} {
+		a.Eventually("the endpoints of "+service, func() (bool, string) {
+			got := readyEndpoints(t, a, service, revision.Revision)
+			return got == revision.Ready, fmt.Sprintf("%d of %d", got, revision.Ready)
+		})
+	}
 	return time.Now().Add(app.Propagation)
+}
+
+// readyEndpoints counts those of a revision behind a Service.
+func readyEndpoints(t *testing.T, a *app.App, service, revision string) (count int32) {
+	t.Helper()
+	list := &discoveryv1.EndpointSliceList{}
+	if err := env.Admin.List(t.Context(), list, client.InNamespace(a.Namespace), client.MatchingLabels{discoveryv1.LabelServiceName: service}); err != nil {
+		t.Fatal(err)
+	}
+	for _, slice := range list.Items {
+		for _, endpoint := range slice.Endpoints {
+			if ptr.Deref(endpoint.Conditions.Ready, false) && strings.HasPrefix(endpoint.TargetRef.Name, "reviews-"+revision+"-") {
+				count++
+			}
+		}
+	}
+	return count
 }
 
 // checkWeightsSince demands that the canary was never meant to get more than its step gives it.
@@ -415,6 +443,7 @@ func checkWeightsSince(t *testing.T, a *app.App, from time.Time, most int32) {
 // TestGone deletes what is the user's in mid-canary, and creates it again as it stands in Git. Requests fail while it is
 // gone; traffic moves to nowhere wrong, and all goes on by itself.
 func TestGone(t *testing.T) {
+	t.Parallel()
 	service := func(name string) func(*testing.T, *app.App) *unstructured.Unstructured {
 		return func(t *testing.T, a *app.App) *unstructured.Unstructured {
 			t.Helper()
