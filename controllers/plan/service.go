@@ -12,7 +12,7 @@ import (
 )
 
 // serviceActions points both Services at the revisions in memory: a move that was decided, or the repair of a
-// selector that somebody changed.
+// selector that somebody changed. A move that may not be made any more is taken back instead.
 func (p *pass) serviceActions() {
 	if p.isOvertaken() {
 		p.mem.StableService = v1alpha1.ServiceMemory{Revision: p.mem.CurrentRevision}
