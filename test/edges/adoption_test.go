@@ -57,10 +57,10 @@ func deploymentOf(rollout *v1alpha1.CanaryRollout, name string) *appsv1.Deployme
 }
 
 // deployed is an app that runs as a Deployment, with the requests coming in already.
-func deployed(t *testing.T, options app.Options, name string) (*app.App, *appsv1.Deployment) {
+func deployed(t *testing.T, options app.Options, name string, edit func(*v1alpha1.CanaryRollout)) (*app.App, *appsv1.Deployment) {
 	t.Helper()
 	a := app.Prepare(t, env, options)
-	deployment := deploymentOf(a.Rollout(app.Options{}), name)
+	deployment := deploymentOf(a.Rollout(app.Options{Edit: edit}), name)
 	a.Create(deployment.DeepCopy())
 	waitForDeployment(t, a, deployment)
 	a.Eventually("the gateway to answer", func() (bool, string) {
@@ -122,7 +122,7 @@ func TestMigration(t *testing.T) {
 	t.Run("equal", func(t *testing.T) {
 		t.Parallel()
 		options := app.Options{Rate: rate, Steps: []v1alpha1.Step{builder.Weight(50), builder.Hold()}}
-		a, deployment := deployed(t, options, "reviews")
+		a, deployment := deployed(t, options, "reviews", nil)
 		pods, s := podsOf(t, a), a.Terminal()
 		write(t, s, "canaryrollout.yaml", manifest(t, a, options))
 		s.Run(adopt)
@@ -145,7 +145,7 @@ func TestMigration(t *testing.T) {
 	t.Run("other", func(t *testing.T) {
 		t.Parallel()
 		options := app.Options{Rate: rate, Steps: []v1alpha1.Step{builder.Weight(50), builder.Hold()}}
-		a, _ := deployed(t, options, "reviews")
+		a, _ := deployed(t, options, "reviews", nil)
 		s := a.Terminal()
 		options.Edit = func(r *v1alpha1.CanaryRollout) { r.Spec.Template.Spec.Containers[0].Image = builder.ImageV2 }
 		write(t, s, "canaryrollout.yaml", manifest(t, a, options))
@@ -172,9 +172,14 @@ func TestMigration(t *testing.T) {
 // becomes stable, though it has fewer pods, and the other one drains.
 func testMigrationOfTwo(t *testing.T, adopt string) {
 	t.Helper()
-	v2 := func(r *v1alpha1.CanaryRollout) { r.Spec.Template.Spec.Containers[0].Image = builder.ImageV2 }
+	// A Deployment ends pods while they get requests: they have to outlive what the gateway knows of them.
+	v1 := func(r *v1alpha1.CanaryRollout) { r.Spec.Template.Spec.TerminationGracePeriodSeconds = ptr.To[int64](5) }
+	v2 := func(r *v1alpha1.CanaryRollout) {
+		v1(r)
+		r.Spec.Template.Spec.Containers[0].Image = builder.ImageV2
+	}
 	options := app.Options{Rate: rate, Edit: v2}
-	a, deployment := deployed(t, options, "reviews")
+	a, deployment := deployed(t, options, "reviews", v1)
 	old := slices.Collect(maps.Values(podsOf(t, a)))[0]
 	s := a.Terminal()
 	update := deploymentOf(a.Rollout(options), "reviews")
@@ -204,7 +209,7 @@ func testMigrationOfTwo(t *testing.T, adopt string) {
 func TestBeside(t *testing.T) {
 	t.Parallel()
 	options := app.Options{Rate: rate, Steps: []v1alpha1.Step{builder.Weight(50), builder.Hold()}}
-	a, deployment := deployed(t, options, "legacy")
+	a, deployment := deployed(t, options, "legacy", nil)
 	legacy := podsOf(t, a)
 	revision := slices.Collect(maps.Values(legacy))[0]
 	a.Create(a.Rollout(app.Options{Steps: options.Steps, Edit: func(r *v1alpha1.CanaryRollout) {

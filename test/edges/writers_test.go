@@ -398,8 +398,11 @@ func gone(t *testing.T, a *app.App, object *unstructured.Unstructured, reason st
 	return from
 }
 
+// settle is the apps' settleSeconds: by then after it has reported something, the gateway has to do it.
+const settle = time.Second
+
 // back waits until all is as the steps ask for again, with the endpoints of a Service that was made anew, and says by when
-// the gateway knows that.
+// the gateway has to know that.
 func back(t *testing.T, a *app.App) time.Time {
 	t.Helper()
 	waitUntilPutRight(t, a)
@@ -410,7 +413,7 @@ func back(t *testing.T, a *app.App) time.Time {
 			return got == revision.Ready, fmt.Sprintf("%d of %d", got, revision.Ready)
 		})
 	}
-	return time.Now().Add(app.Propagation)
+	return time.Now().Add(settle)
 }
 
 // readyEndpoints counts those of a revision behind a Service.
