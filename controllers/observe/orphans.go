@@ -5,6 +5,7 @@ package observe
 
 import (
 	"context"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -17,7 +18,9 @@ import (
 )
 
 // lookForOrphans finds the running ReplicaSets that a new rollout can take over. They carry no label of ours, so no
-// cache has them: it takes one live list, and only while there is no memory.
+// cache has them: it takes one live list, and only while there is no memory. One that is ours by that list and not yet in
+// the cache was adopted or created by a write that succeeded without an answer, or by a predecessor: without it the
+// rollout would look like one that never ran, and its steps would be skipped.
 func (s *observation) lookForOrphans(ctx context.Context) error {
 	if s.hasMemory() || s.isDeleting() {
 		return nil
@@ -28,12 +31,20 @@ func (s *observation) lookForOrphans(ctx context.Context) error {
 		return err
 	}
 	for _, replicaSet := range sorted(list) {
+		if s.isOwned(replicaSet) && !slices.ContainsFunc(s.all, isNamed(replicaSet.GetName())) {
+			return ErrStale
+		}
 		if s.isAdoptable(replicaSet) {
 			s.orphans = append(s.orphans, replicaSet)
 			s.ReplicaSets[replicaSet.GetName()] = replicaSet
 		}
 	}
 	return nil
+}
+
+// isOwned says that the cache has a ReplicaSet, or will have it.
+func (s *observation) isOwned(replicaSet *unstructured.Unstructured) bool {
+	return metav1.IsControlledBy(replicaSet, s.CanaryRollout) && replicaSet.GetLabels()[v1alpha1.RolloutLabel] == s.Name
 }
 
 // isAdoptable says that a ReplicaSet runs, is nobody's, and that its pods are ones that our Services can select: they

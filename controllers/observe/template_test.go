@@ -162,7 +162,11 @@ func TestOrphans(t *testing.T) {
 		}),
 		running("elsewhere", func(rs *unstructured.Unstructured) { rs.SetNamespace("other") }),
 		running("unlike", func(rs *unstructured.Unstructured) { rs.SetLabels(map[string]string{"app": "ratings"}) }),
-		aReplicaSet(t, "owned", "", nil),
+		aReplicaSet(t, "owned", "", func(rs *unstructured.Unstructured) {
+			owners := rs.GetOwnerReferences()
+			owners[0].UID = "of-another"
+			rs.SetOwnerReferences(owners)
+		}),
 	}
 	w := newWorld(t, []client.Object{anApp(t, "reviews", "")}, live...)
 	snap := w.mustLook(t)
@@ -176,5 +180,19 @@ func TestOrphans(t *testing.T) {
 	}
 	if len(snap.ReplicaSets) != 3 {
 		t.Errorf("%d raw objects, want those of the orphans", len(snap.ReplicaSets))
+	}
+}
+
+// TestAdoptedUnseen: an adoption whose answer was lost is not in the cache yet, and nobody's orphan any more. That must
+// not be taken for a rollout that never ran.
+func TestAdoptedUnseen(t *testing.T) {
+	adopted := aReplicaSet(t, "other", "", otherTemplate)
+	w := newWorld(t, []client.Object{anApp(t, "reviews", "")}, adopted)
+	if _, err := w.look(t); !errors.Is(err, ErrStale) {
+		t.Errorf("err = %v, want ErrStale", err)
+	}
+	w = newWorld(t, []client.Object{anApp(t, "reviews", ""), adopted}, adopted)
+	if snap := w.mustLook(t); len(snap.Observed.ReplicaSets) != 1 || len(snap.Observed.Orphans) != 0 {
+		t.Errorf("%d ReplicaSets and %d orphans, want the one that was adopted", len(snap.Observed.ReplicaSets), len(snap.Observed.Orphans))
 	}
 }
