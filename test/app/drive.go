@@ -35,6 +35,16 @@ func (a *App) Patch(patch string) {
 	}
 }
 
+// Touch makes a watch event of the rollout, if it is there, that changes nothing that matters.
+func (a *App) Touch() {
+	a.t.Helper()
+	rollout := &v1alpha1.CanaryRollout{ObjectMeta: metav1.ObjectMeta{Namespace: a.Namespace, Name: "reviews"}}
+	err := a.env.Admin.Patch(a.t.Context(), rollout, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"touched":"true"}}}`)))
+	if client.IgnoreNotFound(err) != nil {
+		a.t.Fatal(err)
+	}
+}
+
 // Annotate gives a command, and says when.
 func (a *App) Annotate(key, value string) time.Time {
 	a.t.Helper()

@@ -592,7 +592,7 @@ func TestCRDUpgrade(t *testing.T) {
 		policy := a.Get().Spec.Template.Spec.RestartPolicy
 		return policy == corev1.RestartPolicyAlways, string(policy)
 	})
-	a.Patch(`{"metadata":{"labels":{"touched":"true"}}}`)
+	a.Touch()
 	checkRecognised(t, a, before.Memory.Template.Hash, before, sets)
 	finish(t, a, before.Stable.Revision)
 	a.CheckLoss()
