@@ -1,7 +1,7 @@
 # Copyright The CanaryRollout Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# The manager's image. Our CI has no container engine and does not build it; it builds and runs the same binary.
+# The manager's image. The tests do not build it: they build and run the same program without an image.
 FROM --platform=$BUILDPLATFORM golang:1.26.8 AS build
 ARG TARGETOS TARGETARCH
 WORKDIR /src
