@@ -34,7 +34,9 @@ func TestRefusals(t *testing.T) {
 		"a flag that is a value":       {`extraArgs=["--namespace=shop"]`, "the chart itself sets --namespace; the value for it is watchNamespace"},
 		"a flag with one dash":         {`extraArgs=["-leader-elect=false"]`, "the chart itself sets --leader-elect"},
 		"a service account of nobody":  {"serviceAccount.create=false", "say in serviceAccount.name which one"},
-		"a budget that allows nothing": {"podDisruptionBudget.minAvailable=2", "no node could be drained"},
+		"a budget that allows nothing": {"podDisruptionBudget.minAvailable=2", "is 2, so 2 of 2 replicas must stay: no node could be drained"},
+		"a share rounded up to all":    {`podDisruptionBudget.minAvailable="51%"`, "is 51%, so 2 of 2 replicas must stay: no node could be drained"},
+		"the same of more replicas":    {`replicas=9,podDisruptionBudget.minAvailable="89%"`, "is 89%, so 9 of 9 replicas must stay"},
 		"a monitor of nothing":         {`metrics={"enabled": false},serviceMonitor={"enabled": true}`, "serviceMonitor.enabled needs metrics.enabled"},
 		"an interval":                  {`serviceMonitor.interval="soon"`, "at '/serviceMonitor/interval': 'soon' does not match pattern"},
 		"a reader without a namespace": {`metrics.readers=[{"name": "prometheus"}]`, "at '/metrics/readers/0': missing property 'namespace'"},
@@ -48,6 +50,28 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: %s was taken:\n%.300s", name, tc.set, output)
 		} else if !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %s is refused by\n%v\nwhich does not say %q", name, tc.set, err, tc.want)
+		}
+	}
+}
+
+// TestBudgets: what leaves a pod to be drained is taken as it is written, and so is what nothing comes of.
+func TestBudgets(t *testing.T) {
+	tests := map[string]struct{ set, want string }{
+		"a number":                    {"podDisruptionBudget.minAvailable=1", "minAvailable: 1"},
+		"a share without a rest":      {`podDisruptionBudget.minAvailable="50%"`, "minAvailable: 50%"},
+		"a share rounded up to fewer": {`replicas=9,podDisruptionBudget.minAvailable="88%"`, "minAvailable: 88%"},
+		"no pod in percent":           {`podDisruptionBudget.minAvailable="0%"`, "minAvailable: 0%"},
+		"no budget for one replica":   {`replicas=1,podDisruptionBudget.minAvailable="99%"`, ""},
+		"no budget at all":            {`podDisruptionBudget={"enabled": false, "minAvailable": "99%"}`, ""},
+	}
+	for name, tc := range tests {
+		output, err := template(t, "--set-json="+tc.set)
+		if err != nil {
+			t.Errorf("%s: %s is refused: %v", name, tc.set, err)
+			continue
+		}
+		if got := regexp.MustCompile("minAvailable: .*").FindString(output); got != tc.want {
+			t.Errorf("%s: %s renders %q, want %q", name, tc.set, got, tc.want)
 		}
 	}
 }

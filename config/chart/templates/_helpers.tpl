@@ -66,6 +66,16 @@ rules:
 {{ toYaml $role.rules }}
 {{- end -}}
 
+{{- /* How many pods the budget keeps in a drain. Kubernetes rounds what is in percent up. */ -}}
+{{- define "canaryrollout.staying" -}}
+{{- $minAvailable := .Values.podDisruptionBudget.minAvailable -}}
+{{- if kindIs "string" $minAvailable -}}
+{{- div (mul (trimSuffix "%" $minAvailable | atoi) .Values.replicas | add 99) 100 -}}
+{{- else -}}
+{{- int $minAvailable -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* What the schema of the values cannot say. */ -}}
 {{- define "canaryrollout.validate" -}}
 {{- if regexMatch "@|:[^/]*$|\\s" .Values.image.repository -}}
@@ -74,9 +84,9 @@ rules:
 {{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) -}}
 {{- fail "serviceAccount.create is false: say in serviceAccount.name which one the manager runs by" -}}
 {{- end -}}
-{{- $minAvailable := .Values.podDisruptionBudget.minAvailable -}}
-{{- if and .Values.podDisruptionBudget.enabled (gt (int .Values.replicas) 1) (not (kindIs "string" $minAvailable)) (ge (int $minAvailable) (int .Values.replicas)) -}}
-{{- fail (printf "podDisruptionBudget.minAvailable is %d of %d replicas: no node could be drained; give a smaller number" (int $minAvailable) (int .Values.replicas)) -}}
+{{- $staying := include "canaryrollout.staying" . | int -}}
+{{- if and .Values.podDisruptionBudget.enabled (gt (int .Values.replicas) 1) (ge $staying (int .Values.replicas)) -}}
+{{- fail (printf "podDisruptionBudget.minAvailable is %v, so %d of %d replicas must stay: no node could be drained; give less" .Values.podDisruptionBudget.minAvailable $staying (int .Values.replicas)) -}}
 {{- end -}}
 {{- if and .Values.serviceMonitor.enabled (not .Values.metrics.enabled) -}}
 {{- fail "serviceMonitor.enabled needs metrics.enabled: there is nothing to scrape" -}}
