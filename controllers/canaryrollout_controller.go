@@ -4,6 +4,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -77,7 +78,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 func (r *Reconciler) passes(ctx context.Context, rollout *observe.Rollout, now time.Time) (time.Time, error) {
 	snap, err := r.Observer.Observe(ctx, rollout)
 	if err != nil {
-		return time.Time{}, r.refuse(ctx, write{rollout: rollout, version: rollout.ResourceVersion}, err, now)
+		unplanned := write{rollout: rollout, version: rollout.ResourceVersion, status: rollout.Status}
+		return time.Time{}, r.fail(ctx, unplanned, nil, err, now)
 	}
 	next := r.Compute(input(snap, now))
 	written, err := r.pass(ctx, snap, next, now)
@@ -88,7 +90,7 @@ func (r *Reconciler) passes(ctx context.Context, rollout *observe.Rollout, now t
 			_, err = r.pass(ctx, snap, next, now)
 		}
 	}
-	return wakeAt(next.WakeAt, snap, now), err
+	return wakeAt(next.WakeAt, snap, now), cmp.Or(err, snap.TemplateError)
 }
 
 // pass carries a plan out, writes the status and reports; it returns the rollout as it left it.
@@ -97,7 +99,10 @@ func (r *Reconciler) pass(ctx context.Context, snap *observe.Snapshot, next plan
 	result, err := r.apply(ctx, snap, next)
 	written := write{rollout: snap.Rollout, version: result.ResourceVersion, status: next.Status}
 	if err != nil {
-		return nil, r.refuse(ctx, written, err, now)
+		if isOvertaken(err) || !isRemembered(result.Failed) {
+			written.status, next.Events = snap.Status, nil
+		}
+		return nil, r.fail(ctx, written, next.Events, err, now)
 	}
 	if result.Released {
 		written.status = snap.Status // there may be nothing left to write a status to
@@ -108,6 +113,19 @@ func (r *Reconciler) pass(ctx context.Context, snap *observe.Snapshot, next plan
 	metrics.Record(snap.CanaryRollout, written.rollout.CanaryRollout)
 	r.report(written.rollout, next.Events)
 	return written.rollout, nil
+}
+
+// isRemembered says that a pass may be remembered of which these actions failed, and that there was one: it was not if
+// nothing was tried, and a command must be carried out no more than once, so its annotation has to go first.
+func isRemembered(failed []plan.Action) bool {
+	return len(failed) > 0 && !slices.ContainsFunc(failed, func(action plan.Action) bool {
+		switch action.(type) {
+		case plan.AddFinalizer, plan.RemoveFinalizer, plan.RemoveAnnotations:
+			return true
+		default:
+			return false
+		}
+	})
 }
 
 // refusedTemplateRetry is how long a template that was refused stays refused at most. A policy may have refused it,
@@ -135,7 +153,7 @@ func (r *Reconciler) apply(ctx context.Context, snap *observe.Snapshot, next pla
 	for _, w := range result.Writes {
 		r.Observer.Tracker.Wrote(snap.Key(), w)
 	}
-	r.noteTakenName(snap, next.Actions, len(result.Writes), err)
+	r.noteTakenName(snap, result.Failed, err)
 	return result, err
 }
 

@@ -249,29 +249,32 @@ func TestReconcileAtRest(t *testing.T) {
 func TestReconcileErrors(t *testing.T) {
 	replicaSets := appsv1.Resource("replicasets")
 	invalid := apierrors.NewInvalid(appsv1.SchemeGroupVersion.WithKind("ReplicaSet").GroupKind(), "x", nil)
+	told := []string{"Normal A m", "Warning ReconcileError *"}
 	for name, tc := range map[string]struct {
 		request string
 		err     error
 		after   time.Duration
 		isError bool
-		message string
+		message string   // of the status, or empty where none is written
+		events  []string // with the message in the place of *
 	}{
-		"conflict on an action":        {"create", apierrors.NewConflict(replicaSets, "x", nil), conflictBackstop, false, ""},
-		"the object has gone":          {"create", apierrors.NewNotFound(replicaSets, "x"), conflictBackstop, false, ""},
-		"the name is taken":            {"create", apierrors.NewAlreadyExists(replicaSets, "x"), conflictBackstop, false, ""},
-		"conflict on the status":       {"status", apierrors.NewConflict(replicaSets, "x", nil), conflictBackstop, false, ""},
-		"the process ends":             {"create", context.Canceled, 0, false, ""},
-		"forbidden":                    {"create", apierrors.NewForbidden(replicaSets, "x", errors.New("quota")), 0, true, "quota"},
-		"invalid":                      {"create", invalid, 0, true, "is invalid"},
-		"the API server is overloaded": {"create", apierrors.NewTooManyRequests("later", 1), 0, true, ""},
-		"dry run forbidden":            {"dry run", apierrors.NewForbidden(replicaSets, "x", errors.New("webhook")), 0, true, "webhook"},
+		"conflict on an action":        {"create", apierrors.NewConflict(replicaSets, "x", nil), conflictBackstop, false, "", nil},
+		"the object has gone":          {"create", apierrors.NewNotFound(replicaSets, "x"), conflictBackstop, false, "", nil},
+		"the name is taken":            {"create", apierrors.NewAlreadyExists(replicaSets, "x"), conflictBackstop, false, "", nil},
+		"conflict on the status":       {"status", apierrors.NewConflict(replicaSets, "x", nil), conflictBackstop, false, "", nil},
+		"forbidden":                    {"create", apierrors.NewForbidden(replicaSets, "x", errors.New("quota")), 0, true, "quota", told},
+		"invalid":                      {"create", invalid, 0, true, "is invalid", told},
+		"the API server is overloaded": {"create", apierrors.NewTooManyRequests("later", 1), 0, true, "planned", []string{"Normal A m", "Normal " + plan.EventRecovered + " over"}},
+		"the process ends":             {"create", context.Canceled, 0, false, "planned", []string{"Normal A m", "Normal " + plan.EventRecovered + " over"}},
+		"the finalizer is refused":     {"patch", apierrors.NewForbidden(replicaSets, "x", errors.New("policy")), 0, true, "policy", told[1:]},
+		"no answer to the dry run":     {"dry run", apierrors.NewTooManyRequests("later", 1), 0, true, "planned", []string{"Normal A m", "Normal " + plan.EventRecovered + " over"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHarness(t, aRollout())
 			h.fail[tc.request] = tc.err
 			h.plan = plan.Plan{
-				Actions: []plan.Action{plan.CreateReplicaSet{Revision: "bbb", TemplateHash: "h"}},
-				Status:  withMessage("planned"), Events: []plan.Event{{Reason: "A"}},
+				Actions: []plan.Action{plan.CreateReplicaSet{Revision: "bbb", TemplateHash: "h"}, plan.AddFinalizer{}},
+				Status:  withMessage("planned"), Events: []plan.Event{{Reason: "A", Message: "m"}, {Reason: plan.EventRecovered, Message: "over"}},
 			}
 			result, err := h.reconcile(t)
 			if result.RequeueAfter != tc.after || (err != nil) != tc.isError {
@@ -281,14 +284,21 @@ func TestReconcileErrors(t *testing.T) {
 			if !strings.Contains(status.Message, tc.message) || (status.Message == "") != (tc.message == "") {
 				t.Errorf("message = %q, want %q in it", status.Message, tc.message)
 			}
-			if status.Memory == nil || status.Memory.Template.Hash != "" {
-				t.Errorf("memory = %+v, want it untouched", status.Memory)
+			isRemembered := status.Memory.Template.Hash != ""
+			if want := tc.message != "" && tc.request != "patch"; isRemembered != want {
+				t.Errorf("memory = %+v, want it written: %t", status.Memory, want)
 			}
-			if tc.message == "" {
-				h.wantEvents(t)
-			} else {
-				h.wantEvents(t, "Warning ReconcileError "+status.Message)
+			var want []string
+			for _, event := range tc.events {
+				want = append(want, strings.Replace(event, "*", status.Message, 1))
 			}
+			h.wantEvents(t, want...)
+
+			h.plan.Events = nil
+			if _, err := h.reconcile(t); tc.message != "" && h.stored(t).Status.Message != status.Message {
+				t.Errorf("the same once more says %q, %v", h.stored(t).Status.Message, err)
+			}
+			h.wantEvents(t)
 		})
 	}
 }

@@ -48,18 +48,13 @@ func isOvertaken(err error) bool {
 		apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 }
 
-// isRefusal says that the API server, or an admission webhook, understood the request and will not have it.
-func isRefusal(err error) bool {
-	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)
-}
-
 // noteTakenName remembers the name that a ReplicaSet could not get, so that the next look at the template does not
 // come back with it.
-func (r *Reconciler) noteTakenName(snap *observe.Snapshot, actions []plan.Action, done int, err error) {
+func (r *Reconciler) noteTakenName(snap *observe.Snapshot, failed []plan.Action, err error) {
 	if !apierrors.IsAlreadyExists(err) {
 		return
 	}
-	for _, action := range actions[min(done, len(actions)):] {
+	for _, action := range failed {
 		if create, isCreate := action.(plan.CreateReplicaSet); isCreate {
 			r.Observer.Tracker.NameTaken(snap.Key(), revision.ReplicaSetName(snap.Name, create.Revision))
 			return

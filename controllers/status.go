@@ -5,12 +5,14 @@ package controllers
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/metrics"
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
@@ -48,19 +50,24 @@ func (r *Reconciler) writeStatus(ctx context.Context, w *write) error {
 	return nil
 }
 
-// refuse shows people what the API server will not do, if that is what went wrong, and hands the error on.
-func (r *Reconciler) refuse(ctx context.Context, w write, cause error, now time.Time) error {
-	if !isRefusal(cause) {
-		return cause
+// fail keeps what a pass decided, although a write of it failed: an abort must not wait until a quota is raised. It shows
+// people what the API server will not do, if that is what went wrong, and hands the error on.
+func (r *Reconciler) fail(ctx context.Context, w write, events []plan.Event, cause error, now time.Time) error {
+	before := w.rollout.CanaryRollout
+	if observe.IsRefusal(cause) {
+		w.status = plan.Failed(before.Status, w.status, before.Generation, cause.Error(), now)
+		events = slices.DeleteFunc(events, func(event plan.Event) bool { return event.Reason == plan.EventRecovered })
+		if before.Status.Message != w.status.Message {
+			events = append(events, plan.Event{Warning: true, Reason: v1alpha1.ReasonReconcileError, Message: cause.Error()})
+		}
 	}
-	before := w.rollout.Status
-	w.status = plan.Failed(before, w.rollout.Generation, cause.Error(), now)
 	switch err := r.writeStatus(ctx, &w); {
 	case isOvertaken(err):
 	case err != nil:
 		return err
-	case !equality.Semantic.DeepEqual(before, w.status):
-		r.report(w.rollout, []plan.Event{{Warning: true, Reason: v1alpha1.ReasonReconcileError, Message: cause.Error()}})
+	case !equality.Semantic.DeepEqual(before.Status, w.status):
+		metrics.Record(before, w.rollout.CanaryRollout)
+		r.report(w.rollout, events)
 	}
 	return cause
 }

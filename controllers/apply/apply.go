@@ -9,10 +9,12 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -29,25 +31,39 @@ type Applier struct {
 	Writer client.Writer
 }
 
-// Result is what came of a plan, also of one that failed halfway.
+// Result is what came of a plan, also of one that failed in parts.
 type Result struct {
 	// Writes are those that succeeded, in their order.
 	Writes []observe.Write
+	// Failed are the actions that did not.
+	Failed []plan.Action
 	// ResourceVersion is that of the rollout after them; the status write is guarded by it.
 	ResourceVersion string
 	// Released says that our finalizer has been removed: there may be no rollout to write a status to any more.
 	Released bool
 }
 
-// Apply carries out the actions in order, up to the first failure.
+// Apply carries out the actions in order, and returns the first error. What the API server refuses keeps nothing from
+// being done but the end of the rollout; any other failure ends it, since the next action would most likely meet the
+// same, or is made from a view that has been overtaken.
 func (a *Applier) Apply(ctx context.Context, snap *observe.Snapshot, actions []plan.Action) (Result, error) {
 	run := &run{Applier: a, Snapshot: snap, rollout: snap.Raw}
+	var first error
 	for _, action := range actions {
-		if err := run.do(ctx, action); err != nil {
-			return run.result(), err
+		if _, isEnd := action.(plan.RemoveFinalizer); isEnd && first != nil {
+			break
+		}
+		err := run.do(ctx, action)
+		if err == nil {
+			continue
+		}
+		run.failed = append(run.failed, action)
+		first = cmp.Or(first, err)
+		if !observe.IsRefusal(err) && !apierrors.IsInternalError(err) { // a webhook that does not answer is an internal error
+			break
 		}
 	}
-	return run.result(), nil
+	return run.result(), first
 }
 
 // run is one plan being carried out.
@@ -58,11 +74,12 @@ type run struct {
 	// rollout is the rollout as our last write to it left it.
 	rollout *unstructured.Unstructured
 	writes  []observe.Write
+	failed  []plan.Action
 	release bool
 }
 
 func (r *run) result() Result {
-	return Result{Writes: r.writes, ResourceVersion: r.rollout.GetResourceVersion(), Released: r.release}
+	return Result{Writes: r.writes, Failed: r.failed, ResourceVersion: r.rollout.GetResourceVersion(), Released: r.release}
 }
 
 // do carries out one action and logs it with its reason.

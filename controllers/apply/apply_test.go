@@ -295,6 +295,41 @@ func TestApplyStops(t *testing.T) {
 	}
 }
 
+// TestApplyGoesOn has a plan whose first action is refused: the others are carried out, all but the end of the rollout.
+func TestApplyGoesOn(t *testing.T) {
+	refused := apierrors.NewForbidden(corev1.Resource("replicasets"), "reviews-aaa", errors.New("quota"))
+	for name, tc := range map[string]struct {
+		err   error
+		moved bool
+	}{
+		"refused":           {refused, true},
+		"a webhook is down": {apierrors.NewInternalError(errors.New("failed calling webhook")), true},
+		"no answer":         {context.DeadlineExceeded, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cluster := newRecorder(t, rollout, replicaSet, service)
+			failing := interceptor.NewClient(cluster, interceptor.Funcs{
+				Patch: func(ctx context.Context, c client.WithWatch, object client.Object, patch client.Patch, opts ...client.PatchOption) error {
+					if object.GetName() == "reviews-aaa" {
+						return tc.err
+					}
+					return c.Patch(ctx, object, patch, opts...)
+				},
+			})
+			scale := plan.ScaleReplicaSet{Name: "reviews-aaa", Replicas: 2}
+			got, err := (&Applier{Writer: failing}).Apply(t.Context(), snapshot(t), []plan.Action{
+				scale, plan.PointService{Name: "reviews-stable", Revision: "bbb"}, plan.RemoveFinalizer{},
+			})
+			if !errors.Is(err, tc.err) || got.Released || (len(got.Writes) == 1) != tc.moved {
+				t.Errorf("result = %+v, %v", got, err)
+			}
+			if diff := cmp.Diff([]plan.Action{scale}, got.Failed); diff != "" {
+				t.Errorf("failed (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestApplyUnobserved(t *testing.T) {
 	for _, action := range []plan.Action{
 		plan.AdoptReplicaSet{Name: "x"}, plan.ScaleReplicaSet{Name: "x"}, plan.DeleteReplicaSet{Name: "x"},

@@ -31,7 +31,7 @@ type Observer struct {
 
 // Normalizer has the API server default a ReplicaSet, as a create would, and without creating it.
 type Normalizer interface {
-	// Normalize fills in the given object. AlreadyExists and Invalid are answers, not failures.
+	// Normalize fills in the given object. AlreadyExists and refusals are answers, not failures.
 	Normalize(ctx context.Context, replicaSet *unstructured.Unstructured) error
 }
 
@@ -51,6 +51,8 @@ func (r *Rollout) Key() types.NamespacedName {
 type Snapshot struct {
 	*Rollout
 	Observed plan.Observed
+	// TemplateError is why the template could not be recognised, when that was no refusal: a retry may help.
+	TemplateError error
 	// ReplicaSets are those of Observed, orphans included, by name.
 	ReplicaSets map[string]*unstructured.Unstructured
 	// Services are those that were found, by name.

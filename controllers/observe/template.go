@@ -35,6 +35,11 @@ func (s *observation) lookAtTemplate(ctx context.Context) error {
 		return nil
 	}
 	normalized, err := s.normalize(ctx, hash)
+	if err != nil && s.hasMemory() { // what is in flight has to be looked after all the same
+		s.TemplateError = err
+		s.Observed.Template.Problem = &plan.Problem{Reason: v1alpha1.ReasonReconcileError, Message: err.Error()}
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -145,7 +150,7 @@ func (s *observation) try(ctx context.Context, id revision.Identity) (result nor
 	case apierrors.IsAlreadyExists(err):
 		isOurs, err := s.isOurs(ctx, name, id.Hash)
 		return normalized{revision: id.Revision}, isOurs, err
-	case apierrors.IsInvalid(err):
+	case IsRefusal(err):
 		problem := &plan.Problem{Reason: v1alpha1.ReasonInvalidTemplate, Message: err.Error()}
 		return normalized{problem: problem}, true, nil
 	case err != nil:

@@ -117,11 +117,41 @@ func TestTemplateRememberedNameTaken(t *testing.T) {
 	}
 }
 
+// TestTemplateFailure: a template that the API server will not have is a problem of the template, whatever it says no
+// with. When it cannot say, that is no reason to stop looking after what is in flight; without memory nothing is.
 func TestTemplateFailure(t *testing.T) {
-	w := newWorld(t, []client.Object{anApp(t, "reviews", memory("other", "aaa", "aaa"))})
-	w.normalizer.err = apierrors.NewForbidden(appsv1.Resource("replicasets"), "x", errors.New("quota"))
-	if _, err := w.look(t); !apierrors.IsForbidden(err) {
-		t.Errorf("err = %v, want the refusal", err)
+	replicaSets := appsv1.Resource("replicasets")
+	inFlight, fresh := memory("other", "aaa", "aaa"), ""
+	for name, tc := range map[string]struct {
+		err    error
+		memory string
+		reason string
+		fails  bool // and is to be tried again
+	}{
+		"forbidden":                {apierrors.NewForbidden(replicaSets, "x", errors.New("quota")), inFlight, v1alpha1.ReasonInvalidTemplate, false},
+		"bad request":              {apierrors.NewBadRequest("denied the request"), inFlight, v1alpha1.ReasonInvalidTemplate, false},
+		"forbidden, no memory":     {apierrors.NewForbidden(replicaSets, "x", errors.New("quota")), fresh, v1alpha1.ReasonInvalidTemplate, false},
+		"a webhook is down":        {apierrors.NewInternalError(errors.New("failed calling webhook")), inFlight, v1alpha1.ReasonReconcileError, true},
+		"a webhook is down, fresh": {apierrors.NewInternalError(errors.New("failed calling webhook")), fresh, "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, []client.Object{anApp(t, "reviews", tc.memory)})
+			w.normalizer.err = tc.err
+			got, err := w.look(t)
+			if tc.reason == "" {
+				if !errors.Is(err, tc.err) {
+					t.Errorf("err = %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			template := got.Observed.Template
+			if template.Revision != "" || template.Problem == nil || template.Problem.Reason != tc.reason || (got.TemplateError != nil) != tc.fails {
+				t.Errorf("template = %+v, problem %+v, error %v", template, template.Problem, got.TemplateError)
+			}
+		})
 	}
 }
 

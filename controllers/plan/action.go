@@ -5,8 +5,8 @@ package plan
 
 import "github.com/canaryrollout/canaryrollout/api/v1alpha1"
 
-// Action is one write to the cluster. Actions are carried out in order, and the first failure ends the pass; any
-// prefix of a plan is safe, because nothing in it relies on the effect of what comes before.
+// Action is one write to the cluster. Actions are carried out in order, and some of them may fail: any part of a plan is
+// safe, because nothing in it relies on the effect of what comes before but RemoveFinalizer, which comes last.
 //
 //sumtype:decl
 type Action interface {

@@ -152,16 +152,26 @@ func (p *pass) problemEvent(c metav1.Condition) {
 	}
 }
 
-// Failed is the status after an action that the API server refuses for good: memory is untouched, and people see why.
-func Failed(prior v1alpha1.CanaryRolloutStatus, generation int64, message string, now time.Time) v1alpha1.CanaryRolloutStatus {
-	status := *prior.DeepCopy()
+// Failed is the status of a pass that the API server refused a write of, for good: its memory, and beside it for people
+// what was refused. The prior status is the one that stands.
+func Failed(prior, next v1alpha1.CanaryRolloutStatus, generation int64, message string, now time.Time) v1alpha1.CanaryRolloutStatus {
+	status := *next.DeepCopy()
 	status.State, status.Message, status.ObservedGeneration = v1alpha1.StateDegraded, message, generation
-	stalled := condition(v1alpha1.ConditionStalled, true, v1alpha1.ReasonReconcileError, message)
-	ready := condition(v1alpha1.ConditionReady, false, v1alpha1.ReasonReconcileError, message)
-	reconciling := condition(v1alpha1.ConditionReconciling, false, v1alpha1.ReasonReconcileError, message)
-	for _, c := range []metav1.Condition{ready, reconciling, stalled} {
+	status.Conditions = prior.DeepCopy().Conditions // which know since when it is refused
+	refused := func(kind string, is bool) {
+		c := condition(kind, is, v1alpha1.ReasonReconcileError, message)
 		c.ObservedGeneration, c.LastTransitionTime = generation, metav1.Time{Time: now}.Rfc3339Copy()
 		meta.SetStatusCondition(&status.Conditions, c)
+	}
+	refused(v1alpha1.ConditionReady, false)
+	refused(v1alpha1.ConditionReconciling, false)
+	refused(v1alpha1.ConditionStalled, true)
+	for _, c := range next.Conditions {
+		switch c.Type {
+		case v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled:
+		default:
+			meta.SetStatusCondition(&status.Conditions, c)
+		}
 	}
 	return status
 }

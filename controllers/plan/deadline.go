@@ -21,7 +21,7 @@ func (p *pass) keepDeadline() {
 	if progress.At == nil || p.progressed() || available > progress.Available {
 		*progress = v1alpha1.ProgressMemory{At: p.now(), Available: available}
 	}
-	if p.deadlinePassed() && p.in.Spec.ProgressDeadlineAbort && p.mayAbort() {
+	if p.deadlinePassed() && p.in.Spec.ProgressDeadlineAbort && p.mem.Command == nil && p.mayAbort() {
 		p.abort("no progress within " + p.spec.deadline.String())
 	}
 }

@@ -116,7 +116,8 @@ func TestKstatus(t *testing.T) {
 // TestKstatusRefused holds that a write that is refused for good reads as Failed, also when it came with a new spec.
 func TestKstatusRefused(t *testing.T) {
 	rollout := &v1alpha1.CanaryRollout{ObjectMeta: metav1.ObjectMeta{Generation: 5}}
-	rollout.Status = Failed(Compute(resting()).Status, rollout.Generation, "denied by a webhook", epoch)
+	healthy := Compute(resting()).Status
+	rollout.Status = Failed(healthy, healthy, rollout.Generation, "denied by a webhook", epoch)
 	checkKstatus(t, stored(t, rollout), status.FailedStatus)
 }
 

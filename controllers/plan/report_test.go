@@ -204,6 +204,7 @@ func TestDeadline(t *testing.T) {
 		"held":             {in: stuck(since(9999), specPaused), targets: still},
 		"no replicas":      {in: stuck(since(9999), func(in *Input) { in.Spec.Replicas = ptr.To[int32](0) }, pods("b", 0), pods("a", 0)), targets: still},
 		"promoting":        {in: changed(promoting(50), aborts, canaryEndpoints("b", 3), memory(func(m *v1alpha1.Memory) { m.Progress = v1alpha1.ProgressMemory{At: ago(9999), Available: 8} })), targets: "Returning 0: 0% a/b aborted b"},
+		"promoted by hand": {in: stuck(since(600), command("promote=full")), targets: still},
 		"returning":        {in: changed(returning(0), aborts, unproven, since(9999)), targets: "Returning 0: 0% a/b", stalled: v1alpha1.ReasonProgressDeadlineExceeded},
 		"first deploy":     {in: changed(firstDeploy(), aborts, alive("b", 0), since(9999)), targets: "Promoting 0: 0% /", stalled: v1alpha1.ReasonProgressDeadlineExceeded},
 	} {
@@ -216,12 +217,19 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
-// TestFailed holds that a refused action leaves memory as it was, and says what is wrong.
+// TestFailed holds that a pass of which a write was refused is remembered, and says what is wrong; and that nothing but
+// that changes while it stays so.
 func TestFailed(t *testing.T) {
-	prior := Compute(resting()).Status
-	got := Failed(prior, 5, "denied by a webhook", epoch)
-	if diff := cmp.Diff(prior.Memory, got.Memory); diff != "" {
+	prior, next := Compute(resting()).Status, Compute(midway(50, pause(0))).Status
+	got := Failed(prior, next, 5, "denied by a webhook", epoch)
+	if diff := cmp.Diff(next.Memory, got.Memory); diff != "" {
 		t.Errorf("memory differs (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(got, Failed(got, next, 5, "denied by a webhook", epoch.Add(time.Hour))); diff != "" {
+		t.Errorf("the same once more is another status (-first +second):\n%s", diff)
+	}
+	if c := meta.FindStatusCondition(got.Conditions, v1alpha1.ConditionPaused); c.Status != "True" {
+		t.Errorf("Paused: %+v", c)
 	}
 	for kind, want := range map[string]metav1.ConditionStatus{v1alpha1.ConditionReady: "False", v1alpha1.ConditionReconciling: "False", v1alpha1.ConditionStalled: "True"} {
 		c := meta.FindStatusCondition(got.Conditions, kind)
