@@ -5,6 +5,7 @@ package plan
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
@@ -45,6 +46,9 @@ func (p *pass) abort(reason string) {
 func (p *pass) goBack() {
 	p.enter(v1alpha1.PhaseReturning)
 	p.mem.FinishRevision = ""
+	p.mem.Draining = slices.DeleteFunc(p.mem.Draining, func(drain v1alpha1.DrainMemory) bool {
+		return drain.Revision == p.mem.CurrentRevision // it was reached again since
+	})
 	p.mem.StepWeight, p.mem.StepHeaderRoutes = 0, keepHeaders(p.mem)
 	p.returning()
 }
@@ -65,6 +69,15 @@ func (p *pass) isOvertaken() bool {
 	return p.prior.Phase != v1alpha1.PhaseStepping && p.prior.CurrentRevision != p.prior.StableRevision &&
 		target.Revision == p.prior.StableRevision && target.ReadyAt == nil &&
 		service.Revision == p.prior.CurrentRevision && ready(service) > 0 && !p.stableCarriesNothing()
+}
+
+// isOutlived says that the stable Service was to move to a revision that has died before that was done: the Service still
+// has the ready endpoints that it had, and traffic can go back to them.
+func (p *pass) isOutlived() bool {
+	service, current := p.in.Observed.Stable, p.prior.CurrentRevision
+	return p.prior.Phase != v1alpha1.PhaseStepping && current != p.prior.StableRevision &&
+		p.prior.StableService.Revision == current && service.Revision == p.prior.StableRevision &&
+		ready(service) > 0 && p.replicaSet(current).Ready == 0
 }
 
 // returning brings all traffic back to the stable revision (T9).
@@ -88,6 +101,9 @@ func (p *pass) returning() {
 func (p *pass) returnStableService() {
 	stable := p.mem.StableRevision
 	switch {
+	case stable == "" && ready(p.in.Observed.Stable) > 0: // a first deploy answers after all, and nothing else could
+		p.began(p.mem.CurrentRevision)
+		p.enter(v1alpha1.PhasePromoting)
 	case p.replicaSet(stable).Ready == 0 && ready(p.in.Observed.Stable) > 0:
 		p.stallStable()
 	case ready(p.in.Observed.Stable) == 0:
@@ -129,7 +145,7 @@ func (p *pass) dropTraffic() {
 func (p *pass) returnCanaryService() {
 	switch {
 	case p.mem.StableRevision == "":
-		if p.isSettled() {
+		if p.mem.CanaryService.Revision == "" || p.isSettled() { // the routes of a first deploy that touched nothing stay as they are
 			p.returned()
 		}
 	case p.canaryCarriesNothing():

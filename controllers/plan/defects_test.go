@@ -38,6 +38,28 @@ func TestTooCoarseForAll(t *testing.T) {
 	}
 }
 
+// TestTooCoarseInMidCanary: somebody changes the total of a shared rule so that the weight in force is no whole number any
+// more. No write could be made of it, and nothing that must go on may fail for that: an abort is accepted, and 0 is
+// always whole. A promotion takes no weight but 0 and 100, whatever the steps are edited to.
+func TestTooCoarseInMidCanary(t *testing.T) {
+	coarse := route(func(r *Route) { r.Total, r.Weight, r.Generation = 1, MixedWeight, 8 })
+	unrecorded := memory(func(m *v1alpha1.Memory) { m.Traffic.Routes = nil })
+	edited := func(in *Input) { in.Spec.Steps = []v1alpha1.Step{weight(25)} }
+	to0 := []string{"SetTraffic reviews weight=0 headerRoutes=0"}
+	for name, tc := range map[string]planCase{
+		"held":      {in: changed(midway(20, weight(20)), coarse, unrecorded), targets: "Stepping 0: 20% a/b", stalled: v1alpha1.ReasonWeightTooCoarse},
+		"abort":     {in: changed(midway(20, weight(20)), coarse, unrecorded, aborting), targets: "Returning 0: 0% a/b aborted b"},
+		"returning": {in: changed(returning(0), coarse, unrecorded), targets: "Returning 0: 0% a/b", actions: to0, stalled: v1alpha1.ReasonNotStalled},
+		"promoting": {in: changed(promoting(100), route(func(r *Route) { r.Total = 1 }), edited), targets: "Promoting 0: 100% b/b", stalled: v1alpha1.ReasonNotStalled},
+	} {
+		t.Run(name, tc.check)
+	}
+	others := changed(midway(20, pause(0)), coarse, unrecorded)
+	if got := Compute(others).Status.Message; !strings.Contains(got, "cannot carry 20 %") && !strings.Contains(conditionOf(Compute(others), v1alpha1.ConditionTrafficRouted).Message, "cannot carry 20 %") {
+		t.Errorf("nobody is told why the weight is not written: %s", got)
+	}
+}
+
 // TestAbortOfReverted: the stable template applied again ends Healthy, never Aborted; an abort that comes on top of it
 // must not turn against the stable revision.
 func TestAbortOfReverted(t *testing.T) {
@@ -121,7 +143,8 @@ func TestMigrationDeleted(t *testing.T) {
 // longer than its patience.
 func TestDeletedLongAgo(t *testing.T) {
 	in := changed(midway(50, pause(0)), deleted(600), route(func(r *Route) { r.Weight = 50 }))
-	if got := described(Compute(in).Actions); len(got) == 1 {
+	in.Prior = Compute(in).Status
+	if got := described(Compute(in).Actions); len(got) == 0 || got[0] == "RemoveFinalizer" {
 		t.Errorf("all that is done is %v", got)
 	}
 }

@@ -215,10 +215,10 @@ func checkWeight(before *world, prior, mem *v1alpha1.Memory) string {
 		return fmt.Sprintf("T2: weight %d on %d ready endpoints", is, canary)
 	case is > was && mem.Phase == v1alpha1.PhasePromoting && canary < replicas:
 		return fmt.Sprintf("T8: all traffic on %d ready endpoints", canary)
-	case is < was && mem.Phase == v1alpha1.PhasePromoting && prior.StableService.Revision == prior.CurrentRevision &&
+	case is < was && mem.Phase == v1alpha1.PhasePromoting && mem.StableService.Revision == prior.CurrentRevision &&
 		before.stable.slices[current] < replicas:
 		return fmt.Sprintf("T8: all traffic back on %d ready endpoints", before.stable.slices[current])
-	case is < was && mem.Phase == v1alpha1.PhasePromoting && prior.StableService.Revision == prior.CurrentRevision &&
+	case is < was && mem.Phase == v1alpha1.PhasePromoting && mem.StableService.Revision == prior.CurrentRevision &&
 		before.stable.proxies[current] == 0 && !before.sets[current].killed:
 		return "T2: all traffic back on endpoints that no proxy can be relied on to know"
 	case is > 0 && stable > 0 && prior.StableService.Revision == prior.StableRevision &&
@@ -458,6 +458,9 @@ func deployed(t *testing.T, steps ...v1alpha1.Step) *world {
 	return w
 }
 
+// undeployed is a world before the first deploy.
+func undeployed() *world { return newWorld(2) }
+
 // migrating is a world in which somebody else's pods answer, and a rollout of revision a comes up beside them.
 func migrating() *world {
 	w := newWorld(2)
@@ -475,8 +478,10 @@ func TestModel(t *testing.T) {
 		user, deaths, crashes, edits, max int
 		long, deep                        bool
 	}{
-		{name: "first deploy", first: func() *world { return newWorld(2) }, max: 1_000_000},
+		{name: "first deploy", first: undeployed, user: 1, max: 1_000_000},
+		{name: "first deploy and sick pods", first: undeployed, user: 1, deaths: 1, max: 20_000_000, deep: true},
 		{name: "migration", first: migrating, max: 1_000_000},
+		{name: "migration and sick pods", first: migrating, deaths: 1, max: 20_000_000, deep: true},
 		{name: "a user", steps: []v1alpha1.Step{headerStep(), pause(0), weight(50)}, user: 1, max: 2_000_000},
 		{name: "a user and a crash", steps: []v1alpha1.Step{weight(50)}, user: 1, crashes: 1, max: 2_000_000, long: true},
 		{name: "sick stable or dying canary", steps: []v1alpha1.Step{headerStep(), weight(50)}, deaths: 1, max: 2_000_000},
@@ -484,7 +489,7 @@ func TestModel(t *testing.T) {
 		{name: "both sick", steps: []v1alpha1.Step{weight(50)}, deaths: 2, max: 20_000_000, deep: true},
 		{name: "a crash and sick pods", steps: []v1alpha1.Step{weight(50)}, deaths: 1, crashes: 1, max: 20_000_000, deep: true},
 		{name: "a user and other writers", steps: []v1alpha1.Step{weight(50)}, user: 1, edits: 1, max: 20_000_000, deep: true},
-		{name: "other writers", steps: []v1alpha1.Step{weight(50)}, edits: 1, max: 2_000_000},
+		{name: "other writers and a crash", steps: []v1alpha1.Step{weight(50)}, edits: 1, crashes: 1, max: 2_000_000, long: true},
 	}
 	for _, scope := range scopes {
 		t.Run(scope.name, func(t *testing.T) {

@@ -84,13 +84,16 @@ func (p *pass) promoteBeforeMove() {
 
 // promoteAfterMove brings all traffic back to the stable Service, which selects the new revision by now.
 func (p *pass) promoteAfterMove() {
-	if p.mem.Traffic.Weight > 0 {
-		if p.canServe(p.in.Observed.Stable, p.mem.StableService, max(p.spec.replicas, 1)) {
+	canServe := func() bool {
+		return p.canServe(p.in.Observed.Stable, p.mem.StableService, max(p.spec.replicas, 1))
+	}
+	switch {
+	case p.mem.Traffic.Weight > 0:
+		if canServe() {
 			p.setTraffic(0, false)
 		}
-		return
-	}
-	if p.isSettled() {
+	case p.mem.StableRevision == "" && !canServe(): // a first deploy moves its Services at once, with weight 0
+	case p.isSettled():
 		p.commit()
 	}
 }

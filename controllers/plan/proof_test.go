@@ -118,7 +118,8 @@ func TestTooCoarse(t *testing.T) {
 	}
 }
 
-// TestLevel holds T6: every pass writes what differs from memory, whoever changed it and whatever the rollout is at.
+// TestLevel holds T6: what differs from memory is written, whoever changed it and whatever the rollout is at; and T4: what
+// was proven of it is void before that.
 func TestLevel(t *testing.T) {
 	edited := func(weight int32, state HeaderState) change {
 		return route(func(r *Route) { r.Weight, r.Headers = weight, state })
@@ -134,18 +135,19 @@ func TestLevel(t *testing.T) {
 		in      Input
 		actions []string
 		because string
+		voids   bool // the old proof, with a pass of its own
 	}{
 		"as it should be":            {in: midway(20, pause(0))},
-		"another weight":             {midway(20, pause(0)), set20, "canary share from 50 to 20 %"},
-		"while paused":               {changed(midway(20, pause(0)), paused), set20, "canary share from 50 to 20 %"},
-		"mixed":                      {midway(20, pause(0)), set20, "canary share to 20 %"},
-		"our rules deleted":          {changed(midway(20, pause(0)), headers(true)), []string{"SetTraffic reviews weight=20 headerRoutes=1"}, "header routes in"},
-		"our rules edited":           {changed(midway(20, pause(0)), headers(true)), []string{"SetTraffic reviews weight=20 headerRoutes=1"}, "header routes in"},
-		"rules not in force":         {changed(midway(20, pause(0)), headers(false), alive("b", 0), alive("a", 0)), set20, "header routes out"},
-		"at rest":                    {resting(), []string{"SetTraffic reviews weight=0 headerRoutes=0"}, "canary share from 50 to 0 %"},
-		"one of two":                 {changed(midway(20, pause(0)), second), []string{"SetTraffic other weight=20 headerRoutes=0"}, "canary share from 0 to 20 %"},
+		"another weight":             {midway(20, pause(0)), set20, "canary share from 50 to 20 %", true},
+		"while paused":               {changed(midway(20, pause(0)), paused), set20, "canary share from 50 to 20 %", true},
+		"mixed":                      {midway(20, pause(0)), set20, "canary share to 20 %", true},
+		"our rules deleted":          {changed(midway(20, pause(0)), headers(true)), []string{"SetTraffic reviews weight=20 headerRoutes=1"}, "header routes in", true},
+		"our rules edited":           {changed(midway(20, pause(0)), headers(true)), []string{"SetTraffic reviews weight=20 headerRoutes=1"}, "header routes in", true},
+		"rules not in force":         {changed(midway(20, pause(0)), headers(false), alive("b", 0), alive("a", 0)), set20, "header routes out", true},
+		"at rest":                    {resting(), []string{"SetTraffic reviews weight=0 headerRoutes=0"}, "canary share from 50 to 0 %", true},
+		"one of two":                 {changed(midway(20, pause(0)), second), []string{"SetTraffic other weight=20 headerRoutes=0"}, "canary share from 0 to 20 %", false},
 		"first deploy, no endpoint":  {in: firstDeploy()},
-		"first deploy, an endpoint":  {changed(firstDeploy(), stableEndpoints("", 1)), []string{"SetTraffic reviews weight=0 headerRoutes=0"}, "canary share from 50 to 0 %"},
+		"first deploy, an endpoint":  {changed(firstDeploy(), stableEndpoints("", 1)), []string{"SetTraffic reviews weight=0 headerRoutes=0"}, "canary share from 50 to 0 %", true},
 		"first deploy with problems": {in: changed(firstDeploy(), stableEndpoints("", 1), func(in *Input) { in.Observed.Canary.Problem = &Problem{Reason: "x"} })},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -159,6 +161,13 @@ func TestLevel(t *testing.T) {
 			}
 			change(&tc.in)
 			got := Compute(tc.in)
+			if tc.voids {
+				if voided := got.Status.Memory.Traffic; len(got.Actions) > 0 || voided.VerifiedAt != nil {
+					t.Errorf("writes %v before the old proof is void (%v)", described(got.Actions), voided.VerifiedAt)
+				}
+				tc.in.Prior = got.Status
+				got = Compute(tc.in)
+			}
 			if diff := cmp.Diff(tc.actions, described(got.Actions)); diff != "" {
 				t.Errorf("actions differ (-want +got):\n%s", diff)
 			} else if len(got.Actions) > 0 && got.Actions[0].Because() != tc.because {

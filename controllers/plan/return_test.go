@@ -76,12 +76,23 @@ func TestFirstDeployGivesWay(t *testing.T) {
 		"weight first": {in: changed(midway(100), alive("a", 1)), targets: "Returning 0: 0% /b"},
 		"then settled": {in: changed(midway(0), verified(4)), targets: "Returning 0: 0% /b", wake: time.Second},
 		"then again":   {in: changed(midway(0), verified(5)), targets: "Promoting 0: 0% /b"},
+		"a foreign weight": {in: changed(midway(0), alive("b", 0), route(func(r *Route) { r.Weight = 50 }), memory(func(m *v1alpha1.Memory) { m.Traffic.Routes = nil })),
+			targets: "Returning 0: 0% /b", actions: []string{"SetTraffic reviews weight=0 headerRoutes=0"}},
 	} {
 		tc.in = changed(tc.in, phase(v1alpha1.PhaseReturning), template("c"), memory(func(m *v1alpha1.Memory) {
 			m.StableRevision, m.StableService = "", v1alpha1.ServiceMemory{}
 		}))
 		tc.in.Observed.Stable.Revision = ""
 		t.Run(name, tc.check)
+	}
+}
+
+// TestFirstDeployThatTouchedNothing gives way at once: its routes are still as their user made them, whatever they carry.
+func TestFirstDeployThatTouchedNothing(t *testing.T) {
+	in := changed(firstDeploy(), template("c"), route(func(r *Route) { r.Weight = 50 }), func(in *Input) { in.Prior.Memory.Traffic = v1alpha1.TrafficMemory{} })
+	planCase{in: in, targets: "Promoting 0: 0% /"}.check(t)
+	if got := Compute(in).Status.Memory.CurrentRevision; got != "c" {
+		t.Errorf("deploys %s, want c", got)
 	}
 }
 
@@ -118,6 +129,23 @@ func TestDyingCanary(t *testing.T) {
 	fled := Compute(changed(midway(50, weight(50)), alive("b", 0)))
 	if mem := fled.Status.Memory; mem.CanaryService.ReadyAt != nil || mem.StepWeight != 50 {
 		t.Errorf("a canary that fled is trusted as before (%v), or forgets its weight (%d)", mem.CanaryService.ReadyAt, mem.StepWeight)
+	}
+}
+
+// TestOutlived holds that a move of the stable Service is taken back while it has not been made and the revision that it
+// was meant for has died: stable is behind it still, and gets the traffic at once.
+func TestOutlived(t *testing.T) {
+	decided := memory(func(m *v1alpha1.Memory) { m.StableService = v1alpha1.ServiceMemory{Revision: "b"} })
+	foreign := func(in *Input) { in.Prior.Memory.StableRevision, in.Observed.Stable.Revision = "", "" }
+	for name, tc := range map[string]planCase{
+		"promoting": {in: changed(promoting(100), decided, alive("b", 0)), targets: "Promoting 0: 0% a/b"},
+		"returning": {in: changed(returning(100), decided, alive("b", 0)), targets: "Returning 0: 0% a/b"},
+		"migrating": {in: changed(promoting(100), decided, alive("b", 0), foreign, stableEndpoints("", 4)), targets: "Promoting 0: 0% /b"},
+		"one lives": {in: changed(promoting(100), decided, alive("b", 1)), targets: "Promoting 0: 100% b/b", actions: []string{`PointService reviews-stable -> "b"`}},
+		"both dead": {in: changed(promoting(100), decided, alive("b", 0), alive("a", 0)), targets: "Promoting 0: 100% b/b", actions: []string{`PointService reviews-stable -> "b"`}},
+	} {
+		tc.stalled = v1alpha1.ReasonNotStalled
+		t.Run(name, tc.check)
 	}
 }
 

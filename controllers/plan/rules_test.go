@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
@@ -123,6 +124,50 @@ func TestOldEndpoints(t *testing.T) {
 	}
 }
 
+// TestWarmPods holds T3 for a revision that comes back as the canary while its pods are kept: requests from before may
+// be under way in them, so it shrinks to what the steps ask for only when their time has come.
+func TestWarmPods(t *testing.T) {
+	drains := func(since *metav1.MicroTime) change {
+		return memory(func(m *v1alpha1.Memory) { m.Draining = []v1alpha1.DrainMemory{{Revision: "b", Since: since}} })
+	}
+	back := func(changes ...change) Input {
+		scaled := memory(func(m *v1alpha1.Memory) { m.StepScale = canaryScale(1).SetCanaryScale.DeepCopy() })
+		return changed(midway(0, canaryScale(1)), append([]change{pods("b", 4), scaled}, changes...)...)
+	}
+	exact := memory(func(m *v1alpha1.Memory) { m.StepScale.Mode = v1alpha1.ScaleModeExact })
+	shrink := []string{"ScaleReplicaSet reviews-b replicas=1"}
+	for name, tc := range map[string]struct {
+		in      Input
+		actions []string
+		since   *metav1.MicroTime
+	}{
+		"kept":              {in: back(drains(ago(34))), since: ago(34)},
+		"kept though exact": {in: back(drains(ago(34)), exact), since: ago(34)},
+		"time has come":     {in: back(drains(ago(35))), actions: shrink},
+		"still reachable":   {in: back(drains(nil)), since: ago(0)},
+		"never drained":     {in: back(drains(nil), func(in *Input) { in.Prior.Memory.Draining[0].Revision = "c" }), actions: shrink},
+		"aborted again":     {in: back(drains(ago(1)), aborting)},
+		"promoted":          {in: back(drains(ago(1)), phase(v1alpha1.PhasePromoting))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := Compute(tc.in)
+			if diff := cmp.Diff(tc.actions, described(got.Actions)); diff != "" {
+				t.Errorf("actions differ (-want +got):\n%s", diff)
+			}
+			var since *metav1.MicroTime
+			for _, drain := range got.Status.Memory.Draining {
+				since = drain.Since
+			}
+			if !since.Equal(tc.since) {
+				t.Errorf("drains since %v, want %v", since, tc.since)
+			}
+			if tc.since != nil && !got.WakeAt.Equal(tc.since.Add(35*time.Second)) {
+				t.Errorf("wakes at %s", got.WakeAt)
+			}
+		})
+	}
+}
+
 // TestDraining holds T3: the pods of a revision that carried traffic go when nothing can reach it any more, settled,
 // and the delay has passed.
 func TestDraining(t *testing.T) {
@@ -135,11 +180,16 @@ func TestDraining(t *testing.T) {
 		since   int // seconds ago in the new memory; -1 while it can be reached
 		actions []string
 	}{
-		"first seen":              {change: func(*Input) {}, since: 0},
-		"delay not over":          {change: since(34), since: 34},
-		"delay over":              {change: since(35), since: 35, actions: gone},
-		"an endpoint is left":     {change: func(in *Input) { since(35)(in); leave(in, Endpoints{"b", 0, 1}) }, since: -1},
-		"the Service selects it":  {change: func(in *Input) { since(35)(in); in.Observed.Canary.Revision = "b" }, since: -1, actions: []string{`PointService reviews-canary -> "a"`}},
+		"first seen":             {change: func(*Input) {}, since: 0},
+		"delay not over":         {change: since(34), since: 34},
+		"delay over":             {change: since(35), since: 35, actions: gone},
+		"an endpoint is left":    {change: func(in *Input) { since(35)(in); leave(in, Endpoints{"b", 0, 1}) }, since: -1},
+		"the Service selects it": {change: func(in *Input) { since(35)(in); in.Observed.Canary.Revision = "b" }, since: -1},
+		"then it is repaired": {change: func(in *Input) {
+			in.Prior.Memory.Draining = []v1alpha1.DrainMemory{{Revision: "b"}}
+			in.Observed.Canary.Revision = "b"
+		}, since: -1, actions: []string{`PointService reviews-canary -> "a"`}},
+		"a Service selects all":   {change: func(in *Input) { since(35)(in); in.Observed.Canary.Revision = "" }, since: -1},
 		"memory wants it":         {change: func(in *Input) { since(35)(in); in.Prior.Memory.CanaryService.Revision = "b" }, since: -1, actions: []string{pointCanaryToB}},
 		"somebody else's entry":   {change: func(in *Input) { since(35)(in); in.Prior.Memory.Draining[0].Revision = "c" }, since: 0},
 		"delay over, new release": {change: func(in *Input) { since(35)(in); template("c")(in) }, since: 35, actions: gone},

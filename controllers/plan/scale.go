@@ -65,6 +65,8 @@ func (p *pass) size(rs ReplicaSet) int32 {
 		return replicas
 	case rs.Revision != p.prior.CurrentRevision:
 		return p.drainingSize(rs)
+	case p.prior.Phase == v1alpha1.PhaseStepping && p.isWarm(rs.Revision):
+		return max(rs.Desired, p.canarySize())
 	case p.prior.Phase == v1alpha1.PhaseStepping:
 		return p.canarySize()
 	case p.prior.Phase == v1alpha1.PhasePromoting, p.prior.StableService.Revision == rs.Revision:

@@ -14,9 +14,12 @@ import (
 // serviceActions points both Services at the revisions in memory: a move that was decided, or the repair of a
 // selector that somebody changed. A move that may not be made any more is taken back instead.
 func (p *pass) serviceActions() {
-	if p.isOvertaken() {
+	switch {
+	case p.isOvertaken():
 		p.mem.StableService = v1alpha1.ServiceMemory{Revision: p.mem.CurrentRevision}
-	} else {
+	case p.isOutlived(): // it never left, and has served since before this phase began
+		p.mem.StableService = v1alpha1.ServiceMemory{Revision: p.mem.StableRevision, ReadyAt: p.prior.StepStartedAt}
+	default:
 		p.pointService(p.in.Observed.Stable, p.prior.StableService)
 	}
 	p.pointService(p.in.Observed.Canary, p.prior.CanaryService)
@@ -32,6 +35,9 @@ func (p *pass) pointService(service Service, memory v1alpha1.ServiceMemory) {
 			service.Name, selects(service), memory.Revision, memory.Revision)
 		return
 	}
+	if p.admitsDrained(service) {
+		return
+	}
 	if memory.ReadyAt != nil { // it selected that revision before, so somebody has changed it since
 		p.warnRepeated(EventServiceOverwritten, "%s made Service %s select %s: it is put back to revision %s",
 			writer(service.Writer), service.Name, selects(service), memory.Revision)
@@ -40,6 +46,20 @@ func (p *pass) pointService(service Service, memory v1alpha1.ServiceMemory) {
 		Reason: Reason(fmt.Sprintf("%s is meant to select revision %s, and selects %s", service.Name, memory.Revision, selects(service))),
 		Name:   service.Name, Revision: memory.Revision,
 	})
+}
+
+// admitsDrained says that a Service reaches a revision again of which memory says since when nothing does. That is void
+// first, and the repair left to the pass that follows: were its status lost, the pods would go by the old moment (T3).
+func (p *pass) admitsDrained(service Service) bool {
+	return slices.ContainsFunc(p.prior.Draining, func(drain v1alpha1.DrainMemory) bool {
+		return drain.Since != nil && admits(service, drain.Revision)
+	})
+}
+
+// admits says that a Service selects a revision, or still has endpoints of it.
+func admits(service Service, revision string) bool {
+	isSelected := service.Revision == revision || service.Revision == "" && service.Found && service.Problem == nil
+	return isSelected || endpointsOf(service, revision).Total > 0
 }
 
 func selects(service Service) string {

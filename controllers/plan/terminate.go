@@ -122,33 +122,61 @@ func (p *pass) podsAreGone() bool {
 	return true
 }
 
-// letGo writes what can be written. Missing objects never block it, and neither do writes that keep failing.
+// letGo writes what can be written. Missing objects never block it, and neither do writes that keep failing: since when
+// that is tried goes to memory before the first of them.
 func (p *pass) letGo(why string) {
 	if p.mem.LettingGoSince == nil {
 		p.mem.LettingGoSince = p.now()
+		p.reached(p.mem.LettingGoSince.Add(lastAttempts))
+		p.wait("letting go because %s", why)
+		return
 	}
-	if !p.reached(p.mem.LettingGoSince.Add(lastAttempts)) {
-		p.returnBlindly(why)
-		if p.hasOtherPods() && !p.in.Observed.NamespaceTerminating {
+	if p.reached(p.mem.LettingGoSince.Add(lastAttempts)) {
+		p.act(RemoveFinalizer{Reason(why)})
+	} else {
+		isBack := p.returnBlindly(Reason(why))
+		if p.mem.StableRevision != "" && p.hasOtherPods() && !p.in.Observed.NamespaceTerminating {
+			if isBack {
+				p.endOthers(Reason(why))
+			}
 			return // the user's own selectors would let them in again
 		}
 		p.release()
-	} else {
-		p.act(RemoveFinalizer{Reason(why)})
 	}
 	p.warn(EventReleased, "let go because %s", why)
 }
 
-// returnBlindly sends all traffic to the stable Service and ends the other revisions, without waiting for proof.
-func (p *pass) returnBlindly(why string) {
+// returnBlindly brings all traffic to the stable Service without waiting for proof, and says whether every route shows
+// that. Where nothing answers but the canary, it goes on doing so: there is nothing better to hand over to.
+func (p *pass) returnBlindly(why Reason) bool {
+	if ready(p.in.Observed.Stable) == 0 && ready(p.in.Observed.Canary) > 0 {
+		return false
+	}
+	isBack := true
 	for _, route := range p.in.Observed.Routes {
 		if route.Found && route.Problem == nil && (route.Weight != 0 || route.Headers != HeadersNone) {
-			p.act(SetTraffic{Reason: Reason(why), Kind: route.Kind, Name: route.Name})
+			isBack = false
+			p.act(SetTraffic{Reason: why, Kind: route.Kind, Name: route.Name})
 		}
 	}
-	for _, rs := range p.in.Observed.ReplicaSets {
-		if rs.Revision != p.mem.StableRevision && rs.Desired > 0 {
-			p.act(ScaleReplicaSet{Reason: Reason(why), Name: rs.Name, MinReadySeconds: rs.MinReadySeconds})
+	return isBack
+}
+
+// endOthers leaves the stable revision alone behind both Services, and then in pods, if it can answer.
+func (p *pass) endOthers(why Reason) {
+	observed, stable := p.in.Observed, p.mem.StableRevision
+	if p.replicaSet(stable).Ready == 0 {
+		return
+	}
+	p.mem.StableService.Revision, p.mem.CanaryService.Revision = stable, stable
+	for _, service := range []Service{observed.Stable, observed.Canary} {
+		if service.Found && service.Problem == nil && service.Revision != stable {
+			p.act(PointService{Reason: why, Name: service.Name, Revision: stable})
+		}
+	}
+	for _, rs := range observed.ReplicaSets {
+		if rs.Revision != stable && rs.Desired > 0 && !p.isReachable(rs.Revision) {
+			p.act(ScaleReplicaSet{Reason: why, Name: rs.Name, MinReadySeconds: rs.MinReadySeconds})
 		}
 	}
 }

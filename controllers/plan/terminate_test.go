@@ -41,7 +41,11 @@ func TestDeletion(t *testing.T) {
 	}
 	foreign := func(in *Input) { in.Observed.Canary.Problem = &Problem{v1alpha1.ReasonServiceConflict, "older"} }
 	unmarked := func(in *Input) { in.Observed.Stable.Revision = "" }
-	blind := []string{"SetTraffic reviews weight=0 headerRoutes=0", "ScaleReplicaSet reviews-b replicas=0"}
+	back := "SetTraffic reviews weight=0 headerRoutes=0"
+	scale := "ScaleReplicaSet reviews-b replicas=0"
+	both := func(in *Input) { in.Observed.Canary.Revision = "a"; canaryEndpoints("a", 4)(in) }
+	alone := func(in *Input) { alive("a", 0)(in); deleted(60)(in); lettingGo(0)(in) }
+	carrying := route(func(r *Route) { r.Weight = 50 })
 	missing := route(func(r *Route) { r.Found, r.Problem = false, &Problem{v1alpha1.ReasonRouteNotFound, "missing"} })
 	bare := func(in *Input) {
 		in.Observed.Stable, in.Observed.Canary = Service{Name: "reviews-stable"}, Service{Name: "reviews-canary"}
@@ -58,7 +62,7 @@ func TestDeletion(t *testing.T) {
 		"returning, settling": {in: changed(returning(0), verified(4)), targets: "Returning 0: 0% a/b"},
 		"returning, settled":  {in: changed(returning(0), verified(5)), targets: "Returning 0: 0% a/a"},
 		"other pods left":     {in: changed(returning(0), drained, pods("b", 1)), targets: "Resting 0: 0% a/a"},
-		"other pods drained":  {in: changed(returning(0), drained, pods("b", 1), draining(35)), targets: "Resting 0: 0% a/a", actions: blind[1:]},
+		"other pods drained":  {in: changed(returning(0), drained, pods("b", 1), draining(35)), targets: "Resting 0: 0% a/a", actions: []string{scale}},
 		"not settled":         {in: changed(returning(0), drained, verified(4)), targets: "Resting 0: 0% a/a"},
 		"handed back":         {in: changed(returning(0), drained), targets: "Resting 0: 0% a/a", actions: handedBack, released: true},
 		"a foreign Service":   {in: changed(returning(0), drained, foreign), targets: "Resting 0: 0% a/a", actions: []string{handedBack[0], handedBack[2]}, released: true},
@@ -67,16 +71,22 @@ func TestDeletion(t *testing.T) {
 		"first deploy, moved": {in: changed(firstDeploy(), stableAt("b"), canaryAt("b")), targets: "Promoting 0: 0% b/b", actions: handedBack},
 		"nothing touched":     {in: changed(firstDeploy(), func(in *Input) { in.Prior.Memory = nil }), actions: handedBack[2:]},
 		"no finalizer":        {in: changed(midway(50, pause(0)), func(in *Input) { in.HasFinalizer = false }), targets: "Stepping 0: 50% a/b"},
-		"no pods":             {in: changed(midway(50, pause(0)), noPods), targets: "Stepping 0: 50% a/b", actions: append(blind[:1:1], handedBack...), released: true},
+		"no pods":             {in: changed(midway(50, pause(0)), noPods, lettingGo(0)), targets: "Stepping 0: 50% a/b", actions: append([]string{back}, handedBack...), released: true},
 		"a missing route":     {in: changed(returning(0), drained, missing), targets: "Resting 0: 0% a/a", actions: handedBack, released: true},
 		"no objects":          {in: changed(returning(0), drained, bare), targets: "Resting 0: 0% a/a", actions: handedBack[2:], released: true},
-		"namespace": {in: changed(midway(50, pause(0)), terminating), targets: "Stepping 0: 50% a/b",
-			actions: append(blind[:2:2], handedBack...), released: true},
-		"59 s": {in: changed(returning(0), unproven, deleted(59)), targets: "Returning 0: 0% a/b"},
-		"60 s, pods left": {in: changed(returning(0), unproven, deleted(60), route(func(r *Route) { r.Weight = 50 })),
-			targets: "Returning 0: 0% a/b", actions: blind},
-		"60 s, no other pods": {in: changed(returning(0), unproven, deleted(60), pods("b", 0)), targets: "Returning 0: 0% a/b", actions: handedBack, released: true},
-		"90 s":                {in: changed(returning(0), unproven, deleted(90), lettingGo(30)), targets: "Returning 0: 0% a/b", actions: handedBack[2:], released: true},
+		"namespace": {in: changed(midway(50, pause(0)), terminating, lettingGo(0)), targets: "Stepping 0: 50% a/b",
+			actions: append([]string{back}, handedBack...), released: true},
+		"59 s":                {in: changed(returning(0), unproven, deleted(59)), targets: "Returning 0: 0% a/b"},
+		"60 s, memory first":  {in: changed(returning(0), unproven, deleted(60), carrying), targets: "Returning 0: 0% a/b"},
+		"60 s, traffic first": {in: changed(returning(0), unproven, deleted(60), carrying, lettingGo(0)), targets: "Returning 0: 0% a/b", actions: []string{back}},
+		"60 s, then Services": {in: changed(returning(0), unproven, deleted(60), lettingGo(0)), targets: "Returning 0: 0% a/a", actions: []string{`PointService reviews-canary -> "a"`}},
+		"60 s, then pods":     {in: changed(returning(0), unproven, deleted(60), lettingGo(0), both), targets: "Returning 0: 0% a/a", actions: []string{scale}},
+		"60 s, no other pods": {in: changed(returning(0), unproven, deleted(60), lettingGo(0), pods("b", 0)), targets: "Returning 0: 0% a/b", actions: handedBack, released: true},
+		"60 s, nobody else":   {in: changed(returning(50), alone), targets: "Returning 0: 50% a/b"},
+		"60 s, sick stable":   {in: changed(returning(0), alone, stableEndpoints("", 1)), targets: "Returning 0: 0% a/b"},
+		"60 s, first deploy": {in: changed(firstDeploy(), stableAt("b"), canaryAt("b"), deleted(60), lettingGo(0)), targets: "Promoting 0: 0% b/b",
+			actions: handedBack, released: true},
+		"90 s": {in: changed(returning(0), unproven, deleted(90), lettingGo(30)), targets: "Returning 0: 0% a/b", actions: handedBack[2:], released: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if tc.in.DeletedAt.IsZero() {
@@ -98,7 +108,8 @@ func TestDeletion(t *testing.T) {
 func TestDeletionWakes(t *testing.T) {
 	for name, tc := range map[string]planCase{
 		"patience":      {in: changed(returning(0), unproven, deleted(50)), targets: "Returning 0: 0% a/b", wake: 10 * time.Second},
-		"last attempts": {in: changed(returning(0), unproven, deleted(70), lettingGo(10), pods("b", 1)), targets: "Returning 0: 0% a/b", wake: 20 * time.Second, actions: []string{"ScaleReplicaSet reviews-b replicas=0"}},
+		"last attempts": {in: changed(returning(0), unproven, deleted(70), lettingGo(10), pods("b", 1)), targets: "Returning 0: 0% a/a", wake: 20 * time.Second, actions: []string{`PointService reviews-canary -> "a"`}},
+		"memory first":  {in: changed(returning(0), unproven, deleted(70)), targets: "Returning 0: 0% a/b", wake: 30 * time.Second},
 	} {
 		t.Run(name, tc.check)
 	}

@@ -6,7 +6,6 @@ package plan
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -16,16 +15,21 @@ import (
 // never says which generation it means (T4). Conformance tests of the Gateway API allow 30 s for convergence.
 const unversionedWait = 30 * time.Second
 
-// routeActions makes every route carry the target in memory (T5, T6).
+// routeActions makes every route carry the target in memory (T5, T6). What was proven of a route that carries it no more
+// is void first, and the repair left to the pass that follows: were both done in one pass and its status lost, the next
+// one would find the target carried, and an old proof for it (T4).
 func (p *pass) routeActions() {
 	if !p.mayWriteRoutes() {
 		return
 	}
 	for _, route := range p.in.Observed.Routes {
-		if !route.Found || route.Problem != nil || p.carries(route) {
+		if !route.Found || route.Problem != nil || p.carries(route) || !p.canExpress(route) {
 			continue
 		}
-		p.warnOverwritten(route)
+		if record := p.record(route); record != nil {
+			p.warnOverwritten(route, *record)
+			continue
+		}
 		p.act(SetTraffic{
 			Reason: Reason(p.trafficReason(route)), Kind: route.Kind, Name: route.Name,
 			Weight: p.prior.Traffic.Weight, HeaderRoutes: p.headerRoutes(),
@@ -33,15 +37,27 @@ func (p *pass) routeActions() {
 	}
 }
 
-// warnOverwritten names who wrote into a route that carried the target already, and what (T6). A target that is new has
-// no record yet, and one that was put back gets its record with the next pass, so each foreign write is told once. Header
-// rules that only follow an edit of their source rule are not worth a warning.
-func (p *pass) warnOverwritten(route Route) {
-	isSame := func(record v1alpha1.RouteMemory) bool {
-		return record.Kind == route.Kind && record.Name == route.Name && record.Generation < route.Generation
+// record is what was remembered of a route that carried the target; nil if it never did.
+func (p *pass) record(route Route) *v1alpha1.RouteMemory {
+	for i := range p.prior.Traffic.Routes {
+		if record := &p.prior.Traffic.Routes[i]; record.Kind == route.Kind && record.Name == route.Name {
+			return record
+		}
 	}
+	return nil
+}
+
+// canExpress says that the target is a whole number in the rules of the route that it shares with others.
+func (p *pass) canExpress(route Route) bool {
+	return int64(route.Total)*int64(p.prior.Traffic.Weight)%100 == 0
+}
+
+// warnOverwritten names who wrote into a route that carried the target already, and what (T6). The record of that goes
+// with the status of this pass, so each foreign write is told once. A route that was made anew was not overwritten, and
+// header rules that only follow an edit of their source rule are not worth a warning.
+func (p *pass) warnOverwritten(route Route, record v1alpha1.RouteMemory) {
 	traffic := p.prior.Traffic
-	if !slices.ContainsFunc(traffic.Routes, isSame) || route.Weight == traffic.Weight && route.Headers != HeadersNone {
+	if record.Generation >= route.Generation || route.Weight == traffic.Weight && route.Headers != HeadersNone {
 		return
 	}
 	what := route.Weights
@@ -56,7 +72,7 @@ func writer(name string) string { return cmp.Or(name, "somebody") }
 
 // mayWriteRoutes keeps a first deploy from touching a route before it is complete and something can answer.
 func (p *pass) mayWriteRoutes() bool {
-	if p.prior.StableRevision != "" || p.prior.StableService.Revision != "" || p.prior.Traffic.Weight > 0 {
+	if p.prior.StableRevision != "" || p.prior.StableService.Revision != "" || p.prior.CanaryService.Revision != "" {
 		return true
 	}
 	return p.problem() == nil && ready(p.in.Observed.Stable) > 0
@@ -96,7 +112,6 @@ func (p *pass) carries(route Route) bool {
 // prove finds out whether every route is verified to carry the target (T4).
 func (p *pass) prove() {
 	traffic := &p.mem.Traffic
-	prior := traffic.Routes
 	traffic.Routes = nil
 	proven := len(p.in.Observed.Routes) > 0
 	for _, route := range p.in.Observed.Routes {
@@ -105,9 +120,12 @@ func (p *pass) prove() {
 		}
 		if !p.carries(route) {
 			proven = false
+			if !p.canExpress(route) {
+				p.waitForRoute(route, fmt.Sprintf("cannot carry %d %%: the weights of a rule that has other backends too are too coarse for it", traffic.Weight))
+			}
 			continue
 		}
-		record := p.firstCarried(prior, route)
+		record := p.firstCarried(route)
 		traffic.Routes = append(traffic.Routes, record)
 		proven = p.verified(route, record) && proven
 	}
@@ -130,12 +148,11 @@ func (p *pass) waitForRoute(route Route, what string) {
 
 // firstCarried finds the generation that first carried the target: a shared route may have been changed by others
 // since, and a gateway that took any generation from that one on has taken the target.
-func (p *pass) firstCarried(records []v1alpha1.RouteMemory, route Route) v1alpha1.RouteMemory {
-	for _, record := range records {
-		// A route that was deleted and made anew counts its generations from 1 again.
-		if record.Kind == route.Kind && record.Name == route.Name && record.Generation <= route.Generation && record.CarriedAt != nil {
-			return record
-		}
+func (p *pass) firstCarried(route Route) v1alpha1.RouteMemory {
+	record := p.record(route)
+	// A route that was deleted and made anew counts its generations from 1 again.
+	if record != nil && record.Generation <= route.Generation && record.CarriedAt != nil {
+		return *record
 	}
 	return v1alpha1.RouteMemory{Kind: route.Kind, Name: route.Name, Generation: route.Generation, CarriedAt: p.now()}
 }
@@ -203,7 +220,13 @@ func (p *pass) stableCarriesNothing() bool {
 	return p.mem.Traffic.Weight == 100 && p.isSettled()
 }
 
-func (p *pass) tooCoarse(route Route) *Problem { return WeightProblem(route, p.in.Spec.Steps) }
+// tooCoarse is WeightProblem for as long as the steps are ahead: a promotion and a way back take 0 and 100 only.
+func (p *pass) tooCoarse(route Route) *Problem {
+	if p.mem.StableRevision != "" && (p.mem.Phase == v1alpha1.PhasePromoting || p.mem.Phase == v1alpha1.PhaseReturning) {
+		return nil
+	}
+	return WeightProblem(route, p.in.Spec.Steps)
+}
 
 // WeightProblem says when the pair's total in a shared rule cannot express every weight of the steps (T5).
 func WeightProblem(route Route, steps []v1alpha1.Step) *Problem {

@@ -83,6 +83,8 @@ type service struct {
 	changed time.Time
 }
 
+func (s *service) selects(revision int) bool { return s.selector == none || s.selector == revision }
+
 type routeWorld struct {
 	weight     int32
 	headers    bool
@@ -270,7 +272,7 @@ func (w *world) syncSlices(s *service) bool {
 func (w *world) selected(s *service) [revisions]int32 {
 	var selected [revisions]int32
 	for i, set := range w.sets {
-		if s.selector == none || s.selector == i {
+		if s.selects(i) {
 			selected[i] = min(set.ready, set.desired)
 		}
 	}
@@ -294,8 +296,7 @@ func (w *world) forgive() {
 		}
 	}
 	for i := range w.sets {
-		w.sets[i].killed = w.sets[i].killed && w.sets[i].ready == 0 &&
-			(w.stable.selector == i || w.canary.selector == i)
+		w.sets[i].killed = w.sets[i].killed && w.sets[i].ready == 0 && (w.stable.selects(i) || w.canary.selects(i))
 	}
 }
 
