@@ -23,7 +23,7 @@ func midway(percent int32, steps ...v1alpha1.Step) Input {
 	w.sets[revA], w.sets[revB] = replicaSet{exists: true, desired: 4, ready: 4}, replicaSet{exists: true, desired: pods, ready: pods}
 	w.stable.selector, w.stable.slices[revA] = revA, 4
 	w.canary.selector, w.canary.slices[revB] = revB, pods
-	w.route = routeWorld{weight: percent, generation: 7, accepted: 7}
+	w.routes[0] = routeWorld{weight: percent, generation: 7, accepted: 7}
 	w.status.Memory = &v1alpha1.Memory{
 		Template: v1alpha1.TemplateMemory{Hash: "hash-b", Revision: "b"}, StableRevision: "a", CurrentRevision: "b",
 		Phase: v1alpha1.PhaseStepping, StepStartedAt: ago(3600), StepsHash: stepsHash(steps), StepWeight: percent,

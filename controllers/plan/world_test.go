@@ -5,6 +5,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,10 +56,14 @@ type world struct {
 	// migrating says that the pods of c are somebody else's, which answered before there was a rollout.
 	migrating      bool
 	stable, canary service
-	route          routeWorld
+	routes         [maxRoutes]routeWorld
+	// routeCount is how many of the routes there are.
+	routeCount int
+	// unversioned says that the gateway accepts at once and never says which generation it means.
+	unversioned bool
 
 	// moves left for the user and for accidents.
-	userMoves, deaths, crashes, edits int
+	userMoves, deaths, crashes, edits, complaints int
 	// promotes counts the promote commands given and not yet carried out.
 	promotes int
 	// edited says that somebody else wrote into the user's objects.
@@ -84,18 +89,6 @@ type service struct {
 }
 
 func (s *service) selects(revision int) bool { return s.selector == none || s.selector == revision }
-
-type routeWorld struct {
-	weight     int32
-	headers    bool
-	generation int64
-	// accepted is the generation in the route's status, since acceptedAt.
-	accepted   int64
-	acceptedAt time.Time
-	// proxyWeight and proxyHeaders are what the data plane does.
-	proxyWeight  int32
-	proxyHeaders bool
-}
 
 func qaRoute() *v1alpha1.SetHeaderRoute {
 	return &v1alpha1.SetHeaderRoute{Name: "qa", Matches: []v1alpha1.RequestMatch{{
@@ -131,7 +124,7 @@ func newWorld(replicas int32, steps ...v1alpha1.Step) *world {
 			Steps: steps,
 		},
 		stable: service{selector: none, changed: epoch}, canary: service{selector: none, changed: epoch},
-		route: routeWorld{weight: 50, generation: 1, accepted: 1, acceptedAt: epoch, proxyWeight: 50},
+		routes: [maxRoutes]routeWorld{asFound, asFound}, routeCount: 1,
 	}
 }
 
@@ -167,7 +160,9 @@ func (w *world) input() Input {
 	}
 	in.Observed.Stable = w.observed(&w.stable, "reviews-stable")
 	in.Observed.Canary = w.observed(&w.canary, "reviews-canary")
-	in.Observed.Routes = []Route{w.route.observed()}
+	for i := range w.routeCount {
+		in.Observed.Routes = append(in.Observed.Routes, w.observedRoute(i))
+	}
 	return in
 }
 
@@ -194,17 +189,6 @@ func (w *world) observed(s *service, serviceName string) Service {
 	return observed
 }
 
-func (r routeWorld) observed() Route {
-	observed := Route{
-		Kind: "HTTPRoute", Name: "reviews", Found: true, Generation: r.generation, Weight: r.weight,
-		Headers: HeadersNone, AcceptedGeneration: r.accepted, Pending: "Gateway http-gateway has not taken it yet",
-	}
-	if r.headers {
-		observed.Headers = HeadersCurrent
-	}
-	return observed
-}
-
 // apply does to the world what the applier does to the cluster.
 func (w *world) apply(action Action) {
 	switch a := action.(type) {
@@ -224,8 +208,7 @@ func (w *world) apply(action Action) {
 	case PointService:
 		w.service(a.Name).selector = index(a.Revision)
 	case SetTraffic:
-		w.route.weight, w.route.headers = a.Weight, len(a.HeaderRoutes) > 0
-		w.route.generation++
+		w.write(w.route(slices.IndexFunc([]int{0, 1}, func(i int) bool { return routeName(i) == a.Name })), a.Weight, len(a.HeaderRoutes) > 0)
 	}
 }
 
@@ -288,32 +271,19 @@ func (w *world) syncProxyEndpoints(s *service) bool {
 	return true
 }
 
-// forgive ends the excuse of a killed revision once every proxy knows how things stand.
+// forgive ends the excuse of a killed revision once every proxy knows how things stand: nothing may lead to it then,
+// unless every other one is dead too.
 func (w *world) forgive() {
 	for _, s := range []*service{&w.stable, &w.canary} {
 		if s.proxies != s.slices || s.slices != w.selected(s) {
 			return
 		}
 	}
-	for i := range w.sets {
-		w.sets[i].killed = w.sets[i].killed && w.sets[i].ready == 0 && (w.stable.selects(i) || w.canary.selects(i))
+	isAlive := func(set replicaSet) bool { return set.ready > 0 }
+	for i, set := range w.sets {
+		leadsTo := w.stable.selects(i) || w.canary.selects(i) || !slices.ContainsFunc(w.sets[:], isAlive)
+		w.sets[i].killed = set.killed && set.ready == 0 && leadsTo
 	}
-}
-
-func (w *world) accept() bool {
-	if w.route.accepted == w.route.generation {
-		return false
-	}
-	w.route.accepted, w.route.acceptedAt = w.route.generation, w.now
-	return true
-}
-
-func (w *world) syncProxyRoute() bool {
-	if w.route.proxyWeight == w.route.weight && w.route.proxyHeaders == w.route.headers {
-		return false
-	}
-	w.route.proxyWeight, w.route.proxyHeaders = w.route.weight, w.route.headers
-	return true
 }
 
 // tick goes on to a moment. What the data plane was told more than settleSeconds before, it has done by then.
@@ -325,8 +295,10 @@ func (w *world) tick(to time.Time) {
 			w.syncProxyEndpoints(s)
 		}
 	}
-	if w.route.accepted == w.route.generation && !w.route.acceptedAt.After(settled) {
-		w.syncProxyRoute()
+	for i := range w.routeCount {
+		if w.isTold(w.route(i), settled) {
+			w.syncProxyRoute(i)
+		}
 	}
 }
 
@@ -341,8 +313,10 @@ func (w *world) settleAll() {
 			changed = w.syncSlices(s) || changed
 			changed = w.syncProxyEndpoints(s) || changed
 		}
-		changed = w.accept() || changed
-		changed = w.syncProxyRoute() || changed
+		for i := range w.routeCount {
+			changed = w.accept(i) || changed
+			changed = w.syncProxyRoute(i) || changed
+		}
 	}
 }
 
@@ -369,12 +343,12 @@ func (w *world) lost() string {
 			}
 		}
 	}
-	if w.route.proxyWeight < 100 {
+	if w.toStable() {
 		if why := w.fails(&w.stable, "stable"); why != "" {
 			return why
 		}
 	}
-	if w.route.proxyWeight > 0 || w.route.proxyHeaders {
+	if w.toCanary() {
 		return w.fails(&w.canary, "canary")
 	}
 	return ""

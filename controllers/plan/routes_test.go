@@ -1,0 +1,105 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"time"
+)
+
+const maxRoutes = 2
+
+type routeWorld struct {
+	weight     int32
+	headers    bool
+	generation int64
+	// written is when it was last changed.
+	written time.Time
+	// accepted is the generation in the route's status, since acceptedAt; 0 while the gateway complains.
+	accepted   int64
+	acceptedAt time.Time
+	// proxyWeight and proxyHeaders are what the data plane does.
+	proxyWeight  int32
+	proxyHeaders bool
+}
+
+// anyRoute says whether one of the routes is so.
+func (w *world) anyRoute(is func(*routeWorld) bool) bool {
+	for i := range w.routeCount {
+		if is(w.route(i)) {
+			return true
+		}
+	}
+	return false
+}
+
+// toStable and toCanary say that the data plane sends requests there.
+func (w *world) toStable() bool {
+	return w.anyRoute(func(r *routeWorld) bool { return r.proxyWeight < 100 })
+}
+
+func (w *world) toCanary() bool {
+	return w.anyRoute(func(r *routeWorld) bool { return r.proxyWeight > 0 || r.proxyHeaders })
+}
+
+func (w *world) observedRoute(i int) Route {
+	r := w.route(i)
+	observed := Route{
+		Kind: "HTTPRoute", Name: routeName(i), Found: true, Generation: r.generation, Weight: r.weight,
+		Headers: HeadersNone, AcceptedGeneration: r.accepted, Pending: "Gateway http-gateway has not taken it yet",
+	}
+	if w.unversioned {
+		observed.AcceptedGeneration, observed.Unversioned = 0, true
+	}
+	if r.headers {
+		observed.Headers = HeadersCurrent
+	}
+	return observed
+}
+
+func (w *world) write(r *routeWorld, weight int32, headers bool) {
+	r.weight, r.headers, r.written = weight, headers, w.now
+	r.generation++
+}
+
+// behind is how many generations the gateway has not taken yet; -1 while it complains.
+func (r *routeWorld) behind() int64 {
+	if r.accepted == 0 {
+		return -1
+	}
+	return r.generation - r.accepted
+}
+
+func (w *world) accept(i int) bool {
+	r := w.route(i)
+	if i >= w.routeCount || r.accepted == r.generation {
+		return false
+	}
+	r.accepted, r.acceptedAt = r.generation, w.now
+	return true
+}
+
+func (w *world) syncProxyRoute(i int) bool {
+	r := w.route(i)
+	if i >= w.routeCount || r.proxyWeight == r.weight && r.proxyHeaders == r.headers {
+		return false
+	}
+	r.proxyWeight, r.proxyHeaders = r.weight, r.headers
+	return true
+}
+
+// isTold says that the data plane was told a route before that moment. A gateway that names no generation is given
+// the time that T4 gives it.
+func (w *world) isTold(r *routeWorld, before time.Time) bool {
+	if w.unversioned {
+		return !r.written.After(w.now.Add(-unversionedWait))
+	}
+	return r.accepted == r.generation && !r.acceptedAt.After(before)
+}
+
+// asFound is a route as its user made it.
+var asFound = routeWorld{weight: 50, generation: 1, written: epoch, accepted: 1, acceptedAt: epoch, proxyWeight: 50}
+
+func routeName(i int) string { return []string{"reviews", "details"}[i] }
+
+func (w *world) route(i int) *routeWorld { return &w.routes[i] }
