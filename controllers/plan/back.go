@@ -145,7 +145,7 @@ func (p *pass) dropTraffic() {
 func (p *pass) returnCanaryService() {
 	switch {
 	case p.mem.StableRevision == "":
-		if p.mem.CanaryService.Revision == "" || p.isSettled() { // the routes of a first deploy that touched nothing stay as they are
+		if p.isSettled() {
 			p.returned()
 		}
 	case p.canaryCarriesNothing():

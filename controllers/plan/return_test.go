@@ -76,7 +76,7 @@ func TestFirstDeployGivesWay(t *testing.T) {
 		"weight first": {in: changed(midway(100), alive("a", 1)), targets: "Returning 0: 0% /b"},
 		"then settled": {in: changed(midway(0), verified(4)), targets: "Returning 0: 0% /b", wake: time.Second},
 		"then again":   {in: changed(midway(0), verified(5)), targets: "Promoting 0: 0% /b"},
-		"a foreign weight": {in: changed(midway(0), alive("b", 0), route(func(r *Route) { r.Weight = 50 }), memory(func(m *v1alpha1.Memory) { m.Traffic.Routes = nil })),
+		"a foreign weight": {in: changed(midway(0), alive("b", 0), stableEndpoints("", 0), route(func(r *Route) { r.Weight = 50 }), memory(func(m *v1alpha1.Memory) { m.Traffic.Routes = nil })),
 			targets: "Returning 0: 0% /b", actions: []string{"SetTraffic reviews weight=0 headerRoutes=0"}},
 	} {
 		tc.in = changed(tc.in, phase(v1alpha1.PhaseReturning), template("c"), memory(func(m *v1alpha1.Memory) {
