@@ -4,7 +4,6 @@
 package argocd
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,11 +11,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
-)
 
-var update = flag.Bool("update", false, "write the patches of argocd-cm from the Lua files")
+	"github.com/canaryrollout/canaryrollout/test/golden"
+)
 
 // The patches, and the keys that they set.
 const (
@@ -97,14 +95,7 @@ func ignorePatch(t *testing.T) string {
 // TestPatches keeps the patches what the files beside them say.
 func TestPatches(t *testing.T) {
 	for file, want := range map[string]string{scriptsFile: scriptsPatch(t), ignoreFile: ignorePatch(t)} {
-		if *update {
-			if err := os.WriteFile(file, []byte(want), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if diff := cmp.Diff(want, read(t, file)); diff != "" {
-			t.Errorf("%s differs (-want +got); go test -update refreshes it:\n%s", file, diff)
-		}
+		golden.Check(t, file, want)
 	}
 	found, err := filepath.Glob("actions/*/action.lua")
 	if err != nil || len(found) != len(actionNames) {

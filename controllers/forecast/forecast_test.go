@@ -4,12 +4,10 @@
 package forecast
 
 import (
-	"flag"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -20,9 +18,8 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/test/builder"
+	"github.com/canaryrollout/canaryrollout/test/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden forecasts")
 
 const sample = "../../config/samples/reviews/canaryrollout.yaml"
 
@@ -94,25 +91,8 @@ func TestRelease(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			compareGolden(t, name, text(Release(tc.rollout, tc.options)))
+			golden.Check(t, "testdata/"+name+".golden", text(Release(tc.rollout, tc.options)))
 		})
-	}
-}
-
-func compareGolden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name+".golden")
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("forecast differs (-want +got); go test -update refreshes it:\n%s", diff)
 	}
 }
 
@@ -185,7 +165,7 @@ func TestRemainingAfterAbort(t *testing.T) {
 	}
 	live := w.rollout.DeepCopy()
 	live.Status = w.status
-	compareGolden(t, "abort", text(Remaining(live, Options{}, w.now)))
+	golden.Check(t, "testdata/"+"abort"+".golden", text(Remaining(live, Options{}, w.now)))
 }
 
 // TestEveryLimit walks the longest list of steps that the API allows.

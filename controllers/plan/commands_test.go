@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/golden"
 )
 
 // command is an annotation as kubectl annotate sets it: key=value, without the domain.
@@ -113,20 +114,11 @@ func TestCommandDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	head, rest, begins := strings.Cut(string(content), commandsBegin)
-	table, tail, ends := strings.Cut(rest, commandsEnd)
+	_, tail, ends := strings.Cut(rest, commandsEnd)
 	if !begins || !ends {
 		t.Fatalf("%s has lost the marks that this test goes by", commandsFile)
 	}
-	want := commandTable()
-	if *update {
-		if err := os.WriteFile(commandsFile, []byte(head+commandsBegin+want+commandsEnd+tail), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(want, table); diff != "" {
-		t.Errorf("the table differs (-want +got); go test -update refreshes it:\n%s", diff)
-	}
+	golden.Check(t, commandsFile, head+commandsBegin+commandTable()+commandsEnd+tail)
 }
 
 // commandTable names the Event of an accepted command, and refers to a list below for why another one is refused.

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/golden"
 )
 
 // healthScenes are passes in every state that other tools have to read right, and what kstatus makes of the status.
@@ -194,7 +195,7 @@ func TestHealthObjects(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		compareGolden(t, filepath.Join("health", name), string(object))
+		golden.Check(t, "testdata/health/"+name+".golden", string(object))
 		names = append(names, filepath.Join("testdata", "health", name+".golden"))
 		commands[name] = scene.acceptedCommands()
 	}
@@ -202,7 +203,7 @@ func TestHealthObjects(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	compareGolden(t, "commands", string(accepted))
+	golden.Check(t, "testdata/commands.golden", string(accepted))
 	found, err := filepath.Glob(filepath.Join("testdata", "health", "*.golden"))
 	if err != nil {
 		t.Fatal(err)

@@ -4,23 +4,18 @@
 package plan
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/utils/ptr"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden transcripts")
 
 // transcript is a whole rollout in words: one line per action with its reason, per event, and per change of state.
 type transcript struct {
@@ -197,24 +192,7 @@ func TestSequences(t *testing.T) {
 		t.Run(caseName, func(t *testing.T) {
 			tr := &transcript{world: newWorld(4, seedSteps()...), t: t}
 			play(tr)
-			compareGolden(t, caseName, strings.Join(tr.lines, "\n")+"\n")
+			golden.Check(t, "testdata/"+caseName+".golden", strings.Join(tr.lines, "\n")+"\n")
 		})
-	}
-}
-
-func compareGolden(t *testing.T, caseName, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", caseName+".golden")
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("transcript differs (-want +got); go test -update refreshes it:\n%s", diff)
 	}
 }

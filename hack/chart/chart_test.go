@@ -7,11 +7,9 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/base64"
-	"os"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -23,6 +21,7 @@ import (
 	"k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
 
+	"github.com/canaryrollout/canaryrollout/test/golden"
 	"github.com/canaryrollout/canaryrollout/test/helm"
 )
 
@@ -45,15 +44,7 @@ func TestGoldens(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, golden := withoutShared(output), "testdata/"+name+".golden.yaml"
-			if *update {
-				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if diff := cmp.Diff(read(t, golden), got); diff != "" {
-				t.Errorf("rendered otherwise than in %s (-want +got):\n%s", golden, diff)
-			}
+			golden.Check(t, "testdata/"+name+".golden.yaml", withoutShared(output))
 		})
 	}
 }

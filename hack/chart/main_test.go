@@ -5,7 +5,6 @@
 package chart
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -25,8 +24,6 @@ const (
 
 	config = "../../config"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 func TestMain(m *testing.M) {
 	if err := helm.Build(os.Stderr); err != nil {

@@ -4,24 +4,20 @@
 package table
 
 import (
-	"flag"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
 
-	"github.com/google/go-cmp/cmp"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/forecast"
 	"github.com/canaryrollout/canaryrollout/test/builder"
+	"github.com/canaryrollout/canaryrollout/test/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden tables")
 
 func readSample(t *testing.T) *v1alpha1.CanaryRollout {
 	t.Helper()
@@ -87,17 +83,5 @@ func compareGolden(t *testing.T, name, got string) {
 			t.Errorf("a line of %d: %s", n, line)
 		}
 	}
-	path := filepath.Join("testdata", name+".golden")
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("table differs (-want +got); go test -update refreshes it:\n%s", diff)
-	}
+	golden.Check(t, "testdata/"+name+".golden", got)
 }

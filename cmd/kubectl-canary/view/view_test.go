@@ -4,42 +4,20 @@
 package view
 
 import (
-	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-func checkGolden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name+".golden")
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s differs (-want +got); go test -update refreshes it:\n%s", file, diff)
-	}
-}
 
 // checkWidth says when a line is too long for the terminal.
 func checkWidth(t *testing.T, text string, width int) {
@@ -63,7 +41,7 @@ func TestRender(t *testing.T) {
 				t.Run(file, func(t *testing.T) {
 					got := scene.Render(Style{Rich: rich, Width: width}, now)
 					checkWidth(t, got, width)
-					checkGolden(t, file, got)
+					golden.Check(t, "testdata/"+file+".golden", got)
 				})
 			}
 		}
@@ -95,7 +73,7 @@ func TestList(t *testing.T) {
 			name := fmt.Sprintf("list-%d-%t", width, rich)
 			got := List(Style{Rich: rich, Width: width}, rollouts, rich, now)
 			checkWidth(t, got, width)
-			checkGolden(t, name, got)
+			golden.Check(t, "testdata/"+name+".golden", got)
 		}
 	}
 }
@@ -104,7 +82,7 @@ func TestHistory(t *testing.T) {
 	for _, width := range []int{80, 140} {
 		got := History(Style{Rich: width == 140, Width: width}, abortedScene().Object, now)
 		checkWidth(t, got, width)
-		checkGolden(t, fmt.Sprintf("history-%d", width), got)
+		golden.Check(t, "testdata/"+fmt.Sprintf("history-%d", width)+".golden", got)
 	}
 }
 
@@ -114,7 +92,7 @@ func TestLine(t *testing.T) {
 		text.WriteString(Line(Style{}, scenes()[name].Object, " -n shop") + "\n")
 	}
 	text.WriteString(Line(Style{Rich: true}, paused().Object, "") + "\n")
-	checkGolden(t, "line", text.String())
+	golden.Check(t, "testdata/"+"line"+".golden", text.String())
 }
 
 func TestStep(t *testing.T) {
