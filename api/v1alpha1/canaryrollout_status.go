@@ -141,6 +141,32 @@ type TrafficStatus struct {
 	// +optional
 	// +listType=atomic
 	HeaderRoutes []string `json:"headerRoutes,omitempty"`
+	// routes tell the same of each route.
+	// +optional
+	// +listType=map
+	// +listMapKey=kind
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	Routes []RouteStatus `json:"routes,omitempty"`
+}
+
+// RouteStatus tells what is wanted of a route from what is proven of it.
+type RouteStatus struct {
+	// kind of the route.
+	// +required
+	Kind string `json:"kind"`
+	// name of the route.
+	// +required
+	Name string `json:"name"`
+	// desiredWeight is the share of the canary in percent that the route is meant to carry now.
+	// +optional
+	DesiredWeight int32 `json:"desiredWeight"`
+	// verifiedWeight is the last share that the route was proven to carry; absent while none was.
+	// +optional
+	VerifiedWeight *int32 `json:"verifiedWeight,omitempty"`
+	// pending says, parent by parent, what is missing until the desired weight is verified.
+	// +optional
+	Pending string `json:"pending,omitempty"`
 }
 
 // PauseStatus describes a pause.

@@ -169,7 +169,34 @@ type Traffic struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=3600
 	SettleSeconds *int32 `json:"settleSeconds,omitempty"`
+
+	// verifyTimeoutSeconds is how long a weight may wait to be verified before onVerifyTimeout applies, counted since
+	// it was asked for, or since a gateway took its word back. A gateway that never says which generation of a route it
+	// means is given 30 seconds at least.
+	// +optional
+	// +default=60
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=86400
+	VerifyTimeoutSeconds *int32 `json:"verifyTimeoutSeconds,omitempty"`
+
+	// onVerifyTimeout says what becomes of a weight that was not verified in time: Hold keeps on waiting, and the
+	// rollout is Degraded meanwhile; Abort aborts the release.
+	// +optional
+	// +default="Hold"
+	OnVerifyTimeout VerifyTimeoutAction `json:"onVerifyTimeout,omitempty"`
 }
+
+// VerifyTimeoutAction is what becomes of a weight that is not verified in time.
+//
+// +kubebuilder:validation:Enum=Hold;Abort
+type VerifyTimeoutAction string
+
+const (
+	// VerifyTimeoutHold waits on; the rollout is Degraded and says which parent of which route it waits for.
+	VerifyTimeoutHold VerifyTimeoutAction = "Hold"
+	// VerifyTimeoutAbort aborts the release. What cannot be aborted is held.
+	VerifyTimeoutAbort VerifyTimeoutAction = "Abort"
+)
 
 // RouteReference names a route in the rollout's namespace.
 type RouteReference struct {

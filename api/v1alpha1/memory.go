@@ -128,6 +128,9 @@ type TrafficMemory struct {
 	// verifiedAt is since when every route is proven to carry the target (T4).
 	// +optional
 	VerifiedAt *metav1.MicroTime `json:"verifiedAt,omitempty"`
+	// unverifiedSince is since when the target waits to be proven; absent while it is.
+	// +optional
+	UnverifiedSince *metav1.MicroTime `json:"unverifiedSince,omitempty"`
 	// routes are the first generations that carried the target.
 	// +optional
 	// +listType=map

@@ -28,6 +28,8 @@ type pass struct {
 	waiting string
 	// trafficWaiting says what the first route that is not verified waits for.
 	trafficWaiting string
+	// proven are the routes that are verified to carry the target, by kind and name.
+	proven map[[2]string]bool
 	// stalled is what keeps the rollout from getting on without help.
 	stalled *Problem
 	// pausedUntil is when a pause that holds the rollout ends by itself; zero if it does not.
@@ -40,6 +42,7 @@ type pass struct {
 type settings struct {
 	replicas, historyLimit           int32
 	deadline, scaleDownDelay, settle time.Duration
+	verifyTimeout                    time.Duration
 }
 
 func newSettings(spec *v1alpha1.CanaryRolloutSpec) settings {
@@ -52,6 +55,7 @@ func newSettings(spec *v1alpha1.CanaryRolloutSpec) settings {
 		deadline:       seconds(spec.ProgressDeadlineSeconds, 600),
 		scaleDownDelay: seconds(spec.ScaleDownDelaySeconds, 30),
 		settle:         seconds(spec.Traffic.SettleSeconds, 5),
+		verifyTimeout:  seconds(spec.Traffic.VerifyTimeoutSeconds, 60),
 	}
 }
 

@@ -72,6 +72,7 @@ func (p *pass) reconcile() {
 	} else if p.isGoingForward() {
 		p.fleeDyingCanary() // nothing that a user asks for may hold that up
 	}
+	p.keepVerifyTimeout()
 	p.keepDeadline()
 }
 

@@ -95,6 +95,7 @@ func (p *pass) reportTraffic(status *v1alpha1.CanaryRolloutStatus) {
 			status.Traffic.HeaderRoutes = append(status.Traffic.HeaderRoutes, route.Name)
 		}
 	}
+	p.reportRoutes(status.Traffic)
 	status.Weight = p.shownWeight()
 }
 

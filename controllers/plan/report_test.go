@@ -71,8 +71,9 @@ func TestReport(t *testing.T) {
 		Message: "paused until 01:00:06Z; to go on now: kubectl -n default annotate canaryrollout reviews canaryrollout.dev/promote=true",
 		Stable:  &v1alpha1.RevisionStatus{Revision: "a", Desired: 4, Replicas: 4, Ready: 4, Available: 4},
 		Canary:  &v1alpha1.RevisionStatus{Revision: "b", Desired: 2, Replicas: 2, Ready: 2, Available: 2},
-		Traffic: &v1alpha1.TrafficStatus{DesiredWeight: 50, VerifiedWeight: 50, HeaderRoutes: []string{"qa"}},
-		Pause:   &v1alpha1.PauseStatus{Reason: "PauseStep", StartedAt: &metav1.Time{Time: ago(4).Time}, Until: &metav1.Time{Time: ago(-6).Time}},
+		Traffic: &v1alpha1.TrafficStatus{DesiredWeight: 50, VerifiedWeight: 50, HeaderRoutes: []string{"qa"},
+			Routes: []v1alpha1.RouteStatus{{Kind: "HTTPRoute", Name: "reviews", DesiredWeight: 50, VerifiedWeight: ptr.To[int32](50)}}},
+		Pause: &v1alpha1.PauseStatus{Reason: "PauseStep", StartedAt: &metav1.Time{Time: ago(4).Time}, Until: &metav1.Time{Time: ago(-6).Time}},
 	}
 	got.Memory, got.Conditions = nil, nil
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -191,7 +192,9 @@ func TestDeadline(t *testing.T) {
 	since := func(seconds int) change { return memory(func(m *v1alpha1.Memory) { m.Progress.At = ago(seconds) }) }
 	aborts := func(in *Input) { in.Spec.ProgressDeadlineAbort = true }
 	stuck := func(changes ...change) Input {
-		return changed(midway(20, weight(20)), append([]change{unproven, aborts, func(in *Input) { in.Spec.ProgressDeadlineSeconds = ptr.To[int32](600) }}, changes...)...)
+		return changed(midway(20, weight(20)), append([]change{unproven, aborts, func(in *Input) {
+			in.Spec.ProgressDeadlineSeconds, in.Spec.Traffic.VerifyTimeoutSeconds = ptr.To[int32](600), ptr.To[int32](3600)
+		}}, changes...)...)
 	}
 	const still, abort = "Stepping 0: 20% a/b", "Returning 0: 0% a/b aborted b"
 	for name, tc := range map[string]planCase{

@@ -113,6 +113,7 @@ func (p *pass) carries(route Route) bool {
 func (p *pass) prove() {
 	traffic := &p.mem.Traffic
 	traffic.Routes = nil
+	p.proven = map[[2]string]bool{}
 	proven := len(p.in.Observed.Routes) > 0
 	for _, route := range p.in.Observed.Routes {
 		if p.isTerminating() && (!route.Found || route.Problem != nil) {
@@ -127,17 +128,19 @@ func (p *pass) prove() {
 		}
 		record := p.firstCarried(route)
 		traffic.Routes = append(traffic.Routes, record)
-		proven = p.verified(route, record) && proven
+		isProven := p.verified(route, record)
+		p.proven[[2]string{route.Kind, route.Name}] = isProven
+		proven = proven && isProven
 	}
-	switch {
-	case !proven:
+	if !proven {
 		traffic.VerifiedAt = nil
-	case traffic.VerifiedAt == nil:
+		p.waitsForProof()
+		return
+	}
+	if traffic.VerifiedAt == nil {
 		traffic.VerifiedAt = p.now()
 	}
-	if proven {
-		traffic.VerifiedWeight = traffic.Weight
-	}
+	traffic.VerifiedWeight, traffic.UnverifiedSince = traffic.Weight, nil
 }
 
 func (p *pass) waitForRoute(route Route, what string) {
@@ -183,7 +186,8 @@ func (p *pass) setTraffic(weight int32, headers bool) {
 }
 
 func (p *pass) voidProof() {
-	p.mem.Traffic.Routes, p.mem.Traffic.VerifiedAt = nil, nil
+	p.mem.Traffic.Routes, p.mem.Traffic.VerifiedAt, p.mem.Traffic.UnverifiedSince = nil, nil, nil
+	p.waitsForProof()
 }
 
 // isVerified says that the target in memory is proven on every route.

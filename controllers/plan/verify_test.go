@@ -1,0 +1,121 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/utils/ptr"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// waiting has a target that waits so many seconds to be verified.
+func waiting(seconds int) change {
+	return func(in *Input) {
+		unproven(in)
+		in.Prior.Memory.Traffic.UnverifiedSince = ago(seconds)
+		in.Observed.Routes[0].Pending = "Gateway http-gateway has taken generation 6, not yet 7"
+	}
+}
+
+// TestVerifyTimeout holds the end of T4: a weight that is not verified is never waited for in silence, and aborts the
+// release where the user wants that.
+func TestVerifyTimeout(t *testing.T) {
+	aborts := func(in *Input) { in.Spec.Traffic.OnVerifyTimeout = v1alpha1.VerifyTimeoutAbort }
+	after := func(seconds int32) change {
+		return func(in *Input) { in.Spec.Traffic.VerifyTimeoutSeconds = &seconds }
+	}
+	problem := func(in *Input) { in.Observed.Canary.Problem = &Problem{Reason: v1alpha1.ReasonServiceConflict} }
+	silent := func(in *Input) {
+		in.Observed.Routes[0].AcceptedGeneration, in.Observed.Routes[0].Unversioned = 0, true
+		in.Prior.Memory.Traffic.Routes[0].CarriedAt = in.Prior.Memory.Traffic.UnverifiedSince
+	}
+	const still, aborted = "Stepping 0: 20% a/b", "Returning 0: 0% a/b aborted b"
+	in := func(changes ...change) Input { return changed(midway(20, weight(20)), changes...) }
+	stuck, fine := v1alpha1.ReasonRouteNotVerified, v1alpha1.ReasonNotStalled
+	for name, tc := range map[string]planCase{
+		"not yet":                   {in: in(waiting(59)), targets: still, stalled: fine, wake: time.Second},
+		"held":                      {in: in(waiting(60)), targets: still, stalled: stuck},
+		"sooner":                    {in: in(waiting(10), after(10)), targets: still, stalled: stuck},
+		"aborted":                   {in: in(waiting(60), aborts), targets: aborted, stalled: fine},
+		"a command is under way":    {in: in(waiting(60), aborts, command("promote=full")), targets: still, stalled: stuck},
+		"promoting":                 {in: changed(promoting(100), waiting(60), aborts), targets: "Returning 0: 0% a/b aborted b", stalled: fine},
+		"returning cannot abort":    {in: changed(returning(0), waiting(60), aborts), targets: "Returning 0: 0% a/b", stalled: stuck},
+		"at rest":                   {in: changed(resting(), waiting(60)), targets: "Resting 0: 0% a/a", stalled: stuck},
+		"at a pause":                {in: changed(midway(20, pause(0)), waiting(60)), targets: still, stalled: stuck},
+		"a problem of its own":      {in: in(waiting(60), problem), targets: still, stalled: v1alpha1.ReasonServiceConflict},
+		"names no generation":       {in: in(waiting(10), after(10), silent), targets: still, stalled: fine, wake: 20 * time.Second},
+		"names none and is refused": {in: in(waiting(30), after(10), silent, route(func(r *Route) { r.Unversioned = false })), targets: still, stalled: stuck},
+	} {
+		t.Run(name, tc.check)
+	}
+	if got := Compute(in(waiting(60))).Status.Message; got != "weight 20 is not verified after 1m0s: HTTPRoute reviews is not verified: Gateway http-gateway has taken generation 6, not yet 7" {
+		t.Errorf("the message is: %s", got)
+	}
+}
+
+// TestUnverifiedSince holds from when that time counts: from the target, from the moment that a gateway takes its word
+// back, and not while nothing of the routes is managed.
+func TestUnverifiedSince(t *testing.T) {
+	rises := changed(midway(20, weight(50)), pods("b", 2))
+	for name, tc := range map[string]struct {
+		in   Input
+		want *int // seconds ago
+	}{
+		"verified":           {midway(20, pause(0)), nil},
+		"taken back":         {changed(midway(20, pause(0)), route(func(r *Route) { r.AcceptedGeneration = 0 })), ptr.To(0)},
+		"waits on":           {changed(midway(20, pause(0)), waiting(7)), ptr.To(7)},
+		"a new target":       {rises, ptr.To(0)},
+		"a new target waits": {changed(midway(20, pause(0)), waiting(7), aborting), ptr.To(0)},
+		"nothing managed":    {changed(firstDeploy(), unproven), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := Compute(tc.in).Status.Memory.Traffic.UnverifiedSince
+			if tc.want == nil && got != nil || tc.want != nil && !got.Equal(ago(*tc.want)) {
+				t.Errorf("unverified since %v, want %v seconds ago", got, tc.want)
+			}
+		})
+	}
+}
+
+// TestFlappingGateway: a proof of what was proven before is no progress, or a gateway that takes its word back again and
+// again would keep the deadline from ever passing.
+func TestFlappingGateway(t *testing.T) {
+	again := memory(func(m *v1alpha1.Memory) { m.Traffic.VerifiedAt, m.Progress.At = nil, ago(100) })
+	got := Compute(changed(midway(20, canaryScale(4)), again, memory(func(m *v1alpha1.Memory) {
+		m.StepScale = canaryScale(4).SetCanaryScale
+	}))).Status.Memory
+	if got.Traffic.VerifiedAt == nil || !got.Progress.At.Equal(ago(100)) {
+		t.Errorf("verified since %v, progress at %v", got.Traffic.VerifiedAt, got.Progress.At)
+	}
+}
+
+// TestRouteStatuses tells of each route what is wanted and what was last proven of it.
+func TestRouteStatuses(t *testing.T) {
+	in := changed(midway(20, pause(0)), func(in *Input) {
+		late := in.Observed.Routes[0]
+		late.Name, late.AcceptedGeneration, late.Pending = "details", 6, "Gateway a has taken generation 6, not yet 7"
+		in.Observed.Routes = append(in.Observed.Routes, late)
+		in.Prior.Traffic = &v1alpha1.TrafficStatus{Routes: []v1alpha1.RouteStatus{
+			{Kind: "HTTPRoute", Name: "reviews", DesiredWeight: 20, VerifiedWeight: ptr.To[int32](10)},
+			{Kind: "HTTPRoute", Name: "details", DesiredWeight: 20, VerifiedWeight: ptr.To[int32](10)},
+		}}
+	})
+	want := []v1alpha1.RouteStatus{
+		{Kind: "HTTPRoute", Name: "reviews", DesiredWeight: 20, VerifiedWeight: ptr.To[int32](20)},
+		{Kind: "HTTPRoute", Name: "details", DesiredWeight: 20, VerifiedWeight: ptr.To[int32](10), Pending: "Gateway a has taken generation 6, not yet 7"},
+	}
+	got := Compute(in).Status.Traffic
+	if diff := cmp.Diff(want, got.Routes); diff != "" || strings.Contains(got.Routes[0].Pending, "Gateway") {
+		t.Errorf("routes (-want +got):\n%s", diff)
+	}
+	aborted := Compute(changed(in, aborting)).Status.Traffic.Routes[0]
+	if aborted.DesiredWeight != 0 || *aborted.VerifiedWeight != 10 {
+		t.Errorf("after an abort: %+v", aborted)
+	}
+}
