@@ -33,7 +33,7 @@ import (
 // +kubebuilder:rbac:groups="",resources=services,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get
 // +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch
-// +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes;grpcroutes;tlsroutes;tcproutes,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
@@ -128,17 +128,31 @@ func isRemembered(failed []plan.Action) bool {
 	})
 }
 
-// refusedTemplateRetry is how long a template that was refused stays refused at most. A policy may have refused it,
-// and nothing tells when a policy changes.
-const refusedTemplateRetry = time.Minute
+const (
+	// refusedTemplateRetry is how long a template that was refused stays refused at most. A policy may have refused it,
+	// and nothing tells when a policy changes.
+	refusedTemplateRetry = time.Minute
+	// missingKindRetry is how soon a kind of routes is looked for again that the cluster does not serve.
+	missingKindRetry = 15 * time.Second
+)
 
-// wakeAt is when to look again: when the plan says, and not much later while a template is refused.
+// wakeAt is when to look again: when the plan says, and not much later while something is missing that no watch tells of.
 func wakeAt(planned time.Time, snap *observe.Snapshot, now time.Time) time.Time {
-	retry := now.Add(refusedTemplateRetry)
-	if snap.Observed.Template.Problem != nil && (planned.IsZero() || retry.Before(planned)) {
-		return retry
+	earliest := planned
+	within := func(retry time.Duration) {
+		if at := now.Add(retry); earliest.IsZero() || at.Before(earliest) {
+			earliest = at
+		}
 	}
-	return planned
+	if snap.Observed.Template.Problem != nil {
+		within(refusedTemplateRetry)
+	}
+	for _, route := range snap.Observed.Routes {
+		if route.Problem != nil && route.Problem.Reason == v1alpha1.ReasonRouteKindNotServed {
+			within(missingKindRetry)
+		}
+	}
+	return earliest
 }
 
 // apply carries the plan out, from a view that is known to be the newest one.

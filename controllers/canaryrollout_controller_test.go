@@ -81,7 +81,7 @@ func newHarness(t *testing.T, objects ...client.Object) *harness {
 	})
 	h.Reconciler = &Reconciler{
 		Observer: &observe.Observer{
-			Cache: h.WithWatch, Live: live, Normalizer: dryRun{h.WithWatch}, Tracker: &observe.Tracker{},
+			Cache: h.WithWatch, Live: live, Normalizer: dryRun{h.WithWatch}, Kinds: &routeKinds{}, Tracker: &observe.Tracker{},
 		},
 		Applier: &apply.Applier{Writer: h.WithWatch}, Status: h.WithWatch.Status(), Recorder: h.events,
 		Clock: testingclock.NewFakePassiveClock(start),
@@ -390,6 +390,20 @@ func TestReconcileRefusedTemplate(t *testing.T) {
 	h.plan.WakeAt = h.in.Now.Add(time.Second)
 	if result, err := h.reconcile(t); err != nil || result.RequeueAfter != time.Second {
 		t.Errorf("result = %+v, %v", result, err)
+	}
+}
+
+// TestReconcileMissingKind looks again soon for a kind of routes that no watch can tell of.
+func TestReconcileMissingKind(t *testing.T) {
+	snap := &observe.Snapshot{Observed: plan.Observed{Routes: []plan.Route{{}, {Problem: &plan.Problem{Reason: v1alpha1.ReasonRouteKindNotServed}}}}}
+	for planned, want := range map[time.Time]time.Time{
+		{}:                     start.Add(missingKindRetry),
+		start.Add(time.Hour):   start.Add(missingKindRetry),
+		start.Add(time.Second): start.Add(time.Second),
+	} {
+		if got := wakeAt(planned, snap, start); !got.Equal(want) {
+			t.Errorf("planned for %s, wakes at %s", planned, got)
+		}
 	}
 }
 

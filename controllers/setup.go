@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -26,6 +28,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/apply"
@@ -48,12 +52,11 @@ func CacheOptions(namespaces ...string) cache.Options {
 		panic(err) // a constant
 	}
 	options := cache.Options{
-		DefaultTransform: cache.TransformStripManagedFields(),
+		DefaultTransform: stripOther,
 		// A read of a kind that nothing watches would start a watch of it: that is always a mistake here.
 		ReaderFailOnMissingInformer: true,
 		ByObject: map[client.Object]cache.ByObject{
 			observe.New(observe.ReplicaSetKind): {Label: labels.NewSelector().Add(*ours)},
-			observe.New(observe.HTTPRouteKind):  {Transform: observe.StripRoute},
 			&corev1.Service{}:                   {Transform: observe.StripService},
 			&discoveryv1.EndpointSlice{}:        {Transform: observe.StripEndpointSlice},
 		},
@@ -65,6 +68,14 @@ func CacheOptions(namespaces ...string) cache.Options {
 		options.DefaultNamespaces[namespace] = cache.Config{}
 	}
 	return options
+}
+
+// stripOther is for what CacheOptions name no transform of: routes, whose kinds may come later, keep who wrote their rules.
+func stripOther(object any) (any, error) {
+	if o, isObject := object.(runtime.Object); isObject && o.GetObjectKind().GroupVersionKind().Group == gatewayv1.GroupName {
+		return observe.StripRoute(object)
+	}
+	return cache.TransformStripManagedFields()(object)
 }
 
 // ClientOptions make a manager's client read unstructured objects from the cache too.
@@ -101,7 +112,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 		return err
 	}
 	w := watches{mgr.GetCache()}
-	return builder.ControllerManagedBy(mgr).
+	built, err := builder.ControllerManagedBy(mgr).
 		Named(controllerName).
 		For(observe.New(observe.RolloutKind)).
 		Watches(observe.New(observe.ReplicaSetKind), handler.EnqueueRequestsFromMapFunc(ofReplicaSet)).
@@ -116,7 +127,18 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 				backoffBase, backoffMaximum),
 			EnableWarmup: ptr.To(true),
 		}).
-		Complete(r)
+		Build(r)
+	if err != nil {
+		return err
+	}
+	r.Observer.Kinds = &routeKinds{
+		mapper: mgr.GetRESTMapper(), cache: mgr.GetCache(),
+		watched: map[string]schema.GroupVersionKind{observe.HTTPRouteKind.Kind: observe.HTTPRouteKind},
+		watch: func(kind schema.GroupVersionKind) error {
+			return built.Watch(source.Kind[client.Object](mgr.GetCache(), observe.New(kind), handler.EnqueueRequestsFromMapFunc(w.ofRoute)))
+		},
+	}
+	return nil
 }
 
 // startInformers makes the cache know from the beginning what will be watched, so that its being synced means all of

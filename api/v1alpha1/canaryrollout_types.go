@@ -55,6 +55,7 @@ type CanaryRolloutList struct {
 //
 // +kubebuilder:validation:XValidation:rule="self.selector.matchLabels.all(k, has(self.template.metadata) && has(self.template.metadata.labels) && k in self.template.metadata.labels && self.template.metadata.labels[k] == self.selector.matchLabels[k])",message="selector.matchLabels must be part of template.metadata.labels: add the same labels to the template"
 // +kubebuilder:validation:XValidation:rule="!has(self.minReadySeconds) || !has(self.progressDeadlineSeconds) || self.minReadySeconds < self.progressDeadlineSeconds",message="progressDeadlineSeconds must be larger than minReadySeconds: no pod could become available in time"
+// +kubebuilder:validation:XValidation:rule="!has(self.steps) || !self.steps.exists(s, has(s.setHeaderRoute)) || !has(self.traffic.routes) || self.traffic.routes.all(r, !has(r.kind) || !(r.kind in ['TCPRoute', 'TLSRoute']))",message="a TCPRoute or a TLSRoute has nothing that setHeaderRoute could match: take these steps out, or these routes out of traffic.routes"
 type CanaryRolloutSpec struct {
 	// replicas is how many pods serve when nothing is in flight. It is what the scale subresource reads and writes.
 	// +optional
@@ -200,10 +201,10 @@ const (
 
 // RouteReference names a route in the rollout's namespace.
 type RouteReference struct {
-	// kind is the kind of the route.
+	// kind is the kind of the route. A kind that the cluster does not serve is no error until a rollout names it.
 	// +optional
 	// +default="HTTPRoute"
-	// +kubebuilder:validation:Enum=HTTPRoute
+	// +kubebuilder:validation:Enum=HTTPRoute;GRPCRoute;TLSRoute;TCPRoute
 	Kind string `json:"kind,omitempty"`
 
 	// name is the name of the route. At least one of its rules must name both Services as backends.
@@ -212,6 +213,15 @@ type RouteReference struct {
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a route: lower case letters, digits, dashes and dots"
 	Name string `json:"name,omitempty"`
+
+	// ruleNames are the names of the rules that this rollout may write; all that name both Services when it is empty.
+	// A rule with both Services that is not among them keeps its weights, and counts as another use of the Services.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	RuleNames []string `json:"ruleNames,omitempty"`
 }
 
 // Step is one step of a release; exactly one of its fields is set.
@@ -294,7 +304,7 @@ type SetHeaderRoute struct {
 
 // RequestMatch describes requests; what it holds is ANDed. The types are those of the Gateway API.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.headers) || has(self.queryParams) || has(self.method)",message="a match must have at least one of headers, queryParams and method: an empty match would send every request to the canary"
+// +kubebuilder:validation:XValidation:rule="has(self.headers) || has(self.queryParams) || has(self.method) || has(self.grpcMethod)",message="a match must have at least one of headers, queryParams, method and grpcMethod: an empty match would send every request to the canary"
 type RequestMatch struct {
 	// headers are the request headers to match.
 	// +optional
@@ -304,7 +314,7 @@ type RequestMatch struct {
 	// +kubebuilder:validation:MaxItems=16
 	Headers []gatewayv1.HTTPHeaderMatch `json:"headers,omitempty"`
 
-	// queryParams are the query parameters to match.
+	// queryParams are the query parameters to match. HTTPRoutes only.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -312,9 +322,13 @@ type RequestMatch struct {
 	// +kubebuilder:validation:MaxItems=16
 	QueryParams []gatewayv1.HTTPQueryParamMatch `json:"queryParams,omitempty"`
 
-	// method is the HTTP method to match.
+	// method is the HTTP method to match. HTTPRoutes only.
 	// +optional
 	Method *gatewayv1.HTTPMethod `json:"method,omitempty"`
+
+	// grpcMethod is the gRPC service and method to match. GRPCRoutes only.
+	// +optional
+	GRPCMethod *gatewayv1.GRPCMethodMatch `json:"grpcMethod,omitempty"`
 }
 
 // TimeoutAction is what becomes of a pause that nobody ended in time.

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -41,12 +42,11 @@ func (r *run) pointService(ctx context.Context, act plan.PointService) (*observe
 
 // setTraffic sends the codec's patch, if there is anything to change.
 func (r *run) setTraffic(ctx context.Context, act plan.SetTraffic) (*observe.Write, error) {
-	object := observe.Object{Kind: observe.HTTPRouteKind, Name: act.Name}
-	seen := r.Routes[object]
-	if seen == nil || act.Kind != object.Kind.Kind {
+	object, seen := r.route(act)
+	if seen == nil {
 		return nil, errNotObserved
 	}
-	patch, err := route.Patch(seen, r.Pair(), route.Target{Weight: act.Weight, HeaderRoutes: act.HeaderRoutes})
+	patch, err := route.Patch(seen, r.Pair(act.Kind, act.Name), route.Target{Weight: act.Weight, HeaderRoutes: act.HeaderRoutes})
 	if err != nil || len(patch) == 0 {
 		return nil, err
 	}
@@ -55,6 +55,16 @@ func (r *run) setTraffic(ctx context.Context, act plan.SetTraffic) (*observe.Wri
 		return nil, asConflict(err, object)
 	}
 	return wrote(object, written), nil
+}
+
+// route finds the route of an action, in the version that it was observed in.
+func (r *run) route(act plan.SetTraffic) (observe.Object, *unstructured.Unstructured) {
+	for object, seen := range r.Routes {
+		if object.Kind.Kind == act.Kind && object.Name == act.Name {
+			return object, seen
+		}
+	}
+	return observe.Object{}, nil
 }
 
 // pointer escapes a key for a JSON pointer (RFC 6901).

@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -142,8 +143,18 @@ func newWorld(t *testing.T, cache []client.Object, live ...client.Object) *world
 				return c.List(ctx, into, opts...)
 			},
 		}).Build()
-	w.Observer = &Observer{Cache: cached.Build(), Live: w.live, Normalizer: w.normalizer, Tracker: &Tracker{}}
+	w.Observer = &Observer{Cache: cached.Build(), Live: w.live, Normalizer: w.normalizer, Kinds: served{"HTTPRoute": HTTPRouteKind}, Tracker: &Tracker{}}
 	return w
+}
+
+// served are the kinds of routes of a cluster.
+type served map[string]schema.GroupVersionKind
+
+func (s served) Resolve(_ context.Context, kind string) (schema.GroupVersionKind, error) {
+	if version, isServed := s[kind]; isServed {
+		return version, nil
+	}
+	return schema.GroupVersionKind{}, fmt.Errorf("the cluster serves no %s", kind)
 }
 
 func copied(objects []client.Object) []client.Object {

@@ -4,6 +4,8 @@
 package observe
 
 import (
+	"context"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -21,6 +23,12 @@ var (
 	ServiceKind    = corev1.SchemeGroupVersion.WithKind("Service")
 	HTTPRouteKind  = schema.GroupVersionKind{Group: gatewayv1.GroupName, Version: "v1", Kind: "HTTPRoute"}
 )
+
+// RouteKinds knows the kinds of routes that the cluster serves.
+type RouteKinds interface {
+	// Resolve finds the version of a kind to read and write it in, and makes the cache hold it. The error says what to do.
+	Resolve(ctx context.Context, kind string) (schema.GroupVersionKind, error)
+}
 
 // New makes an empty object of a kind, to read into.
 func New(kind schema.GroupVersionKind) *unstructured.Unstructured {

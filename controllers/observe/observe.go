@@ -25,6 +25,8 @@ type Observer struct {
 	Live client.Reader
 	// Normalizer lets the API server default a template.
 	Normalizer Normalizer
+	// Kinds knows which routes there can be.
+	Kinds RouteKinds
 	// Tracker knows what this process wrote.
 	Tracker *Tracker
 }

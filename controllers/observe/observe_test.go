@@ -10,7 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
@@ -70,6 +72,28 @@ func TestRouteNotFound(t *testing.T) {
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("route (-want +got):\n%s", diff)
+	}
+}
+
+// TestRoutesOfOtherKinds: each is read as its kind, and one that the cluster does not serve is a problem of that route.
+func TestRoutesOfOtherKinds(t *testing.T) {
+	grpcRoute := schema.GroupVersionKind{Group: gatewayv1.GroupName, Version: "v1", Kind: "GRPCRoute"}
+	rollout := anApp(t, "reviews", memory(hashOf(t), "aaa", "aaa"))
+	routes := []any{map[string]any{"kind": "TCPRoute", "name": "reviews"}, map[string]any{"kind": "GRPCRoute", "name": "reviews"}}
+	if err := unstructured.SetNestedSlice(rollout.Object, routes, "spec", "traffic", "routes"); err != nil {
+		t.Fatal(err)
+	}
+	route := parse(t, aRoute)
+	route.SetGroupVersionKind(grpcRoute)
+	w := newWorld(t, []client.Object{rollout, route})
+	w.Kinds = served{"GRPCRoute": grpcRoute}
+	got := w.mustLook(t)
+	tcp, grpc := got.Observed.Routes[0], got.Observed.Routes[1]
+	if tcp.Kind != "TCPRoute" || tcp.Found || tcp.Problem.Reason != v1alpha1.ReasonRouteKindNotServed || tcp.Problem.Message != "the cluster serves no TCPRoute" {
+		t.Errorf("TCPRoute = %+v, %+v", tcp, tcp.Problem)
+	}
+	if grpc.Kind != "GRPCRoute" || !grpc.Found || got.Routes[Object{grpcRoute, "reviews"}] == nil {
+		t.Errorf("GRPCRoute = %+v", grpc)
 	}
 }
 

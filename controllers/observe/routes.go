@@ -4,6 +4,7 @@
 package observe
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -16,12 +17,16 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/route"
 )
 
-// Pair is the pair of backends that the rollout's routes carry.
-func (r *Rollout) Pair() route.Pair {
-	return route.Pair{
-		Rollout: r.Name, Namespace: r.Namespace,
-		Stable: r.Spec.Traffic.StableService, Canary: r.Spec.Traffic.CanaryService,
+// Pair is the pair of backends that a route of the rollout carries.
+func (r *Rollout) Pair(kind, name string) route.Pair {
+	traffic := r.Spec.Traffic
+	pair := route.Pair{Rollout: r.Name, Namespace: r.Namespace, Stable: traffic.StableService, Canary: traffic.CanaryService}
+	for _, reference := range traffic.Routes {
+		if reference.Name == name && cmp.Or(reference.Kind, HTTPRouteKind.Kind) == kind {
+			pair.RuleNames = reference.RuleNames
+		}
 	}
+	return pair
 }
 
 // lookAtRoutes reads the routes in the order of the spec.
@@ -37,16 +42,21 @@ func (s *observation) lookAtRoutes(ctx context.Context) error {
 }
 
 func (s *observation) route(ctx context.Context, reference v1alpha1.RouteReference) (plan.Route, error) {
-	object := Object{HTTPRouteKind, reference.Name}
+	reference.Kind = cmp.Or(reference.Kind, HTTPRouteKind.Kind)
+	missing := func(reason, message string) plan.Route {
+		return plan.Route{Kind: reference.Kind, Name: reference.Name, Problem: &plan.Problem{Reason: reason, Message: message}}
+	}
+	kind, err := s.Kinds.Resolve(ctx, reference.Kind)
+	if err != nil {
+		return missing(v1alpha1.ReasonRouteKindNotServed, err.Error()), ctx.Err()
+	}
+	object := Object{kind, reference.Name}
 	found, err := s.findRoute(ctx, object)
 	if err != nil {
 		return plan.Route{}, err
 	}
 	if found == nil {
-		return plan.Route{Kind: object.Kind.Kind, Name: object.Name, Problem: &plan.Problem{
-			Reason:  v1alpha1.ReasonRouteNotFound,
-			Message: fmt.Sprintf("HTTPRoute %s does not exist: create it", object.Name),
-		}}, nil
+		return missing(v1alpha1.ReasonRouteNotFound, fmt.Sprintf("%s %s does not exist: create it", kind.Kind, object.Name)), nil
 	}
 	s.Routes[object] = found
 	return s.observedRoute(found), nil
@@ -70,11 +80,12 @@ func (s *observation) observedRoute(found *unstructured.Unstructured) plan.Route
 	if s.hasMemory() {
 		headerRoutes = s.Status.Memory.StepHeaderRoutes
 	}
-	reading, acceptance := route.Read(found, s.Pair(), headerRoutes), route.Accepted(found)
+	pair := s.Pair(found.GetKind(), found.GetName())
+	reading, acceptance := route.Read(found, pair, headerRoutes), route.Accepted(found)
 	observed := plan.Route{
 		Kind: found.GetKind(), Name: found.GetName(), Found: true,
 		Generation: reading.Generation, Weight: reading.Weight, Total: reading.Total,
-		Weights: route.Weights(found, s.Pair()), Writer: writerOf(found),
+		Weights: route.Weights(found, pair), Writer: writerOf(found),
 		Headers: plan.HeaderState(reading.Headers), OtherUses: reading.OtherUses,
 		AcceptedGeneration: acceptance.Generation, Unversioned: acceptance.Unversioned, Pending: acceptance.Pending,
 	}

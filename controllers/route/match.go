@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/ptr"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
@@ -24,12 +26,12 @@ type condition struct{ name, how, value string }
 
 // join ANDs a match of a route and one of a header route. What the CRD would default is spelled out: the API server
 // would fill it in, and the rule would then never equal its fresh rendering.
-func join(match map[string]any, request v1alpha1.RequestMatch) (map[string]any, error) {
-	if len(request.Headers)+len(request.QueryParams) == 0 && request.Method == nil {
-		return nil, errors.New("a match without headers, queryParams and method would send every request to the canary")
+func (kind profile) join(match map[string]any, request v1alpha1.RequestMatch) (map[string]any, error) {
+	if err := kind.canMatch(request); err != nil {
+		return nil, err
 	}
 	joined := runtime.DeepCopyJSON(match)
-	if joined["path"] == nil {
+	if kind.http && joined["path"] == nil {
 		joined["path"] = map[string]any{"type": "PathPrefix", "value": "/"}
 	}
 	headers := make([]condition, 0, len(request.Headers))
@@ -43,7 +45,23 @@ func join(match map[string]any, request v1alpha1.RequestMatch) (map[string]any, 
 	return joined, errors.Join(
 		joinConditions(joined, "headers", headers, strings.EqualFold),
 		joinConditions(joined, "queryParams", params, func(a, b string) bool { return a == b }),
-		joinMethod(joined, request))
+		joinMethod(joined, request), joinGRPCMethod(joined, request))
+}
+
+// canMatch says what a kind of routes cannot match, in a match of which it would have to.
+func (kind profile) canMatch(request v1alpha1.RequestMatch) error {
+	switch {
+	case len(request.Headers)+len(request.QueryParams) == 0 && request.Method == nil && request.GRPCMethod == nil:
+		return errors.New("a match without headers, queryParams, method and grpcMethod would send every request to the canary")
+	case !kind.http && len(request.QueryParams) > 0:
+		return errors.New("gRPC requests have no query parameters: match headers or grpcMethod")
+	case !kind.http && request.Method != nil:
+		return errors.New("gRPC requests have no HTTP method to match: match headers or grpcMethod")
+	case !kind.grpc && request.GRPCMethod != nil:
+		return errors.New("only a GRPCRoute matches gRPC methods: match headers, queryParams or method")
+	default:
+		return nil
+	}
 }
 
 func conditionOf[T ~string](name string, how *T, value string) condition {
@@ -99,5 +117,41 @@ func joinMethod(match map[string]any, request v1alpha1.RequestMatch) error {
 		return errDisjoint
 	}
 	match["method"] = method
+	return nil
+}
+
+// joinGRPCMethod ANDs the gRPC methods of both: a service and a method, of which one may be missing.
+func joinGRPCMethod(match map[string]any, request v1alpha1.RequestMatch) error {
+	if request.GRPCMethod == nil {
+		return nil
+	}
+	want := map[string]any{"type": string(ptr.Deref(request.GRPCMethod.Type, exact))}
+	for name, value := range map[string]*string{"service": request.GRPCMethod.Service, "method": request.GRPCMethod.Method} {
+		if value != nil {
+			want[name] = *value
+		}
+	}
+	have, isSet := match["method"].(map[string]any)
+	switch {
+	case !isSet && match["method"] != nil:
+		return errors.New("its method cannot be read")
+	case !isSet:
+		match["method"] = want
+		return nil
+	case field(have, "type", exact) != exact || want["type"] != exact:
+		if equality.Semantic.DeepEqual(have, want) {
+			return nil
+		}
+		return errors.New("both match the gRPC method, one of them by a regular expression, which one rule cannot say: match headers in setHeaderRoute")
+	}
+	for _, name := range []string{"service", "method"} {
+		was, is := field(have, name, ""), field(want, name, "")
+		if was != "" && is != "" && was != is {
+			return errDisjoint
+		}
+		if was == "" && is != "" {
+			have[name] = is
+		}
+	}
 	return nil
 }

@@ -5,6 +5,8 @@ package route
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -16,6 +18,7 @@ import (
 type layout struct {
 	// label names the route in messages.
 	label string
+	kind  profile
 	pair  Pair
 	rules []any
 	// sources are the managed rules, own the places of our header rules, others the user's other uses of the pair.
@@ -45,7 +48,7 @@ type backend struct {
 // layoutOf sorts the rules of a route. One rule that cannot be managed is a problem even when others can: a weight is
 // only true when it holds wherever the pair is.
 func layoutOf(obj *unstructured.Unstructured, pair Pair) *layout {
-	l := &layout{label: labelOf(obj), pair: pair, rules: list(obj.Object, "spec", "rules"), own: sets.New[int]()}
+	l := &layout{label: labelOf(obj), kind: profileOf(obj.GetKind()), pair: pair, rules: list(obj.Object, "spec", "rules"), own: sets.New[int]()}
 	abroad := -1
 	for i, item := range l.rules {
 		rule, _ := item.(map[string]any)
@@ -60,6 +63,10 @@ func layoutOf(obj *unstructured.Unstructured, pair Pair) *layout {
 	case l.problem != nil || len(l.sources) > 0:
 	case abroad >= 0:
 		l.reject(v1alpha1.ReasonPairCrossNamespace, l.crossNamespace(abroad))
+	case len(pair.RuleNames) > 0:
+		l.reject(v1alpha1.ReasonPairNotFound, fmt.Sprintf(
+			"none of the rules %s of %s names both Services: put backendRefs to %s and to %s into one of them, or correct ruleNames",
+			strings.Join(pair.RuleNames, ", "), l.label, pair.Stable, pair.Canary))
 	default:
 		l.reject(v1alpha1.ReasonPairNotFound, fmt.Sprintf(
 			"no rule of %s names both Services: put backendRefs to %s and to %s into the same rule", l.label, pair.Stable, pair.Canary))
@@ -71,6 +78,8 @@ func layoutOf(obj *unstructured.Unstructured, pair Pair) *layout {
 func (l *layout) sort(i int, rule map[string]any, uses uses) {
 	stables, canaries := len(uses.stable), len(uses.canary)
 	switch {
+	case !l.pair.isScoped(rule) && !l.pair.owns(rule):
+		l.use(i, stables > 0, canaries > 0)
 	case stables == 1 && canaries == 1:
 		l.manage(newSource(i, rule, uses))
 	case stables > 0 && canaries > 0:
@@ -81,11 +90,26 @@ func (l *layout) sort(i int, rule map[string]any, uses uses) {
 		l.reject(v1alpha1.ReasonPairCrossNamespace, l.crossNamespace(i))
 	case l.pair.owns(rule):
 		l.own.Insert(i)
-	case stables > 0:
+	default:
+		l.use(i, stables > 0, canaries > 0)
+	}
+}
+
+// use files a rule that uses the pair otherwise.
+func (l *layout) use(i int, stable, canary bool) {
+	switch {
+	case stable && canary:
+		l.others = append(l.others, fmt.Sprintf("%s names both Services and is not among the ruleNames", l.at(i)))
+	case stable:
 		l.others = append(l.others, fmt.Sprintf("%s names %s without %s", l.at(i), l.pair.Stable, l.pair.Canary))
-	case canaries > 0:
+	case canary:
 		l.others = append(l.others, fmt.Sprintf("%s names %s without %s", l.at(i), l.pair.Canary, l.pair.Stable))
 	}
+}
+
+// isScoped says that a rule is one of those that the rollout may write.
+func (p Pair) isScoped(rule map[string]any) bool {
+	return len(p.RuleNames) == 0 || slices.Contains(p.RuleNames, nameOf(rule))
 }
 
 // manage adds a managed rule. Beside other backends the pair's total is the user's to give (T5): without one there

@@ -17,9 +17,13 @@ import (
 func (l *layout) render(headerRoutes []v1alpha1.SetHeaderRoute) ([][]any, *Problem) {
 	rendered := make([][]any, len(l.sources))
 	for _, headerRoute := range headerRoutes {
+		if !l.kind.audience && len(headerRoute.Matches) > 0 {
+			return nil, conflict("%s cannot carry header route %s, because nothing of its traffic can be matched: take it out of the steps, or the route out of spec.traffic.routes",
+				l.label, headerRoute.Name)
+		}
 		reach := 0
 		for n, s := range l.sources {
-			matches, err := s.join(headerRoute)
+			matches, err := s.join(headerRoute, l.kind)
 			if err != nil {
 				return nil, conflict("header route %s does not fit %s: %v", headerRoute.Name, l.at(s.index), err)
 			}
@@ -35,7 +39,7 @@ func (l *layout) render(headerRoutes []v1alpha1.SetHeaderRoute) ([][]any, *Probl
 }
 
 // join ANDs each match of the source with each of the header route. Pairs that no request can match are left out.
-func (s source) join(headerRoute v1alpha1.SetHeaderRoute) ([]any, error) {
+func (s source) join(headerRoute v1alpha1.SetHeaderRoute, kind profile) ([]any, error) {
 	var joined []any
 	matches := list(s.rule, "matches")
 	if len(matches) == 0 {
@@ -47,7 +51,7 @@ func (s source) join(headerRoute v1alpha1.SetHeaderRoute) ([]any, error) {
 			return nil, errors.New("its matches cannot be read")
 		}
 		for _, request := range headerRoute.Matches {
-			both, err := join(match, request)
+			both, err := kind.join(match, request)
 			switch {
 			case errors.Is(err, errDisjoint):
 			case err != nil:

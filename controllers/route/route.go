@@ -17,6 +17,8 @@ type Pair struct {
 	Rollout, Namespace string
 	// Stable and Canary are the names of the Services.
 	Stable, Canary string
+	// RuleNames are the names of the rules that may be written; empty for all that have the pair.
+	RuleNames []string
 }
 
 // Target is what a route should carry.

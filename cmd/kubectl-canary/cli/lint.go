@@ -30,7 +30,7 @@ func NewLintCommand(streams genericiooptions.IOStreams) *cobra.Command {
 		Use:   "lint -f FILE...",
 		Short: "Check manifests without a cluster",
 		Long: `Check the CanaryRollouts in files as the API server would: unknown fields, the schema, the rules. Then hold them
-against the Services and HTTPRoutes in the same files, and look for risks in their releases.
+against the Services and routes in the same files, and look for risks in their releases.
 
 Errors end with exit code 1; with --strict warnings do, too. Services and routes that are not in the files are not
 checked, and no cluster is asked.`,

@@ -91,6 +91,7 @@ func (m *Manifests) checkRoute(rollout Rollout, reference v1alpha1.RouteReferenc
 	pair := route.Pair{
 		Rollout: rollout.Name, Namespace: cmp.Or(rollout.Namespace, obj.GetNamespace(), metav1.NamespaceDefault),
 		Stable: rollout.Spec.Traffic.StableService, Canary: rollout.Spec.Traffic.CanaryService,
+		RuleNames: reference.RuleNames,
 	}
 	reading := route.Read(obj.Unstructured, pair, nil)
 	if reading.Problem != nil {
@@ -142,7 +143,7 @@ func (m *Manifests) find(rollout Rollout, objects []object, path, kind, name str
 	var elsewhere *object
 	for i := range objects {
 		switch o := &objects[i]; {
-		case o.GetName() != name:
+		case o.GetName() != name, o.GetKind() != kind:
 		case isSame(o.GetNamespace(), rollout.Namespace):
 			return o, nil
 		default:

@@ -87,7 +87,7 @@ func (m *Manifests) add(ctx context.Context, checked *schema, o object) []Findin
 		return m.addRollout(ctx, checked, o)
 	case o.GetAPIVersion() == "v1" && o.GetKind() == "Service":
 		m.services = append(m.services, o)
-	case group == "gateway.networking.k8s.io" && o.GetKind() == "HTTPRoute":
+	case group == "gateway.networking.k8s.io" && strings.HasSuffix(o.GetKind(), "Route"):
 		m.routes = append(m.routes, o)
 	}
 	return nil
