@@ -29,6 +29,7 @@ func (s scenario) run(t *testing.T, f fault, k int, want string) (end string, wr
 	s.options.Rate = rate
 	a := app.Prepare(t, env, s.options)
 	d := supervise(t, a.Namespace)
+	d.caughtUp = a.Touch
 	a.Create(a.Rollout(s.options))
 	a.WaitForState(v1alpha1.StateHealthy)
 	a.StartTraffic()
@@ -45,18 +46,15 @@ func (s scenario) run(t *testing.T, f fault, k int, want string) (end string, wr
 	}
 	end = a.Describe()
 	if want != "" {
-		checkEnd(a, f, want)
+		checkEnd(a, want)
 	}
 	a.CheckRoute()
 	a.CheckLoss()
 	return end, writes, reads
 }
 
-// checkEnd waits for an end. A cache that showed an older state brings the newer one by an event, which here is made.
-func checkEnd(a *app.App, f fault, want string) {
-	if f == lags {
-		a.Touch()
-	}
+// checkEnd waits for an end.
+func checkEnd(a *app.App, want string) {
 	a.Eventually("the end that it comes to undisturbed", func() (bool, string) {
 		diff := cmp.Diff(want, a.Describe())
 		return diff == "", "(-undisturbed +disturbed):\n" + diff

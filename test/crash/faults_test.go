@@ -37,6 +37,9 @@ var faults = []fault{dies, fails, conflict, timeout, lags}
 type disturbance struct {
 	// die ends the manager.
 	die context.CancelFunc
+	// caughtUp brings the newer state, by an event, to a cache that has shown an older one.
+	caughtUp func()
+	events   sync.WaitGroup
 
 	mu    sync.Mutex
 	armed bool
@@ -56,10 +59,12 @@ func (d *disturbance) arm(f fault, k int) {
 	d.armed, d.fault, d.k = true, f, k
 }
 
-// was says what was hit, or nothing; and how many writes and reads there were.
+// was ends the disturbance, and says what was hit, or nothing; and how many writes and reads there were.
 func (d *disturbance) was() (hit string, writes, reads int) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.armed = false
+	d.mu.Unlock()
+	d.events.Wait()
 	return d.hit, len(d.writes), d.reads
 }
 
@@ -177,6 +182,7 @@ func (l *lagging) isDue(key string) bool {
 		return false
 	}
 	l.hit = key
+	l.events.Go(l.caughtUp)
 	return true
 }
 

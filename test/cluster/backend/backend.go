@@ -10,10 +10,11 @@
 //   - A pod that is not Ready, or is gone, or never was, resets every connection: new ones when they are accepted, and
 //     those that are open when it becomes so. So it is lost requests that show when traffic is sent to a wrong place.
 //
-// What a pod is comes from a watch. Its lag, which is milliseconds, works one way for each change: a pod that has just
-// become Ready may still refuse, and one that has just been deleted may answer for that long. To close the second gap,
-// the end of a grace period is taken from the pod's deletionTimestamp and not from the watch, and no address of the test
-// cluster is ever used by a second pod. A pod deleted without a grace period can answer until the event arrives.
+// What a pod is comes from a watch, and on a machine that is busy a watch lags by more than a gateway takes to learn of a
+// pod. So a connection to a pod that is not known to answer has the API server asked about it before it is refused. In the
+// other direction, the end of a grace period is taken from the pod's deletionTimestamp and not from the watch, and no
+// address of the test cluster is ever used by a second pod. A pod deleted without a grace period can answer until the event
+// arrives.
 //
 // One difference from a real network remains: the connection to a pod that refuses is established before it is reset.
 package backend
@@ -28,6 +29,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -68,7 +70,8 @@ func Start(ctx context.Context, cfg *rest.Config) (*Backend, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	b := &Backend{pods: newPods(), cancel: cancel, served: make(chan struct{})}
+	live := func(ip string) *corev1.Pod { return podAt(ctx, api, ip) }
+	b := &Backend{pods: newPods(live), cancel: cancel, served: make(chan struct{})}
 	if err := b.watch(ctx, api); err != nil {
 		cancel()
 		return nil, err
@@ -118,6 +121,17 @@ func (b *Backend) watch(ctx context.Context, api kubernetes.Interface) error {
 		return errors.New("the pods could not be listed before the context ended")
 	}
 	return nil
+}
+
+// podAt asks the API server for the pod of an address; nil when there is none, or no answer.
+func podAt(ctx context.Context, api kubernetes.Interface, ip string) *corev1.Pod {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	list, err := api.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{FieldSelector: "status.podIP=" + ip})
+	if err != nil || len(list.Items) == 0 {
+		return nil
+	}
+	return &list.Items[0]
 }
 
 func deleted(object any) *corev1.Pod {

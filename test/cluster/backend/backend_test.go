@@ -4,6 +4,10 @@
 package backend
 
 import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,7 +31,7 @@ func TestVersion(t *testing.T) {
 }
 
 func TestAPodAnswersOnlyWhileItMay(t *testing.T) {
-	table := newPods()
+	table := newPods(nil)
 	check := func(when string, want bool) {
 		t.Helper()
 		if _, got := table.answering("10.244.0.1"); got != want {
@@ -54,4 +58,48 @@ func TestAPodAnswersOnlyWhileItMay(t *testing.T) {
 	if table.name("10.244.0.1") != "a" {
 		t.Error("the name of a pod that is gone is forgotten")
 	}
+}
+
+// TestAConnectionIsNotRefusedForALateWatch: the API server has the last word on whether a pod is Ready, and what the watch
+// tells of it afterwards is older.
+func TestAConnectionIsNotRefusedForALateWatch(t *testing.T) {
+	ready := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "a", ResourceVersion: "20"}}
+	ready.Spec.Containers = []corev1.Container{{Image: "shop:v1"}}
+	ready.Status.PodIP = "127.0.0.1"
+	ready.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+	var found atomic.Pointer[corev1.Pod]
+	table := newPods(func(string) *corev1.Pod { return found.Load() })
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	server.Listener = &gate{Listener: listener, pods: table}
+	server.Start()
+	defer server.Close()
+	answers := func(when string, want bool) {
+		t.Helper()
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(request)
+		if err == nil {
+			_ = response.Body.Close()
+		}
+		if (err == nil) != want {
+			t.Errorf("%s: %v", when, err)
+		}
+	}
+	answers("no pod", false)
+	found.Store(ready)
+	answers("Ready, the watch is late", true)
+	found.Store(nil)
+	older := ready.DeepCopy()
+	older.ResourceVersion, older.Status.Conditions = "10", nil
+	table.set(older)
+	answers("an older state comes by the watch", true)
+	older.ResourceVersion = "30"
+	table.set(older)
+	answers("not Ready any more", false)
 }

@@ -13,6 +13,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 )
 
 // pods is the table of what stands behind each address.
@@ -20,24 +21,28 @@ type pods struct {
 	mu    sync.Mutex
 	byIP  map[string]*pod
 	names map[string]string // of every pod there ever was, by address, as no address is used twice
+
+	// live asks the API server for the pod that has an address; nil when there is none.
+	live func(ip string) *corev1.Pod
 }
 
 type pod struct {
-	answer Answer
-	ready  bool
-	end    time.Time // of its grace period; zero when it is not being deleted
-	conns  map[*conn]struct{}
+	answer  Answer
+	version string // resourceVersion of the newest state that was seen
+	ready   bool
+	end     time.Time // of its grace period; zero when it is not being deleted
+	conns   map[*conn]struct{}
 }
 
-func newPods() *pods {
-	return &pods{byIP: map[string]*pod{}, names: map[string]string{}}
+func newPods(live func(ip string) *corev1.Pod) *pods {
+	return &pods{byIP: map[string]*pod{}, names: map[string]string{}, live: live}
 }
 
 func (p *pod) answers(now time.Time) bool {
 	return p.ready && (p.end.IsZero() || now.Before(p.end))
 }
 
-// set takes a pod as the watch tells it. One that stops answering loses its connections at once.
+// set takes a pod as the watch tells it, or a look at it. One that stops answering loses its connections at once.
 func (t *pods) set(object *corev1.Pod) {
 	if object.Status.PodIP == "" {
 		return
@@ -50,13 +55,22 @@ func (t *pods) set(object *corev1.Pod) {
 		t.byIP[object.Status.PodIP] = p
 		t.names[object.Status.PodIP] = object.Name
 	}
-	p.answer, p.ready = answerOf(object), isReady(object)
+	if p.isNewerThan(object) {
+		return
+	}
+	p.answer, p.ready, p.version = answerOf(object), isReady(object), object.ResourceVersion
 	if object.DeletionTimestamp != nil {
 		p.end = object.DeletionTimestamp.Time
 	}
 	if !p.answers(time.Now()) {
 		p.reset()
 	}
+}
+
+// isNewerThan says that the watch has been overtaken by a look.
+func (p *pod) isNewerThan(object *corev1.Pod) bool {
+	order, err := resourceversion.CompareResourceVersion(object.ResourceVersion, p.version)
+	return err == nil && order < 0
 }
 
 func (t *pods) remove(object *corev1.Pod) {
@@ -105,6 +119,14 @@ func (t *pods) admit(c *conn) bool {
 	return true
 }
 
+// admitLive is admit for a pod that is not known to answer: the watch may be behind those who sent the connection.
+func (t *pods) admitLive(c *conn) bool {
+	if found := t.live(c.ip); found != nil {
+		t.set(found)
+	}
+	return t.admit(c)
+}
+
 func (t *pods) forget(c *conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -113,31 +135,39 @@ func (t *pods) forget(c *conn) {
 	}
 }
 
-// A gate lets only connections to pods that answer through.
+// A gate tells connections to pods that answer from the others. Those are looked at again by whoever reads from them.
 type gate struct {
 	net.Listener
 	pods *pods
 }
 
 func (g *gate) Accept() (net.Conn, error) {
-	for {
-		accepted, err := g.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		c := &conn{TCPConn: accepted.(*net.TCPConn), pods: g.pods}
-		c.ip = c.LocalAddr().(*net.TCPAddr).IP.String()
-		if g.pods.admit(c) {
-			return c, nil
-		}
-		c.reset()
+	accepted, err := g.Listener.Accept()
+	if err != nil {
+		return nil, err
 	}
+	c := &conn{TCPConn: accepted.(*net.TCPConn), pods: g.pods}
+	c.ip = c.LocalAddr().(*net.TCPAddr).IP.String()
+	c.admitted = g.pods.admit(c)
+	return c, nil
 }
 
 type conn struct {
 	*net.TCPConn
-	pods *pods
-	ip   string
+	pods     *pods
+	ip       string
+	admitted bool
+}
+
+// Read refuses, before it first reads, what the pod would have refused.
+func (c *conn) Read(into []byte) (int, error) {
+	if !c.admitted {
+		if c.admitted = c.pods.admitLive(c); !c.admitted {
+			c.reset()
+			return 0, net.ErrClosed
+		}
+	}
+	return c.TCPConn.Read(into)
 }
 
 func (c *conn) Close() error {
