@@ -14,8 +14,8 @@ import (
 
 // The resources that GitOps tools write into.
 const (
-	routes   = "httproutes"
-	services = "services"
+	Routes   = "httproutes"
+	Services = "services"
 )
 
 // Write is one that a run made in the place of a GitOps tool.
@@ -48,7 +48,7 @@ func PutRight(writes []Write, events []auditv1.Event, moments []app.Moment, late
 		if repaired := write.repairedAt(events, at); !repaired.IsZero() {
 			foreign.To, foreign.Took = repaired, repaired.Sub(at)
 		}
-		if proven := provenAfter(moments, at.Add(sure)); write.Resource == routes && !proven.IsZero() && proven.Before(foreign.To) {
+		if proven := provenAfter(moments, at.Add(sure)); write.Resource == Routes && !proven.IsZero() && proven.Before(foreign.To) {
 			foreign.To, foreign.Took = proven, 0
 		}
 		foreign.To = caughtUp(foreign.To, late)

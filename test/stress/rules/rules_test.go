@@ -84,8 +84,8 @@ func promotion() []app.Moment {
 
 // TestStrays holds one answer at a time against the rules.
 func TestStrays(t *testing.T) {
-	stripped := []Foreign{{Span: Span{second(50), second(52)}, Resource: services}}
-	overwritten := []Foreign{{Span: Span{second(14), second(15)}, Resource: routes}}
+	stripped := []Foreign{{Span: Span{second(50), second(52)}, Resource: Services}}
+	overwritten := []Foreign{{Span: Span{second(14), second(15)}, Resource: Routes}}
 	for name, tc := range map[string]struct {
 		moments    []app.Moment
 		foreign    []Foreign

@@ -41,11 +41,11 @@ func TestSharesAreMeasured(t *testing.T) {
 	}{
 		"undisturbed": {want: whole},
 		"overwritten": {
-			foreign: []Foreign{{Span: Span{second(30), second(30.1)}, Resource: routes}},
+			foreign: []Foreign{{Span: Span{second(30), second(30.1)}, Resource: Routes}},
 			want:    [][3]float64{{11.4, 19.8, 0}, {22.4, 29.8, 20}, {31.5, 39.8, 20}, {42.4, 44.8, 0}},
 		},
 		"never put right": {
-			foreign: []Foreign{{Span: Span{second(30), forever}, Resource: services}},
+			foreign: []Foreign{{Span: Span{second(30), forever}, Resource: Services}},
 			want:    [][3]float64{{11.4, 19.8, 0}, {22.4, 29.8, 20}},
 		},
 		"killed, too little left": {

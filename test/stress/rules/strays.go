@@ -46,9 +46,9 @@ type sources struct {
 // admit says whether a revision may answer a request of a stream.
 func (s sources) admit(revision, stream string) bool {
 	switch {
-	case slices.Contains(s.foreign, services): // they select every revision
+	case slices.Contains(s.foreign, Services): // they select every revision
 		return true
-	case slices.Contains(s.stable, revision) && (s.anyWeight(weight.toStable) || slices.Contains(s.foreign, routes)):
+	case slices.Contains(s.stable, revision) && (s.anyWeight(weight.toStable) || slices.Contains(s.foreign, Routes)):
 		return true
 	case slices.Contains(s.canary, revision):
 		return s.anyWeight(weight.toCanary) || stream == testers && s.anyWeight(weight.toTesters)

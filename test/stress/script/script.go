@@ -57,11 +57,16 @@ const (
 	longestLateness = 5 * time.Second
 	// LongForm is the length from which on a script has a long outage, once.
 	LongForm = 5 * time.Minute
+	// ShortForm is the length of each of the scripts that are always done.
+	ShortForm = 55 * time.Second
 	// versions are the images that there are.
 	versions = 5
 	// fewest and most are the replicas: a pod that is killed must not be the only one.
 	fewest, most = 2, 6
 )
+
+// Short are the seeds of the short form: together they have every operation.
+var Short = []uint64{53, 298, 315}
 
 // Step is one operation.
 type Step struct {

@@ -76,6 +76,22 @@ func TestDrawWithin(t *testing.T) {
 	}
 }
 
+// TestShort: no operation is left out of what is always done.
+func TestShort(t *testing.T) {
+	counts := map[Op]int{}
+	for _, seed := range Short {
+		for _, step := range Draw(seed, ShortForm) {
+			counts[step.Op]++
+		}
+	}
+	for _, row := range table {
+		if counts[row.op] == 0 {
+			t.Errorf("%s does not come up", row.op)
+		}
+	}
+	t.Log(counts)
+}
+
 // TestDrawShort: a short script has no long outage, which would be most of it.
 func TestDrawShort(t *testing.T) {
 	for seed := range uint64(100) {
