@@ -38,7 +38,8 @@ type run struct {
 	duration time.Duration
 }
 
-// kept are runs that have failed once, each with what it found. They are part of the short form.
+// kept are runs that have failed once, each with a comment on what it found, as in {42, time.Minute}. They are part of the
+// short form.
 var kept []run
 
 // runs are those that the flags ask for.

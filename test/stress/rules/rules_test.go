@@ -148,3 +148,14 @@ func TestStraysInOrder(t *testing.T) {
 		t.Errorf("%d strays, want %d", got, want)
 	}
 }
+
+// TestStraysAfterALongRequest: what was in force while an earlier request went on is no excuse for a later one that had
+// its answer before that.
+func TestStraysAfterALongRequest(t *testing.T) {
+	long, later := answer(11, testers, "b"), answer(15, "", "b")
+	long.Duration = 20 * time.Second
+	evidence := Evidence{Moments: release(), Traffic: []load.Result{long, later}, Lag: lag, Until: second(60)}
+	if got := evidence.Strays(); len(got) != 1 {
+		t.Errorf("strays: %q, want the later one", got)
+	}
+}
