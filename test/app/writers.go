@@ -102,8 +102,8 @@ func (a *App) Merge(manager string, object *unstructured.Unstructured, spec any)
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	err = a.env.Admin.Patch(a.t.Context(), object.DeepCopy(), client.RawPatch("application/merge-patch+json", patch), client.FieldOwner(manager))
-	if err != nil {
+	merge := client.RawPatch("application/merge-patch+json", patch)
+	if err := a.env.Admin.Patch(a.t.Context(), object.DeepCopy(), merge, client.FieldOwner(manager)); err != nil {
 		a.t.Fatal(err)
 	}
 }

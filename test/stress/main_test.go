@@ -21,7 +21,7 @@ import (
 )
 
 var (
-	seedFlag     = flag.Uint64("seed", 0, "the seed of one run; 0 draws one by the clock, or does the short form if there is no duration either")
+	seedFlag     = flag.Uint64("seed", 0, "the seed of one run; 0 takes the clock, or does the short form if there is no duration either")
 	durationFlag = flag.Duration("duration", 0, "how long one run disturbs; 0 is that of the short form")
 )
 

@@ -138,9 +138,11 @@ func (d *driver) describe(moment app.Moment) string {
 	s := moment.Status
 	text := fmt.Sprintf("%s %s %s", moment.At.Format("15:04:05.000"), d.clock(moment.At), s.State)
 	if m := s.Memory; m != nil {
-		text += fmt.Sprintf(" %s step %s, weight %d headers %t verified %t, stable %s current %s aborted %q, Services %s ready %t and %s ready %t",
-			m.Phase, s.Step, m.Traffic.Weight, m.Traffic.HeaderRoutes, m.Traffic.VerifiedAt != nil, m.StableRevision, m.CurrentRevision,
-			m.AbortedRevision, m.StableService.Revision, m.StableService.ReadyAt != nil, m.CanaryService.Revision, m.CanaryService.ReadyAt != nil)
+		text += fmt.Sprintf(" %s step %s, weight %d headers %t verified %t, stable %s current %s aborted %q, "+
+			"Services %s ready %t and %s ready %t",
+			m.Phase, s.Step, m.Traffic.Weight, m.Traffic.HeaderRoutes, m.Traffic.VerifiedAt != nil,
+			m.StableRevision, m.CurrentRevision, m.AbortedRevision,
+			m.StableService.Revision, m.StableService.ReadyAt != nil, m.CanaryService.Revision, m.CanaryService.ReadyAt != nil)
 	}
 	return text + ": " + s.Message
 }

@@ -52,14 +52,56 @@ func TestPutRight(t *testing.T) {
 		// to is when it ends, and took how long the operator took, in seconds.
 		to, took float64
 	}{
-		"repaired":                  {write: route, moments: []app.Moment{proven(14, 13.9)}, events: []auditv1.Event{audit(10.02, "admin", Routes, "reviews"), audit(10.09, operator, Routes, "reviews")}, to: 10.1, took: 0.07},
-		"the operator wrote before": {write: route, events: []auditv1.Event{audit(10.01, operator, Routes, "reviews"), audit(10.05, "admin", Routes, "reviews"), audit(12, operator, Routes, "reviews")}, to: 12.01, took: 1.95},
-		"another route":             {write: route, events: []auditv1.Event{audit(10.02, "admin", Routes, "reviews"), audit(11, operator, Routes, "others"), audit(13, operator, Routes, "reviews")}, to: 13.01, took: 2.98},
-		"right by chance":           {write: route, moments: []app.Moment{proven(9, 9), proven(10.5, 10.4), proven(14, 13.9)}, events: []auditv1.Event{audit(20, operator, Routes, "reviews")}, to: 14},
-		"a Service":                 {write: service, events: []auditv1.Event{audit(10.02, "admin", Services, "stable"), audit(10.05, operator, Services, "canary"), audit(11, operator, Services, "stable")}, to: 11.01, took: 0.98},
-		"a proof says nothing of a Service": {write: service, moments: []app.Moment{proven(14, 13.9)}, events: []auditv1.Event{audit(20, operator, Services, "stable")},
-			to: 20.01, took: 9.91},
-		"endpoints are late":  {write: service, events: []auditv1.Event{audit(11, operator, Services, "stable")}, late: []Span{{second(2), second(4)}, {second(10.5), second(15)}, {second(15.5), second(18)}}, to: 18, took: 0.91},
+		"repaired": {
+			write:   route,
+			moments: []app.Moment{proven(14, 13.9)},
+			events:  []auditv1.Event{audit(10.02, "admin", Routes, "reviews"), audit(10.09, operator, Routes, "reviews")},
+			to:      10.1, took: 0.07,
+		},
+		"the operator wrote before": {
+			write: route,
+			events: []auditv1.Event{
+				audit(10.01, operator, Routes, "reviews"),
+				audit(10.05, "admin", Routes, "reviews"),
+				audit(12, operator, Routes, "reviews"),
+			},
+			to: 12.01, took: 1.95,
+		},
+		"another route": {
+			write: route,
+			events: []auditv1.Event{
+				audit(10.02, "admin", Routes, "reviews"),
+				audit(11, operator, Routes, "others"),
+				audit(13, operator, Routes, "reviews"),
+			},
+			to: 13.01, took: 2.98,
+		},
+		"right by chance": {
+			write:   route,
+			moments: []app.Moment{proven(9, 9), proven(10.5, 10.4), proven(14, 13.9)},
+			events:  []auditv1.Event{audit(20, operator, Routes, "reviews")},
+			to:      14,
+		},
+		"a Service": {
+			write: service,
+			events: []auditv1.Event{
+				audit(10.02, "admin", Services, "stable"),
+				audit(10.05, operator, Services, "canary"),
+				audit(11, operator, Services, "stable"),
+			},
+			to: 11.01, took: 0.98,
+		},
+		"a proof says nothing of a Service": {
+			write:   service,
+			moments: []app.Moment{proven(14, 13.9)},
+			events:  []auditv1.Event{audit(20, operator, Services, "stable")},
+			to:      20.01, took: 9.91},
+		"endpoints are late": {
+			write:  service,
+			events: []auditv1.Event{audit(11, operator, Services, "stable")},
+			late:   []Span{{second(2), second(4)}, {second(10.5), second(15)}, {second(15.5), second(18)}},
+			to:     18, took: 0.91,
+		},
 		"never":               {write: service, to: -1},
 		"only the user again": {write: service, events: []auditv1.Event{audit(12, "admin", Services, "stable")}, to: -1},
 	} {

@@ -64,7 +64,8 @@ func (w weight) toCanary() bool  { return w.share > 0 }
 func (w weight) toTesters() bool { return w.headers }
 
 func (s sources) String() string {
-	return fmt.Sprintf("weight and header routes %v, stable Service %v, canary Service %v, foreign %v", s.weights, s.stable, s.canary, s.foreign)
+	return fmt.Sprintf("weight and header routes %v, stable Service %v, canary Service %v, foreign %v",
+		s.weights, s.stable, s.canary, s.foreign)
 }
 
 // foreignTimeline has the time that the gateway needs to learn that something is put right.
