@@ -84,6 +84,10 @@ test-long: binaries ## Walk the scopes of the model that take minutes, and distu
 	go test -count=1 -timeout=30m -v -run='^TestModel$$' ./controllers/plan -deep
 	go test $(RACE) -count=1 -timeout=120m ./test/crash -long
 
+.PHONY: test-stress
+test-stress: binaries ## Disturb a rollout under load for twenty minutes, at random. ARGS="-seed=42 -duration=5m" are handed on.
+	go test $(RACE) -count=1 -timeout=90m -v ./test/stress -duration=20m $(ARGS)
+
 .PHONY: test-race
 test-race: ## Run them again with the race detector, where there is a C compiler. What is pure has no races.
 	$(if $(RACE),go test $(RACE) -count=1 -timeout=10m $$(go list $(UNITS) | grep -v '/controllers/plan$$'),@echo "no C compiler: no race detector")

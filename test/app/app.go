@@ -143,7 +143,7 @@ func (a *App) Rollout(options Options) *v1alpha1.CanaryRollout {
 // StartTraffic starts the requests. From now on the user's part of the route must stay as it is.
 func (a *App) StartTraffic() {
 	a.t.Helper()
-	a.userRoute = a.routeSpec()
+	a.userRoute = a.usersPart(a.Route())
 	a.Traffic = a.load("/reviews/0", a.rate, load.Stream{Name: "qa", Share: 0.1, Headers: map[string]string{"role": "qa"}})
 	a.StableOnly = a.load("/stable-only", a.rate/6)
 	a.Eventually("the first answers", func() (bool, string) {

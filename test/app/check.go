@@ -20,8 +20,8 @@ import (
 
 var httpRoute = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"}
 
-// route reads the user's HTTPRoute.
-func (a *App) route() *unstructured.Unstructured {
+// Route reads the user's HTTPRoute.
+func (a *App) Route() *unstructured.Unstructured {
 	a.t.Helper()
 	route := &unstructured.Unstructured{}
 	route.SetGroupVersionKind(httpRoute)
@@ -31,22 +31,18 @@ func (a *App) route() *unstructured.Unstructured {
 	return route
 }
 
-// routeSpec is the spec of the user's route, without what is the controller's: header rules and the pair's weights.
-func (a *App) routeSpec() string {
+// usersPart is the spec of a route, without what is the controller's: header rules and the pair's weights.
+func (a *App) usersPart(route *unstructured.Unstructured) string {
 	a.t.Helper()
-	spec := a.route().Object["spec"].(map[string]any)
-	var rules []any
-	for _, rule := range spec["rules"].([]any) {
-		if name, _ := rule.(map[string]any)["name"].(string); strings.HasPrefix(name, "canaryrollout-") {
-			continue
-		}
+	spec := route.DeepCopy().Object["spec"].(map[string]any)
+	rules := usersRules(spec["rules"].([]any))
+	for _, rule := range rules {
 		backends := rule.(map[string]any)["backendRefs"].([]any)
 		for _, backend := range backends {
 			if len(backends) > 1 {
 				delete(backend.(map[string]any), "weight")
 			}
 		}
-		rules = append(rules, rule)
 	}
 	spec["rules"] = rules
 	encoded, err := json.Marshal(spec)
@@ -59,7 +55,7 @@ func (a *App) routeSpec() string {
 // CheckRoute says when something of the user's route has changed that is not the controller's.
 func (a *App) CheckRoute() {
 	a.t.Helper()
-	if got := a.routeSpec(); got != a.userRoute {
+	if got := a.usersPart(a.Route()); got != a.userRoute {
 		a.t.Errorf("the user's route has changed:\nwas %s\nis  %s", a.userRoute, got)
 	}
 }
@@ -70,6 +66,9 @@ type Excuse struct {
 	// Revision is that of the pods that were taken away: requests that other pods were asked for are not excused, those
 	// that no pod was left for are. Empty when it does not matter who was asked.
 	Revision string
+	// Pod is the only one that was taken away: nothing that another one was asked for is excused. Empty when there were
+	// more.
+	Pod string
 }
 
 // Killed excuses what pods of a revision were asked for in the second before and after the test killed them: a request
@@ -78,9 +77,17 @@ func Killed(revision string, at time.Time) Excuse {
 	return Excuse{From: at.Add(-time.Second), To: at.Add(time.Second), Revision: revision}
 }
 
+// KilledPod is Killed for one pod, with others of its revision there to answer.
+func KilledPod(pod string, at time.Time) Excuse {
+	return Excuse{From: at.Add(-time.Second), To: at.Add(time.Second), Pod: pod}
+}
+
 func (e Excuse) covers(failure load.Result) bool {
-	return failure.Start.After(e.From) && failure.Start.Before(e.To) &&
-		(e.Revision == "" || failure.Pod == "" || strings.HasPrefix(failure.Pod, "reviews-"+e.Revision+"-"))
+	within := failure.Start.After(e.From) && failure.Start.Before(e.To)
+	if e.Pod != "" {
+		return within && failure.Pod == e.Pod
+	}
+	return within && (e.Revision == "" || failure.Pod == "" || strings.HasPrefix(failure.Pod, "reviews-"+e.Revision+"-"))
 }
 
 // CheckLoss stops the requests and says when one was lost.

@@ -36,7 +36,7 @@ func (a *App) Describe() string {
 	for _, service := range services.Items {
 		fmt.Fprintf(&text, "Service %s: %v\n", service.Name, service.Spec.Selector)
 	}
-	spec, err := json.MarshalIndent(a.route().Object["spec"], "", " ")
+	spec, err := json.MarshalIndent(a.Route().Object["spec"], "", " ")
 	if err != nil {
 		a.t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func unstructuredOf(t *testing.T, object client.Object, kind, apiVersion string)
 	raw.SetAPIVersion(apiVersion)
 	raw.SetKind(kind)
 	unstructured.RemoveNestedField(raw.Object, "spec", "template", "metadata", "creationTimestamp")
-	return declared(raw)
+	return app.Declared(raw)
 }
 
 // manifest is the app's rollout as a user's file has it.
@@ -265,8 +265,8 @@ func TestDeletion(t *testing.T) {
 // released is when the operator took its finalizer off: its last write of the rollout itself.
 func released(t *testing.T, a *app.App, asked time.Time) (at time.Time) {
 	t.Helper()
-	for _, event := range audited(t, a.Namespace, asked) {
-		if isWrite(event, cluster.OperatorUsername, "canaryrollouts") {
+	for _, event := range a.Audited(asked) {
+		if app.IsWrite(event, cluster.OperatorUsername, "canaryrollouts") {
 			at = event.StageTimestamp.Time
 		}
 	}

@@ -20,7 +20,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -44,22 +43,13 @@ const (
 // write makes a manifest of an object, without what only the API server sets.
 func write(t *testing.T, s *app.Terminal, file string, object *unstructured.Unstructured) {
 	t.Helper()
-	content, err := json.Marshal(declared(object).Object)
+	content, err := json.Marshal(app.Declared(object).Object)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(s.Dir, file), content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// declared is an object as it stands in a user's Git repository.
-func declared(object *unstructured.Unstructured) *unstructured.Unstructured {
-	bare := &unstructured.Unstructured{Object: map[string]any{"spec": object.DeepCopy().Object["spec"]}}
-	bare.SetGroupVersionKind(object.GroupVersionKind())
-	bare.SetNamespace(object.GetNamespace())
-	bare.SetName(object.GetName())
-	return bare
 }
 
 // read gets an object as it is stored.
@@ -74,77 +64,9 @@ func read(t *testing.T, kind, apiVersion string, key client.ObjectKey) *unstruct
 	return object
 }
 
-func readRoute(t *testing.T, a *app.App) *unstructured.Unstructured {
-	t.Helper()
-	return read(t, "HTTPRoute", "gateway.networking.k8s.io/v1", client.ObjectKey{Namespace: a.Namespace, Name: "bookinfo-reviews"})
-}
-
 func readService(t *testing.T, a *app.App, name string) *unstructured.Unstructured {
 	t.Helper()
 	return read(t, "Service", "v1", client.ObjectKey{Namespace: a.Namespace, Name: name})
-}
-
-// gitRoute is the user's route, with these weights for stable and canary.
-func gitRoute(t *testing.T, a *app.App, stable, canary int64) *unstructured.Unstructured {
-	t.Helper()
-	route := declared(readRoute(t, a))
-	rules, _, _ := unstructured.NestedSlice(route.Object, "spec", "rules")
-	rules = slices.DeleteFunc(rules, func(rule any) bool {
-		name, _ := rule.(map[string]any)["name"].(string)
-		return strings.HasPrefix(name, "canaryrollout-")
-	})
-	weights := map[string]int64{"reviews-stable": stable, "reviews-canary": canary}
-	for _, rule := range rules {
-		backends, _ := rule.(map[string]any)["backendRefs"].([]any)
-		for _, backend := range backends {
-			if ref := backend.(map[string]any); len(backends) > 1 {
-				ref["weight"] = weights[ref["name"].(string)]
-			}
-		}
-	}
-	_ = unstructured.SetNestedSlice(route.Object, rules, "spec", "rules")
-	return route
-}
-
-// carried is what a route carries, as "stable/canary" and the names of the header rules.
-func carried(route *unstructured.Unstructured) string {
-	var text []string
-	rules, _, _ := unstructured.NestedSlice(route.Object, "spec", "rules")
-	for _, rule := range rules {
-		name, _ := rule.(map[string]any)["name"].(string)
-		if backends := rule.(map[string]any)["backendRefs"].([]any); len(backends) > 1 {
-			weights := map[any]any{}
-			for _, backend := range backends {
-				weights[backend.(map[string]any)["name"]] = backend.(map[string]any)["weight"]
-			}
-			text = append(text, fmt.Sprintf("%v/%v", weights["reviews-stable"], weights["reviews-canary"]))
-		} else if name != "" {
-			text = append(text, name)
-		}
-	}
-	return strings.Join(text, " ")
-}
-
-// applyAs is server-side apply by force, as GitOps tools do it.
-func applyAs(t *testing.T, manager string, object *unstructured.Unstructured) {
-	t.Helper()
-	err := env.Admin.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(object.DeepCopy()), client.FieldOwner(manager), client.ForceOwnership)
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// patchAs is a merge patch of the spec.
-func patchAs(t *testing.T, manager string, object *unstructured.Unstructured, spec any) {
-	t.Helper()
-	patch, err := json.Marshal(map[string]any{"spec": spec})
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = env.Admin.Patch(t.Context(), object.DeepCopy(), client.RawPatch("application/merge-patch+json", patch), client.FieldOwner(manager))
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // midCanary is an app at 40 %, paused, with a header route for testers.
@@ -164,10 +86,10 @@ const carriedMidCanary = "canaryrollout-reviews-qa-0 60/40"
 func waitUntilPutRight(t *testing.T, a *app.App) {
 	t.Helper()
 	a.Eventually("traffic as the steps ask for", func() (bool, string) {
-		rollout, route := a.Get(), readRoute(t, a)
+		rollout, route := a.Get(), a.Route()
 		accepted := meta.FindStatusCondition(rollout.Status.Conditions, v1alpha1.ConditionTrafficRouted)
-		return carried(route) == carriedMidCanary && isProven(rollout, route) && accepted.Status == metav1.ConditionTrue,
-			carried(route) + ": " + accepted.Message
+		return app.Carried(route) == carriedMidCanary && isProven(rollout, route) && accepted.Status == metav1.ConditionTrue,
+			app.Carried(route) + ": " + accepted.Message
 	})
 }
 
@@ -184,25 +106,6 @@ func finish(t *testing.T, a *app.App, from string) {
 	a.CheckPromoted(from)
 }
 
-// audited are the successful requests for a namespace that were received in a window, by when they were answered.
-func audited(t *testing.T, namespace string, from time.Time) []auditv1.Event {
-	t.Helper()
-	events, err := env.Cluster.Audited(func(event *auditv1.Event) bool {
-		return event.ObjectRef != nil && event.ObjectRef.Namespace == namespace && event.ResponseStatus != nil &&
-			event.ResponseStatus.Code < 300 && event.RequestReceivedTimestamp.After(from)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	slices.SortStableFunc(events, func(x, y auditv1.Event) int { return x.StageTimestamp.Compare(y.StageTimestamp.Time) })
-	return events
-}
-
-func isWrite(event auditv1.Event, user, resource string) bool {
-	return event.User.Username == user && event.ObjectRef.Resource == resource && event.ObjectRef.Subresource == "" &&
-		(event.Verb == "patch" || event.Verb == "update")
-}
-
 // checkRepairs takes, from the API server's audit log, the time from each write of somebody else to a resource to the
 // operator's answer, and counts what that costs. A foreign write is answered by one write at most, so there is no hot loop.
 func checkRepairs(t *testing.T, a *app.App, resource string, from time.Time) {
@@ -211,12 +114,12 @@ func checkRepairs(t *testing.T, a *app.App, resource string, from time.Time) {
 	var open []time.Time
 	counts := map[string]int{}
 	foreign := 0
-	for _, event := range audited(t, a.Namespace, from) {
+	for _, event := range a.Audited(from) {
 		switch {
-		case isWrite(event, "admin", resource):
+		case app.IsWrite(event, "admin", resource):
 			foreign++
 			open = append(open, event.StageTimestamp.Time)
-		case isWrite(event, cluster.OperatorUsername, resource):
+		case app.IsWrite(event, cluster.OperatorUsername, resource):
 			for _, since := range open {
 				took = append(took, event.StageTimestamp.Sub(since))
 			}
@@ -277,16 +180,16 @@ func TestWeights(t *testing.T) {
 	for name, tc := range map[string]struct {
 		manager, wrote string
 		times          int
-		write          func(t *testing.T, a *app.App, s *app.Terminal)
+		write          func(a *app.App, s *app.Terminal)
 	}{
-		"hand": {"kubectl-edit", "reviews-stable 1 and reviews-canary 1", 1, func(t *testing.T, a *app.App, _ *app.Terminal) {
-			git := gitRoute(t, a, 1, 1)
-			patchAs(t, "kubectl-edit", git, git.Object["spec"])
+		"hand": {"kubectl-edit", "reviews-stable 1 and reviews-canary 1", 1, func(a *app.App, _ *app.Terminal) {
+			git := a.GitRoute(1, 1)
+			a.Merge("kubectl-edit", git, git.Object["spec"])
 		}},
-		"force": {"argocd-controller", "reviews-stable 100 and reviews-canary 0", syncs, func(t *testing.T, a *app.App, _ *app.Terminal) {
-			applyAs(t, "argocd-controller", gitRoute(t, a, 100, 0))
+		"force": {"argocd-controller", "reviews-stable 100 and reviews-canary 0", syncs, func(a *app.App, _ *app.Terminal) {
+			a.Apply("argocd-controller", a.GitRoute(100, 0))
 		}},
-		"client": {"kubectl-client-side-apply", "reviews-stable 100 and reviews-canary 0", syncs, func(_ *testing.T, _ *app.App, s *app.Terminal) {
+		"client": {"kubectl-client-side-apply", "reviews-stable 100 and reviews-canary 0", syncs, func(_ *app.App, s *app.Terminal) {
 			s.Run("kubectl apply -f route.yaml")
 		}},
 	} {
@@ -294,12 +197,12 @@ func TestWeights(t *testing.T) {
 			t.Parallel()
 			a := midCanary(t)
 			v1, s := a.Stable(), a.Terminal()
-			write(t, s, "route.yaml", gitRoute(t, a, 100, 0))
+			write(t, s, "route.yaml", a.GitRoute(100, 0))
 			begun := time.Now()
 			tick := time.NewTicker(time.Second)
 			defer tick.Stop()
 			for range tc.times {
-				tc.write(t, a, s)
+				tc.write(a, s)
 				<-tick.C
 			}
 			waitUntilPutRight(t, a)
@@ -327,19 +230,15 @@ func TestSelectors(t *testing.T) {
 	for _, write := range []func(){
 		func() { // stripped, as by a tool that has the user's own selector in Git
 			for name := range revisions {
-				service := declared(readService(t, a, name))
-				service.Object["spec"] = map[string]any{
-					"selector": map[string]any{"app": "reviews"}, "ports": service.Object["spec"].(map[string]any)["ports"],
-				}
-				applyAs(t, "argocd-controller", service)
+				a.Apply("argocd-controller", a.GitService(name))
 			}
 		},
 		func() { // swapped
-			patchAs(t, "by-hand", readService(t, a, "reviews-stable"), selecting(v2))
-			patchAs(t, "by-hand", readService(t, a, "reviews-canary"), selecting(v1))
+			a.Merge("by-hand", readService(t, a, "reviews-stable"), selecting(v2))
+			a.Merge("by-hand", readService(t, a, "reviews-canary"), selecting(v1))
 		},
 		func() { // widened: the revision is left, and the app too
-			patchAs(t, "by-hand", readService(t, a, "reviews-canary"), selecting(nil))
+			a.Merge("by-hand", readService(t, a, "reviews-canary"), selecting(nil))
 		},
 	} {
 		write()
@@ -447,25 +346,17 @@ func checkWeightsSince(t *testing.T, a *app.App, from time.Time, most int32) {
 // gone; traffic moves to nowhere wrong, and all goes on by itself.
 func TestGone(t *testing.T) {
 	t.Parallel()
-	service := func(name string) func(*testing.T, *app.App) *unstructured.Unstructured {
-		return func(t *testing.T, a *app.App) *unstructured.Unstructured {
-			t.Helper()
-			object := declared(readService(t, a, name))
-			object.Object["spec"] = map[string]any{
-				"selector": map[string]any{"app": "reviews"},
-				"ports":    []any{map[string]any{"name": "http", "port": int64(9080)}},
-			}
-			return object
-		}
+	service := func(name string) func(*app.App) *unstructured.Unstructured {
+		return func(a *app.App) *unstructured.Unstructured { return a.GitService(name) }
 	}
 	for name, tc := range map[string]struct {
-		git     func(*testing.T, *app.App) *unstructured.Unstructured
+		git     func(*app.App) *unstructured.Unstructured
 		reason  string
 		message string
 		// weight is what the canary is meant to get while the object is gone.
 		weight int32
 	}{
-		"route": {func(t *testing.T, a *app.App) *unstructured.Unstructured { return gitRoute(t, a, 1, 1) },
+		"route": {func(a *app.App) *unstructured.Unstructured { return a.GitRoute(1, 1) },
 			v1alpha1.ReasonRouteNotFound, "HTTPRoute bookinfo-reviews does not exist: create it", 40},
 		"canary": {service("reviews-canary"), v1alpha1.ReasonServiceNotFound, "Service reviews-canary does not exist: create it", 0},
 		"stable": {service("reviews-stable"), v1alpha1.ReasonServiceNotFound, "Service reviews-stable does not exist: create it", 40},
@@ -474,7 +365,7 @@ func TestGone(t *testing.T) {
 			t.Parallel()
 			a := midCanary(t)
 			v1 := a.Stable()
-			git := tc.git(t, a)
+			git := tc.git(a)
 			from := gone(t, a, git, tc.reason)
 			a.WaitFor("what is missing and the weight", func(s v1alpha1.CanaryRolloutStatus) bool {
 				return s.Message == tc.message && s.Step == "3/3" && s.Traffic.DesiredWeight == tc.weight
@@ -498,11 +389,11 @@ func TestGatewayGone(t *testing.T) {
 	t.Parallel()
 	options := app.Options{Rate: rate, Steps: []v1alpha1.Step{builder.Weight(20), builder.Hold(), builder.Weight(40), builder.Hold()}}
 	a := app.Prepare(t, env, options)
-	gateway := declared(read(t, "Gateway", "gateway.networking.k8s.io/v1", client.ObjectKey{Namespace: cluster.GatewayNamespace, Name: cluster.GatewayName}))
+	gateway := app.Declared(read(t, "Gateway", "gateway.networking.k8s.io/v1", client.ObjectKey{Namespace: cluster.GatewayNamespace, Name: cluster.GatewayName}))
 	gateway.SetNamespace(a.Namespace)
 	gateway.SetName("its-own")
 	a.Create(gateway.DeepCopy())
-	patchAs(t, "by-hand", readRoute(t, a), map[string]any{"parentRefs": []any{map[string]any{"name": "its-own"}}})
+	a.Merge("by-hand", a.Route(), map[string]any{"parentRefs": []any{map[string]any{"name": "its-own"}}})
 	a.Create(a.Rollout(options))
 	a.WaitForState(v1alpha1.StateHealthy)
 	a.StartTraffic()

@@ -7,11 +7,7 @@
 package slow
 
 import (
-	"context"
 	"testing"
-	"time"
-
-	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/canaryrollout/canaryrollout/test/app"
 	"github.com/canaryrollout/canaryrollout/test/cluster"
@@ -22,28 +18,4 @@ var env = &app.Env{}
 
 func TestMain(m *testing.M) {
 	app.Main(m, env, app.EnvOptions{Cluster: cluster.Options{LateEndpoints: true}})
-}
-
-// superviseOperator starts the operator again when it ends, as a kubelet does, until the test ends.
-func superviseOperator(t *testing.T) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-env.Operator.Done():
-			}
-			_ = wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (bool, error) {
-				return env.StartOperator(ctx) == nil, nil
-			})
-		}
-	}()
-	t.Cleanup(func() {
-		cancel()
-		<-done
-	})
 }

@@ -5,7 +5,6 @@ package slow
 
 import (
 	"context"
-	"syscall"
 	"testing"
 	"time"
 
@@ -122,22 +121,14 @@ func TestSlowGateway(t *testing.T) {
 // stopAPIServer has it answer nobody for a while.
 func stopAPIServer(t *testing.T, d time.Duration) {
 	t.Helper()
-	server := env.Cluster.Process(cluster.APIServer)
-	if err := server.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	last(t, d)
-	if err := server.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
-	if err := env.Cluster.WaitForAPI(t.Context()); err != nil {
+	if err := env.Cluster.StopAPIServer(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // TestAPIServerStopped stops it at 40 %, and in the middle of a promotion for so long that the operator loses its lease.
 func TestAPIServerStopped(t *testing.T) {
-	superviseOperator(t)
+	env.Supervise(t)
 	a := app.New(t, env, builder.Scale(1), builder.Weight(40), builder.Hold())
 	stable := a.Stable()
 	a.SetImage(builder.ImageV2)
@@ -161,7 +152,7 @@ func TestAPIServerStopped(t *testing.T) {
 
 // TestEtcdRestarted kills etcd at 40 % and starts it again.
 func TestEtcdRestarted(t *testing.T) {
-	superviseOperator(t)
+	env.Supervise(t)
 	a := app.New(t, env, builder.Scale(1), builder.Weight(40), builder.Hold())
 	stable := a.Stable()
 	a.SetImage(builder.ImageV2)

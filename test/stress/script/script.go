@@ -1,0 +1,167 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package script draws what a stress run does to an app: operations at random times, from what users, tools and accidents
+// do. A script is a function of its seed and its length alone, so that a run that failed can be done again.
+package script
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+)
+
+// Op is what is done.
+type Op string
+
+// The operations. What else a Step says about each stands beside it.
+const (
+	Promote       Op = "promote"        // leave the current pause
+	PromoteFull   Op = "promote-full"   // skip the remaining steps
+	Abort         Op = "abort"          // with the reason What
+	Retry         Op = "retry"          // the aborted revision
+	Image         Op = "image"          // apply version Number
+	Revert        Op = "revert"         // apply the stable template
+	Scale         Op = "scale"          // to Number replicas
+	EditRoute     Op = "edit-route"     // the part What of the user's rule, to something with Number
+	ApplyRoute    Op = "apply-route"    // with the weights of Git, by the field manager What
+	ApplyServices Op = "apply-services" // both, without the hash in their selectors
+	KillOperator  Op = "kill-operator"  // by SIGKILL
+	StopAPI       Op = "stop-api"       // the API server answers nobody, for a while
+	LateEndpoints Op = "late-endpoints" // the EndpointSlice controller stands still for a while, and the script goes on
+	KillPod       Op = "kill-pod"       // one of the pods, chosen by Number, of the revision and in the way of What
+)
+
+// The ways of Steps.
+const (
+	EditHeader  = "header"
+	EditTimeout = "timeout"
+	EditMatch   = "match"
+
+	// ForcedApply and ClientSideApply are the field managers of GitOps tools of both kinds.
+	ForcedApply     = "argocd-controller"
+	ClientSideApply = "kubectl-client-side-apply"
+
+	// A pod is ended politely, vanishes, or fails its readiness probe for a while.
+	KillDelete = "delete"
+	KillCrash  = "crash"
+	KillFail   = "fail"
+)
+
+const (
+	shortestGap, longestGap = 300 * time.Millisecond, 4 * time.Second
+	// shortOutage and longOutage are how long the API server is away: the operator keeps its lease, or loses it.
+	shortOutage, longOutage = 5 * time.Second, 40 * time.Second
+	// longestLateness is that of endpoints.
+	longestLateness = 5 * time.Second
+	// LongForm is the length from which on a script has a long outage, once.
+	LongForm = 5 * time.Minute
+	// ShortForm is the length of each of the scripts that are always done.
+	ShortForm = 55 * time.Second
+	// versions are the images that there are.
+	versions = 5
+	// fewest and most are the replicas: a pod that is killed must not be the only one.
+	fewest, most = 2, 6
+)
+
+// Short are the seeds of the short form: together they have every operation.
+var Short = []uint64{53, 298, 315}
+
+// Step is one operation.
+type Step struct {
+	// At is the earliest time for it, from the start of the run. What comes before it may take longer.
+	At time.Duration
+	Op Op
+	// What, Number and For are as the Op says.
+	What   string
+	Number int
+	For    time.Duration
+}
+
+// String is a line for a person who does it by hand.
+func (s Step) String() string {
+	text := fmt.Sprintf("%6.1fs %s %s", s.At.Seconds(), s.Op, s.What)
+	if s.Number > 0 {
+		text += fmt.Sprintf(" %d", s.Number)
+	}
+	if s.For > 0 {
+		text += fmt.Sprintf(" for %s", s.For.Round(time.Second/10))
+	}
+	return strings.Join(strings.Fields(text), " ")
+}
+
+// table says how often each operation comes up, and draws the rest of its step.
+var table = []struct {
+	op     Op
+	weight int
+	fill   func(*Step, *rand.Rand)
+}{
+	{Promote, 20, nil},
+	{PromoteFull, 8, nil},
+	{Abort, 6, func(s *Step, r *rand.Rand) { s.What = pick(r, "true", "too many errors") }},
+	{Retry, 6, nil},
+	{Image, 10, func(s *Step, r *rand.Rand) { s.Number = 1 + r.IntN(versions) }},
+	{Revert, 3, nil},
+	{Scale, 8, func(s *Step, r *rand.Rand) { s.Number = fewest + r.IntN(most-fewest+1) }},
+	{EditRoute, 7, func(s *Step, r *rand.Rand) {
+		s.What, s.Number = pick(r, EditHeader, EditTimeout, EditMatch), 1+r.IntN(9)
+	}},
+	{ApplyRoute, 8, func(s *Step, r *rand.Rand) { s.What = pick(r, ForcedApply, ClientSideApply) }},
+	{ApplyServices, 4, nil},
+	{KillOperator, 3, nil},
+	{StopAPI, 3, func(s *Step, _ *rand.Rand) { s.For = shortOutage }},
+	{LateEndpoints, 6, func(s *Step, r *rand.Rand) { s.For = between(r, time.Second, longestLateness) }},
+	{KillPod, 7, func(s *Step, r *rand.Rand) {
+		s.What = pick(r, "stable", "canary") + " " + pick(r, KillDelete, KillCrash, KillFail)
+		s.Number = 1 + r.IntN(most)
+	}},
+}
+
+// Draw makes the script of a seed. It begins with a release, since at rest there is not much to disturb.
+func Draw(seed uint64, length time.Duration) (steps []Step) {
+	random := rand.New(rand.NewPCG(seed, 1))
+	outage := length // never
+	if length >= LongForm {
+		outage = between(random, length/4, 3*length/4)
+	}
+	for at := between(random, shortestGap, longestGap); at < length; at += between(random, shortestGap, longestGap) {
+		step := draw(random)
+		switch {
+		case len(steps) == 0:
+			step = Step{Op: Image, Number: 2 + random.IntN(versions-1)}
+		case at >= outage:
+			step, outage = Step{Op: StopAPI, For: longOutage}, length
+		}
+		step.At = at
+		steps = append(steps, step)
+		if step.Op == StopAPI {
+			at += step.For
+		}
+	}
+	return steps
+}
+
+func draw(random *rand.Rand) Step {
+	sum := 0
+	for _, row := range table {
+		sum += row.weight
+	}
+	at := random.IntN(sum)
+	for _, row := range table {
+		if at -= row.weight; at < 0 {
+			step := Step{Op: row.op}
+			if row.fill != nil {
+				row.fill(&step, random)
+			}
+			return step
+		}
+	}
+	panic("the weights of the table do not add up")
+}
+
+func pick(random *rand.Rand, from ...string) string { return from[random.IntN(len(from))] }
+
+func between(random *rand.Rand, least, most time.Duration) time.Duration {
+	return least + time.Duration(random.Int64N(int64(most-least)+1))
+}
