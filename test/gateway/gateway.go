@@ -146,6 +146,9 @@ func (g *Gateway) Stop() error {
 // Address is where it takes requests: host and port.
 func (g *Gateway) Address() string { return g.address }
 
+// AccessLog is the path of its access log.
+func (g *Gateway) AccessLog() string { return g.log.path }
+
 // Parents are references to all its Gateways.
 func (g *Gateway) Parents() (refs []gatewayv1.ParentReference) {
 	for _, name := range g.names {
