@@ -63,6 +63,7 @@ type Gateway struct {
 	known     *backends
 	slow      queue // of EndpointSlices
 	isStale   bool  // the table is
+	failed    error // the last write that did
 
 	// The data path has locks of its own, so that it never waits for what is reported.
 	drawing  sync.Mutex

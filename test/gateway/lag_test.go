@@ -105,6 +105,16 @@ func TestLags(t *testing.T) {
 	}
 }
 
+// TestRoutedBeforeReported: by the time that a well-behaved gateway reports a change, it is routed.
+func TestRoutedBeforeReported(t *testing.T) {
+	b := newRoutedBench(t, Behaviour{})
+	b.after(0)
+	b.edit("r", toBackend("b"))
+	if writes, _ := b.writes(b.clock.Now()); len(writes) != 1 || b.sent() != "b" {
+		t.Errorf("%d statuses are about to be written, and all goes to %s", len(writes), b.sent())
+	}
+}
+
 // TestCatchUp: a gateway whose lags end follows and reports all at once.
 func TestCatchUp(t *testing.T) {
 	b := newRoutedBench(t, Behaviour{})
@@ -170,6 +180,18 @@ func TestDeletedRoute(t *testing.T) {
 	b.seeRoute(anew)
 	if b.after(0); b.sent() != "b" {
 		t.Errorf("the route of the same name is not followed: %q", b.sent())
+	}
+}
+
+// TestOldNews: a watch that lags behind the answer to our own write must not take the route back.
+func TestOldNews(t *testing.T) {
+	b := newRoutedBench(t, Behaviour{})
+	b.after(0)
+	old := b.read("r")
+	b.edit("r", toBackend("b"))
+	b.seeRoute(old)
+	if b.after(0); b.sent() != "b" || b.told("r") != 2 {
+		t.Errorf("all goes to %s, told is %d", b.sent(), b.told("r"))
 	}
 }
 

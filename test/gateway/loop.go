@@ -118,16 +118,34 @@ func (g *Gateway) report(ctx context.Context, now time.Time) (next time.Time) {
 			g.locked(func() { w.done(answer) })
 		case !apierrors.IsNotFound(err): // what is gone needs no status
 			next = sooner(next, now.Add(again))
+			g.noteError(ctx, err)
 		}
 	}
 	return next
+}
+
+// noteError keeps what is neither a conflict nor the end of the gateway.
+func (g *Gateway) noteError(ctx context.Context, err error) {
+	if apierrors.IsConflict(err) || ctx.Err() != nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.failed = err
+}
+
+// Failed is the last status that could not be written, other than by a conflict: a test that waits for one in vain should
+// say so.
+func (g *Gateway) Failed() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.failed
 }
 
 // writes finds them. A gateway routes a change before it reports it, unless it is told otherwise.
 func (g *Gateway) writes(now time.Time) (writes []write, next time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.follow(now)
 	about := report{identity: g.identity, behaviour: g.behaviour, began: g.began, now: now, known: g.known}
 	next = about.nextFlap()
 	for _, r := range g.records {
@@ -141,11 +159,11 @@ func (g *Gateway) writes(now time.Time) (writes []write, next time.Time) {
 		writes = append(writes, write{route: r.object, status: status, done: func(answer *gatewayv1.HTTPRoute) {
 			at := g.clock.Now()
 			r.see(answer, at)
-			r.written = string(status)
+			r.written, r.writtenAs = string(status), answer.ResourceVersion
 			r.reported(now, at, behaviour)
 		}})
 	}
-	return writes, sooner(next, g.follow(now)) // what needed no report is followed by the clock from now on
+	return writes, sooner(next, g.follow(now)) // before the writes are made
 }
 
 // status is the one to write; nil when all is as it should be, or nothing is to be said.
@@ -155,6 +173,9 @@ func (r report) status(about *record) []byte {
 	}
 	parents := r.parents(about.object, about.told)
 	status := encode(parents, r.behaviour.Generations)
+	if about.written == string(status) && about.writtenAs == about.object.ResourceVersion {
+		return nil // nobody has written since
+	}
 	isSame := equality.Semantic.DeepEqual(parents, about.object.Status.Parents)
 	if isSame && (about.written == string(status) || about.written == "" && r.behaviour.Generations != GenerationsZero) {
 		return nil

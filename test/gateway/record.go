@@ -20,8 +20,8 @@ type record struct {
 	routed *gatewayv1.HTTPRoute
 	// ahead are the versions that the data path does not follow yet, oldest first.
 	ahead []version
-	// written is the status that was written last, byte for byte.
-	written string
+	// written is the status that was written last, byte for byte, and writtenAs the resource version that this made.
+	written, writtenAs string
 }
 
 // A version of a route is a generation of it, or its end.
@@ -46,7 +46,7 @@ func (r *record) see(route *gatewayv1.HTTPRoute, now time.Time) {
 
 // gone takes the end of the route.
 func (r *record) gone(now time.Time) {
-	r.object, r.written = nil, ""
+	r.object, r.written, r.writtenAs = nil, "", ""
 	r.ahead = append(r.ahead, version{seen: now})
 }
 

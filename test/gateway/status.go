@@ -58,8 +58,10 @@ func (r report) isOurs(entry gatewayv1.RouteParentStatus) bool {
 }
 
 // entry is what a controller says about the route for one parent. It has no conditions when there is nothing to say.
-func (r report) entry(had []gatewayv1.RouteParentStatus, controller gatewayv1.GatewayController, ref gatewayv1.ParentReference, told *gatewayv1.HTTPRoute) gatewayv1.RouteParentStatus {
-	made := gatewayv1.RouteParentStatus{ParentRef: ref, ControllerName: controller}
+func (r report) entry(had []gatewayv1.RouteParentStatus, controller gatewayv1.GatewayController, ref gatewayv1.ParentReference,
+	told *gatewayv1.HTTPRoute,
+) (made gatewayv1.RouteParentStatus) {
+	made = gatewayv1.RouteParentStatus{ParentRef: ref, ControllerName: controller}
 	generation := told.Generation
 	if r.behaviour.Behind {
 		generation--
@@ -80,7 +82,8 @@ func (r report) entry(had []gatewayv1.RouteParentStatus, controller gatewayv1.Ga
 }
 
 // conditions are Accepted, ResolvedRefs and, if there is anything to say, PartiallyInvalid.
-func (r report) conditions(controller gatewayv1.GatewayController, ref gatewayv1.ParentReference, told *gatewayv1.HTTPRoute) []metav1.Condition {
+func (r report) conditions(controller gatewayv1.GatewayController, ref gatewayv1.ParentReference, told *gatewayv1.HTTPRoute,
+) []metav1.Condition {
 	all := []metav1.Condition{r.accepted(controller, ref, told), r.resolved(told)}
 	if refusal, refused := r.behaviour.Refusals[string(ref.Name)]; refused && controller == Controller {
 		refused := say(refusal.Condition, false, refusal.Reason, refusal.Message)
@@ -93,7 +96,8 @@ func (r report) conditions(controller gatewayv1.GatewayController, ref gatewayv1
 	return all
 }
 
-func (r report) accepted(controller gatewayv1.GatewayController, ref gatewayv1.ParentReference, told *gatewayv1.HTTPRoute) metav1.Condition {
+func (r report) accepted(controller gatewayv1.GatewayController, ref gatewayv1.ParentReference, told *gatewayv1.HTTPRoute,
+) metav1.Condition {
 	no := func(reason gatewayv1.RouteConditionReason, message string) metav1.Condition {
 		return say(gatewayv1.RouteConditionAccepted, false, reason, message)
 	}
@@ -139,8 +143,11 @@ func (r report) resolved(told *gatewayv1.HTTPRoute) metav1.Condition {
 
 // leftover refused generation 1 once, and was never taken back.
 func (r report) leftover(had []gatewayv1.RouteParentStatus) gatewayv1.RouteParentStatus {
-	ref := gatewayv1.ParentReference{Name: former, Namespace: ptr.To(gatewayv1.Namespace(r.namespace))}
-	refused := say(gatewayv1.RouteConditionAccepted, false, gatewayv1.RouteReasonNotAllowedByListeners, "routes of this namespace are not allowed")
+	ref := gatewayv1.ParentReference{ // with what the API server would fill in
+		Group: ptr.To(gatewayv1.Group(gatewayv1.GroupName)), Kind: ptr.To(gatewayv1.Kind("Gateway")),
+		Namespace: ptr.To(gatewayv1.Namespace(r.namespace)), Name: former,
+	}
+	refused := say(gatewayv1.RouteConditionAccepted, false, gatewayv1.RouteReasonNotAllowedByListeners, "this namespace is not allowed")
 	refused.ObservedGeneration = 1
 	refused.LastTransitionTime = r.since(conditionsIn(had, Controller, ref), refused)
 	return gatewayv1.RouteParentStatus{ParentRef: ref, ControllerName: Controller, Conditions: []metav1.Condition{refused}}
@@ -162,7 +169,8 @@ func (r report) since(before []metav1.Condition, now metav1.Condition) metav1.Ti
 	return metav1.NewTime(r.now.Truncate(time.Second))
 }
 
-func conditionsIn(had []gatewayv1.RouteParentStatus, controller gatewayv1.GatewayController, ref gatewayv1.ParentReference) []metav1.Condition {
+func conditionsIn(had []gatewayv1.RouteParentStatus, controller gatewayv1.GatewayController, ref gatewayv1.ParentReference,
+) []metav1.Condition {
 	for _, entry := range had {
 		if entry.ControllerName == controller && equality.Semantic.DeepEqual(entry.ParentRef, ref) {
 			return entry.Conditions

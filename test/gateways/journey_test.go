@@ -4,6 +4,7 @@
 package gateways
 
 import (
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -45,7 +46,7 @@ func startGateway(t *testing.T, behaviour gateway.Behaviour) *gateway.Gateway {
 	}
 	t.Cleanup(func() {
 		t.Logf("the gateway answered itself, by status: %v", g.Counts())
-		if err := g.Stop(); err != nil {
+		if err := errors.Join(g.Failed(), g.Stop()); err != nil {
 			t.Error(err)
 		}
 	})
