@@ -93,6 +93,22 @@ func TestAccepted(t *testing.T) {
 			`[{parentRef: {name: a}, controllerName: x/one, ` + taken + `}, {parentRef: {name: a}, controllerName: x/two, conditions: [{type: Accepted, status: "True", observedGeneration: 2}, {type: ResolvedRefs, status: "True", observedGeneration: 2}]}]`,
 			Acceptance{Generation: 2, Pending: "Gateway a (x/two) has taken generation 2, not yet 4"},
 		},
+		// Traefik 3.6 says so of every Gateway that is not its own; envoyproxy/gateway#6898: a former controller's word stays.
+		"another controller's Gateway": {
+			`[{name: a}]`,
+			`[{parentRef: {name: a}, controllerName: x/one, ` + taken + `}, {parentRef: {name: a}, controllerName: x/two, conditions: [{type: Accepted, status: "False", observedGeneration: 4, reason: NoMatchingParent, message: m}]}]`,
+			Acceptance{Generation: 4},
+		},
+		"nobody's Gateway": {
+			`[{name: a}]`,
+			`[{parentRef: {name: a}, controllerName: x/one, conditions: [{type: Accepted, status: "False", reason: NoMatchingParent, message: m}]}, {parentRef: {name: a}, controllerName: x/two, conditions: [{type: Accepted, status: "False", reason: NoMatchingParent, message: n}]}]`,
+			Acceptance{Pending: "Gateway a (x/one): Accepted is False (NoMatchingParent: m); Gateway a (x/two): Accepted is False (NoMatchingParent: n)"},
+		},
+		"two controllers, one refuses": {
+			`[{name: a}]`,
+			`[{parentRef: {name: a}, controllerName: x/one, ` + taken + `}, {parentRef: {name: a}, controllerName: x/two, conditions: [{type: Accepted, status: "False", reason: NotAllowedByListeners, message: m}]}]`,
+			Acceptance{Pending: "Gateway a (x/two): Accepted is False (NotAllowedByListeners: m)"},
+		},
 		"unreadable": {`[{name: a}]`, `text`, Acceptance{Pending: "HTTPRoute bookinfo cannot be read"}},
 	} {
 		t.Run(name, func(t *testing.T) {

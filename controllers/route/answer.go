@@ -5,6 +5,7 @@ package route
 
 import (
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,6 +26,8 @@ type answer struct {
 	generation int64
 	// unversioned says that a condition does not say which generation it is about.
 	unversioned bool
+	// isOthers says that the controller does not take the parent for one of its own.
+	isOthers bool
 }
 
 // answersFor returns what was answered for a parent; where nobody did, that is a complaint.
@@ -48,7 +51,18 @@ func answersFor(wanted parent, entries []gatewayv1.RouteParentStatus, namespace 
 		}
 		answers = append(answers, a)
 	}
-	return answers
+	return withoutOthers(answers)
+}
+
+// withoutOthers leaves out who says that the parent is not his, where somebody else accepts the route for it: Traefik says
+// so of every Gateway that is not its own, and nothing takes the word of a former controller back
+// (envoyproxy/gateway#6898).
+func withoutOthers(answers []answer) []answer {
+	accepts := func(a answer) bool { return a.complaint == "" }
+	if !slices.ContainsFunc(answers, accepts) {
+		return answers
+	}
+	return slices.DeleteFunc(answers, func(a answer) bool { return a.isOthers })
 }
 
 // answerOf reads the conditions of one entry. A condition that is not as it should be counts whatever generation it
@@ -61,7 +75,8 @@ func answerOf(conditions []metav1.Condition) answer {
 		case condition == nil:
 			return answer{complaint: fmt.Sprintf(" has not answered: there is no condition %s", name)}
 		case condition.Status != metav1.ConditionTrue:
-			return answer{complaint: complaintOf(*condition)}
+			isOthers := condition.Reason == string(gatewayv1.RouteReasonNoMatchingParent)
+			return answer{complaint: complaintOf(*condition), isOthers: isOthers}
 		case condition.ObservedGeneration <= 0:
 			a.unversioned = true
 		case a.generation == 0 || condition.ObservedGeneration < a.generation:

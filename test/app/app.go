@@ -9,6 +9,7 @@ package app
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/test/builder"
@@ -47,6 +49,7 @@ type App struct {
 
 	rate        float64
 	propagation time.Duration
+	gateway     Gateway
 	// userRoute is the route's spec as it is at rest.
 	userRoute string
 
@@ -61,8 +64,28 @@ type Options struct {
 	Rate float64
 	// Propagation is how long the gateway's proxies may take here. Default: Propagation.
 	Propagation time.Duration
+	// Gateway is where the requests come in. Default: the cluster's.
+	Gateway *Gateway
 	// Edit changes the rollout before it is created.
 	Edit func(*v1alpha1.CanaryRollout)
+}
+
+// Gateway is what an app has to know of one.
+type Gateway struct {
+	// Parents are what the route is attached to.
+	Parents []gatewayv1.ParentReference
+	// Address is where it takes requests: host and port.
+	Address string
+	// AccessLog is that of load.Options.
+	AccessLog string
+}
+
+// gateway is the cluster's.
+func (e *Env) gateway() Gateway {
+	return Gateway{
+		Parents: []gatewayv1.ParentReference{{Name: cluster.GatewayName, Namespace: ptr.To(gatewayv1.Namespace(cluster.GatewayNamespace))}},
+		Address: cluster.GatewayAddress, AccessLog: e.Cluster.AccessLog(),
+	}
 }
 
 // New deploys version 1 of an app with these steps, waits until it is Healthy, and starts the requests.
@@ -84,16 +107,26 @@ func Start(t *testing.T, env *Env, options Options) *App {
 // Prepare makes what a user has before there is a rollout: a namespace with two Services and an HTTPRoute.
 func Prepare(t *testing.T, env *Env, options Options) *App {
 	t.Helper()
-	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(strings.TrimPrefix(t.Name(), "Test")))
-	a := &App{t: t, env: env, Namespace: name[:min(len(name), 60)], rate: cmp.Or(options.Rate, Rate),
-		propagation: cmp.Or(options.Propagation, Propagation)}
+	a := &App{t: t, env: env, Namespace: NamespaceOf(t), rate: cmp.Or(options.Rate, Rate),
+		propagation: cmp.Or(options.Propagation, Propagation), gateway: ptr.Deref(options.Gateway, env.gateway())}
 	a.Create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: a.Namespace}})
-	manifests := fmt.Sprintf(workload, a.Namespace, a.Host())
+	parents, err := json.Marshal(a.gateway.Parents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifests := fmt.Sprintf(workload, a.Namespace, a.Host(), parents)
 	if err := cluster.Apply(t.Context(), env.Cluster.RESTConfig(cluster.Admin), []byte(manifests)); err != nil {
 		t.Fatal(err)
 	}
 	a.record()
 	return a
+}
+
+// NamespaceOf is that of the test's app, known before there is one.
+func NamespaceOf(t *testing.T) string {
+	t.Helper()
+	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(strings.TrimPrefix(t.Name(), "Test")))
+	return name[:min(len(name), 60)]
 }
 
 // workload is the seed's, with a filter and a timeout that have to survive, a field that is none of the controller's
@@ -113,7 +146,7 @@ apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: bookinfo-reviews, namespace: %[1]s}
 spec:
-  parentRefs: [{name: http-gateway, namespace: default}]
+  parentRefs: %[3]s
   hostnames: [%[2]s]
   rules:
   - matches: [{path: {type: PathPrefix, value: /reviews}}]
@@ -154,8 +187,8 @@ func (a *App) StartTraffic() {
 
 func (a *App) load(path string, rate float64, streams ...load.Stream) *load.Generator {
 	generator := load.Start(context.WithoutCancel(a.t.Context()), load.Options{
-		URL: "http://" + cluster.GatewayAddress + path, Host: a.Host(), Rate: rate, Streams: streams,
-		AccessLog: a.env.Cluster.AccessLog(), PodAt: a.env.Pods.PodAt,
+		URL: "http://" + a.gateway.Address + path, Host: a.Host(), Rate: rate, Streams: streams,
+		AccessLog: a.gateway.AccessLog, PodAt: a.env.Pods.PodAt,
 	})
 	a.t.Cleanup(generator.Stop)
 	return generator

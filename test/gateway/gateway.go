@@ -1,0 +1,196 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// Options of a gateway. Name, Namespace and Watch are required.
+type Options struct {
+	// Name is that of its GatewayClass and of its Gateway.
+	Name string
+	// Others are further Gateways that it stands for. They share its listener.
+	Others []string
+	// Namespace has the Gateways.
+	Namespace string
+	// Watch is the namespace of the routes.
+	Watch string
+	// Address is where it takes requests. Default: any free port of 127.0.0.1.
+	Address string
+	// AccessLog is the file in which it writes each request that it answered itself, in the form that the package load reads.
+	AccessLog string
+	// Seed makes its choices the same in every run.
+	Seed uint64
+	// Behaviour is how it begins.
+	Behaviour Behaviour
+}
+
+// A Gateway serves from [Start] to [Gateway.Stop].
+type Gateway struct {
+	identity
+	client  client.Client
+	clock   clock.Clock
+	address string
+	log     *accessLog
+	server  *http.Server
+	proxy   http.Handler
+	table   atomic.Pointer[table]
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+	// Each wakes one of the two loops.
+	routing, reporting chan struct{}
+
+	mu        sync.Mutex
+	behaviour Behaviour
+	began     time.Time // of the behaviour
+	records   map[types.NamespacedName]*record
+	known     *backends
+	slow      queue // of EndpointSlices
+	isStale   bool  // the table is
+	failed    error // the last write that did
+
+	// The data path has locks of its own, so that it never waits for what is reported.
+	drawing  sync.Mutex
+	random   *rand.Rand
+	counting sync.Mutex
+	counts   map[int]int
+}
+
+// newGateway has no listener and no objects yet.
+func newGateway(options Options, c client.Client, clock clock.Clock) *Gateway {
+	g := &Gateway{
+		identity: identity{namespace: options.Namespace, names: append([]string{options.Name}, options.Others...)},
+		client:   c, clock: clock, log: &accessLog{path: options.AccessLog},
+		routing: make(chan struct{}, 1), reporting: make(chan struct{}, 1),
+		behaviour: options.Behaviour.clone(), began: clock.Now(),
+		records: map[types.NamespacedName]*record{}, known: newBackends(), counts: map[int]int{},
+		random: rand.New(rand.NewPCG(options.Seed, options.Seed)),
+	}
+	g.table.Store(&table{})
+	g.proxy = newProxy(g)
+	return g
+}
+
+// Start makes the gateway's objects and returns once it knows the routes there are. cfg's user must be allowed to read what
+// a gateway reads, and to write its statuses. It serves until Stop, also when ctx ends.
+func Start(ctx context.Context, cfg *rest.Config, options Options) (*Gateway, error) {
+	scheme, err := newScheme()
+	if err != nil {
+		return nil, err
+	}
+	c, err := client.New(cfg, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, err
+	}
+	g := newGateway(options, c, clock.RealClock{})
+	if err := g.listen(options.Address); err != nil {
+		return nil, err
+	}
+	ctx, g.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	if err := g.start(ctx, cfg, options); err != nil {
+		return nil, errors.Join(err, g.Stop())
+	}
+	return g, nil
+}
+
+func (g *Gateway) start(ctx context.Context, cfg *rest.Config, options Options) error {
+	if err := install(ctx, g.client, g.identity); err != nil {
+		return err
+	}
+	if err := g.watch(ctx, cfg, options.Watch); err != nil {
+		return err
+	}
+	g.running.Go(func() { g.pulse(ctx, g.routing, g.route) })
+	g.running.Go(func() { g.pulse(ctx, g.reporting, g.report) })
+	return nil
+}
+
+func (g *Gateway) listen(address string) error {
+	if address == "" {
+		address = "127.0.0.1:0"
+	}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	g.address, g.port = listener.Addr().String(), listener.Addr().(*net.TCPAddr).Port
+	g.server = &http.Server{Handler: g, ReadHeaderTimeout: 10 * time.Second}
+	g.running.Go(func() { _ = g.server.Serve(listener) }) // it returns when it is closed
+	return nil
+}
+
+// Stop closes the listener and every connection. The gateway's objects, and what it has reported, stay.
+func (g *Gateway) Stop() error {
+	g.cancel()
+	err := g.server.Close()
+	g.running.Wait()
+	g.log.close()
+	return err
+}
+
+// Address is where it takes requests: host and port.
+func (g *Gateway) Address() string { return g.address }
+
+// AccessLog is the path of its access log.
+func (g *Gateway) AccessLog() string { return g.log.path }
+
+// Parents are references to all its Gateways.
+func (g *Gateway) Parents() (refs []gatewayv1.ParentReference) {
+	for _, name := range g.names {
+		refs = append(refs, gatewayv1.ParentReference{Name: gatewayv1.ObjectName(name), Namespace: ptr.To(gatewayv1.Namespace(g.namespace))})
+	}
+	return refs
+}
+
+// Behave changes the behaviour, from now on. It returns at once; what changes by that is done as fast as the API server allows.
+func (g *Gateway) Behave(b Behaviour) {
+	g.mu.Lock()
+	g.behaviour, g.began = b.clone(), g.clock.Now()
+	g.mu.Unlock()
+	g.wake()
+}
+
+// wake has both loops look again.
+func (g *Gateway) wake() {
+	for _, loop := range []chan struct{}{g.routing, g.reporting} {
+		select {
+		case loop <- struct{}{}:
+		default: // it is about to look already
+		}
+	}
+}
+
+// pulse takes a step now, whenever the loop is woken, and when the time has come that the last step asked for; that is zero
+// for never.
+func (g *Gateway) pulse(ctx context.Context, woken <-chan struct{}, step func(context.Context, time.Time) time.Time) {
+	for ctx.Err() == nil {
+		var due <-chan time.Time
+		stop := func() bool { return true }
+		if next := step(ctx, g.clock.Now()); !next.IsZero() {
+			timer := g.clock.NewTimer(next.Sub(g.clock.Now()))
+			due, stop = timer.C(), timer.Stop
+		}
+		select {
+		case <-ctx.Done():
+		case <-woken:
+		case <-due:
+		}
+		stop()
+	}
+}

@@ -1,0 +1,50 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"k8s.io/utils/ptr"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// listenerName is that of the one listener that each Gateway has.
+const listenerName = "http"
+
+// An identity says which Gateway objects a gateway stands for.
+type identity struct {
+	namespace string
+	names     []string
+	port      int
+}
+
+// owns says that a reference of a route in another namespace names one of our Gateways.
+func (i identity) owns(ref gatewayv1.ParentReference) bool {
+	if ptr.Deref(ref.Group, gatewayv1.GroupName) != gatewayv1.GroupName || ptr.Deref(ref.Kind, "Gateway") != "Gateway" ||
+		string(ptr.Deref(ref.Namespace, "")) != i.namespace {
+		return false
+	}
+	for _, name := range i.names {
+		if name == string(ref.Name) {
+			return true
+		}
+	}
+	return false
+}
+
+func (i identity) hasListener(ref gatewayv1.ParentReference) bool {
+	return ptr.Deref(ref.SectionName, listenerName) == listenerName && int(ptr.Deref(ref.Port, gatewayv1.PortNumber(i.port))) == i.port
+}
+
+// attaches says that the data path serves a route: one of its parents is ours, and there is nothing about it to refuse.
+func (i identity) attaches(route *gatewayv1.HTTPRoute) bool {
+	if route == nil || refusalOf(route) != nil {
+		return false
+	}
+	for _, ref := range route.Spec.ParentRefs {
+		if i.owns(ref) && i.hasListener(ref) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,124 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httputil"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// A choice is where a request goes.
+type choice struct {
+	rule    *rule
+	address string
+}
+
+type choiceKey struct{}
+
+// newProxy takes a request to the pod that was chosen. Each has a connection of its own: the HTTP client would send a request
+// again whose kept connection turns out to be dead, and so hide a loss.
+func newProxy(g *Gateway) http.Handler {
+	return &httputil.ReverseProxy{
+		Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true},
+		Rewrite: func(r *httputil.ProxyRequest) {
+			chosen := r.In.Context().Value(choiceKey{}).(choice)
+			r.Out.URL.Scheme, r.Out.URL.Host = "http", chosen.address
+			for _, filter := range chosen.rule.headers {
+				modify(r.Out.Header, filter)
+			}
+		},
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			status := http.StatusBadGateway
+			if errors.Is(err, context.DeadlineExceeded) {
+				status = http.StatusGatewayTimeout
+			}
+			g.refuse(w, r, status, r.Context().Value(choiceKey{}).(choice).address, err.Error())
+		},
+	}
+}
+
+func modify(header http.Header, filter gatewayv1.HTTPHeaderFilter) {
+	for _, set := range filter.Set {
+		header.Set(string(set.Name), set.Value)
+	}
+	for _, add := range filter.Add {
+		header.Add(string(add.Name), add.Value)
+	}
+	for _, name := range filter.Remove {
+		header.Del(name)
+	}
+}
+
+// ServeHTTP routes a request by the table of this moment.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	matched := g.table.Load().find(r)
+	if matched == nil {
+		g.refuse(w, r, http.StatusNotFound, "", "no rule matches")
+		return
+	}
+	chosen, status, reason := g.choose(matched)
+	if status != 0 {
+		g.refuse(w, r, status, "", reason)
+		return
+	}
+	ctx := context.WithValue(r.Context(), choiceKey{}, chosen)
+	if matched.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, matched.timeout)
+		defer cancel()
+	}
+	g.proxy.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// choose picks a backend by weight and then one of its endpoints, or says with which status the request is refused.
+func (g *Gateway) choose(matched *rule) (chosen choice, status int, reason string) {
+	if len(matched.backends) == 0 {
+		return choice{}, http.StatusInternalServerError, "the rule has no backendRefs"
+	}
+	picked := matched.choose(g.draw)
+	switch {
+	case picked == nil:
+		return choice{}, http.StatusServiceUnavailable, "all weights are zero"
+	case picked.problem != nil:
+		return choice{}, http.StatusInternalServerError, picked.problem.message
+	case len(picked.addresses) == 0:
+		return choice{}, http.StatusServiceUnavailable, fmt.Sprintf("Service %s has no ready endpoints", picked.name)
+	default:
+		return choice{matched, picked.addresses[g.draw(len(picked.addresses))]}, 0, ""
+	}
+}
+
+func (g *Gateway) draw(n int) int {
+	g.drawing.Lock()
+	defer g.drawing.Unlock()
+	return g.random.IntN(n)
+}
+
+// refuse answers in the place of a pod, and takes note of it.
+func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, status int, address, reason string) {
+	err := g.log.write(line{
+		ID: r.Header.Get("X-Request-Id"), Address: address, Status: status, Reason: reason, Host: r.Host, Path: r.URL.Path,
+	})
+	if err != nil {
+		reason += fmt.Sprintf(" (and it could not be logged: %v)", err)
+	}
+	g.counting.Lock()
+	g.counts[status]++
+	g.counting.Unlock()
+	http.Error(w, reason, status)
+}
+
+// Counts are how many requests the gateway answered itself, by status: 404 for those that no rule matches, 500 for the share
+// of a backendRef that cannot be resolved, 503 without a ready endpoint, 502 and 504 for a pod that did not answer.
+func (g *Gateway) Counts() map[int]int {
+	g.counting.Lock()
+	defer g.counting.Unlock()
+	return maps.Clone(g.counts)
+}

@@ -1,0 +1,180 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// Names under which statuses are written.
+const (
+	Controller       gatewayv1.GatewayController = "test.canaryrollout.dev/gateway"
+	SecondController gatewayv1.GatewayController = "test.canaryrollout.dev/second"
+)
+
+// former is a Gateway that no route names.
+const former = "former"
+
+// A report is what is said about a route at a moment.
+type report struct {
+	identity
+	behaviour Behaviour
+	// began is since when the behaviour holds.
+	began, now time.Time
+	known      *backends
+}
+
+// parents are all entries of status.parents as they should be: those of others, and behind them our own.
+func (r report) parents(route, told *gatewayv1.HTTPRoute) []gatewayv1.RouteParentStatus {
+	had := route.Status.Parents
+	want := slices.DeleteFunc(slices.Clone(had), r.isOurs)
+	for _, ref := range told.Spec.ParentRefs {
+		if !r.owns(ref) {
+			continue
+		}
+		want = append(want, r.entry(had, Controller, ref, told))
+		if r.behaviour.Second != SecondAbsent {
+			want = append(want, r.entry(had, SecondController, ref, told))
+		}
+	}
+	if len(want) > 0 && r.behaviour.Leftovers {
+		want = append(want, r.leftover(had))
+	}
+	return slices.DeleteFunc(want, func(entry gatewayv1.RouteParentStatus) bool { return len(entry.Conditions) == 0 })
+}
+
+// isOurs says that an entry is this gateway's to keep or to remove.
+func (r report) isOurs(entry gatewayv1.RouteParentStatus) bool {
+	return (entry.ControllerName == Controller || entry.ControllerName == SecondController) &&
+		(r.owns(entry.ParentRef) || entry.ParentRef.Name == former)
+}
+
+// entry is what a controller says about the route for one parent. It has no conditions when there is nothing to say.
+func (r report) entry(had []gatewayv1.RouteParentStatus, controller gatewayv1.GatewayController, ref gatewayv1.ParentReference,
+	told *gatewayv1.HTTPRoute,
+) (made gatewayv1.RouteParentStatus) {
+	made = gatewayv1.RouteParentStatus{ParentRef: ref, ControllerName: controller}
+	generation := told.Generation
+	if r.behaviour.Behind {
+		generation--
+	}
+	if generation < 1 {
+		return made
+	}
+	if r.behaviour.Generations != GenerationsWritten {
+		generation = 0
+	}
+	before := conditionsIn(had, controller, ref)
+	for _, condition := range r.conditions(controller, ref, told) {
+		condition.ObservedGeneration = generation
+		condition.LastTransitionTime = r.since(before, condition)
+		made.Conditions = append(made.Conditions, condition)
+	}
+	return made
+}
+
+// conditions are Accepted, ResolvedRefs and, if there is anything to say, PartiallyInvalid.
+func (r report) conditions(controller gatewayv1.GatewayController, ref gatewayv1.ParentReference, told *gatewayv1.HTTPRoute,
+) []metav1.Condition {
+	all := []metav1.Condition{r.accepted(controller, ref, told), r.resolved(told)}
+	if refusal, refused := r.behaviour.Refusals[string(ref.Name)]; refused && controller == Controller {
+		refused := say(refusal.Condition, false, refusal.Reason, refusal.Message)
+		meta.RemoveStatusCondition(&all, refused.Type)
+		all = append(all, refused)
+	}
+	if r.behaviour.PartiallyInvalid {
+		all = append(all, say(gatewayv1.RouteConditionPartiallyInvalid, true, gatewayv1.RouteReasonUnsupportedValue, "a rule was dropped"))
+	}
+	return all
+}
+
+func (r report) accepted(controller gatewayv1.GatewayController, ref gatewayv1.ParentReference, told *gatewayv1.HTTPRoute,
+) metav1.Condition {
+	no := func(reason gatewayv1.RouteConditionReason, message string) metav1.Condition {
+		return say(gatewayv1.RouteConditionAccepted, false, reason, message)
+	}
+	err := refusalOf(told)
+	switch {
+	case controller == SecondController && r.behaviour.Second == SecondRefuses:
+		return no(gatewayv1.RouteReasonNotAllowedByListeners, "the second controller does not like it")
+	case !r.hasListener(ref):
+		return no(gatewayv1.RouteReasonNoMatchingParent, "there is no such listener")
+	case err != nil:
+		return no(gatewayv1.RouteReasonUnsupportedValue, err.Error())
+	case r.isDown():
+		return no(gatewayv1.RouteReasonPending, "the proxies are out of reach")
+	default:
+		return say(gatewayv1.RouteConditionAccepted, true, gatewayv1.RouteReasonAccepted, "")
+	}
+}
+
+// isDown says that a flapping gateway is down at this moment.
+func (r report) isDown() bool {
+	return r.behaviour.Flap > 0 && r.now.Sub(r.began)/r.behaviour.Flap%2 == 0
+}
+
+// nextFlap is when it changes.
+func (r report) nextFlap() time.Time {
+	if r.behaviour.Flap == 0 {
+		return time.Time{}
+	}
+	return r.began.Add((r.now.Sub(r.began)/r.behaviour.Flap + 1) * r.behaviour.Flap)
+}
+
+// resolved names the first backendRef that cannot be resolved.
+func (r report) resolved(told *gatewayv1.HTTPRoute) metav1.Condition {
+	for i := range told.Spec.Rules {
+		for _, ref := range told.Spec.Rules[i].BackendRefs {
+			if _, problem := r.known.resolve(ref.BackendObjectReference, told.Namespace); problem != nil {
+				return say(gatewayv1.RouteConditionResolvedRefs, false, problem.reason, problem.message)
+			}
+		}
+	}
+	return say(gatewayv1.RouteConditionResolvedRefs, true, gatewayv1.RouteReasonResolvedRefs, "")
+}
+
+// leftover refused generation 1 once, and was never taken back.
+func (r report) leftover(had []gatewayv1.RouteParentStatus) gatewayv1.RouteParentStatus {
+	ref := gatewayv1.ParentReference{ // with what the API server would fill in
+		Group: ptr.To(gatewayv1.Group(gatewayv1.GroupName)), Kind: ptr.To(gatewayv1.Kind("Gateway")),
+		Namespace: ptr.To(gatewayv1.Namespace(r.namespace)), Name: former,
+	}
+	refused := say(gatewayv1.RouteConditionAccepted, false, gatewayv1.RouteReasonNotAllowedByListeners, "this namespace is not allowed")
+	refused.ObservedGeneration = 1
+	refused.LastTransitionTime = r.since(conditionsIn(had, Controller, ref), refused)
+	return gatewayv1.RouteParentStatus{ParentRef: ref, ControllerName: Controller, Conditions: []metav1.Condition{refused}}
+}
+
+func say(kind gatewayv1.RouteConditionType, is bool, reason gatewayv1.RouteConditionReason, message string) metav1.Condition {
+	c := metav1.Condition{Type: string(kind), Status: metav1.ConditionFalse, Reason: string(reason), Message: message}
+	if is {
+		c.Status = metav1.ConditionTrue
+	}
+	return c
+}
+
+// since is when a condition last changed its status.
+func (r report) since(before []metav1.Condition, now metav1.Condition) metav1.Time {
+	if had := meta.FindStatusCondition(before, now.Type); had != nil && had.Status == now.Status {
+		return had.LastTransitionTime
+	}
+	return metav1.NewTime(r.now.Truncate(time.Second))
+}
+
+func conditionsIn(had []gatewayv1.RouteParentStatus, controller gatewayv1.GatewayController, ref gatewayv1.ParentReference,
+) []metav1.Condition {
+	for _, entry := range had {
+		if entry.ControllerName == controller && equality.Semantic.DeepEqual(entry.ParentRef, ref) {
+			return entry.Conditions
+		}
+	}
+	return nil
+}

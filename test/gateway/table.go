@@ -1,0 +1,167 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"cmp"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/utils/ptr"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// A table is what the data path knows. It is never changed, only replaced.
+type table struct{ entries []entry }
+
+// An entry is one match of a rule for one hostname.
+type entry struct {
+	host  string // empty for any; *.example.com for any below
+	match match
+	rule  *rule
+	// The order of what is equal otherwise.
+	created time.Time
+	route   string
+	number  int // of the match in the route
+}
+
+// A rule is where the requests go that it matches.
+type rule struct {
+	backends []backend
+	headers  []gatewayv1.HTTPHeaderFilter
+	timeout  time.Duration
+}
+
+// A backend is a backendRef and what is behind it.
+type backend struct {
+	name      string
+	weight    int
+	addresses []string
+	// problem is why it cannot be resolved; its share of requests is answered with 500 then.
+	problem *problem
+}
+
+// newTable puts all matches of all routes into the order in which they are tried.
+func newTable(routes []*gatewayv1.HTTPRoute, known *backends) *table {
+	t := &table{}
+	for _, route := range routes {
+		t.add(route, known)
+	}
+	slices.SortStableFunc(t.entries, precedence)
+	return t
+}
+
+func (t *table) add(route *gatewayv1.HTTPRoute, known *backends) {
+	hosts := route.Spec.Hostnames
+	if len(hosts) == 0 {
+		hosts = []gatewayv1.Hostname{""}
+	}
+	number := 0
+	for i := range route.Spec.Rules {
+		made := newRule(&route.Spec.Rules[i], route.Namespace, known)
+		for _, m := range matchesOf(&route.Spec.Rules[i]) {
+			compiled, err := compileMatch(m)
+			if err != nil {
+				continue // refusalOf has found it, so such a route does not come here
+			}
+			for _, host := range hosts {
+				t.entries = append(t.entries, entry{
+					host: strings.ToLower(string(host)), match: compiled, rule: made,
+					created: route.CreationTimestamp.Time, route: route.Namespace + "/" + route.Name, number: number,
+				})
+			}
+			number++
+		}
+	}
+}
+
+// matchesOf is never empty: a rule without matches matches every path.
+func matchesOf(r *gatewayv1.HTTPRouteRule) []gatewayv1.HTTPRouteMatch {
+	if len(r.Matches) == 0 {
+		return []gatewayv1.HTTPRouteMatch{{}}
+	}
+	return r.Matches
+}
+
+func newRule(r *gatewayv1.HTTPRouteRule, namespace string, known *backends) *rule {
+	made := &rule{}
+	for _, filter := range r.Filters {
+		if filter.RequestHeaderModifier != nil {
+			made.headers = append(made.headers, *filter.RequestHeaderModifier)
+		}
+	}
+	if r.Timeouts != nil && r.Timeouts.Request != nil {
+		made.timeout, _ = time.ParseDuration(string(*r.Timeouts.Request)) // a narrower form, so it can be parsed
+	}
+	for _, ref := range r.BackendRefs {
+		addresses, problem := known.resolve(ref.BackendObjectReference, namespace)
+		made.backends = append(made.backends, backend{string(ref.Name), int(ptr.Deref(ref.Weight, 1)), addresses, problem})
+	}
+	return made
+}
+
+// precedence is that of the Gateway API: the more specific hostname, then the more specific match, then the older route,
+// its name, and what comes first in it.
+func precedence(a, b entry) int {
+	return cmp.Or(
+		slices.Compare(hostRank(b.host), hostRank(a.host)),
+		slices.Compare(b.match.rank[:], a.match.rank[:]),
+		a.created.Compare(b.created),
+		cmp.Compare(a.route, b.route),
+		cmp.Compare(a.number, b.number),
+	)
+}
+
+func hostRank(host string) []int {
+	if host == "" || strings.HasPrefix(host, "*.") {
+		return []int{0, len(host)}
+	}
+	return []int{1, len(host)}
+}
+
+// find is the rule for a request; nil when none matches.
+func (t *table) find(r *http.Request) *rule {
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.ToLower(host)
+	for i := range t.entries {
+		if e := &t.entries[i]; covers(e.host, host) && e.match.holds(r) {
+			return e.rule
+		}
+	}
+	return nil
+}
+
+// covers takes one or more labels for the asterisk.
+func covers(pattern, host string) bool {
+	suffix, isWildcard := strings.CutPrefix(pattern, "*")
+	if isWildcard {
+		return len(host) > len(suffix) && strings.HasSuffix(host, suffix)
+	}
+	return pattern == "" || pattern == host
+}
+
+// choose picks a backend by weight, for a number that is drawn from [0, total). No backend has a share when all weights
+// are zero.
+func (r *rule) choose(draw func(total int) int) *backend {
+	total := 0
+	for i := range r.backends {
+		total += r.backends[i].weight
+	}
+	if total == 0 {
+		return nil
+	}
+	at := draw(total)
+	for i := range r.backends {
+		if at -= r.backends[i].weight; at < 0 {
+			return &r.backends[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,114 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateways
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/utils/ptr"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/app"
+	"github.com/canaryrollout/canaryrollout/test/builder"
+	"github.com/canaryrollout/canaryrollout/test/cluster/load"
+	"github.com/canaryrollout/canaryrollout/test/gateway"
+)
+
+// A data plane may lag by lag; a rollout waits for settle.
+const (
+	settle = 3 * time.Second
+	lag    = 2500 * time.Millisecond
+)
+
+// TestSlowDataPlane has the gateway route later than it reports, endpoints come later than weights, and both, in a whole
+// release, an abort in its promotion, and a third version in mid-canary (argo-rollouts#4710, #4433, #4195, #4534).
+func TestSlowDataPlane(t *testing.T) {
+	t.Parallel()
+	for name, behaviour := range map[string]gateway.Behaviour{
+		"routes":    {RouteLag: lag},
+		"endpoints": {EndpointLag: lag},
+		"both":      {RouteLag: lag, EndpointLag: lag},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			t.Run("release", func(t *testing.T) { slowRelease(t, behaviour) })
+			t.Run("abort", func(t *testing.T) { slowAbort(t, behaviour) })
+			t.Run("supersede", func(t *testing.T) { slowSupersede(t, behaviour) })
+		})
+	}
+}
+
+func beginSlow(t *testing.T, behaviour gateway.Behaviour, steps ...v1alpha1.Step) *journey {
+	t.Helper()
+	j := begin(t, behaviour, app.Options{Steps: steps, Rate: slowRate, Edit: func(r *v1alpha1.CanaryRollout) {
+		r.Spec.Traffic.SettleSeconds = ptr.To(int32(settle.Seconds()))
+	}})
+	j.SetImage(builder.ImageV2)
+	return j
+}
+
+func slowRelease(t *testing.T, behaviour gateway.Behaviour) {
+	t.Helper()
+	j := beginSlow(t, behaviour, builder.Scale(1), builder.HeaderRoute("qa", "role", "qa"), builder.Pause(time.Second), builder.Weight(40))
+	healthy := j.CheckPromoted(j.stable)
+	j.CheckNever(j.stable, healthy, time.Now())
+	j.CheckLoss()
+}
+
+func slowAbort(t *testing.T, behaviour gateway.Behaviour) {
+	t.Helper()
+	j := beginSlow(t, behaviour)
+	j.WaitFor("the stable Service to move", func(s v1alpha1.CanaryRolloutStatus) bool {
+		return s.Memory.StableService.Revision == s.Memory.CurrentRevision && s.Memory.Phase == v1alpha1.PhasePromoting
+	})
+	j.CheckAborted(j.Get().Status.Canary.Revision, j.Annotate(v1alpha1.AbortAnnotation, "true"))
+	if got := j.Stable(); got != j.stable {
+		t.Errorf("stable is %s, want %s", got, j.stable)
+	}
+}
+
+func slowSupersede(t *testing.T, behaviour gateway.Behaviour) {
+	t.Helper()
+	j := beginSlow(t, behaviour, builder.Weight(40))
+	j.WaitFor("weight 40", func(s v1alpha1.CanaryRolloutStatus) bool { return s.Memory.Traffic.Weight == 40 })
+	v2 := j.Get().Status.Canary.Revision
+	j.SetImage(builder.ImageV3)
+	j.WaitFor("version 3 to be stable", func(s v1alpha1.CanaryRolloutStatus) bool {
+		return s.State == v1alpha1.StateHealthy && s.Images == builder.ImageV3
+	})
+	j.WaitForDrain(v2)
+	j.CheckRoute()
+	j.CheckLoss()
+}
+
+// TestTooSlowDataPlane shows that the tests above can fail: endpoints that come later than a rollout waits for them cost
+// requests, which were sent to pods of the former revision that had gone by then.
+func TestTooSlowDataPlane(t *testing.T) {
+	t.Parallel()
+	j := begin(t, gateway.Behaviour{}, app.Options{Rate: rate, Edit: func(r *v1alpha1.CanaryRollout) {
+		r.Spec.Traffic.SettleSeconds, r.Spec.ScaleDownDelaySeconds = ptr.To[int32](0), ptr.To[int32](0)
+	}})
+	j.gateway.Behave(gateway.Behaviour{EndpointLag: 6 * time.Second})
+	j.SetImage(builder.ImageV2)
+	j.CheckPromoted(j.stable)
+	isBlamed := func(failure load.Result) bool { return strings.HasPrefix(failure.Pod, "reviews-"+j.stable+"-") }
+	j.Eventually("a request that went to a pod of the former revision to be lost", func() (bool, string) {
+		failures := j.Traffic.Failures()
+		for _, failure := range failures {
+			if isBlamed(failure) {
+				return true, ""
+			}
+		}
+		return false, "none of " + j.Traffic.Total().String()
+	})
+	j.gateway.Behave(gateway.Behaviour{})
+	j.Traffic.Stop()
+	for _, failure := range j.Traffic.Failures() {
+		if !isBlamed(failure) {
+			t.Errorf("lost for another reason: %s", failure)
+		}
+	}
+}

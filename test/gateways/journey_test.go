@@ -1,0 +1,122 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateways
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/app"
+	"github.com/canaryrollout/canaryrollout/test/builder"
+	"github.com/canaryrollout/canaryrollout/test/cluster"
+	"github.com/canaryrollout/canaryrollout/test/gateway"
+)
+
+// second is what the name of the second of two parents ends with.
+const second = "-two"
+
+// A journey is an app behind a gateway of its own.
+type journey struct {
+	*app.App
+	t       *testing.T
+	gateway *gateway.Gateway
+	// parent is the gateway's as messages name it; the second one's ends with the constant second.
+	parent string
+	stable string
+}
+
+// startGateway is called by the name of the test's app, and stands for a second Gateway, too.
+func startGateway(t *testing.T, behaviour gateway.Behaviour) *gateway.Gateway {
+	t.Helper()
+	name := app.NamespaceOf(t)
+	g, err := gateway.Start(t.Context(), env.Cluster.RESTConfig(cluster.Admin), gateway.Options{
+		Name: name, Others: []string{name + second}, Namespace: cluster.GatewayNamespace, Watch: name,
+		AccessLog: filepath.Join(env.Cluster.Dir, name+"-access.log"), Behaviour: behaviour, Seed: 1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		t.Logf("the gateway answered itself, by status: %v", g.Counts())
+		if err := errors.Join(g.Failed(), g.Stop()); err != nil {
+			t.Error(err)
+		}
+	})
+	return g
+}
+
+// behind adds the gateway to the options of an app. The route is attached to both of its Gateways.
+func behind(g *gateway.Gateway, options app.Options) app.Options {
+	options.Gateway = &app.Gateway{Parents: g.Parents(), Address: g.Address(), AccessLog: g.AccessLog()}
+	return options
+}
+
+// begin deploys version 1 behind a gateway that behaves like that from the beginning.
+func begin(t *testing.T, behaviour gateway.Behaviour, options app.Options) *journey {
+	t.Helper()
+	g := startGateway(t, behaviour)
+	j := &journey{App: app.Start(t, env, behind(g, options)), t: t, gateway: g, parent: "Gateway " + cluster.GatewayNamespace + "/" + app.NamespaceOf(t)}
+	j.stable = j.Stable()
+	return j
+}
+
+// toTheFirstPause releases version 2 until its steps pause first.
+func (j *journey) toTheFirstPause(step string) {
+	j.t.Helper()
+	j.SetImage(builder.ImageV2)
+	j.WaitForPause(step)
+}
+
+// goOn leaves a pause, and says when.
+func (j *journey) goOn() time.Time {
+	j.t.Helper()
+	return j.Annotate(v1alpha1.PromoteAnnotation, "true")
+}
+
+// says waits until the message, and the condition TrafficRouted with its reason, tell what is missing, by whom.
+func (j *journey) says(want string, weight int32) {
+	j.t.Helper()
+	j.WaitFor("a message with "+want, func(s v1alpha1.CanaryRolloutStatus) bool {
+		routed := trafficRouted(s)
+		return s.Memory != nil && s.Memory.Traffic.Weight == weight && strings.Contains(s.Message, want) &&
+			strings.Contains(routed.Message, want) && routed.Status == metav1.ConditionFalse && routed.Reason == v1alpha1.ReasonRouteNotVerified
+	})
+}
+
+func trafficRouted(s v1alpha1.CanaryRolloutStatus) metav1.Condition {
+	if found := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionTrafficRouted); found != nil {
+		return *found
+	}
+	return metav1.Condition{}
+}
+
+// holds lets some time pass, which is what is tested here, and says when the rollout was not as it had to be since then.
+func (j *journey) holds(since time.Time, d time.Duration, isAsItMustBe func(v1alpha1.CanaryRolloutStatus) bool) {
+	j.t.Helper()
+	select {
+	case <-time.After(d):
+	case <-j.t.Context().Done():
+		j.t.Fatal(j.t.Context().Err())
+	}
+	for _, moment := range j.Moments() {
+		if s := moment.Status; moment.At.After(since) && !isAsItMustBe(s) {
+			j.t.Errorf("%s it went on all the same: %s step %s weight %s: %s", moment.At.Format("15:04:05.000"), s.State, s.Step, s.Weight, s.Message)
+		}
+	}
+}
+
+// finish lets the release come to its end behind a gateway that behaves, and checks that nothing was lost on the way.
+func (j *journey) finish() {
+	j.t.Helper()
+	j.goOn()
+	j.CheckPromoted(j.stable)
+	j.CheckLoss()
+}
