@@ -101,8 +101,8 @@ func TestAccepted(t *testing.T) {
 		},
 		"nobody's Gateway": {
 			`[{name: a}]`,
-			`[{parentRef: {name: a}, controllerName: x/one, conditions: [{type: Accepted, status: "False", reason: NoMatchingParent, message: m}]}, {parentRef: {name: a}, controllerName: x/two, conditions: [{type: Accepted, status: "False", reason: NoMatchingParent, message: n}]}]`,
-			Acceptance{Pending: "Gateway a (x/one): Accepted is False (NoMatchingParent: m); Gateway a (x/two): Accepted is False (NoMatchingParent: n)"},
+			`[{parentRef: {name: a}, controllerName: x/one, conditions: [{type: Accepted, status: "False", reason: NoMatchingParent, message: m}]}, {parentRef: {name: a}, controllerName: x/two, conditions: [{type: Accepted, status: "False", reason: NoMatchingParent, message: mm}]}]`,
+			Acceptance{Pending: "Gateway a (x/one): Accepted is False (NoMatchingParent: m); Gateway a (x/two): Accepted is False (NoMatchingParent: mm)"},
 		},
 		"two controllers, one refuses": {
 			`[{name: a}]`,
