@@ -116,11 +116,12 @@ func (r *Reconciler) pass(ctx context.Context, snap *observe.Snapshot, next plan
 }
 
 // isRemembered says that a pass may be remembered of which these actions failed, and that there was one: it was not if
-// nothing was tried, and a command must be carried out no more than once, so its annotation has to go first.
+// nothing was tried. A command must be carried out no more than once, so its annotation has to go first; and orphans are
+// looked for only while there is no memory.
 func isRemembered(failed []plan.Action) bool {
 	return len(failed) > 0 && !slices.ContainsFunc(failed, func(action plan.Action) bool {
 		switch action.(type) {
-		case plan.AddFinalizer, plan.RemoveFinalizer, plan.RemoveAnnotations:
+		case plan.AddFinalizer, plan.RemoveFinalizer, plan.RemoveAnnotations, plan.AdoptReplicaSet:
 			return true
 		default:
 			return false

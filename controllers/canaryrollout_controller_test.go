@@ -303,6 +303,24 @@ func TestReconcileErrors(t *testing.T) {
 	}
 }
 
+// TestReconcileRemembers: what is not done again from memory must have been done before the pass is remembered.
+func TestReconcileRemembers(t *testing.T) {
+	for _, tc := range []struct {
+		action plan.Action
+		want   bool
+	}{
+		{plan.SetTraffic{}, true}, {plan.PointService{}, true}, {plan.CreateReplicaSet{}, true}, {plan.ScaleReplicaSet{}, true}, {plan.DeleteReplicaSet{}, true},
+		{plan.AddFinalizer{}, false}, {plan.RemoveFinalizer{}, false}, {plan.RemoveAnnotations{}, false}, {plan.AdoptReplicaSet{}, false},
+	} {
+		if got := isRemembered([]plan.Action{plan.SetTraffic{}, tc.action}); got != tc.want {
+			t.Errorf("%T failed: remembered %t", tc.action, got)
+		}
+	}
+	if isRemembered(nil) {
+		t.Error("a pass that tried nothing is remembered")
+	}
+}
+
 // TestReconcileStale has a cache that does not show our own last write: nothing is done.
 func TestReconcileStale(t *testing.T) {
 	h := newHarness(t, aRollout())

@@ -257,7 +257,7 @@ func TestModel(t *testing.T) {
 		long, deep                        bool
 	}{
 		{name: "first deploy", first: undeployed, user: 1, max: 1_000_000},
-		{name: "first deploy and sick pods", first: undeployed, user: 1, deaths: 1, max: 20_000_000, deep: true},
+		{name: "first deploy and sick pods", first: undeployed, deaths: 1, max: 20_000_000, deep: true},
 		{name: "migration", first: migrating, max: 1_000_000},
 		{name: "migration and sick pods", first: migrating, deaths: 1, max: 20_000_000, deep: true},
 		{name: "a user", steps: []v1alpha1.Step{headerStep(), pause(0), weight(50)}, user: 1, max: 2_000_000},
