@@ -41,6 +41,9 @@ func (w *world) key(seed maphash.Seed) uint64 {
 		relative(&mem.StepStartedAt)
 		relative(&mem.LettingGoSince)
 		relative(&mem.Traffic.VerifiedAt)
+		if relative(&mem.Traffic.UnverifiedSince); newSettings(w.spec).verifyTimeout == time.Hour {
+			mem.Traffic.UnverifiedSince = nil
+		}
 		relative(&mem.StableService.ReadyAt)
 		relative(&mem.CanaryService.ReadyAt)
 		for i := range mem.Draining {
@@ -76,7 +79,7 @@ func (w *world) key(seed maphash.Seed) uint64 {
 		if w.unversioned {
 			fmt.Fprint(&hash, age(r.written))
 		} else {
-			fmt.Fprint(&hash, r.behind(), age(r.acceptedAt))
+			fmt.Fprint(&hash, r.behind(), r.generation-r.told, age(r.toldAt))
 		}
 	}
 	return hash.Sum64()
@@ -235,6 +238,14 @@ func unversioned(t *testing.T, steps ...v1alpha1.Step) *world {
 	return deploy(t, w)
 }
 
+// impatient is deployed, and aborts when a weight takes more than ten seconds to be verified.
+func impatient(t *testing.T, steps ...v1alpha1.Step) *world {
+	t.Helper()
+	w := newWorld(2, steps...)
+	w.spec.Traffic.VerifyTimeoutSeconds, w.spec.Traffic.OnVerifyTimeout = ptr.To[int32](10), v1alpha1.VerifyTimeoutAbort
+	return deploy(t, w)
+}
+
 // undeployed is a world before the first deploy.
 func undeployed(_ *testing.T, steps ...v1alpha1.Step) *world { return newWorld(2, steps...) }
 
@@ -270,6 +281,7 @@ func TestModel(t *testing.T) {
 		{name: "two routes and a crash", first: withTwoRoutes, steps: []v1alpha1.Step{weight(50)}, crashes: 1, max: 2_000_000},
 		{name: "two routes and a gateway that complains", first: withTwoRoutes, steps: []v1alpha1.Step{weight(50)}, complaints: 2, max: 2_000_000},
 		{name: "two routes and a user", first: withTwoRoutes, steps: []v1alpha1.Step{weight(50)}, user: 1, max: 20_000_000, deep: true},
+		{name: "a gateway that takes too long", first: impatient, steps: []v1alpha1.Step{weight(50)}, complaints: 1, max: 2_000_000},
 		{name: "a gateway that names no generation", first: unversioned, steps: []v1alpha1.Step{weight(50)}, user: 1, max: 2_000_000},
 		{name: "other writers and a crash", steps: []v1alpha1.Step{weight(50)}, edits: 1, crashes: 1, max: 2_000_000, long: true},
 	}

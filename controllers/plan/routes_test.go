@@ -15,9 +15,11 @@ type routeWorld struct {
 	generation int64
 	// written is when it was last changed.
 	written time.Time
-	// accepted is the generation in the route's status, since acceptedAt; 0 while the gateway complains.
-	accepted   int64
-	acceptedAt time.Time
+	// accepted is the generation in the route's status; 0 while the gateway complains.
+	accepted int64
+	// told is the newest that the data plane was told of, at toldAt. A complaint does not take that back.
+	told   int64
+	toldAt time.Time
 	// proxyWeight and proxyHeaders are what the data plane does.
 	proxyWeight  int32
 	proxyHeaders bool
@@ -75,7 +77,9 @@ func (w *world) accept(i int) bool {
 	if i >= w.routeCount || r.accepted == r.generation {
 		return false
 	}
-	r.accepted, r.acceptedAt = r.generation, w.now
+	if r.accepted = r.generation; r.told != r.generation {
+		r.told, r.toldAt = r.generation, w.now
+	}
 	return true
 }
 
@@ -94,11 +98,11 @@ func (w *world) isTold(r *routeWorld, before time.Time) bool {
 	if w.unversioned {
 		return !r.written.After(w.now.Add(-unversionedWait))
 	}
-	return r.accepted == r.generation && !r.acceptedAt.After(before)
+	return r.told == r.generation && !r.toldAt.After(before)
 }
 
 // asFound is a route as its user made it.
-var asFound = routeWorld{weight: 50, generation: 1, written: epoch, accepted: 1, acceptedAt: epoch, proxyWeight: 50}
+var asFound = routeWorld{weight: 50, generation: 1, written: epoch, accepted: 1, told: 1, toldAt: epoch, proxyWeight: 50}
 
 func routeName(i int) string { return []string{"reviews", "details"}[i] }
 
