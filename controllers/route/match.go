@@ -120,7 +120,7 @@ func joinMethod(match map[string]any, request v1alpha1.RequestMatch) error {
 	return nil
 }
 
-// joinGRPCMethod ANDs the gRPC methods of both: a service and a method, of which one may be missing.
+// joinGRPCMethod ANDs the gRPC methods of both.
 func joinGRPCMethod(match map[string]any, request v1alpha1.RequestMatch) error {
 	if request.GRPCMethod == nil {
 		return nil
@@ -138,20 +138,23 @@ func joinGRPCMethod(match map[string]any, request v1alpha1.RequestMatch) error {
 	case !isSet:
 		match["method"] = want
 		return nil
+	case equality.Semantic.DeepEqual(have, want):
+		return nil
 	case field(have, "type", exact) != exact || want["type"] != exact:
-		if equality.Semantic.DeepEqual(have, want) {
-			return nil
-		}
 		return errors.New("both match the gRPC method, one of them by a regular expression, which one rule cannot say: match headers in setHeaderRoute")
+	default:
+		return errors.Join(joinName(have, want, "service"), joinName(have, want, "method"))
 	}
-	for _, name := range []string{"service", "method"} {
-		was, is := field(have, name, ""), field(want, name, "")
-		if was != "" && is != "" && was != is {
-			return errDisjoint
-		}
-		if was == "" && is != "" {
-			have[name] = is
-		}
+}
+
+// joinName takes over a name that only one of two has.
+func joinName(have, want map[string]any, key string) error {
+	was, is := field(have, key, ""), field(want, key, "")
+	switch {
+	case was != "" && is != "" && was != is:
+		return errDisjoint
+	case was == "" && is != "":
+		have[key] = is
 	}
 	return nil
 }

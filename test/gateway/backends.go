@@ -45,7 +45,7 @@ func (b *backends) resolve(ref gatewayv1.BackendObjectReference, namespace strin
 	if service == nil {
 		return nil, &problem{gatewayv1.RouteReasonBackendNotFound, fmt.Sprintf("Service %s does not exist", ref.Name)}
 	}
-	number := int32(ptr.Deref(ref.Port, 0))
+	number := ptr.Deref(ref.Port, 0)
 	at := slices.IndexFunc(service.Spec.Ports, func(p corev1.ServicePort) bool { return p.Port == number })
 	if at < 0 {
 		return nil, &problem{gatewayv1.RouteReasonBackendNotFound, fmt.Sprintf("Service %s has no port %d", ref.Name, number)}

@@ -6,6 +6,7 @@ package gateway
 import (
 	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	"slices"
 )
 
 // listenerName is that of the one listener that each Gateway has.
@@ -24,12 +25,7 @@ func (i identity) owns(ref gatewayv1.ParentReference) bool {
 		string(ptr.Deref(ref.Namespace, "")) != i.namespace {
 		return false
 	}
-	for _, name := range i.names {
-		if name == string(ref.Name) {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(i.names, string(ref.Name))
 }
 
 func (i identity) hasListener(ref gatewayv1.ParentReference) bool {

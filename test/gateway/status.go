@@ -126,7 +126,7 @@ func (r report) nextFlap() time.Time {
 	if r.behaviour.Flap == 0 {
 		return time.Time{}
 	}
-	return r.began.Add((r.now.Sub(r.began)/r.behaviour.Flap + 1) * r.behaviour.Flap)
+	return r.now.Add(r.behaviour.Flap - r.now.Sub(r.began)%r.behaviour.Flap)
 }
 
 // resolved names the first backendRef that cannot be resolved.

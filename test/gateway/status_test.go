@@ -109,10 +109,10 @@ func TestFlap(t *testing.T) {
 	b := newTwoParents(t)
 	b.Behave(Behaviour{Flap: 10 * time.Second})
 	for i, want := range []struct {
-		after time.Duration
+		after int // seconds
 		is    bool
 	}{{0, false}, {9, false}, {1, true}, {9, true}, {1, false}, {10, true}} {
-		b.clock.Step(want.after * time.Second)
+		b.clock.Step(time.Duration(want.after) * time.Second)
 		if next := b.report(t.Context(), b.clock.Now()); !next.After(b.clock.Now()) || next.Sub(b.clock.Now()) > 10*time.Second {
 			t.Errorf("moment %d: the next look is after %s", i, next.Sub(b.clock.Now()))
 		}

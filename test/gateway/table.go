@@ -79,7 +79,7 @@ func (t *table) add(route *gatewayv1.HTTPRoute, known *backends) {
 	}
 }
 
-// matchesOf is never empty: a rule without matches matches every path.
+// matchesOf is never empty: where a rule has none, it takes every path.
 func matchesOf(r *gatewayv1.HTTPRouteRule) []gatewayv1.HTTPRouteMatch {
 	if len(r.Matches) == 0 {
 		return []gatewayv1.HTTPRouteMatch{{}}

@@ -4,6 +4,7 @@
 package gateways
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,13 +97,7 @@ func TestTooSlowDataPlane(t *testing.T) {
 	j.CheckPromoted(j.stable)
 	isBlamed := func(failure load.Result) bool { return strings.HasPrefix(failure.Pod, "reviews-"+j.stable+"-") }
 	j.Eventually("a request that went to a pod of the former revision to be lost", func() (bool, string) {
-		failures := j.Traffic.Failures()
-		for _, failure := range failures {
-			if isBlamed(failure) {
-				return true, ""
-			}
-		}
-		return false, "none of " + j.Traffic.Total().String()
+		return slices.ContainsFunc(j.Traffic.Failures(), isBlamed), "none of " + j.Traffic.Total().String()
 	})
 	j.gateway.Behave(gateway.Behaviour{})
 	j.Traffic.Stop()
