@@ -85,8 +85,8 @@ test-long: binaries ## Walk the scopes of the model that take minutes, and distu
 	go test $(RACE) -count=1 -timeout=120m ./test/crash -long
 
 .PHONY: test-stress
-test-stress: binaries ## Disturb a rollout under load for twenty minutes, at random. ARGS="-seed=42 -duration=5m" are handed on.
-	go test $(RACE) -count=1 -timeout=90m -v ./test/stress -duration=20m $(ARGS)
+test-stress: binaries ## Disturb a rollout under load for twenty minutes, at random. ARGS="-short-form" or "-seed=42 -duration=5m" are handed on.
+	go test $(RACE) -count=1 -timeout=90m -v ./test/stress $(or $(ARGS),-duration=20m)
 
 .PHONY: test-race
 test-race: ## Run them again with the race detector, where there is a C compiler. What is pure has no races.

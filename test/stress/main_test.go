@@ -21,8 +21,9 @@ import (
 )
 
 var (
-	seedFlag     = flag.Uint64("seed", 0, "the seed of one run; 0 takes the clock, or does the short form if there is no duration either")
+	seedFlag     = flag.Uint64("seed", 0, "the seed of one run; 0 takes the clock")
 	durationFlag = flag.Duration("duration", 0, "how long one run disturbs; 0 is that of the short form")
+	shortFlag    = flag.Bool("short-form", false, "do the kept runs, and a minute of each of a few fixed seeds")
 )
 
 // env is one cluster with one operator for all runs; each has a namespace of its own.
@@ -44,7 +45,10 @@ var kept []run
 
 // runs are those that the flags ask for.
 func runs() []run {
-	if *seedFlag == 0 && *durationFlag == 0 {
+	if *seedFlag == 0 && *durationFlag == 0 && !*shortFlag {
+		return nil
+	}
+	if *shortFlag {
 		all := slices.Clone(kept)
 		for _, seed := range script.Short {
 			all = append(all, run{seed, script.ShortForm})

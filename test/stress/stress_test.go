@@ -39,6 +39,9 @@ func steps() []v1alpha1.Step {
 }
 
 func TestStress(t *testing.T) {
+	if len(runs()) == 0 {
+		t.Skip("takes minutes: make test-stress")
+	}
 	kill := env.Supervise(t)
 	for _, r := range runs() {
 		// Not in the test's log alone, which is lost when the time is up.
