@@ -180,9 +180,10 @@ type Traffic struct {
 	// +kubebuilder:validation:Maximum=86400
 	VerifyTimeoutSeconds *int32 `json:"verifyTimeoutSeconds,omitempty"`
 
-	// onVerifyTimeout says what becomes of a weight that was not verified in time: Hold (the default) keeps on waiting,
+	// onVerifyTimeout says what becomes of a weight that was not verified in time: Hold keeps on waiting,
 	// and the rollout is Degraded meanwhile; Abort aborts the release.
 	// +optional
+	// +default="Hold"
 	OnVerifyTimeout VerifyTimeoutAction `json:"onVerifyTimeout,omitempty"`
 }
 

@@ -4,9 +4,10 @@
 package gateway
 
 import (
+	"slices"
+
 	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
-	"slices"
 )
 
 // listenerName is that of the one listener that each Gateway has.
