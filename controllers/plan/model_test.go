@@ -298,6 +298,9 @@ func TestModel(t *testing.T) {
 				scope.first = deployed
 			}
 			first := scope.first(t, scope.steps...)
+			if first.spec.Traffic.VerifyTimeoutSeconds == nil {
+				first.spec.Traffic.VerifyTimeoutSeconds = ptr.To[int32](3600) // which is never
+			}
 			first.userMoves, first.deaths, first.crashes, first.edits = scope.user, scope.deaths, scope.crashes, scope.edits
 			first.complaints = scope.complaints
 			start := time.Now()

@@ -119,8 +119,7 @@ func newWorld(replicas int32, steps ...v1alpha1.Step) *world {
 			ProgressDeadlineSeconds: ptr.To[int32](3600),
 			Traffic: v1alpha1.Traffic{
 				StableService: "reviews-stable", CanaryService: "reviews-canary",
-				Routes:               []v1alpha1.RouteReference{{Kind: "HTTPRoute", Name: "reviews"}},
-				VerifyTimeoutSeconds: ptr.To[int32](3600),
+				Routes: []v1alpha1.RouteReference{{Kind: "HTTPRoute", Name: "reviews"}},
 			},
 			Steps: steps,
 		},
