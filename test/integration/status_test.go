@@ -58,6 +58,7 @@ var words = map[reflect.Type]string{
 	reflect.TypeFor[gatewayv1.HTTPMethod]():          string(gatewayv1.HTTPMethodGet),
 	reflect.TypeFor[gatewayv1.HeaderMatchType]():     string(gatewayv1.HeaderMatchRegularExpression),
 	reflect.TypeFor[gatewayv1.QueryParamMatchType](): string(gatewayv1.QueryParamMatchRegularExpression),
+	reflect.TypeFor[gatewayv1.GRPCMethodMatchType](): string(gatewayv1.GRPCMethodMatchRegularExpression),
 }
 
 // fill gives every field below v a value that is not zero.
