@@ -80,13 +80,17 @@ test-model: ## Walk all worlds that the planner can get into, at small scope, an
 	go test -count=1 -timeout=10m -v -run='^TestModel$$' ./controllers/plan
 
 .PHONY: test-long
-test-long: binaries ## Walk the scopes of the model that take minutes, and disturb every single write of the manager.
+test-long: binaries test-docs ## Walk the scopes of the model that take minutes, disturb every single write of the manager, and type the documentation.
 	go test -count=1 -timeout=30m -v -run='^TestModel$$' ./controllers/plan -deep
 	go test $(RACE) -count=1 -timeout=120m ./test/crash -long
 
 .PHONY: test-stress
 test-stress: binaries ## Disturb a rollout under load for twenty minutes, at random. ARGS="-short-form" or "-seed=42 -duration=5m" are handed on.
 	go test $(RACE) -count=1 -timeout=90m -v ./test/stress $(or $(ARGS),-duration=20m)
+
+.PHONY: test-docs
+test-docs: binaries ## Type the commands of the documentation, page by page, as they stand there.
+	go test -count=1 -timeout=30m -v ./test/docs -pages
 
 .PHONY: test-race
 test-race: ## Run them again with the race detector, where there is a C compiler. What is pure has no races.

@@ -4,11 +4,13 @@
 package app
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"k8s.io/client-go/tools/clientcmd"
@@ -16,35 +18,47 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
-// Terminal is a user's shell in the namespace of an app.
+// Terminal is a user's shell in a namespace.
 type Terminal struct {
 	t *testing.T
 	// Dir is where commands run: what is written there can be applied.
 	Dir string
+	// Variables are added to the environment: NAME=VALUE.
+	Variables []string
 }
 
-// Terminal has the kubeconfig of somebody who works in the app's namespace.
+// Terminal has the kubeconfig of somebody who works in a namespace.
+func (e *Env) Terminal(t *testing.T, namespace string) *Terminal {
+	t.Helper()
+	config, err := clientcmd.LoadFromFile(e.Cluster.Kubeconfig(cluster.Admin))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Contexts[config.CurrentContext].Namespace = namespace
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*config, kubeconfig); err != nil {
+		t.Fatal(err)
+	}
+	return &Terminal{t: t, Dir: t.TempDir(), Variables: []string{"KUBECONFIG=" + kubeconfig}}
+}
+
+// Terminal is one in the app's namespace.
 func (a *App) Terminal() *Terminal {
 	a.t.Helper()
-	s := &Terminal{a.t, a.t.TempDir()}
-	config, err := clientcmd.LoadFromFile(a.env.Cluster.Kubeconfig(cluster.Admin))
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	config.Contexts[config.CurrentContext].Namespace = a.Namespace
-	if err := clientcmd.WriteToFile(*config, filepath.Join(s.Dir, "kubeconfig")); err != nil {
-		a.t.Fatal(err)
-	}
-	return s
+	return a.env.Terminal(a.t, a.Namespace)
+}
+
+func (s *Terminal) shell(ctx context.Context, commands string) *exec.Cmd {
+	shell := exec.CommandContext(ctx, "sh", "-ec", commands)
+	shell.Dir = s.Dir
+	shell.Env = append(os.Environ(), s.Variables...)
+	return shell
 }
 
 // Try carries out commands as they would be typed, until one fails.
 func (s *Terminal) Try(commands string) (output string, err error) {
 	s.t.Helper()
-	shell := exec.CommandContext(s.t.Context(), "sh", "-ec", commands)
-	shell.Dir = s.Dir
-	shell.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(s.Dir, "kubeconfig"))
-	all, err := shell.CombinedOutput()
+	all, err := s.shell(s.t.Context(), commands).CombinedOutput()
 	return string(all), err
 }
 
@@ -56,6 +70,52 @@ func (s *Terminal) Run(commands string) (output string) {
 		s.t.Fatalf("%s: %v\n%s", commands, err, output)
 	}
 	return output
+}
+
+// Start carries out commands of which the last one goes on until Ctrl-C, and returns once they have shown a text. What is
+// returned is Ctrl-C; the test's end does it otherwise.
+func (s *Terminal) Start(commands, until string) (interrupt func()) {
+	s.t.Helper()
+	shell, screen := s.shell(context.Background(), commands), &screen{until: until, seen: make(chan struct{})}
+	shell.Stdout, shell.Stderr = screen, screen
+	// A terminal sends Ctrl-C to all that runs in it.
+	shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := shell.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = shell.Wait() // how it ends on Ctrl-C is its own affair
+		close(ended)
+	}()
+	interrupt = func() {
+		_ = syscall.Kill(-shell.Process.Pid, syscall.SIGINT)
+		<-ended
+	}
+	s.t.Cleanup(interrupt)
+	select {
+	case <-screen.seen:
+	case <-ended:
+		s.t.Fatalf("%s has ended before it showed %q:\n%s", commands, until, screen.text.String())
+	}
+	return interrupt
+}
+
+// screen waits for a text.
+type screen struct {
+	until string
+	seen  chan struct{}
+	text  strings.Builder
+	found bool
+}
+
+func (s *screen) Write(shown []byte) (int, error) {
+	s.text.Write(shown)
+	if !s.found && strings.Contains(s.text.String(), s.until) {
+		s.found = true
+		close(s.seen)
+	}
+	return len(shown), nil
 }
 
 var commandBlock = regexp.MustCompile("(?s)```sh\n(.*?)```")

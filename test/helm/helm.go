@@ -26,7 +26,7 @@ const binaryVariable = "CANARYROLLOUT_HELM"
 // Build builds helm when the user's cache folder does not have it yet, some minutes the first time. Call it before
 // cluster.Isolate.
 func Build(progress io.Writer) error {
-	if os.Getenv(binaryVariable) != "" {
+	if Binary() != "" {
 		return nil
 	}
 	command := exec.Command(filepath.Join(root(), "hack", "tool.sh"), "helm", "helm.sh/helm/v4/cmd/helm")
@@ -37,6 +37,9 @@ func Build(progress io.Writer) error {
 	}
 	return os.Setenv(binaryVariable, strings.TrimSpace(string(path)))
 }
+
+// Binary is the program, once it is built.
+func Binary() string { return os.Getenv(binaryVariable) }
 
 // root is the repository's folder.
 func root() string {
@@ -57,7 +60,7 @@ type Client struct {
 
 // Run runs a command of helm and returns what it prints. An error has helm's words.
 func (c Client) Run(ctx context.Context, args ...string) (string, error) {
-	command := exec.CommandContext(ctx, os.Getenv(binaryVariable), args...)
+	command := exec.CommandContext(ctx, Binary(), args...)
 	command.Env = c.environment()
 	var output, complaint bytes.Buffer
 	command.Stdout, command.Stderr = &output, &complaint
