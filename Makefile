@@ -68,7 +68,7 @@ verify: ## Check that generated files, go.mod files, manifests and code are as t
 ##@ Tests
 
 .PHONY: test
-test: test-unit test-model test-race test-cluster ## Run all tests.
+test: $(if $(RACE),test-pure test-race,test-unit) test-model test-cluster ## Run all tests.
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no cluster, in seconds.
@@ -92,9 +92,14 @@ test-stress: binaries ## Disturb a rollout under load for twenty minutes, at ran
 test-docs: binaries ## Type the commands of the documentation, page by page, as they stand there.
 	go test -count=1 -timeout=30m -v ./test/docs -pages
 
+.PHONY: test-pure
+test-pure: ## Run those of the planner alone, but for the model: what is pure has no races.
+	go test -count=1 -timeout=10m -skip='^TestModel$$' ./controllers/plan
+
 .PHONY: test-race
-test-race: ## Run them again with the race detector, where there is a C compiler. What is pure has no races.
-	$(if $(RACE),go test $(RACE) -count=1 -timeout=10m $$(go list $(UNITS) | grep -v '/controllers/plan$$'),@echo "no C compiler: no race detector")
+test-race: ## Run the others with the race detector. It needs a C compiler.
+	@hack/tool.sh helm helm.sh/helm/v4/cmd/helm >/dev/null
+	go test -race -count=1 -timeout=10m $$(go list $(UNITS) | grep -v '/controllers/plan$$')
 
 .PHONY: test-cluster
 test-cluster: binaries ## Run the tests against a real control plane, gateway and traffic.
