@@ -15,7 +15,7 @@ import (
 // TestDyingCanary lets every pod of the canary fail at 40 %: stable gets all traffic at once, and the canary its share
 // back when its pods are.
 func TestDyingCanary(t *testing.T) {
-	a := app.New(t, env, builder.Scale(1), builder.Weight(40), builder.Hold())
+	a := beside(t, builder.Scale(1), builder.Weight(40), builder.Hold())
 	a.SetImage(builder.ImageV2)
 	a.WaitForPause("3/3")
 	canary := a.Get().Status.Canary.Revision

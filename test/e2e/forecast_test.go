@@ -125,12 +125,14 @@ func whereIs(s v1alpha1.CanaryRolloutStatus) string {
 // TestForecastOfSample holds the plan of the seed's manifest, and that of the rollout in the middle of its release, against
 // a real run of it. Only the pauses are shorter: they are no part of a leg.
 func TestForecastOfSample(t *testing.T) {
+	t.Parallel()
 	sample := sampleRollout(t)
 	told := forecast.Release(sample, forecast.Options{})
 	if len(told.Warnings) > 0 || told.Stuck != "" {
 		t.Fatalf("the sample has risks: %v %s", told.Warnings, told.Stuck)
 	}
 	a := app.Start(t, env, app.Options{
+		Rate:  rate,
 		Steps: shortened(sample.Spec.Steps, 2*time.Second),
 		Edit:  func(rollout *v1alpha1.CanaryRollout) { rollout.Spec.Replicas = sample.Spec.Replicas },
 	})

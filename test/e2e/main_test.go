@@ -8,10 +8,25 @@ package e2e
 import (
 	"testing"
 
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/test/app"
+)
+
+// parallel apps with rate requests per second each are 175 in all, the stable-only rule included. What measures times and
+// costs runs alone before that, and so does the seed's release, under app.Rate.
+const (
+	parallel = 3
+	rate     = 50
 )
 
 // env is one cluster with one operator for all tests; each test has a namespace of its own.
 var env = &app.Env{}
 
-func TestMain(m *testing.M) { app.Main(m, env, app.EnvOptions{}) }
+func TestMain(m *testing.M) { app.Main(m, env, app.EnvOptions{Parallel: parallel}) }
+
+// beside is app.New for a test that runs beside others.
+func beside(t *testing.T, steps ...v1alpha1.Step) *app.App {
+	t.Helper()
+	t.Parallel()
+	return app.Start(t, env, app.Options{Steps: steps, Rate: rate})
+}

@@ -40,7 +40,7 @@ func TestSeed(t *testing.T) {
 }
 
 func TestPromoteFull(t *testing.T) {
-	a := app.New(t, env, seedSteps()...)
+	a := beside(t, seedSteps()...)
 	v1 := a.Stable()
 	a.SetImage(builder.ImageV2)
 	a.WaitForPause("3/12")
@@ -51,7 +51,7 @@ func TestPromoteFull(t *testing.T) {
 }
 
 func TestAbortAt40(t *testing.T) {
-	a := app.New(t, env, seedSteps()...)
+	a := beside(t, seedSteps()...)
 	v1 := a.Stable()
 	a.SetImage(builder.ImageV2)
 	a.WaitForPause("3/12")
@@ -67,7 +67,7 @@ func TestAbortAt40(t *testing.T) {
 }
 
 func TestAbortInPromotion(t *testing.T) {
-	a := app.New(t, env, builder.Hold())
+	a := beside(t, builder.Hold())
 	v1 := a.Stable()
 	a.SetImage(builder.ImageV2)
 	a.WaitForPause("1/1")
@@ -84,7 +84,7 @@ func TestAbortInPromotion(t *testing.T) {
 }
 
 func TestRollbackByReapply(t *testing.T) {
-	a := app.New(t, env, builder.Scale(1), builder.Weight(40), builder.Hold())
+	a := beside(t, builder.Scale(1), builder.Weight(40), builder.Hold())
 	v1 := a.Stable()
 	a.SetImage(builder.ImageV2)
 	a.WaitForPause("3/3")
@@ -101,7 +101,7 @@ func TestRollbackByReapply(t *testing.T) {
 }
 
 func TestCanaryNeverReady(t *testing.T) {
-	a := app.New(t, env, builder.Weight(40), builder.Hold())
+	a := beside(t, builder.Weight(40), builder.Hold())
 	v1 := a.Stable()
 	begun := time.Now()
 	a.Patch(`{"spec":{"progressDeadlineSeconds":5}}`)
