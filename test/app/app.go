@@ -9,8 +9,6 @@ package app
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -44,12 +42,13 @@ type App struct {
 	env *Env
 	// Namespace has the app alone.
 	Namespace string
-	// Traffic goes by the rule with the pair, StableOnly by one that has only the stable Service.
+	// Traffic goes by the rule with the pair, StableOnly by one that has only the stable Service; nil when there is none.
 	Traffic, StableOnly *load.Generator
 
 	rate        float64
 	propagation time.Duration
 	gateway     Gateway
+	kind        Kind
 	// userRoute is the route's spec as it is at rest.
 	userRoute string
 
@@ -66,6 +65,8 @@ type Options struct {
 	Propagation time.Duration
 	// Gateway is where the requests come in. Default: the cluster's.
 	Gateway *Gateway
+	// Kind is that of the route. Default: HTTPRoute.
+	Kind *Kind
 	// Edit changes the rollout before it is created.
 	Edit func(*v1alpha1.CanaryRollout)
 }
@@ -108,16 +109,9 @@ func Start(t *testing.T, env *Env, options Options) *App {
 func Prepare(t *testing.T, env *Env, options Options) *App {
 	t.Helper()
 	a := &App{t: t, env: env, Namespace: NamespaceOf(t), rate: cmp.Or(options.Rate, Rate),
-		propagation: cmp.Or(options.Propagation, Propagation), gateway: ptr.Deref(options.Gateway, env.gateway())}
+		kind: ptr.Deref(options.Kind, HTTPRoute), propagation: cmp.Or(options.Propagation, Propagation), gateway: ptr.Deref(options.Gateway, env.gateway())}
 	a.Create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: a.Namespace}})
-	parents, err := json.Marshal(a.gateway.Parents)
-	if err != nil {
-		t.Fatal(err)
-	}
-	manifests := fmt.Sprintf(workload, a.Namespace, a.Host(), parents)
-	if err := cluster.Apply(t.Context(), env.Cluster.RESTConfig(cluster.Admin), []byte(manifests)); err != nil {
-		t.Fatal(err)
-	}
+	a.manifest(services + a.kind.manifest(a.gateway.Parents, a.Host()))
 	a.record()
 	return a
 }
@@ -129,35 +123,18 @@ func NamespaceOf(t *testing.T) string {
 	return name[:min(len(name), 60)]
 }
 
-// workload is the seed's, with a filter and a timeout that have to survive, a field that is none of the controller's
-// business, and a second rule that uses only the stable Service.
-const workload = `
+// services are those of the seed.
+const services = `
 apiVersion: v1
 kind: Service
-metadata: {name: reviews-stable, namespace: %[1]s, labels: {app: reviews}}
+metadata: {name: reviews-stable, labels: {app: reviews}}
 spec: {ports: [{port: 9080, name: http}], selector: {app: reviews}}
 ---
 apiVersion: v1
 kind: Service
-metadata: {name: reviews-canary, namespace: %[1]s, labels: {app: reviews}}
+metadata: {name: reviews-canary, labels: {app: reviews}}
 spec: {ports: [{port: 9080, name: http}], selector: {app: reviews}}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: bookinfo-reviews, namespace: %[1]s}
-spec:
-  parentRefs: %[3]s
-  hostnames: [%[2]s]
-  rules:
-  - matches: [{path: {type: PathPrefix, value: /reviews}}]
-    filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: x-team, value: books}]}}]
-    timeouts: {request: 20s}
-    backendRefs:
-    - {name: reviews-canary, port: 9080}
-    - {name: reviews-stable, port: 9080}
-  - matches: [{path: {type: PathPrefix, value: /stable-only}}]
-    backendRefs: [{name: reviews-stable, port: 9080}]
-`
+---`
 
 // Host is the route's hostname.
 func (a *App) Host() string { return a.Namespace + ".example.com" }
@@ -166,6 +143,7 @@ func (a *App) Host() string { return a.Namespace + ".example.com" }
 func (a *App) Rollout(options Options) *v1alpha1.CanaryRollout {
 	rollout := builder.MakeRollout(a.Namespace, "reviews").Replicas(4).Steps(options.Steps...).Settle(1).ScaleDownDelay(3).
 		Routes("bookinfo-reviews").Obj()
+	rollout.Spec.Traffic.Routes[0].Kind = a.kind.Name
 	rollout.Spec.Template.Spec.TerminationGracePeriodSeconds = ptr.To[int64](1)
 	if options.Edit != nil {
 		options.Edit(rollout)
@@ -177,21 +155,46 @@ func (a *App) Rollout(options Options) *v1alpha1.CanaryRollout {
 func (a *App) StartTraffic() {
 	a.t.Helper()
 	a.userRoute = a.usersPart(a.Route())
-	a.Traffic = a.load("/reviews/0", a.rate, load.Stream{Name: "qa", Share: 0.1, Headers: map[string]string{"role": "qa"}})
-	a.StableOnly = a.load("/stable-only", a.rate/6)
+	a.Traffic = a.Load(a.kind, a.kind.Path, a.rate)
+	if a.kind.StableOnly != "" {
+		a.StableOnly = a.Load(a.kind, a.kind.StableOnly, a.rate/6)
+	}
 	a.Eventually("the first answers", func() (bool, string) {
 		stats := a.Traffic.Total()
 		return float64(stats.Sent) > a.rate/4, stats.String()
 	})
 }
 
-func (a *App) load(path string, rate float64, streams ...load.Stream) *load.Generator {
+// Load sends requests for a path by a route of that kind, on the app's gateway, until the test ends.
+func (a *App) Load(kind Kind, path string, rate float64) *load.Generator {
+	scheme, streams := "http", []load.Stream{{Name: "qa", Share: 0.1, Headers: map[string]string{"role": "qa"}}}
+	if kind.Protocol == load.TLS {
+		scheme = "https"
+	}
+	if path == kind.StableOnly {
+		streams = nil
+	}
 	generator := load.Start(context.WithoutCancel(a.t.Context()), load.Options{
-		URL: "http://" + a.gateway.Address + path, Host: a.Host(), Rate: rate, Streams: streams,
+		URL: scheme + "://" + a.gateway.Address + path, Protocol: kind.Protocol, Host: a.Host(), Rate: rate, Streams: streams,
 		AccessLog: a.gateway.AccessLog, PodAt: a.env.Pods.PodAt,
 	})
 	a.t.Cleanup(generator.Stop)
 	return generator
+}
+
+// AddRoute adds a route of another kind for the same hosts.
+func (a *App) AddRoute(kind Kind) {
+	a.t.Helper()
+	a.manifest(kind.manifest(a.gateway.Parents, a.Host()))
+}
+
+// manifest applies what is in the namespace of the app.
+func (a *App) manifest(text string) {
+	a.t.Helper()
+	text = strings.ReplaceAll(text, "metadata: {", "metadata: {namespace: "+a.Namespace+", ")
+	if err := cluster.Apply(a.t.Context(), a.env.Cluster.RESTConfig(cluster.Admin), []byte(text)); err != nil {
+		a.t.Fatal(err)
+	}
 }
 
 // Create creates an object.

@@ -13,18 +13,23 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/test/cluster/load"
 )
 
-var httpRoute = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"}
-
-// Route reads the user's HTTPRoute.
+// Route reads the user's route.
 func (a *App) Route() *unstructured.Unstructured {
 	a.t.Helper()
+	return a.RouteOf(a.kind)
+}
+
+// RouteOf reads the route of one of several kinds.
+func (a *App) RouteOf(kind Kind) *unstructured.Unstructured {
+	a.t.Helper()
 	route := &unstructured.Unstructured{}
-	route.SetGroupVersionKind(httpRoute)
+	route.SetGroupVersionKind(schema.GroupVersionKind{Group: gatewayv1.GroupName, Version: "v1", Kind: kind.Name})
 	if err := a.env.Admin.Get(a.t.Context(), client.ObjectKey{Namespace: a.Namespace, Name: "bookinfo-reviews"}, route); err != nil {
 		a.t.Fatal(err)
 	}
@@ -93,7 +98,7 @@ func (e Excuse) covers(failure load.Result) bool {
 // CheckLoss stops the requests and says when one was lost.
 func (a *App) CheckLoss(excuses ...Excuse) {
 	a.t.Helper()
-	for _, traffic := range []*load.Generator{a.Traffic, a.StableOnly} {
+	for _, traffic := range a.generators() {
 		traffic.Stop()
 		total := traffic.Total()
 		a.t.Logf("requests: %s", total)
@@ -108,10 +113,17 @@ func (a *App) CheckLoss(excuses ...Excuse) {
 	}
 }
 
+func (a *App) generators() []*load.Generator {
+	if a.StableOnly == nil {
+		return []*load.Generator{a.Traffic}
+	}
+	return []*load.Generator{a.Traffic, a.StableOnly}
+}
+
 // CheckNoLoss is CheckLoss until now, with the requests going on.
 func (a *App) CheckNoLoss() {
 	a.t.Helper()
-	for _, traffic := range []*load.Generator{a.Traffic, a.StableOnly} {
+	for _, traffic := range a.generators() {
 		for _, failure := range traffic.Failures() {
 			a.t.Errorf("lost: %s", failure)
 		}

@@ -59,7 +59,7 @@ func (a *App) keep(watcher watch.Interface) {
 	defer watcher.Stop()
 	for event := range watcher.ResultChan() {
 		rollout, ok := event.Object.(*v1alpha1.CanaryRollout)
-		if !ok {
+		if !ok || rollout.Name != "reviews" {
 			continue
 		}
 		moment := Moment{At: time.Now(), Status: rollout.Status}

@@ -49,7 +49,7 @@ func kubernetesBinary(name, estimate string) binary {
 // assets are the files from which a cluster is made, by absolute path.
 type assets struct {
 	Binaries   map[string]string
-	GatewayAPI string // folder of the standard channel's CRDs
+	GatewayAPI string // folder with a folder of CRDs for each channel
 }
 
 // Build builds the cluster's binaries that the user's cache folder does not hold yet, and says on progress what it
@@ -79,7 +79,7 @@ func findAssets(ctx context.Context, progress io.Writer) (*assets, error) {
 			crds, err = goCommand(ctx, root, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api")
 		}
 	}
-	found.GatewayAPI = filepath.Join(crds, "config", "crd", "standard")
+	found.GatewayAPI = filepath.Join(crds, "config", "crd")
 	return found, err
 }
 

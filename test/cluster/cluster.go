@@ -28,6 +28,9 @@ type Options struct {
 	Dir string
 	// Throttle is the shortest time between two of Traefik's configurations. Default: 200 ms.
 	Throttle time.Duration
+	// Streams has the gateway take TLS and TCP, too, by TLSRoutes and TCPRoutes: see [StreamGatewayName]. It takes the
+	// experimental channel of the Gateway API, for Traefik knows v1alpha2 of them only.
+	Streams bool
 	// LateEndpoints runs the EndpointSlice controller in a process of its own, so that it can be paused.
 	LateEndpoints bool
 	// Manifests are applied once the API server answers, as [Apply] does: YAML documents, and paths of files or folders.

@@ -113,7 +113,7 @@ func (c *Cluster) kwokArgs(start int) []string {
 
 func (c *Cluster) traefikArgs(int) []string {
 	const provider = "--providers.kubernetesgateway"
-	return []string{
+	args := []string{
 		provider + "=true", provider + ".endpoint=https://" + APIAddress,
 		provider + ".token=" + c.credentials.tokens[gateway],
 		provider + ".certauthfilepath=" + filepath.Join(c.Dir, "tls.crt"),
@@ -124,4 +124,8 @@ func (c *Cluster) traefikArgs(int) []string {
 		"--accesslog.filters.statuscodes=400-599", "--accesslog.fields.headers.names.X-Request-Id=keep",
 		"--global.checknewversion=false", "--global.sendanonymoususage=false",
 	}
+	if c.options.Streams {
+		args = append(args, provider+".experimentalchannel=true", "--entrypoints.tls.address=:8101", "--entrypoints.tcp.address=:8100")
+	}
+	return args
 }

@@ -20,7 +20,10 @@ const (
 	APIAddress = "127.0.0.1:16443"
 	// GatewayAddress is where Traefik takes HTTP requests; the Host header chooses the route.
 	GatewayAddress = "127.0.0.1:8000"
-	// PodPort is the port that pods are expected to serve HTTP on; the package backend answers there.
+	// TLSAddress is where it takes TLS that ends at the pods, and TCPAddress where it takes TCP, with Options.Streams.
+	TLSAddress = "127.0.0.1:8101"
+	TCPAddress = "127.0.0.1:8100"
+	// PodPort is the port that pods are expected to serve on; the package backend answers there.
 	PodPort = 9080
 )
 
@@ -28,4 +31,6 @@ const (
 const (
 	GatewayNamespace = "default"
 	GatewayName      = "http-gateway"
+	// StreamGatewayName is the one of Options.Streams, with the listeners "tls" and "tcp".
+	StreamGatewayName = "stream-gateway"
 )

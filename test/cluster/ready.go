@@ -84,18 +84,26 @@ func (c *Cluster) gatewayUp(ctx context.Context) error {
 	if err := c.gatewayCRDs(ctx); err != nil {
 		return err
 	}
-	if err := Apply(ctx, admin, asset("traefik-rbac.yaml"), asset("gateway.yaml")); err != nil {
+	manifests, gateways := [][]byte{asset("traefik-rbac.yaml"), asset("gateway.yaml")}, []string{GatewayName}
+	if c.options.Streams {
+		manifests, gateways = append(manifests, asset("streams.yaml")), append(gateways, StreamGatewayName)
+	}
+	if err := Apply(ctx, admin, manifests...); err != nil {
 		return err
 	}
 	if err := c.Process(Traefik).start(); err != nil {
 		return err
 	}
-	return c.waitForGateway(ctx)
+	return c.waitForGateways(ctx, gateways)
 }
 
 // gatewayCRDs leave out the policy that guards upgrades: nothing is upgraded here.
 func (c *Cluster) gatewayCRDs(ctx context.Context) error {
-	files, err := filepath.Glob(filepath.Join(c.assets.GatewayAPI, "*.yaml"))
+	channel := "standard"
+	if c.options.Streams {
+		channel = "experimental"
+	}
+	files, err := filepath.Glob(filepath.Join(c.assets.GatewayAPI, channel, "gateway.networking.k8s.io_*.yaml"))
 	if err != nil || len(files) == 0 {
 		return fmt.Errorf("no Gateway API CRDs in %s: %w", c.assets.GatewayAPI, err)
 	}
@@ -109,7 +117,7 @@ func (c *Cluster) gatewayCRDs(ctx context.Context) error {
 	return WaitForCRDs(ctx, c.RESTConfig(Admin))
 }
 
-func (c *Cluster) waitForGateway(ctx context.Context) error {
+func (c *Cluster) waitForGateways(ctx context.Context, names []string) error {
 	scheme := runtime.NewScheme()
 	if err := gatewayv1.Install(scheme); err != nil {
 		return err
@@ -120,16 +128,20 @@ func (c *Cluster) waitForGateway(ctx context.Context) error {
 	}
 	return waitFor(ctx, "the Gateway to be programmed", func(ctx context.Context) error {
 		var class gatewayv1.GatewayClass
-		var gateway gatewayv1.Gateway
 		if err := api.Get(ctx, client.ObjectKey{Name: "traefik"}, &class); err != nil {
 			return err
 		}
-		if err := api.Get(ctx, client.ObjectKey{Namespace: GatewayNamespace, Name: GatewayName}, &gateway); err != nil {
-			return err
+		if !meta.IsStatusConditionTrue(class.Status.Conditions, string(gatewayv1.GatewayClassConditionStatusAccepted)) {
+			return errors.New("the gateway class is not accepted yet")
 		}
-		if !meta.IsStatusConditionTrue(class.Status.Conditions, string(gatewayv1.GatewayClassConditionStatusAccepted)) ||
-			!meta.IsStatusConditionTrue(gateway.Status.Conditions, string(gatewayv1.GatewayConditionProgrammed)) {
-			return errors.New("the gateway class is not accepted yet, or the Gateway not programmed")
+		for _, name := range names {
+			var gateway gatewayv1.Gateway
+			if err := api.Get(ctx, client.ObjectKey{Namespace: GatewayNamespace, Name: name}, &gateway); err != nil {
+				return err
+			}
+			if !meta.IsStatusConditionTrue(gateway.Status.Conditions, string(gatewayv1.GatewayConditionProgrammed)) {
+				return fmt.Errorf("%s is not programmed yet", name)
+			}
 		}
 		return listens(GatewayAddress)(ctx)
 	})

@@ -5,7 +5,8 @@
 // local there, so one listener takes the connections for all pods, tells them apart by their local address, and answers
 // for each pod as that pod would:
 //
-//   - A Ready pod answers 200 with an [Answer], in the body and in headers. It goes on answering while it terminates,
+//   - A Ready pod answers 200 with an [Answer], in the body and in headers; by HTTP/1.1, in TLS or without, or a gRPC call
+//     by HTTP/2 without TLS. It goes on answering while it terminates,
 //     until its grace period has passed.
 //   - A pod that is not Ready, or is gone, or never was, resets every connection: new ones when they are accepted, and
 //     those that are open when it becomes so. So it is lost requests that show when traffic is sent to a wrong place.
@@ -45,6 +46,12 @@ const (
 	VersionHeader  = "X-Version"
 )
 
+// A gRPC call is known by its content type, and is answered with an empty message and the status 0 in the trailer.
+const (
+	GRPC       = "application/grpc"
+	GRPCStatus = "Grpc-Status"
+)
+
 // An Answer is the JSON body of a pod's answer.
 type Answer struct {
 	Pod       string `json:"pod"`
@@ -81,8 +88,15 @@ func Start(ctx context.Context, cfg *rest.Config) (*Backend, error) {
 		cancel()
 		return nil, fmt.Errorf("listening for the pods: %w", err)
 	}
-	b.server = &http.Server{Handler: http.HandlerFunc(b.answer), ReadHeaderTimeout: 10 * time.Second}
-	go b.serve(&gate{Listener: listener, pods: b.pods})
+	certificate, err := selfSigned()
+	if err != nil {
+		cancel()
+		return nil, errors.Join(err, listener.Close())
+	}
+	b.server = &http.Server{Handler: http.HandlerFunc(b.answer), ReadHeaderTimeout: 10 * time.Second, Protocols: &http.Protocols{}}
+	b.server.Protocols.SetHTTP1(true)
+	b.server.Protocols.SetUnencryptedHTTP2(true) // as gRPC has it
+	go b.serve(&gate{Listener: listener, pods: b.pods, certificate: certificate})
 	return b, nil
 }
 
@@ -148,9 +162,16 @@ func (b *Backend) answer(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		panic(http.ErrAbortHandler) // closes the connection without an answer
 	}
-	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set(PodHeader, answer.Pod)
 	w.Header().Set(RevisionHeader, answer.Revision)
 	w.Header().Set(VersionHeader, answer.Version)
+	if contentType := r.Header.Get("Content-Type"); contentType == GRPC {
+		w.Header().Set("Content-Type", contentType)
+		w.Header().Set("Trailer", GRPCStatus)
+		_, _ = w.Write(make([]byte, 5)) // a message without any field: not compressed, of length 0
+		w.Header().Set(GRPCStatus, "0")
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(answer) // the caller may have gone
 }

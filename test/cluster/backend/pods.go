@@ -4,6 +4,7 @@
 package backend
 
 import (
+	"crypto/tls"
 	"net"
 	"regexp"
 	"slices"
@@ -139,6 +140,8 @@ func (t *pods) forget(c *conn) {
 type gate struct {
 	net.Listener
 	pods *pods
+	// certificate is that of all pods.
+	certificate *tls.Config
 }
 
 func (g *gate) Accept() (net.Conn, error) {
@@ -149,7 +152,7 @@ func (g *gate) Accept() (net.Conn, error) {
 	c := &conn{TCPConn: accepted.(*net.TCPConn), pods: g.pods}
 	c.ip = c.LocalAddr().(*net.TCPAddr).IP.String()
 	c.admitted = g.pods.admit(c)
-	return c, nil
+	return &either{Conn: c, certificate: g.certificate}, nil
 }
 
 type conn struct {

@@ -22,7 +22,8 @@ import (
 // Options of a load. Host and Rate are required.
 type Options struct {
 	URL         string        // default: the path / of the cluster's gateway
-	Host        string        // the Host header
+	Protocol    Protocol      // default: HTTP
+	Host        string        // the Host header, and the name that is asked for in TLS
 	Rate        float64       // requests a second, of all streams together
 	Timeout     time.Duration // of one request; default: 5 s
 	MaxInFlight int           // requests that may be unanswered at a time; default: 256
@@ -33,6 +34,21 @@ type Options struct {
 	AccessLog string
 	PodAt     func(ip string) string
 }
+
+// Protocol is how requests are sent. The scheme of the URL goes with it.
+type Protocol string
+
+// The protocols.
+const (
+	// HTTP is HTTP/1.1, on connections that are kept.
+	HTTP Protocol = ""
+	// GRPC is calls of gRPC, on one connection of HTTP/2 without TLS.
+	GRPC Protocol = "gRPC"
+	// TLS is HTTP/1.1 in TLS, each request on a connection of its own, for who routes TLS sees connections, and no requests.
+	TLS Protocol = "TLS"
+	// TCP is HTTP/1.1, each request on a connection of its own.
+	TCP Protocol = "TCP"
+)
 
 // A Stream is a share of the requests that carries headers of its own, as a header match in a route needs.
 type Stream struct {

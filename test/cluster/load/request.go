@@ -4,7 +4,9 @@
 package load
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -42,14 +44,21 @@ func (r Result) String() string {
 // the request but hides that one was lost, so it is a failure here.
 var errRetried = errors.New("the connection was lost and the client sent the request again")
 
-// newClient keeps connections open as a busy client does, and follows no redirect.
+// newClient keeps connections open as a busy client does, where the protocol lets it, and follows no redirect.
 func newClient(options Options) *http.Client {
+	transport := &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: options.Timeout}).DialContext,
+		MaxIdleConnsPerHost: options.MaxInFlight,
+		DisableCompression:  true,
+		DisableKeepAlives:   options.Protocol == TLS || options.Protocol == TCP,
+		TLSClientConfig:     &tls.Config{ServerName: options.Host, InsecureSkipVerify: true}, // pods have any certificate
+	}
+	if options.Protocol == GRPC {
+		transport.Protocols = &http.Protocols{}
+		transport.Protocols.SetUnencryptedHTTP2(true)
+	}
 	return &http.Client{
-		Transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: options.Timeout}).DialContext,
-			MaxIdleConnsPerHost: options.MaxInFlight,
-			DisableCompression:  true,
-		},
+		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
@@ -72,7 +81,7 @@ func (g *Generator) request(id string, stream Stream) Result {
 }
 
 func (g *Generator) send(ctx context.Context, stream Stream, result *Result) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, g.options.URL, nil)
+	request, err := g.newRequest(ctx)
 	if err != nil {
 		return err
 	}
@@ -96,7 +105,22 @@ func (g *Generator) send(ctx context.Context, stream Stream, result *Result) err
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("status %s", response.Status)
 	}
+	if status := response.Trailer.Get(backend.GRPCStatus); g.options.Protocol == GRPC && status != "0" {
+		return fmt.Errorf("gRPC status %q", status)
+	}
 	return nil
+}
+
+func (g *Generator) newRequest(ctx context.Context) (*http.Request, error) {
+	if g.options.Protocol != GRPC {
+		return http.NewRequestWithContext(ctx, http.MethodGet, g.options.URL, http.NoBody)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, g.options.URL, bytes.NewReader(make([]byte, 5))) // an empty message
+	if err == nil {
+		request.Header.Set("Content-Type", backend.GRPC)
+		request.Header.Set("TE", "trailers")
+	}
+	return request, err
 }
 
 // A chooser gives each request a stream, by their shares: by chance, and the same chance in every run. At even distances

@@ -1,0 +1,83 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package kinds
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/app"
+	"github.com/canaryrollout/canaryrollout/test/builder"
+	"github.com/canaryrollout/canaryrollout/test/cluster/load"
+)
+
+// ratings is a second pair in the app's route.
+const ratings = `
+  - matches: [{path: {type: PathPrefix, value: /ratings}}]
+    backendRefs:
+    - {name: ratings-canary, port: 9080}
+    - {name: ratings-stable, port: 9080}
+`
+
+// TestSharedRoute has two rollouts with a pair each in one HTTPRoute release at the same time, with header routes of one
+// name: each leaves alone what is the other's, and both come to their end.
+func TestSharedRoute(t *testing.T) {
+	t.Parallel()
+	shared := app.HTTPRoute
+	shared.Rules += ratings
+	a := app.Prepare(t, env, app.Options{Kind: &shared, Rate: rate})
+	steps := []v1alpha1.Step{
+		builder.Scale(1), builder.HeaderRoute("qa", "role", "qa"), builder.Pause(3 * time.Second),
+		builder.Weight(20), builder.Pause(4 * time.Second), builder.Weight(60), builder.Pause(4 * time.Second),
+	}
+	a.Create(a.Rollout(app.Options{Steps: steps}))
+	for _, name := range []string{"ratings-stable", "ratings-canary"} {
+		service := a.GitService(name)
+		service.Object["spec"].(map[string]any)["selector"] = map[string]any{"app": "ratings"}
+		a.Create(service)
+	}
+	second := builder.MakeRollout(a.Namespace, "ratings").Replicas(2).Steps(steps...).Settle(1).ScaleDownDelay(3).
+		Routes("bookinfo-reviews").Obj()
+	second.Spec.Template.Spec.TerminationGracePeriodSeconds = ptr.To[int64](1)
+	a.Create(second)
+	healthy := func(image string) func() (bool, string) {
+		return func() (bool, string) {
+			if err := env.Admin.Get(t.Context(), client.ObjectKeyFromObject(second), second); err != nil {
+				return false, err.Error()
+			}
+			return second.Status.State == v1alpha1.StateHealthy && second.Status.Images == image, second.Status.Message
+		}
+	}
+	a.WaitForState(v1alpha1.StateHealthy)
+	a.Eventually("ratings to be deployed", healthy(builder.ImageV1))
+	a.StartTraffic()
+	traffic := a.Load(shared, "/ratings/0", rate)
+	v1 := a.Stable()
+
+	patch := client.MergeFrom(second.DeepCopy())
+	second.Spec.Template.Spec.Containers[0].Image = builder.ImageV2
+	if err := env.Admin.Patch(t.Context(), second, patch); err != nil {
+		t.Fatal(err)
+	}
+	a.SetImage(builder.ImageV2)
+	a.Eventually("ratings to be released", healthy(builder.ImageV2))
+	a.CheckPromoted(v1)
+	a.CheckShares()
+	a.CheckLoss()
+	traffic.Stop()
+	for _, failure := range traffic.Failures() {
+		t.Errorf("lost: %s", failure)
+	}
+	t.Logf("requests for ratings: %s", traffic.Total())
+	strays := traffic.Results(func(r load.Result) bool { return r.Err == nil && !strings.HasPrefix(r.Pod, "ratings-") })
+	strays = append(strays, a.Traffic.Results(func(r load.Result) bool { return r.Err == nil && !strings.HasPrefix(r.Pod, "reviews-") })...)
+	for _, stray := range strays {
+		t.Errorf("answered by the other's pod: %s", stray)
+	}
+}
