@@ -27,6 +27,9 @@ type Options struct {
 	Name string
 	// Others are further Gateways that it stands for. They share its listener.
 	Others []string
+	// OtherParents are parents of other kinds that it stands for, with all fields that the API server would fill in:
+	// ListenerSets, and Services of a mesh. They need not exist, and share its listener.
+	OtherParents []gatewayv1.ParentReference
 	// Namespace has the Gateways.
 	Namespace string
 	// Watch is the namespace of the routes.
@@ -70,16 +73,19 @@ type Gateway struct {
 	random   *rand.Rand
 	counting sync.Mutex
 	counts   map[int]int
+	mirrors  http.RoundTripper
+	mirrored map[string]int // copies that were answered, by Service
 }
 
 // newGateway has no listener and no objects yet.
 func newGateway(options Options, c client.Client, clock clock.Clock) *Gateway {
 	g := &Gateway{
-		identity: identity{namespace: options.Namespace, names: append([]string{options.Name}, options.Others...)},
+		identity: identity{namespace: options.Namespace, names: append([]string{options.Name}, options.Others...), others: options.OtherParents},
 		client:   c, clock: clock, log: &accessLog{path: options.AccessLog},
 		routing: make(chan struct{}, 1), reporting: make(chan struct{}, 1),
 		behaviour: options.Behaviour.clone(), began: clock.Now(),
 		records: map[types.NamespacedName]*record{}, known: newBackends(), counts: map[int]int{},
+		mirrors: newTransport(), mirrored: map[string]int{},
 		random: rand.New(rand.NewPCG(options.Seed, options.Seed)),
 	}
 	g.table.Store(&table{})
@@ -150,12 +156,12 @@ func (g *Gateway) Address() string { return g.address }
 // AccessLog is the path of its access log.
 func (g *Gateway) AccessLog() string { return g.log.path }
 
-// Parents are references to all its Gateways.
+// Parents are references to all its Gateways, and to the other parents.
 func (g *Gateway) Parents() (refs []gatewayv1.ParentReference) {
 	for _, name := range g.names {
 		refs = append(refs, gatewayv1.ParentReference{Name: gatewayv1.ObjectName(name), Namespace: ptr.To(gatewayv1.Namespace(g.namespace))})
 	}
-	return refs
+	return append(refs, g.others...)
 }
 
 // Behave changes the behaviour, from now on. It returns at once; what changes by that is done as fast as the API server allows.

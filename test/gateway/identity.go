@@ -6,6 +6,7 @@ package gateway
 import (
 	"slices"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
@@ -18,10 +19,15 @@ type identity struct {
 	namespace string
 	names     []string
 	port      int
+	// others are parents of other kinds, spelled out.
+	others []gatewayv1.ParentReference
 }
 
-// owns says that a reference of a route in another namespace names one of our Gateways.
+// owns says that a reference of a route in another namespace names one of our Gateways, or another of our parents.
 func (i identity) owns(ref gatewayv1.ParentReference) bool {
+	if slices.ContainsFunc(i.others, func(other gatewayv1.ParentReference) bool { return equality.Semantic.DeepEqual(other, ref) }) {
+		return true
+	}
 	if ptr.Deref(ref.Group, gatewayv1.GroupName) != gatewayv1.GroupName || ptr.Deref(ref.Kind, "Gateway") != "Gateway" ||
 		string(ptr.Deref(ref.Namespace, "")) != i.namespace {
 		return false

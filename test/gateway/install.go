@@ -16,7 +16,8 @@ import (
 // features are what the class says that it supports: what is here.
 var features = []gatewayv1.SupportedFeature{
 	{Name: "Gateway"}, {Name: "HTTPRoute"}, {Name: "HTTPRouteMethodMatching"}, {Name: "HTTPRouteNamedRouteRule"},
-	{Name: "HTTPRouteParentRefPort"}, {Name: "HTTPRouteQueryParamMatching"}, {Name: "HTTPRouteRequestTimeout"},
+	{Name: "HTTPRouteParentRefPort"}, {Name: "HTTPRouteQueryParamMatching"}, {Name: "HTTPRouteRequestMirror"},
+	{Name: "HTTPRouteRequestPercentageMirror"}, {Name: "HTTPRouteRequestTimeout"},
 }
 
 // install makes the GatewayClass and the Gateways, each with one listener that takes routes of every namespace, and reports

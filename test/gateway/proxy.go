@@ -26,7 +26,7 @@ type choiceKey struct{}
 // again whose kept connection turns out to be dead, and so hide a loss.
 func newProxy(g *Gateway) http.Handler {
 	return &httputil.ReverseProxy{
-		Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true},
+		Transport: newTransport(),
 		Rewrite: func(r *httputil.ProxyRequest) {
 			chosen := r.In.Context().Value(choiceKey{}).(choice)
 			r.Out.URL.Scheme, r.Out.URL.Host = "http", chosen.address
@@ -42,6 +42,10 @@ func newProxy(g *Gateway) http.Handler {
 			g.refuse(w, r, status, r.Context().Value(choiceKey{}).(choice).address, err.Error())
 		},
 	}
+}
+
+func newTransport() *http.Transport {
+	return &http.Transport{DisableKeepAlives: true, DisableCompression: true}
 }
 
 func modify(header http.Header, filter gatewayv1.HTTPHeaderFilter) {
@@ -68,6 +72,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, r, status, "", reason)
 		return
 	}
+	g.mirror(matched, r)
 	ctx := context.WithValue(r.Context(), choiceKey{}, chosen)
 	if matched.timeout > 0 {
 		var cancel context.CancelFunc
@@ -93,6 +98,35 @@ func (g *Gateway) choose(matched *rule) (chosen choice, status int, reason strin
 	default:
 		return choice{matched, picked.addresses[g.draw(len(picked.addresses))]}, 0, ""
 	}
+}
+
+// mirror sends a copy of a request without a body to the mirrors that are due, and does not wait for what they answer.
+func (g *Gateway) mirror(matched *rule, r *http.Request) {
+	for _, m := range matched.mirrors {
+		if len(m.addresses) == 0 || g.draw(m.of) >= m.numerator {
+			continue
+		}
+		reflection := r.Clone(context.WithoutCancel(r.Context()))
+		reflection.URL.Scheme, reflection.URL.Host = "http", m.addresses[g.draw(len(m.addresses))]
+		reflection.RequestURI, reflection.Body = "", http.NoBody
+		g.running.Go(func() {
+			response, err := g.mirrors.RoundTrip(reflection)
+			if err != nil {
+				return // nobody learns of it
+			}
+			_ = response.Body.Close()
+			g.counting.Lock()
+			defer g.counting.Unlock()
+			g.mirrored[m.name]++
+		})
+	}
+}
+
+// Mirrored is how many copies of requests the pods of a Service have answered.
+func (g *Gateway) Mirrored(service string) int {
+	g.counting.Lock()
+	defer g.counting.Unlock()
+	return g.mirrored[service]
 }
 
 func (g *Gateway) draw(n int) int {

@@ -142,3 +142,35 @@ func TestTimeout(t *testing.T) {
 		t.Errorf("got %d %s after %s", status, body, time.Since(began))
 	}
 }
+
+// TestMirrors sends copies of a part of the requests, and answers with what the one that was chosen says, also when nobody
+// takes the copy.
+func TestMirrors(t *testing.T) {
+	const requests = 400
+	b := newBench(t, Options{Seed: 1})
+	for _, name := range []string{"living", "shadow", "empty"} {
+		b.seeService(service(name))
+	}
+	b.seeSlice(slice(t, "living", pod(t, "living")))
+	b.seeSlice(slice(t, "shadow", pod(t, "shadow")))
+	b.seeRoute(parseRoute(t, "r", `
+rules:
+- filters:
+  - {type: RequestMirror, requestMirror: {backendRef: {name: shadow, port: 80}, percent: 25}}
+  - {type: RequestMirror, requestMirror: {backendRef: {name: empty, port: 80}}}
+  `+to("living")+`
+`))
+	b.after(0)
+	for range requests {
+		if status, body := b.get("http://any.example.com/"); status != http.StatusOK || body != "living" {
+			t.Fatalf("got %d %q", status, body)
+		}
+	}
+	b.running.Wait()
+	if got := float64(b.Mirrored("shadow")) / requests; math.Abs(got-0.25) > 0.1 {
+		t.Errorf("%.2f of the requests were mirrored, want 0.25", got)
+	}
+	if got := b.Mirrored("living") + b.Mirrored("empty"); got != 0 {
+		t.Errorf("%d copies went astray", got)
+	}
+}

@@ -61,7 +61,9 @@ func refusalOfRule(rule *gatewayv1.HTTPRouteRule) error {
 		return errors.New("retry and sessionPersistence are not known")
 	}
 	for _, filter := range rule.Filters {
-		if filter.Type != gatewayv1.HTTPRouteFilterRequestHeaderModifier {
+		switch filter.Type {
+		case gatewayv1.HTTPRouteFilterRequestHeaderModifier, gatewayv1.HTTPRouteFilterRequestMirror:
+		default:
 			return fmt.Errorf("filter %s is not known", filter.Type)
 		}
 	}

@@ -132,13 +132,26 @@ func (r report) nextFlap() time.Time {
 // resolved names the first backendRef that cannot be resolved.
 func (r report) resolved(told *gatewayv1.HTTPRoute) metav1.Condition {
 	for i := range told.Spec.Rules {
-		for _, ref := range told.Spec.Rules[i].BackendRefs {
-			if _, problem := r.known.resolve(ref.BackendObjectReference, told.Namespace); problem != nil {
+		for _, ref := range referencesOf(&told.Spec.Rules[i]) {
+			if _, problem := r.known.resolve(ref, told.Namespace); problem != nil {
 				return say(gatewayv1.RouteConditionResolvedRefs, false, problem.reason, problem.message)
 			}
 		}
 	}
 	return say(gatewayv1.RouteConditionResolvedRefs, true, gatewayv1.RouteReasonResolvedRefs, "")
+}
+
+// referencesOf are all references of a rule: where its requests go, and where copies go.
+func referencesOf(rule *gatewayv1.HTTPRouteRule) (refs []gatewayv1.BackendObjectReference) {
+	for _, ref := range rule.BackendRefs {
+		refs = append(refs, ref.BackendObjectReference)
+	}
+	for _, filter := range rule.Filters {
+		if filter.RequestMirror != nil {
+			refs = append(refs, filter.RequestMirror.BackendRef)
+		}
+	}
+	return refs
 }
 
 // leftover refused generation 1 once, and was never taken back.

@@ -33,7 +33,15 @@ type entry struct {
 type rule struct {
 	backends []backend
 	headers  []gatewayv1.HTTPHeaderFilter
+	mirrors  []mirror
 	timeout  time.Duration
+}
+
+// A mirror is a backend that gets a copy of some requests.
+type mirror struct {
+	backend
+	// of is how many of how many.
+	numerator, of int
 }
 
 // A backend is a backendRef and what is behind it.
@@ -93,6 +101,9 @@ func newRule(r *gatewayv1.HTTPRouteRule, namespace string, known *backends) *rul
 		if filter.RequestHeaderModifier != nil {
 			made.headers = append(made.headers, *filter.RequestHeaderModifier)
 		}
+		if filter.RequestMirror != nil {
+			made.mirrors = append(made.mirrors, newMirror(filter.RequestMirror, namespace, known))
+		}
 	}
 	if r.Timeouts != nil && r.Timeouts.Request != nil {
 		made.timeout, _ = time.ParseDuration(string(*r.Timeouts.Request)) // a narrower form, so it can be parsed
@@ -100,6 +111,18 @@ func newRule(r *gatewayv1.HTTPRouteRule, namespace string, known *backends) *rul
 	for _, ref := range r.BackendRefs {
 		addresses, problem := known.resolve(ref.BackendObjectReference, namespace)
 		made.backends = append(made.backends, backend{string(ref.Name), int(ptr.Deref(ref.Weight, 1)), addresses, problem})
+	}
+	return made
+}
+
+func newMirror(f *gatewayv1.HTTPRequestMirrorFilter, namespace string, known *backends) mirror {
+	addresses, problem := known.resolve(f.BackendRef, namespace)
+	made := mirror{backend{string(f.BackendRef.Name), 0, addresses, problem}, 1, 1}
+	if f.Percent != nil {
+		made.numerator, made.of = int(*f.Percent), 100
+	}
+	if f.Fraction != nil {
+		made.numerator, made.of = int(f.Fraction.Numerator), int(ptr.Deref(f.Fraction.Denominator, 100))
 	}
 	return made
 }

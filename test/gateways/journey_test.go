@@ -12,6 +12,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/test/app"
@@ -34,11 +35,11 @@ type journey struct {
 }
 
 // startGateway is called by the name of the test's app, and stands for a second Gateway, too.
-func startGateway(t *testing.T, behaviour gateway.Behaviour) *gateway.Gateway {
+func startGateway(t *testing.T, behaviour gateway.Behaviour, parents ...gatewayv1.ParentReference) *gateway.Gateway {
 	t.Helper()
 	name := app.NamespaceOf(t)
 	g, err := gateway.Start(t.Context(), env.Cluster.RESTConfig(cluster.Admin), gateway.Options{
-		Name: name, Others: []string{name + second}, Namespace: cluster.GatewayNamespace, Watch: name,
+		Name: name, Others: []string{name + second}, OtherParents: parents, Namespace: cluster.GatewayNamespace, Watch: name,
 		AccessLog: filepath.Join(env.Cluster.Dir, name+"-access.log"), Behaviour: behaviour, Seed: 1,
 	})
 	if err != nil {
@@ -59,10 +60,10 @@ func behind(g *gateway.Gateway, options app.Options) app.Options {
 	return options
 }
 
-// begin deploys version 1 behind a gateway that behaves like that from the beginning.
-func begin(t *testing.T, behaviour gateway.Behaviour, options app.Options) *journey {
+// begin deploys version 1 behind a gateway that behaves like that from the beginning, and that stands for other parents, too.
+func begin(t *testing.T, behaviour gateway.Behaviour, options app.Options, parents ...gatewayv1.ParentReference) *journey {
 	t.Helper()
-	g := startGateway(t, behaviour)
+	g := startGateway(t, behaviour, parents...)
 	j := &journey{App: app.Start(t, env, behind(g, options)), t: t, gateway: g, parent: "Gateway " + cluster.GatewayNamespace + "/" + app.NamespaceOf(t)}
 	j.stable = j.Stable()
 	return j

@@ -1,0 +1,43 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateways
+
+import (
+	"testing"
+	"time"
+
+	"k8s.io/utils/ptr"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/app"
+	"github.com/canaryrollout/canaryrollout/test/cluster"
+	"github.com/canaryrollout/canaryrollout/test/gateway"
+)
+
+// TestOtherParents has a route attached to a ListenerSet and to a Service, as a mesh has it (GAMMA), besides its Gateways:
+// a weight is proven when each of them has taken it, and the one that has not is named.
+func TestOtherParents(t *testing.T) {
+	t.Parallel()
+	set := gatewayv1.ParentReference{Group: ptr.To(gatewayv1.Group(gatewayv1.GroupName)), Kind: ptr.To(gatewayv1.Kind("ListenerSet")),
+		Namespace: ptr.To(gatewayv1.Namespace(cluster.GatewayNamespace)), Name: "listeners"}
+	service := gatewayv1.ParentReference{Group: ptr.To(gatewayv1.Group("")), Kind: ptr.To(gatewayv1.Kind("Service")), Name: "reviews-stable"}
+	j := begin(t, gateway.Behaviour{}, app.Options{Steps: atWeight(), Rate: rate}, set, service)
+	j.toTheFirstPause("2/4")
+	refuse := func(name string) {
+		j.gateway.Behave(gateway.Behaviour{Refusals: map[string]gateway.Refusal{
+			name: {Condition: "Accepted", Reason: "NotAllowedByListeners", Message: "not this one"},
+		}})
+	}
+	refuse("listeners")
+	since := j.goOn()
+	j.says("ListenerSet "+cluster.GatewayNamespace+"/listeners: Accepted is False for generation ", 40)
+	refuse("reviews-stable")
+	j.says("Service reviews-stable: Accepted is False for generation ", 40)
+	j.holds(since, 2*time.Second, isBeforeWeight)
+	j.gateway.Behave(gateway.Behaviour{})
+	j.WaitForPause("4/4")
+	j.checkVerified(40, v1alpha1.ReasonVerified)
+	j.finish()
+}
