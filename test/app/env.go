@@ -41,17 +41,19 @@ type EnvOptions struct {
 	// Parallel is how many tests that call t.Parallel run at once, unless the command line says so. They share the
 	// machine with the cluster: the sum of their request rates should not go far beyond Rate.
 	Parallel int
+	// AsShipped builds the manager without the race detector, for those who measure it.
+	AsShipped bool
 	// WithoutOperator installs CRD and roles, but starts no manager.
 	WithoutOperator bool
 	// Bare installs nothing of ours, and starts no manager: the tests do.
 	Bare bool
 }
 
-// Main runs the tests of a package on a cluster with an operator, built with the race detector, in namespaces of their
+// Main runs the tests of a package on a cluster with an operator, built with the race detector if not said otherwise, in namespaces of their
 // own. It is all that a TestMain does, and does not return. The cluster's folder, with the log of every process, is kept
 // when a test failed.
 func Main(m *testing.M, env *Env, options EnvOptions) {
-	if err := operator.Build(os.Stderr, true); err != nil {
+	if err := operator.Build(os.Stderr, !options.AsShipped); err != nil {
 		fmt.Println("FAIL: building the operator:", err)
 		os.Exit(1)
 	}

@@ -99,6 +99,8 @@ func (p *Process) start() error {
 	defer log.Close()
 	cmd := exec.Command(p.path, p.args(p.starts)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = p.dir, log, log
+	// Memory is there, and processors are what a whole cluster on one machine is short of.
+	cmd.Env = append(os.Environ(), "GOGC=400")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the program, which then stops this in order
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("starting %s: %w", p.name, err)

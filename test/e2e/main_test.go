@@ -22,7 +22,7 @@ const (
 // env is one cluster with one operator for all tests; each test has a namespace of its own.
 var env = &app.Env{}
 
-func TestMain(m *testing.M) { app.Main(m, env, app.EnvOptions{Parallel: parallel}) }
+func TestMain(m *testing.M) { app.Main(m, env, app.EnvOptions{Parallel: parallel, AsShipped: true}) }
 
 // beside is app.New for a test that runs beside others.
 func beside(t *testing.T, steps ...v1alpha1.Step) *app.App {
