@@ -81,7 +81,7 @@ test-model: ## Walk all worlds that the planner can get into, at small scope, an
 
 .PHONY: test-long
 test-long: binaries test-docs ## Walk the scopes of the model that take minutes, disturb every single write of the manager, and type the documentation.
-	go test -count=1 -timeout=30m -v -run='^TestModel$$' ./controllers/plan -deep
+	go test -count=1 -timeout=180m -v -run='^TestModel$$' ./controllers/plan -deep
 	go test $(RACE) -count=1 -timeout=120m ./test/crash -long
 
 .PHONY: test-stress
