@@ -267,7 +267,8 @@ func TestModel(t *testing.T) {
 		complaints                        int
 		long, deep                        bool
 	}{
-		{name: "first deploy", first: undeployed, user: 1, max: 1_000_000},
+		{name: "first deploy", first: undeployed, complaints: 1, max: 1_000_000},
+		{name: "first deploy and a user", first: undeployed, user: 1, max: 1_000_000, deep: true},
 		{name: "first deploy and sick pods", first: undeployed, deaths: 1, max: 20_000_000, deep: true},
 		{name: "migration", first: migrating, max: 1_000_000},
 		{name: "migration and sick pods", first: migrating, deaths: 1, max: 20_000_000, deep: true},

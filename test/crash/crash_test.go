@@ -62,7 +62,7 @@ func checkEnd(a *app.App, want string) {
 }
 
 // everywhere runs a scenario undisturbed, and then with every fault at every write: it must come to the same end. The
-// short run takes a spread, with the first and the last.
+// short run takes a few of the writes, at even distances.
 func (s scenario) everywhere(t *testing.T) {
 	t.Parallel()
 	var want string
@@ -75,12 +75,12 @@ func (s scenario) everywhere(t *testing.T) {
 		return
 	}
 	for _, f := range faults {
-		count, runs := writes, 2
+		count, runs := writes, 1
 		switch f {
 		case lags:
 			count = reads
 		case dies:
-			runs = 4
+			runs = 3
 		}
 		for _, k := range spread(count, runs) {
 			t.Run(fmt.Sprintf("%s-%d", f, k), func(t *testing.T) {

@@ -1,7 +1,7 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package slow has the control plane, the gateway and the pods late or away, for seconds, under load: the data plane goes
+// Package slow has the control plane, the gateway and the operator late or away, for seconds, under load: the data plane goes
 // on, nothing is believed before it is proven, and the release goes on by itself afterwards. What is slow is slow for the
 // whole cluster, so these tests run one after the other.
 package slow

@@ -168,25 +168,6 @@ func TestEtcdRestarted(t *testing.T) {
 	a.CheckLoss()
 }
 
-// TestSlowPods has pods that take 20 s to be ready: nothing reaches the canary before that.
-func TestSlowPods(t *testing.T) {
-	a := app.New(t, env, builder.Scale(1), builder.Weight(40), builder.Hold())
-	stable, begun := a.Stable(), time.Now()
-	a.SetTemplate(builder.ImageV2, cluster.ReadyAfter, "20s")
-	written := a.WaitFor("weight 40", func(s v1alpha1.CanaryRolloutStatus) bool { return s.Memory.Traffic.Weight == 40 })
-	if took := written.Sub(begun); took < 20*time.Second {
-		t.Errorf("weight 40 was asked for %s after the template, before a pod could be ready", took)
-	}
-	a.WaitForPause("3/3")
-	a.CheckNever(a.Get().Status.Canary.Revision, begun, begun.Add(20*time.Second))
-	a.Annotate(v1alpha1.AbortAnnotation, "seen enough")
-	a.WaitForState(v1alpha1.StateAborted)
-	if got := a.Stable(); got != stable {
-		t.Errorf("stable is %s, want %s", got, stable)
-	}
-	a.CheckLoss()
-}
-
 // TestPauseEndsWhileDown lets a timed pause run out while there is no operator: the next one goes on at once.
 func TestPauseEndsWhileDown(t *testing.T) {
 	const pause = 4 * time.Second
