@@ -49,9 +49,9 @@ type EnvOptions struct {
 	Bare bool
 }
 
-// Main runs the tests of a package on a cluster with an operator, built with the race detector if not said otherwise, in namespaces of their
-// own. It is all that a TestMain does, and does not return. The cluster's folder, with the log of every process, is kept
-// when a test failed.
+// Main runs the tests of a package on a cluster with an operator, in namespaces of their own. The operator has the race
+// detector, if EnvOptions do not say otherwise. It is all that a TestMain does, and does not return. The cluster's folder,
+// with the log of every process, is kept when a test failed.
 func Main(m *testing.M, env *Env, options EnvOptions) {
 	if err := operator.Build(os.Stderr, !options.AsShipped); err != nil {
 		fmt.Println("FAIL: building the operator:", err)
