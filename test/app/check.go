@@ -225,14 +225,7 @@ func (a *App) CheckHeaderRoute(since time.Time, canary string) {
 }
 
 // LastAnswer is when the last answer of a revision came, so far.
-func (a *App) LastAnswer(revision string) (last time.Time) {
-	for _, result := range a.Traffic.Results(func(r load.Result) bool { return r.Revision == revision }) {
-		if answered := result.Start.Add(result.Duration); answered.After(last) {
-			last = answered
-		}
-	}
-	return last
-}
+func (a *App) LastAnswer(revision string) time.Time { return a.Traffic.LastAnswer(revision) }
 
 // CheckAborted waits until an abort is through and checks that the canary gets nothing any more.
 func (a *App) CheckAborted(canary string, asked time.Time) {

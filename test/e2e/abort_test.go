@@ -135,10 +135,8 @@ func (b *bare) takeAway(canary string) time.Duration {
 	b.write(0)
 	last := asked
 	b.a.Eventually("bare requests on stable alone", func() (bool, string) {
-		for _, result := range b.traffic.Results(func(r load.Result) bool { return r.Revision == canary }) {
-			if answered := result.Start.Add(result.Duration); answered.After(last) {
-				last = answered
-			}
+		if answered := b.traffic.LastAnswer(canary); answered.After(asked) {
+			last = answered
 		}
 		stats := b.traffic.Since(last)
 		return stats.Sent >= 20, stats.String()

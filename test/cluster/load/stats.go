@@ -129,3 +129,13 @@ func (g *Generator) Results(match func(Result) bool) []Result {
 	slices.SortFunc(matching, func(a, b Result) int { return a.Start.Compare(b.Start) })
 	return matching
 }
+
+// LastAnswer is when the last answer of a revision came, so far; the zero time when there was none.
+func (g *Generator) LastAnswer(revision string) (last time.Time) {
+	for _, result := range g.Results(func(r Result) bool { return r.Revision == revision }) {
+		if answered := result.Start.Add(result.Duration); answered.After(last) {
+			last = answered
+		}
+	}
+	return last
+}
