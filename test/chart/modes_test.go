@@ -30,9 +30,9 @@ func TestClusterWide(t *testing.T) {
 	r := install(t, helm.Chart())
 	r.start()
 	checkReleaseSecret(t)
-	checkMetrics(t)
 
 	a := app.New(t, env, builder.Weight(50))
+	checkMetrics(t, a)
 	stable := a.Stable()
 	a.SetImage(builder.ImageV2)
 	a.CheckPromoted(stable)
@@ -63,8 +63,9 @@ func checkReleaseSecret(t *testing.T) {
 	}
 }
 
-// checkMetrics: the manager may find out who asks for its metrics and whether they may.
-func checkMetrics(t *testing.T) {
+// checkMetrics: the manager may find out who asks for its metrics and whether they may. It is ready before it serves
+// them.
+func checkMetrics(t *testing.T, a *app.App) {
 	t.Helper()
 	tests := map[cluster.User]int{cluster.Admin: http.StatusOK, cluster.Spare1: http.StatusForbidden}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} // it is self-signed
@@ -75,10 +76,13 @@ func checkMetrics(t *testing.T) {
 			t.Fatal(err)
 		}
 		request.Header.Set("Authorization", "Bearer "+env.Cluster.RESTConfig(user).BearerToken)
-		response, err := (&http.Client{Transport: transport}).Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
+		var response *http.Response
+		a.Eventually("an answer of the metrics", func() (bool, string) {
+			if response, err = (&http.Client{Transport: transport}).Do(request); err != nil {
+				return false, err.Error()
+			}
+			return true, ""
+		})
 		_ = response.Body.Close()
 		if response.StatusCode != want {
 			t.Errorf("the metrics answer %s with %s, want %d", user, response.Status, want)
