@@ -39,7 +39,8 @@ func findScenario(name string) (scenario, error) {
 }
 
 const (
-	abortCommand = `kubectl annotate canaryrollout reviews canaryrollout.dev/abort='too many errors'`
+	abortCommand = `kubectl annotate canaryrollout reviews \
+  canaryrollout.dev/abort='too many errors'`
 	thirdCommand = `kubectl patch canaryrollout reviews --type=json -p '[{"op": "replace",
   "path": "/spec/template/spec/containers/0/image",
   "value": "istio/examples-bookinfo-reviews-v3:1.20.2"}]'`
@@ -75,7 +76,7 @@ func (d *demo) abort(ctx context.Context) error {
 	})
 	if err == nil {
 		last := d.lastAnswer(canary).Sub(asked).Round(10 * time.Millisecond)
-		d.out.title(fmt.Sprintf("Version 1 serves everybody. The last answer of version 2 came %s after the command was typed", last))
+		d.out.title(fmt.Sprintf("Version 1 serves everybody. Version 2's last answer came %s after the command", last))
 	}
 	return err
 }
@@ -113,7 +114,7 @@ func (d *demo) killCanary(ctx context.Context) error {
 	d.out.title("7. Every pod of version 2 dies")
 	d.out.text("A pod here has a switch: with this annotation it refuses connections and is not ready any more. What is sent to " +
 		"it in that moment is lost, whoever does the release; not what comes after that. The share of version 2 goes to version 1.")
-	fail := "kubectl annotate pod -l " + v1alpha1.RevisionLabel + "=" + canary + " " + cluster.Fail + "="
+	fail := "kubectl annotate pod -l " + v1alpha1.RevisionLabel + "=" + canary + " \\\n  " + cluster.Fail + "="
 	d.killed, d.killedAt = canary, time.Now()
 	if err := d.kubectl(ctx, fail+"true"); err != nil {
 		return err

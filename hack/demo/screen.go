@@ -91,7 +91,7 @@ func (s *screen) Write(p []byte) (int, error) {
 }
 
 func (s *screen) title(title string) {
-	s.line("\n" + s.style.paint(bold, title))
+	s.line("\n" + s.style.paint(bold, wrap(title, "", textWidth-1)))
 }
 
 // text explains.
