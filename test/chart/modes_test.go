@@ -6,6 +6,7 @@ package chart
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net/http"
 	"slices"
 	"testing"
@@ -76,16 +77,17 @@ func checkMetrics(t *testing.T, a *app.App) {
 			t.Fatal(err)
 		}
 		request.Header.Set("Authorization", "Bearer "+env.Cluster.RESTConfig(user).BearerToken)
-		var response *http.Response
+		var got int
 		a.Eventually("an answer of the metrics", func() (bool, string) {
-			if response, err = (&http.Client{Transport: transport}).Do(request); err != nil {
+			response, err := (&http.Client{Transport: transport}).Do(request)
+			if err != nil {
 				return false, err.Error()
 			}
-			return true, ""
+			got = response.StatusCode
+			return true, fmt.Sprint(response.Body.Close())
 		})
-		_ = response.Body.Close()
-		if response.StatusCode != want {
-			t.Errorf("the metrics answer %s with %s, want %d", user, response.Status, want)
+		if got != want {
+			t.Errorf("the metrics answer %s with %d, want %d", user, got, want)
 		}
 	}
 }
