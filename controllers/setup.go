@@ -88,7 +88,7 @@ func NewReconciler(mgr ctrl.Manager) *Reconciler {
 	return &Reconciler{
 		Observer: &observe.Observer{
 			Cache: mgr.GetClient(), Live: mgr.GetAPIReader(),
-			Normalizer: dryRun{mgr.GetClient()}, Tracker: &observe.Tracker{},
+			Normalizer: dryRun{mgr.GetClient()}, Tracker: &observe.Tracker{}, Features: observe.NewFeatures(mgr.GetAPIReader()),
 		},
 		Applier:  &apply.Applier{Writer: mgr.GetClient()},
 		Status:   mgr.GetClient().Status(),

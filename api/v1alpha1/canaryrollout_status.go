@@ -141,6 +141,9 @@ type TrafficStatus struct {
 	// +optional
 	// +listType=atomic
 	HeaderRoutes []string `json:"headerRoutes,omitempty"`
+	// mirrorPercent is the part of the requests that are meant to be copied to the canary now.
+	// +optional
+	MirrorPercent int32 `json:"mirrorPercent,omitempty"`
 	// routes tell the same of each route.
 	// +optional
 	// +listType=map

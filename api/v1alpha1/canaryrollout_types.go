@@ -55,6 +55,7 @@ type CanaryRolloutList struct {
 //
 // +kubebuilder:validation:XValidation:rule="self.selector.matchLabels.all(k, has(self.template.metadata) && has(self.template.metadata.labels) && k in self.template.metadata.labels && self.template.metadata.labels[k] == self.selector.matchLabels[k])",message="selector.matchLabels must be part of template.metadata.labels: add the same labels to the template"
 // +kubebuilder:validation:XValidation:rule="!has(self.minReadySeconds) || !has(self.progressDeadlineSeconds) || self.minReadySeconds < self.progressDeadlineSeconds",message="progressDeadlineSeconds must be larger than minReadySeconds: no pod could become available in time"
+// +kubebuilder:validation:XValidation:rule="!has(self.steps) || !self.steps.exists(s, has(s.setMirrorRoute)) || !has(self.traffic.routes) || self.traffic.routes.all(r, !has(r.kind) || !(r.kind in ['TCPRoute', 'TLSRoute']))",message="a TCPRoute or a TLSRoute carries no requests that setMirrorRoute could copy: take these steps out, or these routes out of traffic.routes"
 // +kubebuilder:validation:XValidation:rule="!has(self.steps) || !self.steps.exists(s, has(s.setHeaderRoute)) || !has(self.traffic.routes) || self.traffic.routes.all(r, !has(r.kind) || !(r.kind in ['TCPRoute', 'TLSRoute']))",message="a TCPRoute or a TLSRoute has nothing that setHeaderRoute could match: take these steps out, or these routes out of traffic.routes"
 type CanaryRolloutSpec struct {
 	// replicas is how many pods serve when nothing is in flight. It is what the scale subresource reads and writes.
@@ -226,7 +227,7 @@ type RouteReference struct {
 
 // Step is one step of a release; exactly one of its fields is set.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.setCanaryScale), has(self.setWeight), has(self.setHeaderRoute), has(self.pause)].filter(set, set).size() == 1",message="a step must have exactly one of setCanaryScale, setWeight, setHeaderRoute and pause: make a step of its own for each"
+// +kubebuilder:validation:XValidation:rule="[has(self.setCanaryScale), has(self.setWeight), has(self.setHeaderRoute), has(self.setMirrorRoute), has(self.pause)].filter(set, set).size() == 1",message="a step must have exactly one of setCanaryScale, setWeight, setHeaderRoute, setMirrorRoute and pause: make a step of its own for each"
 type Step struct {
 	// setCanaryScale sizes the canary ahead of its traffic and stays in force until the next setCanaryScale.
 	// +optional
@@ -242,6 +243,10 @@ type Step struct {
 	// setHeaderRoute sends the requests that match to the canary, whatever the weight.
 	// +optional
 	SetHeaderRoute *SetHeaderRoute `json:"setHeaderRoute,omitempty"`
+
+	// setMirrorRoute copies requests to the canary, whose answers nobody gets.
+	// +optional
+	SetMirrorRoute *SetMirrorRoute `json:"setMirrorRoute,omitempty"`
 
 	// pause waits: until promoted, or by the clock.
 	// +optional
@@ -300,6 +305,17 @@ type SetHeaderRoute struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=8
 	Matches []RequestMatch `json:"matches,omitempty"`
+}
+
+// SetMirrorRoute copies requests to the canary. Whoever sent them gets the answer of the pod that they were sent to by
+// weight; those to the copies are thrown away. The Gateway API calls it RequestMirror, an extended feature:
+// where a GatewayClass publishes its features without it, the steps that need it are refused.
+type SetMirrorRoute struct {
+	// percent of the requests by the stable/canary pair that are copied. 0 ends an earlier setMirrorRoute.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	Percent *int32 `json:"percent,omitempty"`
 }
 
 // RequestMatch describes requests; what it holds is ANDed. The types are those of the Gateway API.

@@ -61,6 +61,7 @@ const (
 	ReasonWeightTooCoarse         = "WeightTooCoarse"
 	ReasonRouteLimitExceeded      = "RouteLimitExceeded"
 	ReasonHeaderRouteConflict     = "HeaderRouteConflict"
+	ReasonMirrorNotSupported      = "MirrorNotSupported"
 	ReasonServiceNotFound         = "ServiceNotFound"
 	ReasonServiceConflict         = "ServiceConflict"
 	ReasonServiceWithoutSelector  = "ServiceWithoutSelector"

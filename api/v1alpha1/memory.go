@@ -71,6 +71,10 @@ type Memory struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	StepHeaderRoutes []SetHeaderRoute `json:"stepHeaderRoutes,omitempty"`
+	// stepMirrorPercent is the part of the requests that the steps ask to be copied to the canary by now;
+	// traffic.mirrorPercent follows it as pods allow.
+	// +optional
+	StepMirrorPercent int32 `json:"stepMirrorPercent,omitempty"`
 	// stepScale is the setCanaryScale in force.
 	// +optional
 	StepScale *SetCanaryScale `json:"stepScale,omitempty"`
@@ -122,6 +126,9 @@ type TrafficMemory struct {
 	// headerRoutes says whether stepHeaderRoutes are in force.
 	// +optional
 	HeaderRoutes bool `json:"headerRoutes,omitempty"`
+	// mirrorPercent is the part of the requests that are copied to the canary.
+	// +optional
+	MirrorPercent int32 `json:"mirrorPercent,omitempty"`
 	// verifiedWeight is the last weight that was verified on all routes.
 	// +optional
 	VerifiedWeight int32 `json:"verifiedWeight"`

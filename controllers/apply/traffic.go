@@ -46,7 +46,8 @@ func (r *run) setTraffic(ctx context.Context, act plan.SetTraffic) (*observe.Wri
 	if seen == nil {
 		return nil, errNotObserved
 	}
-	patch, err := route.Patch(seen, r.Pair(act.Kind, act.Name), route.Target{Weight: act.Weight, HeaderRoutes: act.HeaderRoutes})
+	target := route.Target{Weight: act.Weight, Mirror: act.Mirror, HeaderRoutes: act.HeaderRoutes}
+	patch, err := route.Patch(seen, r.Pair(act.Kind, act.Name), target)
 	if err != nil || len(patch) == 0 {
 		return nil, err
 	}

@@ -55,6 +55,8 @@ type Stage struct {
 	// WeightBefore and Weight are the canary Service's share in percent before the stage and at its end.
 	WeightBefore int32 `json:"weightBefore"`
 	Weight       int32 `json:"weight"`
+	// Mirror is the percentage of requests that are copied to the new version at its end.
+	Mirror int32 `json:"mirror,omitempty"`
 	// HeaderRoutes are the names of those in force at its end.
 	HeaderRoutes []string `json:"headerRoutes,omitempty"`
 	// At is when it begins, without the time that pauses wait for a person; For is how long it takes.

@@ -9,6 +9,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
 // Name tells the kinds of stages apart.
@@ -99,13 +100,12 @@ func promotionOf(memory *v1alpha1.Memory) Name {
 
 // returnOf is how far T9 has come.
 func returnOf(memory *v1alpha1.Memory) Name {
-	hasTraffic := memory.Traffic.Weight > 0 || memory.Traffic.HeaderRoutes
 	switch {
 	case memory.StableService.Revision != memory.StableRevision:
 		return NameReturnFullWeight
 	case memory.Traffic.Weight == 100:
 		return NameReturnStable
-	case hasTraffic || memory.CanaryService.Revision != memory.StableRevision:
+	case plan.ReachesCanary(memory.Traffic) || memory.CanaryService.Revision != memory.StableRevision:
 		return NameReturnTraffic
 	default:
 		return NameReturnCanary
@@ -144,6 +144,8 @@ func describe(step v1alpha1.Step) string {
 		return "setHeaderRoute " + step.SetHeaderRoute.Name + " out"
 	case step.SetHeaderRoute != nil:
 		return "setHeaderRoute " + step.SetHeaderRoute.Name
+	case step.SetMirrorRoute != nil:
+		return fmt.Sprintf("setMirrorRoute %d", ptr.Deref(step.SetMirrorRoute.Percent, 0))
 	case step.SetCanaryScale != nil:
 		return "setCanaryScale " + describeScale(step.SetCanaryScale)
 	case step.Pause != nil:

@@ -104,7 +104,7 @@ func (w *walk) note(memory *v1alpha1.Memory) {
 		return
 	}
 	stage := &w.forecast.Stages[len(w.forecast.Stages)-1]
-	stage.Weight, stage.HeaderRoutes, stage.Pods = memory.Traffic.Weight, nil, Pods{}
+	stage.Weight, stage.Mirror, stage.HeaderRoutes, stage.Pods = memory.Traffic.Weight, memory.Traffic.MirrorPercent, nil, Pods{}
 	if memory.Traffic.HeaderRoutes {
 		for _, headerRoute := range memory.StepHeaderRoutes {
 			stage.HeaderRoutes = append(stage.HeaderRoutes, headerRoute.Name)

@@ -120,7 +120,7 @@ func (a *advisor) adviseLook() {
 			look += shortestLook
 		case step.Pause != nil && hasTraffic:
 			look += step.Pause.Duration.Duration
-		case step.SetHeaderRoute != nil || weight > 0:
+		case step.SetHeaderRoute != nil || step.SetMirrorRoute != nil || weight > 0:
 			hasTraffic = true
 		}
 	}
@@ -173,6 +173,8 @@ func fieldOf(step v1alpha1.Step) string {
 		return "setCanaryScale"
 	case step.SetHeaderRoute != nil:
 		return "setHeaderRoute"
+	case step.SetMirrorRoute != nil:
+		return "setMirrorRoute"
 	default:
 		return "setWeight"
 	}

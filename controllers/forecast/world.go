@@ -35,6 +35,7 @@ type world struct {
 // route stands for all routes of the rollout: in this world they are always alike.
 type route struct {
 	weight     int32
+	mirror     int32
 	headers    []v1alpha1.SetHeaderRoute
 	generation int64
 }
@@ -56,7 +57,7 @@ func liveWorld(rollout *v1alpha1.CanaryRollout, podReady time.Duration, now time
 	w.template, w.finalizer = memory.Template.Revision, true
 	w.selectors[w.spec.Traffic.StableService] = memory.StableService.Revision
 	w.selectors[w.spec.Traffic.CanaryService] = memory.CanaryService.Revision
-	w.route.weight = memory.Traffic.Weight
+	w.route.weight, w.route.mirror = memory.Traffic.Weight, memory.Traffic.MirrorPercent
 	if memory.Traffic.HeaderRoutes {
 		w.route.headers = memory.StepHeaderRoutes
 	}
@@ -101,7 +102,7 @@ func (w *world) input() plan.Input {
 	for _, reference := range w.spec.Traffic.Routes {
 		in.Observed.Routes = append(in.Observed.Routes, plan.Route{
 			Kind: reference.Kind, Name: reference.Name, Found: true, Generation: w.route.generation,
-			Weight: w.route.weight, Headers: w.headers(), AcceptedGeneration: w.route.generation,
+			Weight: w.route.weight, Mirror: w.route.mirror, Headers: w.headers(), AcceptedGeneration: w.route.generation,
 		})
 	}
 	return in
@@ -152,7 +153,7 @@ func (w *world) apply(action plan.Action) {
 	case plan.PointService:
 		w.selectors[a.Name] = a.Revision
 	case plan.SetTraffic:
-		w.route.weight, w.route.headers = a.Weight, a.HeaderRoutes
+		w.route.weight, w.route.mirror, w.route.headers = a.Weight, a.Mirror, a.HeaderRoutes
 		w.route.generation++
 	}
 }

@@ -143,7 +143,7 @@ func newWorld(t *testing.T, cache []client.Object, live ...client.Object) *world
 				return c.List(ctx, into, opts...)
 			},
 		}).Build()
-	w.Observer = &Observer{Cache: cached.Build(), Live: w.live, Normalizer: w.normalizer, Kinds: served{"HTTPRoute": HTTPRouteKind}, Tracker: &Tracker{}}
+	w.Observer = &Observer{Cache: cached.Build(), Live: w.live, Normalizer: w.normalizer, Kinds: served{"HTTPRoute": HTTPRouteKind}, Tracker: &Tracker{}, Features: NewFeatures(w.live)}
 	return w
 }
 

@@ -27,6 +27,8 @@ type Observer struct {
 	Normalizer Normalizer
 	// Kinds knows which routes there can be.
 	Kinds RouteKinds
+	// Features knows what the gateways of the routes can do.
+	Features *Features
 	// Tracker knows what this process wrote.
 	Tracker *Tracker
 }

@@ -59,7 +59,7 @@ func (s *observation) route(ctx context.Context, reference v1alpha1.RouteReferen
 		return missing(v1alpha1.ReasonRouteNotFound, fmt.Sprintf("%s %s does not exist: create it", kind.Kind, object.Name)), nil
 	}
 	s.Routes[object] = found
-	return s.observedRoute(found), nil
+	return s.observedRoute(ctx, found), nil
 }
 
 // findRoute returns nil when there is no such route. The cache holds all of them, so there is nothing to look up.
@@ -75,7 +75,7 @@ func (s *observation) findRoute(ctx context.Context, object Object) (*unstructur
 	return found, s.checkFresh(ctx, object, found)
 }
 
-func (s *observation) observedRoute(found *unstructured.Unstructured) plan.Route {
+func (s *observation) observedRoute(ctx context.Context, found *unstructured.Unstructured) plan.Route {
 	var headerRoutes []v1alpha1.SetHeaderRoute
 	if s.hasMemory() {
 		headerRoutes = s.Status.Memory.StepHeaderRoutes
@@ -84,13 +84,20 @@ func (s *observation) observedRoute(found *unstructured.Unstructured) plan.Route
 	reading, acceptance := route.Read(found, pair, headerRoutes), route.Accepted(found)
 	observed := plan.Route{
 		Kind: found.GetKind(), Name: found.GetName(), Found: true,
-		Generation: reading.Generation, Weight: reading.Weight, Total: reading.Total,
+		Generation: reading.Generation, Weight: reading.Weight, Mirror: reading.Mirror, Total: reading.Total,
 		Weights: route.Weights(found, pair), Writer: writerOf(found),
 		Headers: plan.HeaderState(reading.Headers), OtherUses: reading.OtherUses,
 		AcceptedGeneration: acceptance.Generation, Unversioned: acceptance.Unversioned, Pending: acceptance.Pending,
 	}
 	if problem := reading.Problem; problem != nil && !s.isIrrelevant(problem) {
 		observed.Problem = &plan.Problem{Reason: problem.Reason, Message: problem.Message}
+	}
+	if plan.Mirrors(s.Spec.Steps) {
+		if problem := reading.MirrorProblem; problem != nil {
+			observed.StepsProblem = &plan.Problem{Reason: problem.Reason, Message: problem.Message}
+		} else {
+			observed.StepsProblem = s.lacksMirror(ctx, found)
+		}
 	}
 	return observed
 }

@@ -68,11 +68,12 @@ type (
 		Name, Revision string
 	}
 
-	// SetTraffic makes a route carry this share of the canary, and exactly these header routes.
+	// SetTraffic makes a route carry this share of the canary, copy this percentage of requests to it, and have exactly
+	// these header routes.
 	SetTraffic struct {
 		Reason
-		Kind, Name   string
-		Weight       int32
-		HeaderRoutes []v1alpha1.SetHeaderRoute
+		Kind, Name     string
+		Weight, Mirror int32
+		HeaderRoutes   []v1alpha1.SetHeaderRoute
 	}
 )

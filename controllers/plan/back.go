@@ -49,7 +49,7 @@ func (p *pass) goBack() {
 	p.mem.Draining = slices.DeleteFunc(p.mem.Draining, func(drain v1alpha1.DrainMemory) bool {
 		return drain.Revision == p.mem.CurrentRevision // it was reached again since
 	})
-	p.mem.StepWeight, p.mem.StepHeaderRoutes = 0, keepHeaders(p.mem)
+	p.mem.StepWeight, p.mem.StepMirrorPercent, p.mem.StepHeaderRoutes = 0, 0, keepHeaders(p.mem)
 	p.returning()
 }
 
@@ -85,7 +85,7 @@ func (p *pass) returning() {
 	switch {
 	case p.mem.StableService.Revision != p.mem.StableRevision:
 		p.returnStableService()
-	case p.mem.Traffic.Weight > 0 || p.mem.Traffic.HeaderRoutes:
+	case ReachesCanary(p.mem.Traffic):
 		p.returnTraffic()
 	case p.mem.CanaryService.Revision != p.mem.StableRevision:
 		p.returnCanaryService()
@@ -110,7 +110,7 @@ func (p *pass) returnStableService() {
 		p.moveService(&p.mem.StableService, stable)
 	case p.mem.Traffic.Weight < 100:
 		if p.canServe(p.in.Observed.Canary, p.mem.CanaryService, 1) {
-			p.setTraffic(100, false)
+			p.setTraffic(100, 0, false)
 		}
 	case p.stableCarriesNothing():
 		p.moveService(&p.mem.StableService, stable)
@@ -137,7 +137,7 @@ func (p *pass) returnTraffic() {
 }
 
 func (p *pass) dropTraffic() {
-	p.setTraffic(0, false)
+	p.setTraffic(0, 0, false)
 	p.mem.StepHeaderRoutes = nil
 }
 
@@ -177,7 +177,7 @@ func (p *pass) fleeDyingCanary() bool {
 	if p.mem.StableService.Revision == current {
 		return p.fleeDyingPromotion()
 	}
-	if traffic.Weight == 0 && !traffic.HeaderRoutes {
+	if !ReachesCanary(traffic) {
 		return false
 	}
 	if observed.Canary.Revision != p.mem.CanaryService.Revision && observed.Canary.Found {
@@ -188,7 +188,7 @@ func (p *pass) fleeDyingCanary() bool {
 		return false
 	}
 	p.warn(EventCanaryUnavailable, "revision %s has no ready endpoint: its traffic goes to %s until it is back", current, p.mem.StableRevision)
-	p.setTraffic(0, false)
+	p.setTraffic(0, 0, false)
 	p.mem.CanaryService.ReadyAt = nil
 	return true
 }

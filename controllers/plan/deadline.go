@@ -36,6 +36,7 @@ func (p *pass) progressed() bool {
 	return before.Phase != after.Phase || before.StepIndex != after.StepIndex || before.StepsHash != after.StepsHash ||
 		before.Template.Revision != after.Template.Revision ||
 		before.Traffic.Weight != after.Traffic.Weight || before.Traffic.HeaderRoutes != after.Traffic.HeaderRoutes ||
+		before.Traffic.MirrorPercent != after.Traffic.MirrorPercent ||
 		before.Traffic.VerifiedWeight != after.Traffic.VerifiedWeight || // not each proof: a gateway may take it back for ever
 		!equality.Semantic.DeepEqual(before.StableService, after.StableService) ||
 		!equality.Semantic.DeepEqual(before.CanaryService, after.CanaryService)

@@ -54,7 +54,7 @@ func (s *source) steps() []v1alpha1.Step {
 	return slices.Collect(func(yield func(v1alpha1.Step) bool) {
 		for range s.upTo(4) {
 			timeout := &v1alpha1.Pause{Timeout: &metav1.Duration{Duration: time.Minute}, OnTimeout: pick(s, v1alpha1.TimeoutAbort, v1alpha1.TimeoutPromote)}
-			if !yield(pick(s, weight(s.percent()), pause(0), pause(30*time.Second), v1alpha1.Step{Pause: timeout}, headerStep(),
+			if !yield(pick(s, weight(s.percent()), pause(0), pause(30*time.Second), v1alpha1.Step{Pause: timeout}, headerStep(), mirrorStep(s.percent()),
 				v1alpha1.Step{SetHeaderRoute: &v1alpha1.SetHeaderRoute{Name: "qa"}}, v1alpha1.Step{SetCanaryScale: s.scale()})) {
 				return
 			}
@@ -79,9 +79,9 @@ func (s *source) memory(steps []v1alpha1.Step, torn bool) *v1alpha1.Memory {
 		StableRevision: pick(s, "a", "b", ""), CurrentRevision: pick(s, "b", "a", "c"), AbortedRevision: pick(s, "", "", "b", "a", "c"),
 		FinishRevision: pick(s, "", "", "b"), StepIndex: s.upTo(byte(len(steps))), StepStartedAt: s.time(),
 		Phase:     pick(s, v1alpha1.PhaseStepping, v1alpha1.PhasePromoting, v1alpha1.PhaseReturning, v1alpha1.PhaseResting),
-		StepsHash: pick(s, stepsHash(steps), stepsHash(steps), "edited"), StepWeight: s.percent(), StepScale: pick(s, nil, s.scale()),
+		StepsHash: pick(s, stepsHash(steps), stepsHash(steps), "edited"), StepWeight: s.percent(), StepMirrorPercent: s.percent(), StepScale: pick(s, nil, s.scale()),
 		StepHeaderRoutes: pick(s, nil, []v1alpha1.SetHeaderRoute{*qaRoute()}), StableService: service(), CanaryService: service(),
-		Traffic: v1alpha1.TrafficMemory{Weight: s.percent(), HeaderRoutes: s.bool(), VerifiedWeight: s.percent(), VerifiedAt: s.maybeTime()},
+		Traffic: v1alpha1.TrafficMemory{Weight: s.percent(), MirrorPercent: pick(s, 0, s.percent()), HeaderRoutes: s.bool(), VerifiedWeight: s.percent(), VerifiedAt: s.maybeTime()},
 		Command: pick(s, nil, nil, &v1alpha1.CommandMemory{
 			Command:  pick(s, v1alpha1.CommandAbort, v1alpha1.CommandPromote, v1alpha1.CommandPromoteFull, v1alpha1.CommandRetry),
 			Revision: s.revision(), StepIndex: s.upTo(3), Annotations: []v1alpha1.CommandAnnotation{{Key: v1alpha1.PromoteAnnotation, Value: "true"}},

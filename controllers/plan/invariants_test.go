@@ -25,8 +25,12 @@ func checkPlan(before *world, plan Plan) string {
 	if moved(prior.StableService, mem.StableService) && index(mem.StableService.Revision) != before.stable.selector && before.reaches(&before.stable) && before.toStable() {
 		return "T1: the stable Service moves while it carries traffic"
 	}
-	if moved(prior.CanaryService, mem.CanaryService) && before.reaches(&before.canary) && before.toCanary() {
+	if moved(prior.CanaryService, mem.CanaryService) && before.reaches(&before.canary) && (before.toCanary() || before.copiesToCanary()) {
 		return "T1: the canary Service moves while it carries traffic"
+	}
+	if canary := before.canary.slices[max(index(prior.CurrentRevision), 0)]; mem.Traffic.MirrorPercent > prior.Traffic.MirrorPercent &&
+		canary < max(1, share(*before.spec.Replicas, loadOf(mem.Traffic.Weight, mem.Traffic.MirrorPercent))) {
+		return fmt.Sprintf("T2: weight %d and copies of %d on %d ready endpoints", mem.Traffic.Weight, mem.Traffic.MirrorPercent, canary)
 	}
 	return checkWeight(before, prior, mem)
 }
@@ -99,7 +103,7 @@ func checkWorld(w *world) string {
 	if mem == nil || w.edited {
 		return ""
 	}
-	if w.status.State == v1alpha1.StateAborted && w.toCanary() && mem.Draining == nil {
+	if w.status.State == v1alpha1.StateAborted && (w.toCanary() || w.copiesToCanary()) && mem.Draining == nil {
 		return "an aborted revision gets requests"
 	}
 	return ""

@@ -75,7 +75,7 @@ func (w *world) key(seed maphash.Seed) uint64 {
 		ptr.Deref(w.commands.Abort, ""), ptr.Deref(w.commands.Retry, ""), ptr.Deref(w.commands.Promote, ""))
 	for i := range w.routeCount {
 		r := w.route(i)
-		fmt.Fprint(&hash, r.weight, r.headers, r.proxyWeight, r.proxyHeaders)
+		fmt.Fprint(&hash, r.weight, r.mirror, r.headers, r.proxyWeight, r.proxyMirror, r.proxyHeaders)
 		if w.unversioned {
 			fmt.Fprint(&hash, age(r.written))
 		} else {
@@ -196,7 +196,7 @@ func checkRest(t *testing.T, w *world, way *trail) {
 	default:
 		t.Fatalf("the rollout rests in %s (%s) after\n  %s", w.status.State, w.status.Message, way)
 	}
-	if w.status.State != v1alpha1.StatePaused && (w.anyRoute(func(r *routeWorld) bool { return r.weight != 0 }) || w.stable.selector != w.canary.selector) {
+	if w.status.State != v1alpha1.StatePaused && (w.anyRoute(func(r *routeWorld) bool { return r.weight != 0 || r.mirror != 0 }) || w.stable.selector != w.canary.selector) {
 		t.Fatalf("%s with weights %v, stable %s, canary %s after\n  %s", w.status.State, w.routes[:w.routeCount],
 			name(w.stable.selector), name(w.canary.selector), way)
 	}
@@ -275,6 +275,9 @@ func TestModel(t *testing.T) {
 		{name: "a user", steps: []v1alpha1.Step{headerStep(), pause(0), weight(50)}, user: 1, max: 2_000_000},
 		{name: "a user and a crash", steps: []v1alpha1.Step{weight(50)}, user: 1, crashes: 1, max: 2_000_000, long: true},
 		{name: "sick stable or dying canary", steps: []v1alpha1.Step{headerStep(), weight(50)}, deaths: 1, max: 2_000_000},
+		{name: "a mirror and a user", steps: []v1alpha1.Step{mirrorStep(20), pause(0)}, user: 1, max: 2_000_000},
+		{name: "a mirror and sick pods", steps: []v1alpha1.Step{mirrorStep(20), pause(0)}, deaths: 1, max: 2_000_000},
+		{name: "a mirror beside a weight", steps: []v1alpha1.Step{mirrorStep(20), weight(50)}, user: 1, max: 2_000_000, deep: true},
 		{name: "a user and sick pods", steps: []v1alpha1.Step{weight(50)}, user: 1, deaths: 1, max: 20_000_000, deep: true},
 		{name: "both sick", steps: []v1alpha1.Step{weight(50)}, deaths: 2, max: 20_000_000, deep: true},
 		{name: "a crash and sick pods", steps: []v1alpha1.Step{weight(50)}, deaths: 1, crashes: 1, max: 20_000_000, deep: true},

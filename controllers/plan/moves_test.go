@@ -81,7 +81,7 @@ func (w *world) count(plan Plan) {
 func accidents() []move {
 	moves := []move{
 		spend("somebody swaps the weights", func(w *world) *int { return &w.edits }, func(w *world) bool {
-			w.write(w.route(0), 50, false)
+			w.write(w.route(0), 50, 0, false)
 			w.edited = true
 			return true
 		}),

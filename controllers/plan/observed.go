@@ -141,6 +141,9 @@ type Route struct {
 	Generation int64
 	// Weight is the canary's share in percent in every rule that has the pair, or MixedWeight.
 	Weight int32
+	// Mirror is the percentage of requests that our filters copy to the canary in every rule that has the pair, or
+	// MixedWeight.
+	Mirror int32
 	// Weights are those of the pair as they stand in the spec, for people.
 	Weights string
 	// Writer is the field manager that wrote the rules last; empty if the object does not say.
@@ -157,6 +160,8 @@ type Route struct {
 	Unversioned bool
 	// Pending says, parent by parent, what is missing while the newest generation is not accepted.
 	Pending string
+	// StepsProblem is what keeps the steps from being walked on the route, though it can be written.
+	StepsProblem *Problem
 	// OtherUses name what uses one of the two Services outside the pair.
 	OtherUses string
 }

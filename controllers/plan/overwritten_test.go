@@ -16,6 +16,7 @@ func TestOverwritten(t *testing.T) {
 	const (
 		weights = "RouteOverwritten: argocd wrote stable 1 and canary 1 into HTTPRoute reviews: it is put back to 40 % for the canary, with 0 header routes"
 		rules   = "RouteOverwritten: argocd wrote no header routes into HTTPRoute reviews: it is put back to 40 % for the canary, with 1 header routes"
+		copies  = "RouteOverwritten: argocd wrote another mirror into HTTPRoute reviews: it is put back to 40 % for the canary, with 0 header routes and a mirror of 20 %"
 		service = "ServiceOverwritten: argocd made Service reviews-canary select every revision: it is put back to revision b"
 	)
 	written := route(func(r *Route) { r.Generation, r.Weight, r.Weights, r.Writer = 8, 50, "stable 1 and canary 1", "argocd" })
@@ -31,6 +32,7 @@ func TestOverwritten(t *testing.T) {
 		"weights":                     {changed(midway(40, pause(0)), written), []string{weights}},
 		"header rules":                {changed(midway(40, pause(0)), headers(true), generation(8), carrying(HeadersNone)), []string{rules}},
 		"an edit of their source":     {changed(midway(40, pause(0)), headers(true), generation(8), carrying(HeadersOther)), nil},
+		"a mirror":                    {changed(midway(40, pause(0)), mirror(20), generation(8), route(func(r *Route) { r.Mirror = 0 })), []string{copies}},
 		"our own new target":          {changed(midway(40, pause(0)), written, newTarget), nil},
 		"a route that was made anew":  {changed(midway(40, pause(0)), written, generation(1)), nil},
 		"another field":               {changed(midway(40, pause(0)), generation(8)), nil},

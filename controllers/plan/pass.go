@@ -134,7 +134,7 @@ func (p *pass) problem() *Problem {
 	observed := p.in.Observed
 	problems := []*Problem{observed.Template.Problem, observed.Stable.Problem, observed.Canary.Problem}
 	for _, route := range observed.Routes {
-		problems = append(problems, route.Problem, p.tooCoarse(route))
+		problems = append(problems, route.Problem, p.cannotStep(route))
 	}
 	for _, problem := range problems {
 		if problem != nil {

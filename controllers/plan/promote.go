@@ -55,7 +55,7 @@ func (p *pass) promoteAtOnce() {
 	if p.mem.StableService.Revision != current || p.mem.CanaryService.Revision != current || p.mem.Traffic.Weight > 0 {
 		p.moveService(&p.mem.StableService, current)
 		p.moveService(&p.mem.CanaryService, current)
-		p.setTraffic(0, false)
+		p.setTraffic(0, 0, false)
 		return
 	}
 	if need > 0 && !(p.canServe(p.in.Observed.Stable, p.mem.StableService, need) &&
@@ -74,7 +74,7 @@ func (p *pass) promoteBeforeMove() {
 	case p.moveCanary(full):
 	case p.mem.Traffic.Weight < 100:
 		if p.canaryCanServe(full) {
-			p.setTraffic(100, false)
+			p.setTraffic(100, 0, false)
 		}
 	case p.stableCarriesNothing() && p.canaryCanServe(full):
 		p.event(EventServiceMoved, "all traffic is on the canary: Service %s moves to revision %s", p.in.Observed.Stable.Name, p.mem.CurrentRevision)
@@ -90,7 +90,7 @@ func (p *pass) promoteAfterMove() {
 	switch {
 	case p.mem.Traffic.Weight > 0:
 		if canServe() {
-			p.setTraffic(0, false)
+			p.setTraffic(0, 0, false)
 		}
 	case p.mem.StableRevision == "" && !canServe(): // a first deploy moves its Services at once, with weight 0
 	case p.isSettled():

@@ -89,7 +89,9 @@ func (p *pass) podSelector(revision string) string {
 
 func (p *pass) reportTraffic(status *v1alpha1.CanaryRolloutStatus) {
 	traffic := p.mem.Traffic
-	status.Traffic = &v1alpha1.TrafficStatus{DesiredWeight: traffic.Weight, VerifiedWeight: traffic.VerifiedWeight}
+	status.Traffic = &v1alpha1.TrafficStatus{
+		DesiredWeight: traffic.Weight, VerifiedWeight: traffic.VerifiedWeight, MirrorPercent: traffic.MirrorPercent,
+	}
 	if traffic.HeaderRoutes {
 		for _, route := range p.mem.StepHeaderRoutes {
 			status.Traffic.HeaderRoutes = append(status.Traffic.HeaderRoutes, route.Name)

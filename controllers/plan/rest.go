@@ -86,7 +86,7 @@ func (p *pass) adopt(revision string) {
 func (p *pass) rest() {
 	p.mem.CurrentRevision = p.mem.StableRevision
 	p.mem.StepIndex, p.mem.StepsHash = 0, ""
-	p.mem.StepWeight, p.mem.StepHeaderRoutes, p.mem.StepScale = 0, nil, nil
+	p.mem.StepWeight, p.mem.StepMirrorPercent, p.mem.StepHeaderRoutes, p.mem.StepScale = 0, 0, nil, nil
 	p.enter(v1alpha1.PhaseResting)
 }
 

@@ -10,9 +10,9 @@ import (
 const maxRoutes = 2
 
 type routeWorld struct {
-	weight     int32
-	headers    bool
-	generation int64
+	weight, mirror int32
+	headers        bool
+	generation     int64
 	// written is when it was last changed.
 	written time.Time
 	// accepted is the generation in the route's status; 0 while the gateway complains.
@@ -20,9 +20,9 @@ type routeWorld struct {
 	// told is the newest that the data plane was told of, at toldAt. A complaint does not take that back.
 	told   int64
 	toldAt time.Time
-	// proxyWeight and proxyHeaders are what the data plane does.
-	proxyWeight  int32
-	proxyHeaders bool
+	// proxyWeight, proxyMirror and proxyHeaders are what the data plane does.
+	proxyWeight, proxyMirror int32
+	proxyHeaders             bool
 }
 
 // anyRoute says whether one of the routes is so.
@@ -44,10 +44,15 @@ func (w *world) toCanary() bool {
 	return w.anyRoute(func(r *routeWorld) bool { return r.proxyWeight > 0 || r.proxyHeaders })
 }
 
+// copiesToCanary says that the data plane sends copies there, whose answers nobody waits for.
+func (w *world) copiesToCanary() bool {
+	return w.anyRoute(func(r *routeWorld) bool { return r.proxyMirror > 0 })
+}
+
 func (w *world) observedRoute(i int) Route {
 	r := w.route(i)
 	observed := Route{
-		Kind: "HTTPRoute", Name: routeName(i), Found: true, Generation: r.generation, Weight: r.weight,
+		Kind: "HTTPRoute", Name: routeName(i), Found: true, Generation: r.generation, Weight: r.weight, Mirror: r.mirror,
 		Headers: HeadersNone, AcceptedGeneration: r.accepted, Pending: "Gateway http-gateway has not taken it yet",
 	}
 	if w.unversioned {
@@ -59,8 +64,8 @@ func (w *world) observedRoute(i int) Route {
 	return observed
 }
 
-func (w *world) write(r *routeWorld, weight int32, headers bool) {
-	r.weight, r.headers, r.written = weight, headers, w.now
+func (w *world) write(r *routeWorld, weight, mirror int32, headers bool) {
+	r.weight, r.mirror, r.headers, r.written = weight, mirror, headers, w.now
 	r.generation++
 }
 
@@ -85,10 +90,10 @@ func (w *world) accept(i int) bool {
 
 func (w *world) syncProxyRoute(i int) bool {
 	r := w.route(i)
-	if i >= w.routeCount || r.proxyWeight == r.weight && r.proxyHeaders == r.headers {
+	if i >= w.routeCount || r.proxyWeight == r.weight && r.proxyMirror == r.mirror && r.proxyHeaders == r.headers {
 		return false
 	}
-	r.proxyWeight, r.proxyHeaders = r.weight, r.headers
+	r.proxyWeight, r.proxyMirror, r.proxyHeaders = r.weight, r.mirror, r.headers
 	return true
 }
 

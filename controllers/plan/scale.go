@@ -76,14 +76,16 @@ func (p *pass) size(rs ReplicaSet) int32 {
 	}
 }
 
-// canarySize is the size that the steps ask for, and never less than the weight needs; unless it is pinned.
+// canarySize is the size that the steps ask for, and never less than the traffic needs; unless it is pinned.
 func (p *pass) canarySize() int32 {
-	byWeight := p.needFor(max(p.prior.StepWeight, p.prior.Traffic.Weight, p.prior.Traffic.VerifiedWeight))
+	traffic := p.prior.Traffic
+	byLoad := p.needFor(loadOf(max(p.prior.StepWeight, traffic.Weight, traffic.VerifiedWeight),
+		max(p.prior.StepMirrorPercent, traffic.MirrorPercent)))
 	pinned, asked := p.stepScale()
 	if pinned {
 		return asked
 	}
-	size := max(byWeight, asked)
+	size := max(byLoad, asked)
 	if len(p.prior.StepHeaderRoutes) > 0 || p.prior.CanaryService.Revision == p.prior.CurrentRevision {
 		size = max(size, 1) // a header route never leads to no pod, and what the canary Service selects has one (T3)
 	}
@@ -106,6 +108,9 @@ func (p *pass) stepScale() (pinned bool, size int32) {
 	}
 	return false, size
 }
+
+// loadOf is the part of all requests that a canary answers: its own, and the copies of a mirror.
+func loadOf(weight, mirror int32) int32 { return min(weight+mirror, 100) }
 
 // needFor is the number of ready pods that a weight takes (T2).
 func (p *pass) needFor(weight int32) int32 {

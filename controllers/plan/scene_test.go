@@ -162,6 +162,14 @@ func headers(inForce bool) change {
 	}
 }
 
+// mirror has copies of a percentage of the requests go to the canary.
+func mirror(percent int32) change {
+	return func(in *Input) {
+		in.Prior.Memory.StepMirrorPercent, in.Prior.Memory.Traffic.MirrorPercent = percent, percent
+		in.Observed.Routes[0].Mirror = percent
+	}
+}
+
 // planCase is one pass: the targets that it leaves in memory, what it writes, and how soon it has to look again.
 type planCase struct {
 	in      Input
@@ -196,6 +204,9 @@ func targets(m *v1alpha1.Memory) string {
 	text := fmt.Sprintf("%s %d: %d%% %s/%s", m.Phase, m.StepIndex, m.Traffic.Weight, m.StableService.Revision, m.CanaryService.Revision)
 	if m.Traffic.HeaderRoutes {
 		text += " +headers"
+	}
+	if m.Traffic.MirrorPercent > 0 {
+		text += fmt.Sprintf(" +mirror %d", m.Traffic.MirrorPercent)
 	}
 	if m.AbortedRevision != "" {
 		text += " aborted " + m.AbortedRevision

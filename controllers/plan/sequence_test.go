@@ -82,6 +82,9 @@ func describeAction(action Action) string {
 	switch a := action.(type) {
 	case SetTraffic:
 		text += fmt.Sprintf(" %s weight=%d headerRoutes=%d", a.Name, a.Weight, len(a.HeaderRoutes))
+		if a.Mirror > 0 {
+			text += fmt.Sprintf(" mirror=%d", a.Mirror)
+		}
 	case PointService:
 		text += fmt.Sprintf(" %s -> %q", a.Name, a.Revision)
 	case CreateReplicaSet:

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/utils/ptr"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
@@ -32,10 +33,10 @@ func (p *pass) stepping() {
 		p.event(EventPromoting, "all %d steps are done: promoting revision %s", len(p.in.Spec.Steps), p.mem.CurrentRevision)
 		p.enter(v1alpha1.PhasePromoting)
 	case p.moveCanary(p.canarySize()):
-	case p.followWeight():
+	case p.followSteps():
 	case p.stepDone():
 		p.nextStep()
-		p.followWeight()
+		p.followSteps()
 	}
 }
 
@@ -57,7 +58,7 @@ func (p *pass) hold() bool {
 func (p *pass) start(revision string) {
 	p.mem.CurrentRevision = revision
 	p.mem.AbortedRevision, p.mem.AbortReason = "", ""
-	p.mem.StepWeight, p.mem.StepHeaderRoutes, p.mem.StepScale = 0, nil, nil
+	p.mem.StepWeight, p.mem.StepMirrorPercent, p.mem.StepHeaderRoutes, p.mem.StepScale = 0, 0, nil, nil
 	p.enter(v1alpha1.PhaseStepping)
 	p.enterStep(0)
 	p.began(revision)
@@ -81,6 +82,8 @@ func (p *pass) enterStep(index int) {
 		p.mem.StepScale = step.SetCanaryScale.DeepCopy()
 	case step.SetHeaderRoute != nil:
 		p.setHeaderRoute(*step.SetHeaderRoute.DeepCopy())
+	case step.SetMirrorRoute != nil:
+		p.mem.StepMirrorPercent = ptr.Deref(step.SetMirrorRoute.Percent, 0)
 	case step.Pause != nil:
 		p.enterPause(step.Pause)
 	}
@@ -124,7 +127,7 @@ func (p *pass) moveCanary(size int32) bool {
 	if !p.isSized(size) {
 		return false
 	}
-	if p.mem.Traffic.Weight > 0 || p.mem.Traffic.HeaderRoutes {
+	if ReachesCanary(p.mem.Traffic) {
 		return false
 	}
 	if p.isSettled() {
@@ -133,16 +136,18 @@ func (p *pass) moveCanary(size int32) bool {
 	return true
 }
 
-// followWeight brings the weight and the header routes in force to what the steps ask for: down at once, up by T2.
-func (p *pass) followWeight() bool {
-	traffic, want, headers := p.mem.Traffic, p.mem.StepWeight, len(p.mem.StepHeaderRoutes) > 0
-	if traffic.Weight == want && traffic.HeaderRoutes == headers {
+// followSteps brings the weight, the mirror and the header routes in force to what the steps ask for: down at once, up
+// by T2.
+func (p *pass) followSteps() bool {
+	traffic, want, mirror, headers := p.mem.Traffic, p.mem.StepWeight, p.mem.StepMirrorPercent, len(p.mem.StepHeaderRoutes) > 0
+	if traffic.Weight == want && traffic.MirrorPercent == mirror && traffic.HeaderRoutes == headers {
 		return false
 	}
-	if (want > traffic.Weight || headers && !traffic.HeaderRoutes) && !p.canaryCanServe(max(p.needFor(want), 1)) {
-		want, headers = min(want, traffic.Weight), headers && traffic.HeaderRoutes
+	grows := want > traffic.Weight || mirror > traffic.MirrorPercent || headers && !traffic.HeaderRoutes
+	if grows && !p.canaryCanServe(max(p.needFor(loadOf(want, mirror)), 1)) {
+		want, mirror, headers = min(want, traffic.Weight), min(mirror, traffic.MirrorPercent), headers && traffic.HeaderRoutes
 	}
-	p.setTraffic(want, headers)
+	p.setTraffic(want, mirror, headers)
 	return true
 }
 
@@ -165,7 +170,7 @@ func (p *pass) stepDone() bool {
 		return p.isSized(p.canarySize())
 	case step.Pause != nil:
 		return p.pauseDone(step.Pause)
-	default: // setWeight, setHeaderRoute
+	default: // setWeight, setHeaderRoute, setMirrorRoute
 		return p.isProven()
 	}
 }
@@ -232,6 +237,8 @@ func describe(step v1alpha1.Step) string {
 		return fmt.Sprintf("setWeight %d", *step.SetWeight)
 	case step.SetHeaderRoute != nil:
 		return "setHeaderRoute " + step.SetHeaderRoute.Name
+	case step.SetMirrorRoute != nil:
+		return fmt.Sprintf("setMirrorRoute %d", ptr.Deref(step.SetMirrorRoute.Percent, 0))
 	case step.SetCanaryScale != nil:
 		return "setCanaryScale"
 	case step.Pause != nil && step.Pause.Duration != nil:

@@ -161,6 +161,7 @@ func TestStepTargets(t *testing.T) {
 		"other header route": {v1alpha1.Step{SetHeaderRoute: &other}, atLeast(1), []string{"qa", "beta"}, "Stepping 1: 20% a/b +headers", false},
 		"header route out":   {v1alpha1.Step{SetHeaderRoute: &v1alpha1.SetHeaderRoute{Name: "qa"}}, atLeast(1), nil, "Stepping 1: 20% a/b", false},
 		"no such header":     {v1alpha1.Step{SetHeaderRoute: &v1alpha1.SetHeaderRoute{Name: "x"}}, atLeast(1), []string{"qa"}, "Stepping 1: 20% a/b +headers", true},
+		"mirror":             {mirrorStep(5), atLeast(1), []string{"qa"}, "Stepping 1: 20% a/b +headers +mirror 5", false},
 		"weight":             {weight(10), atLeast(1), []string{"qa"}, "Stepping 1: 10% a/b +headers", false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -174,6 +175,31 @@ func TestStepTargets(t *testing.T) {
 				t.Errorf("memory differs (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestMirror holds T2, T8 and T9 for copies: they are load for the canary, they come after its pods, and they go with its
+// traffic.
+func TestMirror(t *testing.T) {
+	newTarget := memory(func(m *v1alpha1.Memory) { m.Traffic.Routes, m.Traffic.VerifiedAt = nil, nil })
+	lacking := route(func(r *Route) {
+		r.StepsProblem = &Problem{v1alpha1.ReasonMirrorNotSupported, "its class has no mirrors"}
+	})
+	const kept = "Stepping 0: 20% a/b +mirror 30"
+	for name, tc := range map[string]planCase{
+		"pods first": {in: changed(midway(20, mirrorStep(30)), memory(func(m *v1alpha1.Memory) { m.StepMirrorPercent = 30 })),
+			targets: "Stepping 0: 20% a/b", actions: []string{"ScaleReplicaSet reviews-b replicas=2"}},
+		"with pods": {in: changed(midway(20, mirrorStep(30)), pods("b", 2), memory(func(m *v1alpha1.Memory) { m.StepMirrorPercent = 30 })),
+			targets: kept},
+		"written":               {in: changed(midway(20, mirrorStep(30)), pods("b", 2), mirror(30), route(func(r *Route) { r.Mirror = 0 }), newTarget), targets: kept, actions: []string{"SetTraffic reviews weight=20 headerRoutes=0 mirror=30"}},
+		"less needs no pods":    {in: changed(midway(20, mirrorStep(10), pause(0)), pods("b", 2), mirror(30), memory(func(m *v1alpha1.Memory) { m.StepMirrorPercent = 10 })), targets: "Stepping 0: 20% a/b +mirror 10"},
+		"the Service is in use": {in: changed(midway(0, pause(0)), waitingToMove, canaryEndpoints("b", 2), mirror(30)), targets: "Stepping 0: 0% a/a +mirror 30"},
+		"an abort":              {in: changed(midway(20, pause(0)), pods("b", 2), mirror(30), aborting), targets: "Returning 0: 0% a/b aborted b"},
+		"a dying canary":        {in: changed(midway(0, pause(0)), pods("b", 2), mirror(30), alive("b", 0)), targets: "Stepping 0: 0% a/b"},
+		"a promotion":           {in: changed(promoting(50), mirror(30)), targets: "Promoting 0: 100% a/b"},
+		"not supported":         {in: changed(midway(20, mirrorStep(30)), lacking), targets: "Stepping 0: 20% a/b", wake: MirrorRecheck, stalled: v1alpha1.ReasonMirrorNotSupported},
+	} {
+		t.Run(name, tc.check)
 	}
 }
 

@@ -68,7 +68,7 @@ func (p *pass) handBackTraffic() {
 // handBackFirstDeploy has no stable revision to go back to: what the stable Service selects without us serves on.
 func (p *pass) handBackFirstDeploy() {
 	switch {
-	case p.mem.Traffic.Weight > 0 || p.mem.Traffic.HeaderRoutes:
+	case ReachesCanary(p.mem.Traffic):
 		p.returnTraffic()
 	case p.mem.CanaryService.Revision == "" || p.isSettled():
 		p.release()

@@ -6,7 +6,10 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"time"
+
+	"k8s.io/utils/ptr"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
@@ -14,6 +17,9 @@ import (
 // unversionedWait is how long a weight has to stand before it is believed of a gateway that accepts the route but
 // never says which generation it means (T4). Conformance tests of the Gateway API allow 30 s for convergence.
 const unversionedWait = 30 * time.Second
+
+// MirrorRecheck is how long a gateway that cannot copy requests is taken at its word: classes are not watched.
+const MirrorRecheck = 30 * time.Second
 
 // routeActions makes every route carry the target in memory (T5, T6). What was proven of a route that carries it no more
 // is void first, and the repair left to the pass that follows: were both done in one pass and its status lost, the next
@@ -32,7 +38,7 @@ func (p *pass) routeActions() {
 		}
 		p.act(SetTraffic{
 			Reason: Reason(p.trafficReason(route)), Kind: route.Kind, Name: route.Name,
-			Weight: p.prior.Traffic.Weight, HeaderRoutes: p.headerRoutes(),
+			Weight: p.prior.Traffic.Weight, Mirror: p.prior.Traffic.MirrorPercent, HeaderRoutes: p.headerRoutes(),
 		})
 	}
 }
@@ -57,15 +63,22 @@ func (p *pass) canExpress(route Route) bool {
 // header rules that only follow an edit of their source rule are not worth a warning.
 func (p *pass) warnOverwritten(route Route, record v1alpha1.RouteMemory) {
 	traffic := p.prior.Traffic
-	if record.Generation >= route.Generation || route.Weight == traffic.Weight && route.Headers != HeadersNone {
-		return
-	}
+	isWeight, isMirror := route.Weight != traffic.Weight, route.Mirror != traffic.MirrorPercent
 	what := route.Weights
-	if route.Weight == traffic.Weight {
+	switch {
+	case record.Generation >= route.Generation, !isWeight && !isMirror && route.Headers != HeadersNone:
+		return
+	case !isWeight && isMirror:
+		what = "another mirror"
+	case !isWeight:
 		what = "no header routes"
 	}
-	p.warnRepeated(EventRouteOverwritten, "%s wrote %s into %s %s: it is put back to %d %% for the canary, with %d header routes",
-		writer(route.Writer), what, route.Kind, route.Name, traffic.Weight, len(p.headerRoutes()))
+	with := fmt.Sprintf("%d header routes", len(p.headerRoutes()))
+	if traffic.MirrorPercent > 0 {
+		with += fmt.Sprintf(" and a mirror of %d %%", traffic.MirrorPercent)
+	}
+	p.warnRepeated(EventRouteOverwritten, "%s wrote %s into %s %s: it is put back to %d %% for the canary, with %s",
+		writer(route.Writer), what, route.Kind, route.Name, traffic.Weight, with)
 }
 
 func writer(name string) string { return cmp.Or(name, "somebody") }
@@ -85,6 +98,8 @@ func (p *pass) trafficReason(route Route) string {
 		return fmt.Sprintf("canary share to %d %%", weight)
 	case route.Weight != weight:
 		return fmt.Sprintf("canary share from %d to %d %%", route.Weight, weight)
+	case route.Mirror != p.prior.Traffic.MirrorPercent:
+		return fmt.Sprintf("mirror of %d %%", p.prior.Traffic.MirrorPercent)
 	case p.prior.Traffic.HeaderRoutes:
 		return "header routes in"
 	default:
@@ -106,7 +121,8 @@ func (p *pass) carries(route Route) bool {
 	if len(p.headerRoutes()) > 0 {
 		headers = HeadersCurrent
 	}
-	return route.Found && route.Problem == nil && route.Weight == p.prior.Traffic.Weight && route.Headers == headers
+	return route.Found && route.Problem == nil && route.Headers == headers &&
+		route.Weight == p.prior.Traffic.Weight && route.Mirror == p.prior.Traffic.MirrorPercent
 }
 
 // prove finds out whether every route is verified to carry the target (T4).
@@ -176,12 +192,12 @@ func (p *pass) verified(route Route, record v1alpha1.RouteMemory) bool {
 }
 
 // setTraffic changes the target; what was proven about the former one is void.
-func (p *pass) setTraffic(weight int32, headers bool) {
+func (p *pass) setTraffic(weight, mirror int32, headers bool) {
 	traffic := &p.mem.Traffic
-	if traffic.Weight == weight && traffic.HeaderRoutes == headers {
+	if traffic.Weight == weight && traffic.MirrorPercent == mirror && traffic.HeaderRoutes == headers {
 		return
 	}
-	traffic.Weight, traffic.HeaderRoutes = weight, headers
+	traffic.Weight, traffic.MirrorPercent, traffic.HeaderRoutes = weight, mirror, headers
 	p.voidProof()
 }
 
@@ -216,7 +232,12 @@ func (p *pass) isSettled() bool {
 
 // canaryCarriesNothing is the condition of T1 for the canary Service.
 func (p *pass) canaryCarriesNothing() bool {
-	return p.mem.Traffic.Weight == 0 && !p.mem.Traffic.HeaderRoutes && p.isSettled()
+	return !ReachesCanary(p.mem.Traffic) && p.isSettled()
+}
+
+// ReachesCanary says that requests, or copies of some, are meant to reach the canary Service.
+func ReachesCanary(traffic v1alpha1.TrafficMemory) bool {
+	return traffic.Weight > 0 || traffic.MirrorPercent > 0 || traffic.HeaderRoutes
 }
 
 // stableCarriesNothing is the condition of T1 for the stable Service.
@@ -224,12 +245,23 @@ func (p *pass) stableCarriesNothing() bool {
 	return p.mem.Traffic.Weight == 100 && p.isSettled()
 }
 
-// tooCoarse is WeightProblem for as long as the steps are ahead: a promotion and a way back take 0 and 100 only.
-func (p *pass) tooCoarse(route Route) *Problem {
+// cannotStep is what keeps the steps from being walked, for as long as they are ahead: a promotion and a way back take
+// the weights 0 and 100 only, and no mirror.
+func (p *pass) cannotStep(route Route) *Problem {
 	if p.mem.StableRevision != "" && (p.mem.Phase == v1alpha1.PhasePromoting || p.mem.Phase == v1alpha1.PhaseReturning) {
 		return nil
 	}
-	return WeightProblem(route, p.in.Spec.Steps)
+	if route.StepsProblem != nil {
+		p.reached(p.in.Now.Add(MirrorRecheck))
+	}
+	return cmp.Or(WeightProblem(route, p.in.Spec.Steps), route.StepsProblem)
+}
+
+// Mirrors says whether the steps ever copy requests.
+func Mirrors(steps []v1alpha1.Step) bool {
+	return slices.ContainsFunc(steps, func(step v1alpha1.Step) bool {
+		return step.SetMirrorRoute != nil && ptr.Deref(step.SetMirrorRoute.Percent, 0) > 0
+	})
 }
 
 // WeightProblem says when the pair's total in a shared rule cannot express every weight of the steps (T5).

@@ -109,6 +109,10 @@ func canaryScale(replicas int32) v1alpha1.Step {
 	return v1alpha1.Step{SetCanaryScale: &v1alpha1.SetCanaryScale{Replicas: &replicas}}
 }
 
+func mirrorStep(percent int32) v1alpha1.Step {
+	return v1alpha1.Step{SetMirrorRoute: &v1alpha1.SetMirrorRoute{Percent: &percent}}
+}
+
 func headerStep() v1alpha1.Step { return v1alpha1.Step{SetHeaderRoute: qaRoute()} }
 
 func newWorld(replicas int32, steps ...v1alpha1.Step) *world {
@@ -208,7 +212,7 @@ func (w *world) apply(action Action) {
 	case PointService:
 		w.service(a.Name).selector = index(a.Revision)
 	case SetTraffic:
-		w.write(w.route(slices.IndexFunc([]int{0, 1}, func(i int) bool { return routeName(i) == a.Name })), a.Weight, len(a.HeaderRoutes) > 0)
+		w.write(w.route(slices.IndexFunc([]int{0, 1}, func(i int) bool { return routeName(i) == a.Name })), a.Weight, a.Mirror, len(a.HeaderRoutes) > 0)
 	}
 }
 

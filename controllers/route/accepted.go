@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
@@ -45,6 +46,21 @@ func Accepted(obj *unstructured.Unstructured) Acceptance {
 		answers = append(answers, answersFor(parentOf(ref, obj.GetNamespace()), route.Status.Parents, obj.GetNamespace())...)
 	}
 	return sum(answers, obj.GetGeneration())
+}
+
+// Gateways are the parents of a route that are Gateways; none when they cannot be read.
+func Gateways(obj *unstructured.Unstructured) []types.NamespacedName {
+	var route parents
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, &route); err != nil {
+		return nil
+	}
+	var gateways []types.NamespacedName
+	for _, ref := range route.Spec.ParentRefs {
+		if p := parentOf(ref, obj.GetNamespace()); p.group == gatewayv1.GroupName && p.kind == "Gateway" {
+			gateways = append(gateways, types.NamespacedName{Namespace: p.namespace, Name: p.name})
+		}
+	}
+	return gateways
 }
 
 // sum takes the worst of all answers.

@@ -30,6 +30,10 @@
 // A rule of ours belongs right before its source; between them may only stand header rules of other rollouts, for which
 // the same rule is a source. One that is elsewhere, or differs from a fresh copy, is taken out and put in again.
 //
+// A mirror is a RequestMirror filter in a managed rule, after the user's filters. It is ours when it copies to this
+// rollout's canary Service a fraction whose numerator is a multiple of 997, and whose denominator is 99700: the multiple is
+// the percentage. A user who mirrors to that Service writes a percent, or a fraction of smaller numbers.
+//
 // Rollout names that begin alike (a and a-b) do not meet, because no two rollouts share a canary Service. Everything
 // else is the user's, also a rule with a name of ours and other backends.
 package route

@@ -29,7 +29,7 @@ func FuzzCodec(f *testing.F) {
 		if utiljson.Unmarshal(rules, &rulesValue) != nil || utiljson.Unmarshal(parents, &parentsValue) != nil {
 			t.Skip("no JSON")
 		}
-		checkCodec(t, liveRoute(rulesValue, parentsValue), Target{Weight: int32(weight % 101), HeaderRoutes: someHeaderRoutes(headers)})
+		checkCodec(t, liveRoute(rulesValue, parentsValue), someTarget(weight, headers))
 	})
 }
 
@@ -44,7 +44,7 @@ func FuzzRules(f *testing.F) {
 		for range random.IntN(8) {
 			rules = append(rules, someRule(random))
 		}
-		checkCodec(t, liveRoute(rules, nil), Target{Weight: int32(weight % 101), HeaderRoutes: someHeaderRoutes(headers)})
+		checkCodec(t, liveRoute(rules, nil), someTarget(weight, headers))
 	})
 }
 
@@ -55,6 +55,11 @@ func liveRoute(rules, parents any) *unstructured.Unstructured {
 		"spec":     map[string]any{"rules": rules, "parentRefs": []any{map[string]any{"name": "a"}}, "other": []any{1.5, "<"}},
 		"status":   map[string]any{"parents": parents},
 	}}
+}
+
+// someTarget takes the upper bits of the second for a mirror.
+func someTarget(weight, bits uint8) Target {
+	return Target{Weight: int32(weight % 101), Mirror: int32(bits>>5) * 14, HeaderRoutes: someHeaderRoutes(bits)}
 }
 
 // someHeaderRoutes are those whose bit is set.
@@ -98,10 +103,29 @@ func someRule(random *rand.Rand) any {
 		map[string]any{"headers": []any{map[string]any{"name": "ROLE", "value": "qa"}}}}); matches != nil {
 		rule["matches"] = matches
 	}
-	if random.IntN(4) == 0 {
-		rule["filters"] = []any{map[string]any{"urlRewrite": map[string]any{"path": map[string]any{"type": "ReplacePrefixMatch"}}}}
+	if filters := someFilters(random); len(filters) > 0 {
+		rule["filters"] = filters
 	}
 	return rule
+}
+
+// someFilters are a user's, ours, and what is nearly ours.
+func someFilters(random *rand.Rand) []any {
+	copies := func(name string, numerator, denominator int64) any {
+		return map[string]any{"type": "RequestMirror", "requestMirror": map[string]any{
+			"backendRef": map[string]any{"name": name}, "fraction": map[string]any{"numerator": numerator, "denominator": denominator},
+		}}
+	}
+	var filters []any
+	for _, filter := range []any{
+		map[string]any{"urlRewrite": map[string]any{"path": map[string]any{"type": "ReplacePrefixMatch"}}},
+		copies("reviews-canary", 9970, 99700), copies("reviews-canary", 1, 10), copies("details", 9970, 99700), "x",
+	} {
+		if random.IntN(8) == 0 {
+			filters = append(filters, filter)
+		}
+	}
+	return filters
 }
 
 // checkCodec holds for every object: no panic, the input stays as it is, and what Patch writes is what Read then
@@ -119,14 +143,14 @@ func checkCodec(t *testing.T, obj *unstructured.Unstructured, target Target) {
 		t.Fatal("the input has changed")
 	}
 	reading := Read(after, reviews, target.HeaderRoutes)
-	if reading.Weight != target.Weight || reading.Problem != nil || reading.OtherUses == "" && before.OtherUses != "" {
-		t.Fatalf("reads %+v, want weight %d", reading, target.Weight)
+	if reading.Weight != target.Weight || reading.Mirror != target.Mirror || reading.Problem != nil || reading.OtherUses == "" && before.OtherUses != "" {
+		t.Fatalf("reads %+v, want weight %d and mirror %d", reading, target.Weight, target.Mirror)
 	}
 	checkHeaders(t, after, target, reading.Headers)
 	if diff := cmp.Diff(usersPart(t, obj), usersPart(t, after)); diff != "" {
 		t.Fatalf("the user's part has changed (-before +after):\n%s", diff)
 	}
-	if before.Headers == HeadersNone && before.Weight != MixedWeight {
+	if before.Headers == HeadersNone && before.Mirror == 0 && before.Weight != MixedWeight {
 		restored := applied(t, after, reviews, Target{Weight: before.Weight})
 		if diff := cmp.Diff(defaulted(t, obj), defaulted(t, restored)); diff != "" {
 			t.Fatalf("there and back (-before +after):\n%s", diff)
@@ -141,6 +165,9 @@ func checkRefusal(t *testing.T, before Reading, target Target, patch []byte, err
 		t.Fatalf("both a patch and %v", err)
 	}
 	problem := problemOf(t, err)
+	if target.Mirror > 0 && before.Problem == nil && cmp.Equal(before.MirrorProblem, problem) {
+		return
+	}
 	tooCoarse := before.Problem == nil && problem.Reason == v1alpha1.ReasonWeightTooCoarse && int64(before.Total)*int64(target.Weight)%100 != 0
 	if diff := cmp.Diff(before.Problem, problem); diff != "" && !tooCoarse {
 		t.Fatalf("Patch has another problem (-Read +Patch):\n%s", diff)
@@ -177,6 +204,9 @@ func defaulted(t *testing.T, obj *unstructured.Unstructured) string {
 				ref["weight"] = int64(1)
 			}
 		}
+		if filters, isList := s.rule["filters"].([]any); isList && len(filters) == 0 {
+			delete(s.rule, "filters")
+		}
 	}
 	return encode(t, spelledOut)
 }
@@ -189,6 +219,11 @@ func usersPart(t *testing.T, obj *unstructured.Unstructured) string {
 	for _, s := range l.sources {
 		delete(s.stable.ref, "weight")
 		delete(s.canary.ref, "weight")
+		if users := reviews.withoutMirror(list(s.rule, "filters")); len(users) > 0 {
+			s.rule["filters"] = users
+		} else if list(s.rule, "filters") != nil {
+			delete(s.rule, "filters") // an empty list says no more than none
+		}
 	}
 	var users []any
 	for i, rule := range l.rules {

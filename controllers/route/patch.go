@@ -32,14 +32,19 @@ func Patch(obj *unstructured.Unstructured, pair Pair, target Target) ([]byte, er
 	if l.problem != nil {
 		return nil, l.problem
 	}
-	if target.Weight < 0 || int64(target.Weight) > percent {
-		return nil, fmt.Errorf("a weight of %d is not a percentage", target.Weight)
+	for _, share := range []int32{target.Weight, target.Mirror} {
+		if share < 0 || int64(share) > percent {
+			return nil, fmt.Errorf("%d is not a percentage", share)
+		}
+	}
+	if problem := l.mirrorProblem(); target.Mirror > 0 && problem != nil {
+		return nil, problem
 	}
 	changes, problem := l.headerChanges(target.HeaderRoutes)
 	if problem != nil {
 		return nil, problem
 	}
-	operations, problem := l.operations(target.Weight, changes)
+	operations, problem := l.operations(target, changes)
 	if problem != nil {
 		return nil, problem
 	}
@@ -50,18 +55,19 @@ func Patch(obj *unstructured.Unstructured, pair Pair, target Target) ([]byte, er
 	return json.Marshal(append(guards, operations...))
 }
 
-// operations have the weights first, while every rule is still in its place.
-func (l *layout) operations(weight int32, c changes) ([]operation, *Problem) {
+// operations have the weights and mirrors first, while every rule is still in its place.
+func (l *layout) operations(target Target, c changes) ([]operation, *Problem) {
 	var operations []operation
 	for _, s := range l.sources {
-		weights, ok := s.weightOperations(weight)
+		weights, ok := s.weightOperations(target.Weight)
 		if !ok {
-			return nil, l.tooCoarse(s, weight)
+			return nil, l.tooCoarse(s, target.Weight)
 		}
-		if len(weights)+len(c.added[s.index]) > 0 {
+		mirrors := s.mirrorOperations(l.pair, target.Mirror)
+		if len(weights)+len(mirrors)+len(c.added[s.index]) > 0 {
 			operations = append(operations, s.identity()...)
 		}
-		operations = append(operations, weights...)
+		operations = append(append(operations, weights...), mirrors...)
 	}
 	return append(operations, l.ruleOperations(c)...), nil
 }

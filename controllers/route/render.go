@@ -72,17 +72,24 @@ func (l *layout) headerRules(n int, headerRoute string, matches []any) []any {
 	}
 	var rules []any
 	for part := 0; part*size < len(matches); part++ {
-		rules = append(rules, s.headerRule(l.pair.ruleName(headerRoute, n, part), matches[part*size:(part+1)*size]))
+		rules = append(rules, l.headerRule(s, l.pair.ruleName(headerRoute, n, part), matches[part*size:(part+1)*size]))
 	}
 	return rules
 }
 
 // headerRule copies the whole rule, with all that our types do not know: what holds for the user's requests holds for
-// the canary's (timeouts, retry, filters, and those of the canary's backendRef).
-func (s source) headerRule(name string, matches []any) any {
+// the canary's (timeouts, retry, filters, and those of the canary's backendRef). Only the mirror stays behind: its copies
+// would go where the requests go already.
+func (l *layout) headerRule(s source, name string, matches []any) any {
 	rule, ref := runtime.DeepCopyJSON(s.rule), runtime.DeepCopyJSON(s.canary.ref)
 	ref["weight"] = marker
 	rule["name"], rule["matches"], rule["backendRefs"] = name, matches, []any{ref}
+	if len(l.pair.mirrors(rule)) > 0 {
+		rule["filters"] = l.pair.withoutMirror(list(rule, "filters"))
+		if len(list(rule, "filters")) == 0 {
+			delete(rule, "filters")
+		}
+	}
 	return rule
 }
 

@@ -25,6 +25,8 @@ type Pair struct {
 type Target struct {
 	// Weight is the canary's share in percent of what the pair carries.
 	Weight int32
+	// Mirror is the percentage of the requests by the pair that are copied to the canary.
+	Mirror int32
 	// HeaderRoutes are the header routes in force; the ones without matches have no rules.
 	HeaderRoutes []v1alpha1.SetHeaderRoute
 }
@@ -42,7 +44,7 @@ const (
 	HeadersOther HeaderState = "Other"
 )
 
-// MixedWeight is the Weight of a route whose managed rules do not carry one share that we would have written.
+// MixedWeight is the Weight, or the Mirror, of a route whose managed rules do not carry one that we would have written.
 const MixedWeight int32 = -1
 
 // Reading is what a route carries.
@@ -51,6 +53,10 @@ type Reading struct {
 	Generation int64
 	// Weight is the canary's share in percent in every managed rule, or MixedWeight.
 	Weight int32
+	// Mirror is the percentage that a filter of ours copies to the canary in every managed rule, or MixedWeight.
+	Mirror int32
+	// MirrorProblem is what a user has to put right before a mirror can be written.
+	MirrorProblem *Problem
 	// Headers compares the header rules of ours to the ones asked for.
 	Headers HeaderState
 	// Total is the greatest common divisor of the pair's totals in the managed rules with other weighted backends; 0
@@ -83,12 +89,14 @@ func Read(obj *unstructured.Unstructured, pair Pair, headerRoutes []v1alpha1.Set
 	reading := Reading{
 		Generation: obj.GetGeneration(),
 		Weight:     MixedWeight,
+		Mirror:     MixedWeight,
 		Headers:    l.headerState(changes, problem),
 		OtherUses:  strings.Join(l.others, "; "),
 		Problem:    l.problem,
 	}
 	if l.problem == nil {
 		reading.Weight, reading.Total, reading.Problem = l.weight(), l.total(), problem
+		reading.Mirror, reading.MirrorProblem = l.mirror(), l.mirrorProblem()
 	}
 	return reading
 }

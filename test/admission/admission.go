@@ -105,6 +105,11 @@ var Refused = map[string]struct{ Edits, Want string }{
 	"timeout beside duration":   {Steps("[{pause: {duration: 1m, timeout: 1h, onTimeout: Abort}}]"), "remove one of them"},
 	"end that does not exist":   {Steps("[{pause: {timeout: 1h, onTimeout: Wait}}]"), `supported values: "Abort", "Promote"`},
 
+	"mirror without a percentage": {Steps("[{setMirrorRoute: {}}]"), "percent: Required value"},
+	"mirror of 101 percent":       {Steps("[{setMirrorRoute: {percent: 101}}]"), "less than or equal to 100"},
+	"mirror of -1 percent":        {Steps("[{setMirrorRoute: {percent: -1}}]"), "greater than or equal to 0"},
+	"mirror and weight":           {Steps("[{setMirrorRoute: {percent: 10}, setWeight: 10}]"), "a step must have exactly one of"},
+
 	"header route without a name":    {Steps("[{setHeaderRoute: {}}]"), "name: Required value"},
 	"header route with a bad name":   {Steps("[{setHeaderRoute: {name: Q A}}]"), "must be lower case letters, digits and dashes"},
 	"removal of what is never made":  {Steps("[{setHeaderRoute: {name: qa}}]"), "no step makes one of that name"},
@@ -156,6 +161,7 @@ var Accepted = map[string]string{
 	"64 steps":                  Steps("[" + repeat(64, "{setWeight: %d}") + "]"),
 	"weights 0 and 100":         Steps("[{setWeight: 0}, {setWeight: 100}]"),
 	"every scale":               Steps("[{setCanaryScale: {replicas: 0}}, {setCanaryScale: {weight: 100, mode: Exact}}, {setCanaryScale: {matchTrafficWeight: true}}]"),
+	"every mirror":              Steps("[{setMirrorRoute: {percent: 100}}, {setMirrorRoute: {percent: 0}}]"),
 	"every pause":               Steps("[{pause: {}}, {pause: {duration: 1h30m0.5s}}, {pause: {duration: 100ms}}, {pause: {timeout: 24h, onTimeout: Promote}}]"),
 	"every match":               match("{headers: [{name: X-Role, value: qa}], queryParams: [{name: a, value: b.*, type: RegularExpression}], method: POST}, {method: GET}"),
 	"removal before the making": Steps("[{setHeaderRoute: {name: qa, matches: []}}, {setHeaderRoute: {name: qa, matches: [{method: GET}]}}, {setHeaderRoute: {name: qa}}]"),

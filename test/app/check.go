@@ -36,13 +36,15 @@ func (a *App) RouteOf(kind Kind) *unstructured.Unstructured {
 	return route
 }
 
-// usersPart is the spec of a route, without what is the controller's: header rules and the pair's weights.
+// usersPart is the spec of a route, without what is the controller's: header rules, mirrors, and the pair's weights.
 func (a *App) usersPart(route *unstructured.Unstructured) string {
 	a.t.Helper()
 	spec := route.DeepCopy().Object["spec"].(map[string]any)
 	rules := usersRules(spec["rules"].([]any))
-	for _, rule := range rules {
-		backends := rule.(map[string]any)["backendRefs"].([]any)
+	for _, item := range rules {
+		rule := item.(map[string]any)
+		dropMirrors(rule)
+		backends := rule["backendRefs"].([]any)
 		for _, backend := range backends {
 			if len(backends) > 1 {
 				delete(backend.(map[string]any), "weight")
@@ -55,6 +57,18 @@ func (a *App) usersPart(route *unstructured.Unstructured) string {
 		a.t.Fatal(err)
 	}
 	return string(encoded)
+}
+
+// dropMirrors takes the filters out that copy requests to the canary.
+func dropMirrors(rule map[string]any) {
+	filters, _ := rule["filters"].([]any)
+	users := slices.DeleteFunc(slices.Clone(filters), func(filter any) bool {
+		to, _, _ := unstructured.NestedString(filter.(map[string]any), "requestMirror", "backendRef", "name")
+		return to == "reviews-canary"
+	})
+	if rule["filters"] = users; len(users) == 0 {
+		delete(rule, "filters")
+	}
 }
 
 // CheckRoute says when something of the user's route has changed that is not the controller's.

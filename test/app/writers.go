@@ -42,8 +42,10 @@ func (a *App) GitRoute(stable, canary int64) *unstructured.Unstructured {
 	rules, _, _ := unstructured.NestedSlice(route.Object, "spec", "rules")
 	rules = usersRules(rules)
 	weights := map[string]int64{"reviews-stable": stable, "reviews-canary": canary}
-	for _, rule := range rules {
-		backends, _ := rule.(map[string]any)["backendRefs"].([]any)
+	for _, item := range rules {
+		rule := item.(map[string]any)
+		dropMirrors(rule)
+		backends, _ := rule["backendRefs"].([]any)
 		for _, backend := range backends {
 			if ref := backend.(map[string]any); len(backends) > 1 {
 				ref["weight"] = weights[ref["name"].(string)]

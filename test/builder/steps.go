@@ -33,6 +33,11 @@ func Pause(d time.Duration) v1alpha1.Step {
 	return v1alpha1.Step{Pause: &v1alpha1.Pause{Duration: &metav1.Duration{Duration: d}}}
 }
 
+// Mirror is a setMirrorRoute step.
+func Mirror(percent int32) v1alpha1.Step {
+	return v1alpha1.Step{SetMirrorRoute: &v1alpha1.SetMirrorRoute{Percent: &percent}}
+}
+
 // HeaderRoute is a setHeaderRoute step with one header to match.
 func HeaderRoute(name, header, value string) v1alpha1.Step {
 	return v1alpha1.Step{SetHeaderRoute: &v1alpha1.SetHeaderRoute{Name: name, Matches: []v1alpha1.RequestMatch{{

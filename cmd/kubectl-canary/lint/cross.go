@@ -101,6 +101,9 @@ func (m *Manifests) checkRoute(rollout Rollout, reference v1alpha1.RouteReferenc
 	if problem := plan.WeightProblem(seen, rollout.Spec.Steps); problem != nil {
 		found = append(found, obj.find(Error, problem.Reason, "spec.rules", problem.Message))
 	}
+	if problem := reading.MirrorProblem; problem != nil && plan.Mirrors(rollout.Spec.Steps) {
+		found = append(found, obj.find(Error, problem.Reason, rulePath(problem.Message), problem.Message))
+	}
 	return append(found, checkHeaderRoutes(rollout, obj, pair)...)
 }
 

@@ -199,6 +199,9 @@ func (r Rollout) weight(s Style) string {
 	if verified != desired {
 		text += fmt.Sprintf(", %d %% desired", desired)
 	}
+	if status.Traffic != nil && status.Traffic.MirrorPercent > 0 {
+		text += fmt.Sprintf("; mirror %d %%", status.Traffic.MirrorPercent)
+	}
 	if status.Traffic != nil && len(status.Traffic.HeaderRoutes) > 0 {
 		text += "; header routes: " + strings.Join(status.Traffic.HeaderRoutes, ", ")
 	}

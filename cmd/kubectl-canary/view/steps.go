@@ -24,6 +24,8 @@ func Step(step v1alpha1.Step) string {
 		return "setCanaryScale " + scale(step.SetCanaryScale)
 	case step.SetHeaderRoute != nil:
 		return "setHeaderRoute " + step.SetHeaderRoute.Name + headerRoute(step.SetHeaderRoute)
+	case step.SetMirrorRoute != nil:
+		return "setMirrorRoute " + mirrorRoute(step.SetMirrorRoute)
 	case step.Pause != nil:
 		return "pause " + pauseText(step.Pause)
 	default:
@@ -47,6 +49,13 @@ func scale(scale *v1alpha1.SetCanaryScale) string {
 		text += ", exactly"
 	}
 	return text
+}
+
+func mirrorRoute(route *v1alpha1.SetMirrorRoute) string {
+	if percent := ptr.Deref(route.Percent, 0); percent > 0 {
+		return fmt.Sprintf("%d %%", percent)
+	}
+	return "ended"
 }
 
 func headerRoute(route *v1alpha1.SetHeaderRoute) string {

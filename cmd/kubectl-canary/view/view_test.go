@@ -104,6 +104,8 @@ func TestStep(t *testing.T) {
 		"setCanaryScale 2 pods, exactly":     {SetCanaryScale: &v1alpha1.SetCanaryScale{Replicas: ptr.To[int32](2), Mode: v1alpha1.ScaleModeExact}},
 		"setCanaryScale 25 %":                {SetCanaryScale: &v1alpha1.SetCanaryScale{Weight: ptr.To[int32](25)}},
 		"setCanaryScale to match the weight": {SetCanaryScale: &v1alpha1.SetCanaryScale{MatchTrafficWeight: ptr.To(true)}},
+		"setMirrorRoute 10 %":                {SetMirrorRoute: &v1alpha1.SetMirrorRoute{Percent: ptr.To[int32](10)}},
+		"setMirrorRoute ended":               {SetMirrorRoute: &v1alpha1.SetMirrorRoute{Percent: ptr.To[int32](0)}},
 		"setHeaderRoute qa, taken away":      {SetHeaderRoute: &v1alpha1.SetHeaderRoute{Name: "qa"}},
 		"setHeaderRoute qa (role~q.* and ?canary=1 or POST)": {SetHeaderRoute: &v1alpha1.SetHeaderRoute{Name: "qa", Matches: []v1alpha1.RequestMatch{
 			{Headers: []gatewayv1.HTTPHeaderMatch{{Name: "role", Value: "q.*", Type: regular}}, QueryParams: []gatewayv1.HTTPQueryParamMatch{{Name: "canary", Value: "1"}}},

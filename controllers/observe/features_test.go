@@ -1,0 +1,103 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package observe
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
+)
+
+// aClass and its Gateway of the same name, in the namespace infra.
+func aClass(name string, features ...gatewayv1.FeatureName) []client.Object {
+	class := &gatewayv1.GatewayClass{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	for _, feature := range features {
+		class.Status.SupportedFeatures = append(class.Status.SupportedFeatures, gatewayv1.SupportedFeature{Name: feature})
+	}
+	return []client.Object{class, &gatewayv1.Gateway{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "infra", Name: name},
+		Spec:       gatewayv1.GatewaySpec{GatewayClassName: gatewayv1.ObjectName(name)},
+	}}
+}
+
+// TestLacksMirror holds that a mirror is refused where a class publishes its features without it, and only there: what
+// cannot be read, or is not published, refuses nothing, and every answer is good for a while.
+func TestLacksMirror(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := gatewayv1.Install(scheme); err != nil {
+		t.Fatal(err)
+	}
+	parent := func(fields ...string) map[string]any {
+		ref := map[string]any{"namespace": "infra"}
+		for i := 0; i < len(fields); i += 2 {
+			ref[fields[i]] = fields[i+1]
+		}
+		return ref
+	}
+	const message = "HTTPRoute reviews: GatewayClass plain of Gateway infra/plain publishes what it supports, and HTTPRouteRequestPercentageMirror is not among it: take setMirrorRoute out of the steps, or use another gateway"
+	for name, tc := range map[string]struct {
+		kind    string
+		parents []any
+		denied  bool
+		want    string
+		reads   int
+	}{
+		"supported":           {"HTTPRoute", []any{parent("name", "rich")}, false, "", 2},
+		"not supported":       {"HTTPRoute", []any{parent("name", "plain")}, false, message, 2},
+		"one of two":          {"HTTPRoute", []any{parent("name", "rich"), parent("name", "plain", "kind", "Gateway")}, false, message, 4},
+		"nothing published":   {"HTTPRoute", []any{parent("name", "silent")}, false, "", 2},
+		"no such Gateway":     {"HTTPRoute", []any{parent("name", "gone")}, false, "", 1},
+		"in another place":    {"HTTPRoute", []any{map[string]any{"name": "plain"}}, false, "", 1},
+		"no right to read":    {"HTTPRoute", []any{parent("name", "plain")}, true, "", 1},
+		"a ListenerSet":       {"HTTPRoute", []any{parent("name", "plain", "kind", "ListenerSet")}, false, "", 0},
+		"a Service":           {"HTTPRoute", []any{parent("name", "plain", "group", "", "kind", "Service")}, false, "", 0},
+		"no name for it":      {"GRPCRoute", []any{parent("name", "plain")}, false, "", 0},
+		"no parents":          {"HTTPRoute", nil, false, "", 0},
+		"parents of no sense": {"HTTPRoute", []any{"x", nil, map[string]any{"name": int64(7)}}, false, "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			reads := 0
+			objects := append(append(aClass("rich", "HTTPRouteRequestMirror", "HTTPRouteRequestPercentageMirror"),
+				aClass("plain", "HTTPRouteRequestMirror")...), aClass("silent")...)
+			live := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithInterceptorFuncs(interceptor.Funcs{
+				Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, into client.Object, opts ...client.GetOption) error {
+					reads++
+					if tc.denied {
+						return errors.New("forbidden")
+					}
+					return c.Get(ctx, key, into, opts...)
+				},
+			}).Build()
+			s := &observation{Observer: &Observer{Features: NewFeatures(live)}}
+			route := &unstructured.Unstructured{Object: map[string]any{
+				"kind": tc.kind, "metadata": map[string]any{"namespace": "bookinfo", "name": "reviews"},
+				"spec": map[string]any{"parentRefs": tc.parents},
+			}}
+			for range 2 { // the second one asks nobody
+				var want *plan.Problem
+				if tc.want != "" {
+					want = &plan.Problem{Reason: v1alpha1.ReasonMirrorNotSupported, Message: tc.want}
+				}
+				if diff := cmp.Diff(want, s.lacksMirror(t.Context(), route)); diff != "" {
+					t.Errorf("problem (-want +got):\n%s", diff)
+				}
+			}
+			if reads != tc.reads {
+				t.Errorf("%d live reads, want %d", reads, tc.reads)
+			}
+		})
+	}
+}

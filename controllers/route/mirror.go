@@ -1,0 +1,147 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package route
+
+import (
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+const (
+	// requestMirror is the type of a filter that copies requests, requestMirrorField what it says about that.
+	requestMirror, requestMirrorField = "RequestMirror", "requestMirror"
+	// maxFilters is how many a rule may have.
+	maxFilters = 16
+)
+
+// mirror is a filter of ours, and its place in its rule.
+type mirror struct {
+	index  int
+	filter map[string]any
+}
+
+// mirrors are the filters of ours in a managed rule; the package comment says why none of a user's is among them.
+func (p Pair) mirrors(rule map[string]any) []mirror {
+	var found []mirror
+	for i, item := range list(rule, "filters") {
+		filter, _ := item.(map[string]any)
+		if _, isOurs := p.mirrored(filter); isOurs {
+			found = append(found, mirror{i, filter})
+		}
+	}
+	return found
+}
+
+// mirrored is the percentage that a filter of ours copies to the canary.
+func (p Pair) mirrored(filter map[string]any) (share int32, isOurs bool) {
+	copies, _ := filter[requestMirrorField].(map[string]any)
+	target, _ := copies["backendRef"].(map[string]any)
+	if field(filter, "type", "") != requestMirror || len(p.usesOf([]any{target}).canary) != 1 {
+		return 0, false
+	}
+	fraction, _ := copies["fraction"].(map[string]any)
+	numerator, isNumber := integer(fraction["numerator"])
+	denominator, _ := integer(fraction["denominator"])
+	isOurs = isNumber && numerator%marker == 0 && denominator == marker*percent
+	return int32(numerator / marker), isOurs
+}
+
+// mirrorFilter copies a percentage of the requests to wherever the canary's backendRef leads.
+func (s source) mirrorFilter(share int32) map[string]any {
+	target := map[string]any{"group": "", "kind": "Service"}
+	for _, key := range []string{"group", "kind", "namespace", "name", "port"} {
+		if value := s.canary.ref[key]; value != nil {
+			target[key] = value
+		}
+	}
+	return map[string]any{"type": requestMirror, requestMirrorField: map[string]any{
+		"backendRef": target,
+		"fraction":   map[string]any{"numerator": int64(share) * marker, "denominator": percent * marker},
+	}}
+}
+
+// mirrorShare is the percentage that the rule's one filter of ours copies, 0 when there is none, or MixedWeight.
+func (s source) mirrorShare(pair Pair) int32 {
+	switch own := pair.mirrors(s.rule); len(own) {
+	case 0:
+		return 0
+	case 1:
+		share, _ := pair.mirrored(own[0].filter)
+		if equality.Semantic.DeepEqual(own[0].filter, s.mirrorFilter(share)) {
+			return share
+		}
+	}
+	return MixedWeight
+}
+
+// mirror is the percentage that all managed rules agree on, or MixedWeight.
+func (l *layout) mirror() int32 {
+	var agreed int32
+	for i, s := range l.sources {
+		share := s.mirrorShare(l.pair)
+		if i > 0 && share != agreed {
+			return MixedWeight
+		}
+		agreed = share
+	}
+	return agreed
+}
+
+// mirrorOperations leave the rule with one filter of ours, or none, and the user's as they are. A list that holds
+// nothing any more goes as a whole: it was most likely made for the mirror.
+func (s source) mirrorOperations(pair Pair, share int32) []operation {
+	if s.mirrorShare(pair) == share {
+		return nil
+	}
+	path, all, own := rulePath(s.index)+"/filters", list(s.rule, "filters"), pair.mirrors(s.rule)
+	fresh := s.mirrorFilter(share)
+	if share > 0 && len(all) == 0 {
+		return []operation{add(path, []any{fresh})}
+	}
+	var operations []operation
+	for _, m := range slices.Backward(own) {
+		at := fmt.Sprintf("%s/%d", path, m.index)
+		operations = append(operations, test(at, m.filter), remove(at))
+	}
+	if share > 0 {
+		return append(operations, add(path+"/-", fresh))
+	}
+	if len(own) == len(all) {
+		operations = append(operations, remove(path))
+	}
+	return operations
+}
+
+// withoutMirror are the filters of the user, for a copy of the rule.
+func (p Pair) withoutMirror(filters []any) []any {
+	return slices.DeleteFunc(slices.Clone(filters), func(item any) bool {
+		filter, _ := item.(map[string]any)
+		_, isOurs := p.mirrored(filter)
+		return isOurs
+	})
+}
+
+// mirrorProblem says what stands against a mirror in the rules.
+func (l *layout) mirrorProblem() *Problem {
+	if !l.kind.audience {
+		return &Problem{Reason: v1alpha1.ReasonMirrorNotSupported, Message: fmt.Sprintf(
+			"%s carries no requests that setMirrorRoute could copy: take it out of the steps, or the route out of spec.traffic.routes",
+			l.label)}
+	}
+	for _, s := range l.sources {
+		if s.rule["filters"] != nil && list(s.rule, "filters") == nil {
+			return &Problem{Reason: v1alpha1.ReasonMirrorNotSupported, Message: l.at(s.index) + " has filters that cannot be read: make them a list"}
+		}
+		if len(l.pair.withoutMirror(list(s.rule, "filters"))) >= maxFilters {
+			return &Problem{Reason: v1alpha1.ReasonRouteLimitExceeded, Message: fmt.Sprintf(
+				"%s has %d filters, as many as the Gateway API allows, so there is no room for a mirror: use fewer, or take setMirrorRoute out of the steps",
+				l.at(s.index), maxFilters)}
+		}
+	}
+	return nil
+}
