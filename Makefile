@@ -77,11 +77,11 @@ test-unit: ## Run the tests that need no cluster, in seconds.
 
 .PHONY: test-model
 test-model: ## Walk all worlds that the planner can get into, at small scope, and say how many there are.
-	go test -count=1 -timeout=10m -v -run='^TestModel$$' ./controllers/plan
+	GOGC=400 go test -count=1 -timeout=10m -v -run='^TestModel$$' ./controllers/plan
 
 .PHONY: test-long
 test-long: binaries test-docs ## Walk the scopes of the model that take minutes, disturb every single write of the manager, and type the documentation.
-	go test -count=1 -timeout=180m -v -run='^TestModel$$' ./controllers/plan -deep
+	GOGC=400 go test -count=1 -timeout=180m -v -run='^TestModel$$' ./controllers/plan -deep
 	go test $(RACE) -count=1 -timeout=120m ./test/crash -long
 
 .PHONY: test-stress
