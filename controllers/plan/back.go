@@ -123,10 +123,13 @@ func (p *pass) stallStable() {
 		p.mem.StableRevision, p.mem.CurrentRevision, p.annotate(v1alpha1.PromoteAnnotation+"=full"))
 }
 
-// returnTraffic needs one ready stable endpoint, not full capacity; and none when the canary has none either.
+// returnTraffic needs one ready stable endpoint, not full capacity; and none when the canary has none either, or gets
+// nothing but copies.
 func (p *pass) returnTraffic() {
-	observed, memory := p.in.Observed, p.mem.StableService
+	observed, memory, traffic := p.in.Observed, p.mem.StableService, p.mem.Traffic
 	switch {
+	case traffic.Weight == 0 && !traffic.HeaderRoutes:
+		p.dropTraffic()
 	case ready(observed.Canary) == 0, p.isTerminating() && !observed.Stable.Found:
 		p.dropTraffic()
 	case ready(observed.Stable) == 0:

@@ -52,7 +52,7 @@ func (p *pass) promoteAtOnce() {
 	if !p.isSized(need) {
 		return
 	}
-	if p.mem.StableService.Revision != current || p.mem.CanaryService.Revision != current || p.mem.Traffic.Weight > 0 {
+	if p.mem.StableService.Revision != current || p.mem.CanaryService.Revision != current || ReachesCanary(p.mem.Traffic) {
 		p.moveService(&p.mem.StableService, current)
 		p.moveService(&p.mem.CanaryService, current)
 		p.setTraffic(0, 0, false)

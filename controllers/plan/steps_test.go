@@ -191,13 +191,14 @@ func TestMirror(t *testing.T) {
 			targets: "Stepping 0: 20% a/b", actions: []string{"ScaleReplicaSet reviews-b replicas=2"}},
 		"with pods": {in: changed(midway(20, mirrorStep(30)), pods("b", 2), memory(func(m *v1alpha1.Memory) { m.StepMirrorPercent = 30 })),
 			targets: kept},
-		"written":               {in: changed(midway(20, mirrorStep(30)), pods("b", 2), mirror(30), route(func(r *Route) { r.Mirror = 0 }), newTarget), targets: kept, actions: []string{"SetTraffic reviews weight=20 headerRoutes=0 mirror=30"}},
-		"less needs no pods":    {in: changed(midway(20, mirrorStep(10), pause(0)), pods("b", 2), mirror(30), memory(func(m *v1alpha1.Memory) { m.StepMirrorPercent = 10 })), targets: "Stepping 0: 20% a/b +mirror 10"},
-		"the Service is in use": {in: changed(midway(0, pause(0)), waitingToMove, canaryEndpoints("b", 2), mirror(30)), targets: "Stepping 0: 0% a/a +mirror 30"},
-		"an abort":              {in: changed(midway(20, pause(0)), pods("b", 2), mirror(30), aborting), targets: "Returning 0: 0% a/b aborted b"},
-		"a dying canary":        {in: changed(midway(0, pause(0)), pods("b", 2), mirror(30), alive("b", 0)), targets: "Stepping 0: 0% a/b"},
-		"a promotion":           {in: changed(promoting(50), mirror(30)), targets: "Promoting 0: 100% a/b"},
-		"not supported":         {in: changed(midway(20, mirrorStep(30)), lacking), targets: "Stepping 0: 20% a/b", wake: MirrorRecheck, stalled: v1alpha1.ReasonMirrorNotSupported},
+		"written":                 {in: changed(midway(20, mirrorStep(30)), pods("b", 2), mirror(30), route(func(r *Route) { r.Mirror = 0 }), newTarget), targets: kept, actions: []string{"SetTraffic reviews weight=20 headerRoutes=0 mirror=30"}},
+		"less needs no pods":      {in: changed(midway(20, mirrorStep(10), pause(0)), pods("b", 2), mirror(30), memory(func(m *v1alpha1.Memory) { m.StepMirrorPercent = 10 })), targets: "Stepping 0: 20% a/b +mirror 10"},
+		"the Service is in use":   {in: changed(midway(0, pause(0)), waitingToMove, canaryEndpoints("b", 2), mirror(30)), targets: "Stepping 0: 0% a/a +mirror 30"},
+		"an abort":                {in: changed(midway(20, pause(0)), pods("b", 2), mirror(30), aborting), targets: "Returning 0: 0% a/b aborted b"},
+		"an abort without stable": {in: changed(midway(0, pause(0)), pods("b", 2), mirror(30), aborting, alive("a", 0)), targets: "Returning 0: 0% a/b aborted b"},
+		"a dying canary":          {in: changed(midway(0, pause(0)), pods("b", 2), mirror(30), alive("b", 0)), targets: "Stepping 0: 0% a/b"},
+		"a promotion":             {in: changed(promoting(50), mirror(30)), targets: "Promoting 0: 100% a/b"},
+		"not supported":           {in: changed(midway(20, mirrorStep(30)), lacking), targets: "Stepping 0: 20% a/b", wake: MirrorRecheck, stalled: v1alpha1.ReasonMirrorNotSupported},
 	} {
 		t.Run(name, tc.check)
 	}

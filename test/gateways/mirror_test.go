@@ -47,7 +47,7 @@ func TestMirror(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			j := begin(t, gateway.Behaviour{}, app.Options{Rate: slowRate, Steps: []v1alpha1.Step{
+			j := begin(t, gateway.Behaviour{}, app.Options{Rate: rate, Steps: []v1alpha1.Step{
 				builder.Mirror(copied), builder.HeaderRoute("qa", "role", "qa"), builder.Hold(), builder.Mirror(0), builder.Weight(40),
 			}})
 			before := specOf(j)
@@ -59,7 +59,7 @@ func TestMirror(t *testing.T) {
 				t.Errorf("the route was not left as it was:\nwas %s\nis  %s", before, after)
 			}
 			ended := j.gateway.Mirrored(canaryService)
-			j.Answers(slowRate)
+			j.Answers(2 * rate)
 			if more := j.gateway.Mirrored(canaryService) - ended; more > 0 {
 				t.Errorf("%d requests were copied after the end", more)
 			}
@@ -80,7 +80,7 @@ func specOf(j *journey) string {
 // checkCopies holds the copies against the percentage, while every answer that somebody gets is the stable revision's.
 func (j *journey) checkCopies() {
 	j.t.Helper()
-	const requests = 400
+	const requests = 160
 	since, before := time.Now(), j.gateway.Mirrored(canaryService)
 	j.Answers(requests)
 	got, want := float64(j.gateway.Mirrored(canaryService)-before), float64(requests)*copied/100
