@@ -24,6 +24,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/metrics"
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
+	"github.com/canaryrollout/canaryrollout/controllers/probe"
 )
 
 // +kubebuilder:rbac:groups=canaryrollout.dev,resources=canaryrollouts,verbs=get;list;watch;patch
@@ -46,6 +47,8 @@ type Reconciler struct {
 	Status client.SubResourceWriter
 	// Recorder emits Events.
 	Recorder events.EventRecorder
+	// Prober measures weights.
+	Prober *probe.Prober
 	// Clock is read once in each pass.
 	Clock clock.PassiveClock
 	// Compute decides; it is plan.Compute but in tests.
@@ -56,7 +59,7 @@ type Reconciler struct {
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	rollout, err := r.Observer.Rollout(ctx, req.NamespacedName)
 	if apierrors.IsNotFound(err) {
-		r.forget(req.NamespacedName)
+		r.forget(ctx, req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	if err != nil {
@@ -82,6 +85,7 @@ func (r *Reconciler) passes(ctx context.Context, rollout *observe.Rollout, now t
 		unplanned := write{rollout: rollout, version: rollout.ResourceVersion, status: rollout.Status}
 		return time.Time{}, r.fail(ctx, unplanned, nil, err, now)
 	}
+	snap.Observed.Probe = r.Prober.Result(snap.Key())
 	next := r.Compute(input(snap, now))
 	written, err := r.pass(ctx, snap, next, now)
 	if err == nil && len(next.Actions) == 0 && written != snap.Rollout {
@@ -91,7 +95,18 @@ func (r *Reconciler) passes(ctx context.Context, rollout *observe.Rollout, now t
 			_, err = r.pass(ctx, snap, next, now)
 		}
 	}
+	if err == nil {
+		r.Prober.Measure(ctx, snap.Key(), probeRequest(snap, next))
+	}
 	return wakeAt(next.WakeAt, snap, now), cmp.Or(err, snap.TemplateError)
+}
+
+// probeRequest is what a plan wants to have measured; nil for nothing.
+func probeRequest(snap *observe.Snapshot, next plan.Plan) *probe.Request {
+	if next.Probe == nil || snap.Spec.Traffic.Probe == nil {
+		return nil
+	}
+	return &probe.Request{ProbeRequest: *next.Probe, Probe: *snap.Spec.Traffic.Probe}
 }
 
 // pass carries a plan out, writes the status and reports; it returns the rollout as it left it.
@@ -216,8 +231,9 @@ func makesPods(actions []plan.Action) bool {
 // now is the one clock reading of a pass, at the precision that a status keeps.
 func (r *Reconciler) now() time.Time { return r.Clock.Now().Truncate(time.Microsecond) }
 
-func (r *Reconciler) forget(rollout types.NamespacedName) {
+func (r *Reconciler) forget(ctx context.Context, rollout types.NamespacedName) {
 	r.Observer.Tracker.Forget(rollout)
+	r.Prober.Measure(ctx, rollout, nil)
 	metrics.Forget(rollout)
 }
 

@@ -27,6 +27,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/apply"
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
+	"github.com/canaryrollout/canaryrollout/controllers/probe"
 )
 
 var (
@@ -84,7 +85,8 @@ func newHarness(t *testing.T, objects ...client.Object) *harness {
 			Cache: h.WithWatch, Live: live, Normalizer: dryRun{h.WithWatch}, Kinds: &routeKinds{}, Tracker: &observe.Tracker{},
 		},
 		Applier: &apply.Applier{Writer: h.WithWatch}, Status: h.WithWatch.Status(), Recorder: h.events,
-		Clock: testingclock.NewFakePassiveClock(start),
+		Prober: probe.NewProber(),
+		Clock:  testingclock.NewFakePassiveClock(start),
 		Compute: func(in plan.Input) plan.Plan {
 			h.in = &in
 			return h.plan

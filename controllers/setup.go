@@ -35,6 +35,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/apply"
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
+	"github.com/canaryrollout/canaryrollout/controllers/probe"
 )
 
 const (
@@ -93,6 +94,7 @@ func NewReconciler(mgr ctrl.Manager) *Reconciler {
 		Applier:  &apply.Applier{Writer: mgr.GetClient()},
 		Status:   mgr.GetClient().Status(),
 		Recorder: mgr.GetEventRecorder(controllerName),
+		Prober:   probe.NewProber(),
 		Clock:    clock.RealClock{},
 		Compute:  plan.Compute,
 	}
@@ -111,6 +113,9 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 	if err := startInformers(ctx, mgr.GetCache()); err != nil {
 		return err
 	}
+	if err := mgr.Add(r.Prober); err != nil {
+		return fmt.Errorf("add the prober: %w", err)
+	}
 	w := watches{mgr.GetCache()}
 	built, err := builder.ControllerManagedBy(mgr).
 		Named(controllerName).
@@ -121,6 +126,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 		Watches(observe.New(observe.HTTPRouteKind), handler.EnqueueRequestsFromMapFunc(w.ofRoute)).
 		Watches(observe.New(observe.RolloutKind), handler.EnqueueRequestsFromMapFunc(w.ofRival),
 			builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		WatchesRawSource(source.Channel(r.Prober.News(), &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: concurrency,
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](

@@ -14,7 +14,7 @@
 //
 // # What moves
 //
-// Memory holds three targets: the canary's share of traffic (with the header routes), the revision of the stable
+// Memory holds three targets: the canary's share of traffic (with the mirror and the header routes), the revision of the stable
 // Service, and the revision of the canary Service. The two long manoeuvres are walks over these three; where a
 // manoeuvre stands is read off the targets, so there is no cursor that could be wrong after a crash.
 //

@@ -49,8 +49,30 @@ type Observed struct {
 	Stable, Canary Service
 	// Routes are in the order of spec.traffic.routes.
 	Routes []Route
+	// Probe is what was measured for the request of the last plan; the zero value when nothing was.
+	Probe Probe
 	// NamespaceTerminating lets a deletion go without its traffic handed back.
 	NamespaceTerminating bool
+}
+
+// ProbeRequest asks for the share of the canary to be measured, until the plan that asks for none, or for another.
+type ProbeRequest struct {
+	// Weight is the share to be found, in percent.
+	Weight int32
+	// Stable and Canary are the revisions that the two Services are meant to select.
+	Stable, Canary string
+	// CarriedAt is since when the last route carries the target, in microseconds since 1970: a target that was asked for
+	// anew is measured anew.
+	CarriedAt int64
+}
+
+// Probe is what was measured for a request.
+type Probe struct {
+	ProbeRequest
+	// Fits says that the answers are divided as the request has it.
+	Fits bool
+	// Pending says what was found instead; empty while nothing was.
+	Pending string
 }
 
 // Problem is something that a user has to put right; nothing is written to Services and routes until then.

@@ -16,7 +16,7 @@ func TestOverwritten(t *testing.T) {
 	const (
 		weights = "RouteOverwritten: argocd wrote stable 1 and canary 1 into HTTPRoute reviews: it is put back to 40 % for the canary, with 0 header routes"
 		rules   = "RouteOverwritten: argocd wrote no header routes into HTTPRoute reviews: it is put back to 40 % for the canary, with 1 header routes"
-		copies  = "RouteOverwritten: argocd wrote another mirror into HTTPRoute reviews: it is put back to 40 % for the canary, with 0 header routes and a mirror of 20 %"
+		copies  = "RouteOverwritten: argocd wrote no mirror into HTTPRoute reviews: it is put back to 40 % for the canary, with 0 header routes and a mirror of 20 %"
 		service = "ServiceOverwritten: argocd made Service reviews-canary select every revision: it is put back to revision b"
 	)
 	written := route(func(r *Route) { r.Generation, r.Weight, r.Weights, r.Writer = 8, 50, "stable 1 and canary 1", "argocd" })

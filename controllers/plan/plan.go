@@ -16,6 +16,8 @@ type Plan struct {
 	Status  v1alpha1.CanaryRolloutStatus
 	Events  []Event
 	WakeAt  time.Time
+	// Probe is what to measure until the next plan; nil for nothing.
+	Probe *ProbeRequest
 }
 
 // Event tells a person about a transition. Events are emitted only after the status that they speak of was written.

@@ -68,6 +68,8 @@ func (p *pass) warnOverwritten(route Route, record v1alpha1.RouteMemory) {
 	switch {
 	case record.Generation >= route.Generation, !isWeight && !isMirror && route.Headers != HeadersNone:
 		return
+	case !isWeight && isMirror && route.Mirror == 0:
+		what = "no mirror"
 	case !isWeight && isMirror:
 		what = "another mirror"
 	case !isWeight:
@@ -92,14 +94,16 @@ func (p *pass) mayWriteRoutes() bool {
 }
 
 func (p *pass) trafficReason(route Route) string {
-	weight := p.prior.Traffic.Weight
+	weight, mirror := p.prior.Traffic.Weight, p.prior.Traffic.MirrorPercent
 	switch {
 	case route.Weight == MixedWeight:
 		return fmt.Sprintf("canary share to %d %%", weight)
 	case route.Weight != weight:
 		return fmt.Sprintf("canary share from %d to %d %%", route.Weight, weight)
-	case route.Mirror != p.prior.Traffic.MirrorPercent:
-		return fmt.Sprintf("mirror of %d %%", p.prior.Traffic.MirrorPercent)
+	case route.Mirror != mirror && mirror == 0:
+		return "mirror out"
+	case route.Mirror != mirror:
+		return fmt.Sprintf("mirror of %d %% in", mirror)
 	case p.prior.Traffic.HeaderRoutes:
 		return "header routes in"
 	default:
@@ -148,6 +152,7 @@ func (p *pass) prove() {
 		p.proven[[2]string{route.Kind, route.Name}] = isProven
 		proven = proven && isProven
 	}
+	proven = proven && p.measured()
 	if !proven {
 		traffic.VerifiedAt = nil
 		p.waitsForProof()
@@ -157,6 +162,28 @@ func (p *pass) prove() {
 		traffic.VerifiedAt = p.now()
 	}
 	traffic.VerifiedWeight, traffic.UnverifiedSince = traffic.Weight, nil
+}
+
+// measured says that the data plane was found to do what all routes are accepted with, where the user wants it measured. It
+// is measured once for each target.
+func (p *pass) measured() bool {
+	traffic := p.mem.Traffic
+	if p.in.Spec.Traffic.Probe == nil || !p.isManaging() || traffic.VerifiedAt != nil {
+		return true
+	}
+	request := ProbeRequest{Weight: traffic.Weight, Stable: p.mem.StableService.Revision, Canary: p.mem.CanaryService.Revision}
+	for _, route := range traffic.Routes {
+		request.CarriedAt = max(request.CarriedAt, route.CarriedAt.UnixMicro())
+	}
+	found := p.in.Observed.Probe
+	if found.ProbeRequest != request {
+		found = Probe{}
+	}
+	if !found.Fits {
+		p.plan.Probe = &request
+		p.waitTraffic(cmp.Or(found.Pending, fmt.Sprintf("the probe measures weight %d", traffic.Weight)))
+	}
+	return found.Fits
 }
 
 func (p *pass) waitForRoute(route Route, what string) {
@@ -202,6 +229,7 @@ func (p *pass) setTraffic(weight, mirror int32, headers bool) {
 }
 
 func (p *pass) voidProof() {
+	p.plan.Probe = nil
 	p.mem.Traffic.Routes, p.mem.Traffic.VerifiedAt, p.mem.Traffic.UnverifiedSince = nil, nil, nil
 	p.waitsForProof()
 }

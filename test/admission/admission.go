@@ -105,6 +105,13 @@ var Refused = map[string]struct{ Edits, Want string }{
 	"timeout beside duration":   {Steps("[{pause: {duration: 1m, timeout: 1h, onTimeout: Abort}}]"), "remove one of them"},
 	"end that does not exist":   {Steps("[{pause: {timeout: 1h, onTimeout: Wait}}]"), `supported values: "Abort", "Promote"`},
 
+	"probe without a url":    {"spec.traffic.probe: {revisionHeader: X-Revision}", "url: Required value"},
+	"probe without a header": {"spec.traffic.probe: {url: 'http://gateway/reviews'}", "revisionHeader: Required value"},
+	"probe of a file":        {"spec.traffic.probe: {url: 'file:///etc/passwd', revisionHeader: X-Revision}", "must be the URL of a page"},
+	"probe of no host":       {"spec.traffic.probe: {url: 'http:///reviews', revisionHeader: X-Revision}", "must be the URL of a page"},
+	"probe of a bad host":    {"spec.traffic.probe: {url: 'http://gateway/reviews', host: 'a b', revisionHeader: X-Revision}", "must be the name of a host"},
+	"probe of a bad header":  {"spec.traffic.probe: {url: 'http://gateway/reviews', revisionHeader: 'X Revision'}", "must be the name of a header"},
+
 	"mirror without a percentage": {Steps("[{setMirrorRoute: {}}]"), "percent: Required value"},
 	"mirror of 101 percent":       {Steps("[{setMirrorRoute: {percent: 101}}]"), "less than or equal to 100"},
 	"mirror of -1 percent":        {Steps("[{setMirrorRoute: {percent: -1}}]"), "greater than or equal to 0"},
@@ -161,6 +168,7 @@ var Accepted = map[string]string{
 	"64 steps":                  Steps("[" + repeat(64, "{setWeight: %d}") + "]"),
 	"weights 0 and 100":         Steps("[{setWeight: 0}, {setWeight: 100}]"),
 	"every scale":               Steps("[{setCanaryScale: {replicas: 0}}, {setCanaryScale: {weight: 100, mode: Exact}}, {setCanaryScale: {matchTrafficWeight: true}}]"),
+	"a probe":                   "spec.traffic.probe: {url: 'https://gateway.infra.svc:8443/reviews?a=b', host: www.bookinfo.com, revisionHeader: X-Revision}",
 	"every mirror":              Steps("[{setMirrorRoute: {percent: 100}}, {setMirrorRoute: {percent: 0}}]"),
 	"every pause":               Steps("[{pause: {}}, {pause: {duration: 1h30m0.5s}}, {pause: {duration: 100ms}}, {pause: {timeout: 24h, onTimeout: Promote}}]"),
 	"every match":               match("{headers: [{name: X-Role, value: qa}], queryParams: [{name: a, value: b.*, type: RegularExpression}], method: POST}, {method: GET}"),

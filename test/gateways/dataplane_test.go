@@ -14,6 +14,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/test/app"
 	"github.com/canaryrollout/canaryrollout/test/builder"
+	"github.com/canaryrollout/canaryrollout/test/cluster/backend"
 	"github.com/canaryrollout/canaryrollout/test/cluster/load"
 	"github.com/canaryrollout/canaryrollout/test/gateway"
 )
@@ -82,6 +83,38 @@ func slowSupersede(t *testing.T, behaviour gateway.Behaviour) {
 	})
 	j.WaitForDrain(v2)
 	j.CheckRoute()
+	j.CheckLoss()
+}
+
+// TestProbe has a data plane that routes far later than a rollout waits, and reports at once: what is measured through it is
+// believed, so no request is lost and no step is done before its share is there.
+func TestProbe(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t, gateway.Behaviour{})
+	options := behind(g, app.Options{
+		Steps: []v1alpha1.Step{builder.Weight(40), builder.Hold()}, Rate: rate,
+		Edit: func(r *v1alpha1.CanaryRollout) {
+			r.Spec.Traffic.SettleSeconds = ptr.To[int32](0)
+			r.Spec.Traffic.Probe = &v1alpha1.Probe{
+				URL: "http://" + g.Address() + "/reviews/0", Host: app.NamespaceOf(t) + ".example.com", RevisionHeader: backend.RevisionHeader,
+			}
+		},
+	})
+	j := &journey{App: app.Start(t, env, options), t: t, gateway: g}
+	j.stable = j.Stable()
+	j.gateway.Behave(gateway.Behaviour{RouteLag: 2 * lag})
+	j.SetImage(builder.ImageV2)
+	j.WaitFor("the answer of the probe", func(s v1alpha1.CanaryRolloutStatus) bool {
+		return s.Step == "1/2" && strings.Contains(s.Message, "requests of the probe reached the canary, which is not 40 %")
+	})
+	paused, canary := j.WaitForPause("2/2"), j.Get().Status.Canary.Revision
+	j.Answers(10 * rate)
+	if share := j.Traffic.Window(paused, time.Now(), "").RevisionShare(canary); share < 0.2 || share > 0.6 {
+		t.Errorf("the share was %.2f when weight 40 was verified", share)
+	}
+	j.goOn()
+	healthy := j.CheckPromoted(j.stable)
+	j.CheckNever(j.stable, healthy, time.Now())
 	j.CheckLoss()
 }
 

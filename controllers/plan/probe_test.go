@@ -1,0 +1,60 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// TestProbe holds T4 where a weight is to be measured: what every gateway has accepted is not verified before the answers are
+// divided as it says, each target is measured once, and an abort does not wait for that.
+func TestProbe(t *testing.T) {
+	request := ProbeRequest{Weight: 20, Stable: "a", Canary: "b", CarriedAt: ago(60).UnixMicro()}
+	accepted := memory(func(m *v1alpha1.Memory) {
+		m.Traffic.VerifiedAt, m.Traffic.UnverifiedSince, m.Traffic.Routes[0].CarriedAt = nil, ago(60), ago(60)
+	})
+	probed := func(found Probe) change {
+		return func(in *Input) {
+			in.Spec.Traffic.Probe = &v1alpha1.Probe{URL: "http://gateway/reviews", RevisionHeader: "X-Revision"}
+			in.Observed.Probe = found
+		}
+	}
+	former := request
+	former.CarriedAt--
+	at20 := func(changes ...change) Input { return changed(midway(20, weight(20), pause(0)), changes...) }
+	for name, tc := range map[string]struct {
+		in       Input
+		want     *ProbeRequest
+		verified bool
+		says     string
+	}{
+		"not measured yet":    {at20(accepted, probed(Probe{})), &request, false, "the probe measures weight 20"},
+		"does not fit":        {at20(accepted, probed(Probe{ProbeRequest: request, Pending: "38 of 100"})), &request, false, "38 of 100"},
+		"fits":                {at20(accepted, probed(Probe{ProbeRequest: request, Fits: true})), nil, true, ""},
+		"another one fits":    {at20(accepted, probed(Probe{ProbeRequest: former, Fits: true})), &request, false, "the probe measures weight 20"},
+		"verified before":     {at20(probed(Probe{})), nil, true, ""},
+		"not accepted":        {at20(accepted, probed(Probe{}), route(func(r *Route) { r.AcceptedGeneration = 6 })), nil, false, ""},
+		"no probe":            {at20(accepted), nil, true, ""},
+		"an abort":            {at20(probed(Probe{}), aborting), nil, false, ""},
+		"held while aborting": {changed(returning(0), memory(func(m *v1alpha1.Memory) { m.Traffic.VerifiedAt = nil }), probed(Probe{})), &ProbeRequest{Stable: "a", Canary: "b", CarriedAt: ago(3600).UnixMicro()}, false, "the probe measures weight 0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := Compute(tc.in)
+			if diff := cmp.Diff(tc.want, got.Probe); diff != "" {
+				t.Errorf("wants to be measured (-want +got):\n%s", diff)
+			}
+			if verified := got.Status.Memory.Traffic.VerifiedAt != nil; verified != tc.verified {
+				t.Errorf("verified: %t", verified)
+			}
+			if routed := conditionOf(got, v1alpha1.ConditionTrafficRouted); !strings.Contains(routed.Message, tc.says) {
+				t.Errorf("says %q, want %q", routed.Message, tc.says)
+			}
+		})
+	}
+}

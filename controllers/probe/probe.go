@@ -1,0 +1,100 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package probe finds out what a gateway really does with a weight: it sends requests of its own through it, and counts which
+// revision answers. What a gateway reports in a route's status is that it has taken the weight, not that every proxy of it
+// acts upon that (Gateway API GEP-1364); a measured share is (T4).
+package probe
+
+import (
+	"context"
+	"sync"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
+)
+
+// Request is what to measure, and by which requests.
+type Request struct {
+	plan.ProbeRequest
+	v1alpha1.Probe
+}
+
+// Prober measures for any number of rollouts at once. It is safe for concurrent use.
+type Prober struct {
+	// news are rollouts of which there is a first result, or a final one.
+	news chan event.GenericEvent
+
+	mu      sync.Mutex
+	stopped bool
+	running map[types.NamespacedName]*measurement
+	group   sync.WaitGroup
+}
+
+// NewProber measures nothing yet.
+func NewProber() *Prober {
+	return &Prober{news: make(chan event.GenericEvent), running: map[types.NamespacedName]*measurement{}}
+}
+
+// News are rollouts to look at, because something was measured for them.
+func (p *Prober) News() <-chan event.GenericEvent { return p.news }
+
+// Start implements manager.Runnable: nothing is measured any more when it returns.
+func (p *Prober) Start(ctx context.Context) error {
+	<-ctx.Done()
+	p.mu.Lock()
+	p.stopped = true
+	for _, m := range p.running {
+		m.cancel()
+	}
+	p.mu.Unlock()
+	p.group.Wait()
+	return nil
+}
+
+// Measure goes on with what is wanted for a rollout, begins it, or ends what was wanted before; nil wants nothing.
+func (p *Prober) Measure(ctx context.Context, rollout types.NamespacedName, wanted *Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if m := p.running[rollout]; m != nil {
+		if wanted != nil && m.request == *wanted {
+			return
+		}
+		m.cancel()
+		delete(p.running, rollout)
+	}
+	if wanted == nil || p.stopped {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // a measurement outlives the pass that begins it
+	m := &measurement{request: *wanted, cancel: cancel}
+	p.running[rollout] = m
+	p.group.Go(func() {
+		m.run(ctx, func() { p.tell(ctx, rollout) })
+		cancel()
+	})
+}
+
+// Result is what has been measured for a rollout so far.
+func (p *Prober) Result(rollout types.NamespacedName) plan.Probe {
+	p.mu.Lock()
+	m := p.running[rollout]
+	p.mu.Unlock()
+	if m == nil {
+		return plan.Probe{}
+	}
+	return m.result()
+}
+
+func (p *Prober) tell(ctx context.Context, rollout types.NamespacedName) {
+	object := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: rollout.Namespace, Name: rollout.Name}}
+	select {
+	case p.news <- event.TypedGenericEvent[client.Object]{Object: object}:
+	case <-ctx.Done():
+	}
+}
