@@ -415,7 +415,7 @@ func TestGatewayGone(t *testing.T) {
 			strings.Contains(s.Message, "Gateway its-own")
 	})
 	a.Create(gateway.DeepCopy())
-	to := a.WaitForPause("4/4").Add(app.Propagation)
+	to := a.WaitForPause("4/4").Add(time.Second) // the gateway reports before it routes, by settleSeconds at most
 	checkWeightsSince(t, a, from, 40)
 	finish(t, a, v1)
 	checkLossBut(t, a, from, to)
