@@ -21,8 +21,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/route"
 )
 
-// FeaturesTTL is how long an answer about a Gateway is good for.
-const FeaturesTTL = plan.MirrorRecheck
+// featuresTTL is how long an answer about a Gateway is good for: no recheck may meet the answer of the check before it.
+const featuresTTL = plan.MirrorRecheck / 2
 
 // Features knows what gateways can do, as far as their classes publish it and the manager may read it. It is safe for
 // concurrent use.
@@ -53,7 +53,7 @@ func (f *Features) of(ctx context.Context, gateway types.NamespacedName) publish
 	if err != nil {
 		ctrl.LoggerFrom(ctx).V(1).Info("Cannot find out what a Gateway supports", "gateway", gateway, "reason", err.Error())
 	}
-	f.known.Set(gateway, found, FeaturesTTL)
+	f.known.Set(gateway, found, featuresTTL)
 	return found
 }
 

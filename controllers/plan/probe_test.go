@@ -41,6 +41,7 @@ func TestProbe(t *testing.T) {
 		"verified before":     {at20(probed(Probe{})), nil, true, ""},
 		"not accepted":        {at20(accepted, probed(Probe{}), route(func(r *Route) { r.AcceptedGeneration = 6 })), nil, false, ""},
 		"no probe":            {at20(accepted), nil, true, ""},
+		"no route to delete":  {changed(returning(0), unproven, probed(Probe{}), deleted(1), route(func(r *Route) { *r = Route{Kind: r.Kind, Name: r.Name} })), nil, true, ""},
 		"an abort":            {at20(probed(Probe{}), aborting), nil, false, ""},
 		"held while aborting": {changed(returning(0), memory(func(m *v1alpha1.Memory) { m.Traffic.VerifiedAt = nil }), probed(Probe{})), &ProbeRequest{Stable: "a", Canary: "b", CarriedAt: ago(3600).UnixMicro()}, false, "the probe measures weight 0"},
 	} {

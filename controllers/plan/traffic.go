@@ -6,10 +6,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"time"
-
-	"k8s.io/utils/ptr"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
@@ -17,9 +14,6 @@ import (
 // unversionedWait is how long a weight has to stand before it is believed of a gateway that accepts the route but
 // never says which generation it means (T4). Conformance tests of the Gateway API allow 30 s for convergence.
 const unversionedWait = 30 * time.Second
-
-// MirrorRecheck is how long a gateway that cannot copy requests is taken at its word: classes are not watched.
-const MirrorRecheck = 30 * time.Second
 
 // routeActions makes every route carry the target in memory (T5, T6). What was proven of a route that carries it no more
 // is void first, and the repair left to the pass that follows: were both done in one pass and its status lost, the next
@@ -164,28 +158,6 @@ func (p *pass) prove() {
 	traffic.VerifiedWeight, traffic.UnverifiedSince = traffic.Weight, nil
 }
 
-// measured says that the data plane was found to do what all routes are accepted with, where the user wants it measured. It
-// is measured once for each target.
-func (p *pass) measured() bool {
-	traffic := p.mem.Traffic
-	if p.in.Spec.Traffic.Probe == nil || !p.isManaging() || traffic.VerifiedAt != nil {
-		return true
-	}
-	request := ProbeRequest{Weight: traffic.Weight, Stable: p.mem.StableService.Revision, Canary: p.mem.CanaryService.Revision}
-	for _, route := range traffic.Routes {
-		request.CarriedAt = max(request.CarriedAt, route.CarriedAt.UnixMicro())
-	}
-	found := p.in.Observed.Probe
-	if found.ProbeRequest != request {
-		found = Probe{}
-	}
-	if !found.Fits {
-		p.plan.Probe = &request
-		p.waitTraffic(cmp.Or(found.Pending, fmt.Sprintf("the probe measures weight %d", traffic.Weight)))
-	}
-	return found.Fits
-}
-
 func (p *pass) waitForRoute(route Route, what string) {
 	if route.Problem == nil {
 		p.waitTraffic(fmt.Sprintf("%s %s %s", route.Kind, route.Name, what))
@@ -271,52 +243,6 @@ func ReachesCanary(traffic v1alpha1.TrafficMemory) bool {
 // stableCarriesNothing is the condition of T1 for the stable Service.
 func (p *pass) stableCarriesNothing() bool {
 	return p.mem.Traffic.Weight == 100 && p.isSettled()
-}
-
-// cannotStep is what keeps the steps from being walked, for as long as they are ahead: a promotion and a way back take
-// the weights 0 and 100 only, and no mirror.
-func (p *pass) cannotStep(route Route) *Problem {
-	if p.mem.StableRevision != "" && (p.mem.Phase == v1alpha1.PhasePromoting || p.mem.Phase == v1alpha1.PhaseReturning) {
-		return nil
-	}
-	if route.StepsProblem != nil {
-		p.reached(p.in.Now.Add(MirrorRecheck))
-	}
-	return cmp.Or(WeightProblem(route, p.in.Spec.Steps), route.StepsProblem)
-}
-
-// Mirrors says whether the steps ever copy requests.
-func Mirrors(steps []v1alpha1.Step) bool {
-	return slices.ContainsFunc(steps, func(step v1alpha1.Step) bool {
-		return step.SetMirrorRoute != nil && ptr.Deref(step.SetMirrorRoute.Percent, 0) > 0
-	})
-}
-
-// WeightProblem says when the pair's total in a shared rule cannot express every weight of the steps (T5).
-func WeightProblem(route Route, steps []v1alpha1.Step) *Problem {
-	if route.Total == 0 {
-		return nil
-	}
-	factor := int64(1)
-	for _, step := range steps {
-		if step.SetWeight != nil {
-			whole := int64(route.Total) * int64(*step.SetWeight) * factor
-			factor *= 100 / gcd(whole, 100)
-		}
-	}
-	if factor == 1 {
-		return nil
-	}
-	return &Problem{Reason: v1alpha1.ReasonWeightTooCoarse, Message: fmt.Sprintf(
-		"%s %s: the weights of the rule that holds the Services beside other backends are too coarse for the steps: multiply every weight of that rule by %d",
-		route.Kind, route.Name, factor)}
-}
-
-func gcd(a, b int64) int64 {
-	for b != 0 {
-		a, b = b, a%b
-	}
-	return a
 }
 
 func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }

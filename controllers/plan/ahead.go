@@ -1,0 +1,64 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/utils/ptr"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// MirrorRecheck is how long a gateway that cannot copy requests is taken at its word: classes are not watched.
+const MirrorRecheck = 30 * time.Second
+
+// cannotStep is what keeps the steps from being walked, for as long as they are ahead: a promotion and a way back take
+// the weights 0 and 100 only, and no mirror.
+func (p *pass) cannotStep(route Route) *Problem {
+	if p.mem.StableRevision != "" && (p.mem.Phase == v1alpha1.PhasePromoting || p.mem.Phase == v1alpha1.PhaseReturning) {
+		return nil
+	}
+	if route.StepsProblem != nil {
+		p.reached(p.in.Now.Add(MirrorRecheck))
+	}
+	return cmp.Or(WeightProblem(route, p.in.Spec.Steps), route.StepsProblem)
+}
+
+// Mirrors says whether the steps ever copy requests.
+func Mirrors(steps []v1alpha1.Step) bool {
+	return slices.ContainsFunc(steps, func(step v1alpha1.Step) bool {
+		return step.SetMirrorRoute != nil && ptr.Deref(step.SetMirrorRoute.Percent, 0) > 0
+	})
+}
+
+// WeightProblem says when the pair's total in a shared rule cannot express every weight of the steps (T5).
+func WeightProblem(route Route, steps []v1alpha1.Step) *Problem {
+	if route.Total == 0 {
+		return nil
+	}
+	factor := int64(1)
+	for _, step := range steps {
+		if step.SetWeight != nil {
+			whole := int64(route.Total) * int64(*step.SetWeight) * factor
+			factor *= 100 / gcd(whole, 100)
+		}
+	}
+	if factor == 1 {
+		return nil
+	}
+	return &Problem{Reason: v1alpha1.ReasonWeightTooCoarse, Message: fmt.Sprintf(
+		"%s %s: the weights of the rule that holds the Services beside other backends are too coarse for the steps: multiply every weight of that rule by %d",
+		route.Kind, route.Name, factor)}
+}
+
+func gcd(a, b int64) int64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
