@@ -13,7 +13,6 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/test/cluster"
-	"github.com/canaryrollout/canaryrollout/test/cluster/load"
 )
 
 // A scenario is what happens after the pause at which testers have version 2 for themselves.
@@ -75,20 +74,10 @@ func (d *demo) abort(ctx context.Context) error {
 		return rollout.Status.State == v1alpha1.StateAborted && len(rollout.Status.Memory.Draining) == 0
 	})
 	if err == nil {
-		last := d.lastAnswer(canary).Sub(asked).Round(10 * time.Millisecond)
+		last := d.traffic.LastAnswer(canary).Sub(asked).Round(10 * time.Millisecond)
 		d.out.title(fmt.Sprintf("Version 1 serves everybody. Version 2's last answer came %s after the command", last))
 	}
 	return err
-}
-
-// lastAnswer is when the last answer of a revision came.
-func (d *demo) lastAnswer(revision string) (last time.Time) {
-	for _, result := range d.traffic.Results(func(r load.Result) bool { return r.Revision == revision }) {
-		if answered := result.Start.Add(result.Duration); answered.After(last) {
-			last = answered
-		}
-	}
-	return last
 }
 
 func (d *demo) supersede(ctx context.Context) error {

@@ -6,7 +6,6 @@ package chart
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"net/http"
 	"slices"
 	"testing"
@@ -83,8 +82,9 @@ func checkMetrics(t *testing.T, a *app.App) {
 			if err != nil {
 				return false, err.Error()
 			}
+			_ = response.Body.Close()
 			got = response.StatusCode
-			return true, fmt.Sprint(response.Body.Close())
+			return true, ""
 		})
 		if got != want {
 			t.Errorf("the metrics answer %s with %d, want %d", user, got, want)
