@@ -14,6 +14,9 @@ IMG ?= canaryrollout/canaryrollout:$(VERSION)
 CRD := config/crd/canaryrollout.dev_canaryrollouts.yaml
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),$(if $(shell command -v "$$(go env CC)"),-race))
+# A program with it waits for a second before it ends, for races that others may be about to report. There are many here,
+# each with nothing left to run by then.
+export GORACE := atexit_sleep_ms=0
 UNITS := ./api/... ./cmd/... ./config/... ./controllers/... ./docs/... ./hack/...
 
 CONTROLLER_GEN = $$(hack/tool.sh codegen sigs.k8s.io/controller-tools/cmd/controller-gen)

@@ -128,11 +128,11 @@ func shortNames(t *testing.T) string {
 // leaderOf is who holds the manager's lease; nobody after it was given up.
 func leaderOf(t *testing.T) string {
 	t.Helper()
-	lease := &coordinationv1.Lease{}
-	if err := env.Admin.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "manager.canaryrollout.dev"}, lease); err != nil {
+	held := &coordinationv1.Lease{}
+	if err := env.Admin.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: lease}, held); err != nil {
 		t.Fatal(err)
 	}
-	return ptr.Deref(lease.Spec.HolderIdentity, "")
+	return ptr.Deref(held.Spec.HolderIdentity, "")
 }
 
 // TestUninstallInMidCanary: without the release everything stays as it is, the rollout with its finalizer included. When
@@ -151,6 +151,7 @@ func TestUninstallInMidCanary(t *testing.T) {
 	a.Answers(2 * app.Rate)
 	checkUnchanged(t, a, before)
 
+	r.takeLease()
 	r.install(helm.Chart())
 	r.start()
 	finish(t, a, stable)
@@ -167,6 +168,7 @@ func TestRemoveAll(t *testing.T) {
 	gone := time.Now()
 	r.uninstall()
 	r.stop()
+	r.takeLease()
 	kubectl(t, "delete", "crd", crd, "--timeout=30s")
 	a.Answers(2 * app.Rate)
 	a.CheckNever(canary, gone, time.Now())

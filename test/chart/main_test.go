@@ -38,6 +38,7 @@ const (
 	namespace = cluster.OperatorNamespace
 	manager   = "canaryrollout-controller-manager"
 	crd       = "canaryrollouts.canaryrollout.dev"
+	lease     = "manager.canaryrollout.dev"
 )
 
 // env is one cluster for all tests. Each installs the chart anew, so none is parallel.
@@ -93,6 +94,13 @@ func (r *release) uninstall() string {
 	output := r.helm("uninstall", name, "--namespace="+namespace)
 	r.installed = false
 	return output
+}
+
+// takeLease ends the lease of a manager that lost its rights before it could give it up. The next one would wait for it
+// for fifteen seconds.
+func (r *release) takeLease() {
+	r.t.Helper()
+	kubectl(r.t, "delete", "lease", lease, "-n", namespace)
 }
 
 func (r *release) helm(args ...string) string {

@@ -30,8 +30,9 @@ const abortBudget = 150 * time.Millisecond
 // larger ones. On a machine where a bare write takes more than 50 ms, its clock tells of the machine.
 const bareWrites = 3
 
-// TestAbortLatency aborts ten times at 40 %.
-func TestAbortLatency(t *testing.T) {
+// abortLatency aborts ten times at 40 %.
+func abortLatency(t *testing.T) {
+	t.Helper()
 	a := app.Start(t, env, app.Options{
 		Steps: []v1alpha1.Step{builder.Scale(1), builder.Weight(40), builder.Hold()},
 		Edit:  func(r *v1alpha1.CanaryRollout) { r.Spec.ScaleDownDelaySeconds = ptr.To[int32](0) },

@@ -12,10 +12,10 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/app"
 )
 
-// parallel apps with rate requests per second each are 180 in all, the stable-only rule included.
+// parallel apps with rate requests per second each are 187 in all, the stable-only rule included.
 const (
-	parallel = 6
-	rate     = 26
+	parallel = 8
+	rate     = 20
 )
 
 // env is one cluster with one operator for all tests; each test has a namespace of its own.

@@ -128,7 +128,7 @@ func Start(ctx context.Context, c *cluster.Cluster, options Options) (*Operator,
 		return nil, err
 	}
 	o.command = exec.Command(os.Getenv(binaryVariable), args...)
-	o.command.Env = append(os.Environ(), "KUBECONFIG="+cmp.Or(options.Kubeconfig, c.Kubeconfig(cluster.Operator)), "GORACE=halt_on_error=1")
+	o.command.Env = append(os.Environ(), "KUBECONFIG="+cmp.Or(options.Kubeconfig, c.Kubeconfig(cluster.Operator)), "GORACE=halt_on_error=1 atexit_sleep_ms=0")
 	o.command.Stdout, o.command.Stderr = log, log
 	if err := o.command.Start(); err != nil {
 		return nil, fmt.Errorf("start the manager: %w", err)

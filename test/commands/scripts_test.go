@@ -1,7 +1,7 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package health
+package commands
 
 import (
 	"strings"
@@ -58,8 +58,8 @@ func checkState(t *testing.T, a *app.App, want v1alpha1.State) {
 	}
 }
 
-// TestRelease waits for a release that ends well.
-func TestRelease(t *testing.T) {
+// TestScriptRelease waits for a release that ends well.
+func TestScriptRelease(t *testing.T) {
 	t.Parallel()
 	a, s := start(t)
 	v1 := a.Stable()
@@ -84,8 +84,8 @@ func TestRelease(t *testing.T) {
 	a.CheckLoss()
 }
 
-// TestAbort waits for a release that ends badly: the script fails, and says why.
-func TestAbort(t *testing.T) {
+// TestScriptAbort waits for a release that ends badly: the script fails, and says why.
+func TestScriptAbort(t *testing.T) {
 	t.Parallel()
 	a, s := start(t)
 	v1 := a.Stable()
@@ -120,8 +120,8 @@ func byVerb(block string) map[string]string {
 	return verbs
 }
 
-// TestRollout has what kubectl rollout does for Deployments.
-func TestRollout(t *testing.T) {
+// TestScriptRollout has what kubectl rollout does for Deployments.
+func TestScriptRollout(t *testing.T) {
 	t.Parallel()
 	a, s := start(t)
 	v1, verbs := a.Stable(), byVerb(commands(t, rollout))
@@ -148,8 +148,8 @@ func TestRollout(t *testing.T) {
 	a.CheckLoss()
 }
 
-// TestGone waits for a deletion.
-func TestGone(t *testing.T) {
+// TestScriptGone waits for a deletion.
+func TestScriptGone(t *testing.T) {
 	t.Parallel()
 	_, s := start(t)
 	s.Run(commands(t, untilGone))

@@ -1,7 +1,7 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package cli
+package commands
 
 import (
 	"bufio"
@@ -66,9 +66,12 @@ func (p plugin) says(output string, texts ...string) {
 	}
 }
 
-// TestRelease takes two releases to their end, under load: by promote, and by promote --full.
-func TestRelease(t *testing.T) {
-	a := app.New(t, env, builder.Scale(1), builder.Hold(), builder.Weight(40), builder.Hold())
+// TestPluginRelease takes two releases to their end, under load: by promote, and by promote --full.
+func TestPluginRelease(t *testing.T) {
+	t.Parallel()
+	a := app.Start(t, env, app.Options{Rate: rate, Steps: []v1alpha1.Step{
+		builder.Scale(1), builder.Hold(), builder.Weight(40), builder.Hold(),
+	}})
 	p := plugin{t, a}
 	v1 := a.Stable()
 	p.says(p.run(0, "status", "reviews"), "Healthy", v1)
@@ -105,9 +108,10 @@ func TestRelease(t *testing.T) {
 	a.CheckLoss()
 }
 
-// TestWayBack aborts, retries and undoes, under load.
-func TestWayBack(t *testing.T) {
-	a := app.New(t, env, builder.Weight(20), builder.Hold())
+// TestPluginWayBack aborts, retries and undoes, under load.
+func TestPluginWayBack(t *testing.T) {
+	t.Parallel()
+	a := app.Start(t, env, app.Options{Rate: rate, Steps: []v1alpha1.Step{builder.Weight(20), builder.Hold()}})
 	p := plugin{t, a}
 	v1 := a.Stable()
 	p.run(0, "set", "image", "reviews", "app="+builder.ImageV2)
@@ -160,8 +164,9 @@ const (
 	atOnce = 500 * time.Millisecond
 )
 
-// TestCrowd starts get -w in a namespace with thousands of pods of other rollouts, and follows a release in it.
-func TestCrowd(t *testing.T) {
+// TestPluginInCrowd starts get -w in a namespace with thousands of pods of other rollouts, and follows a release in it. It
+// measures a time, so it runs alone.
+func TestPluginInCrowd(t *testing.T) {
 	a := app.Start(t, env, app.Options{Steps: []v1alpha1.Step{builder.Hold()}, Rate: 12})
 	p := plugin{t, a}
 	makeCrowd(t, a.Namespace)

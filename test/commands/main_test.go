@@ -1,9 +1,9 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cli releases canaries by the commands of the kubectl plugin alone, as a program of its own, on a real cluster
-// and under load.
-package cli
+// Package commands releases canaries by what people and scripts type, on a real cluster and under load: the kubectl plugin
+// alone, as a program of its own, and the commands of docs/health.md as they stand there.
+package commands
 
 import (
 	"crypto/sha256"
@@ -17,6 +17,12 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/app"
 )
 
+// parallel apps with rate requests per second each are 175 in all, the stable-only rule included.
+const (
+	parallel = 5
+	rate     = 30
+)
+
 // env is one cluster with one operator for all tests; each test has a namespace of its own.
 var env = &app.Env{}
 
@@ -25,7 +31,7 @@ func TestMain(m *testing.M) {
 		fmt.Println("FAIL: building the plugin:", err)
 		os.Exit(1)
 	}
-	app.Main(m, env, app.EnvOptions{})
+	app.Main(m, env, app.EnvOptions{Parallel: parallel})
 }
 
 // binaryVariable tells the program inside the cluster's namespaces where the plugin is: inside there is no network to
