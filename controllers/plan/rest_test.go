@@ -78,13 +78,23 @@ func TestFirstPass(t *testing.T) {
 	}
 }
 
-// TestRest holds what a rollout at rest makes of the template.
+// TestRest holds what a rollout at rest makes of the template. The peer's aborted canary started again by itself
+// (argo-rollouts#2929), grew with the replicas, and its Service went back and forth while its pods were kept
+// (argo-rollouts#4973, #3078); the template after it did not start (#2048). An abort of what was over took the stable
+// pods (argo-rollouts#1292), or was carried out again and again (#2982).
 func TestRest(t *testing.T) {
 	none := func(in *Input) { in.Spec.Replicas = ptr.To[int32](0); pods("a", 0)(in) }
+	kept := func(in *Input) {
+		in.Observed.ReplicaSets = append(in.Observed.ReplicaSets, midway(50).Observed.ReplicaSets[1])
+		in.Prior.Memory.Draining = []v1alpha1.DrainMemory{{Revision: "b", Since: ago(1)}}
+	}
+	tenPods := func(in *Input) { in.Spec.Replicas = ptr.To[int32](10) }
 	for name, tc := range map[string]planCase{
 		"stable template":     {in: resting(pause(0)), targets: "Resting 0: 0% a/a"},
 		"stable after abort":  {in: changed(resting(pause(0)), aborted("b")), targets: "Resting 0: 0% a/a"},
 		"aborted":             {in: changed(resting(pause(0)), aborted("b"), template("b")), targets: "Resting 0: 0% a/a aborted b"},
+		"aborted, grows":      {in: changed(resting(pause(0)), aborted("b"), template("b"), kept, tenPods), targets: "Resting 0: 0% a/a aborted b", actions: []string{"ScaleReplicaSet reviews-a replicas=10"}},
+		"an abort":            {in: changed(resting(pause(0)), aborting), targets: "Resting 0: 0% a/a", actions: []string{"RemoveAnnotations canaryrollout.dev/abort"}},
 		"another one":         {in: changed(resting(pause(0)), aborted("b"), template("c")), targets: "Stepping 0: 0% a/a"},
 		"new":                 {in: changed(resting(pause(0)), template("b")), targets: "Stepping 0: 0% a/a"},
 		"new, without pods":   {in: changed(resting(pause(0)), template("b"), none), targets: "Promoting 0: 0% a/a"},

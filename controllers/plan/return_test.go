@@ -17,7 +17,8 @@ import (
 func aborting(in *Input) { in.Commands.Abort = ptr.To("true") }
 
 // TestReturn holds T9: before the stable Service has moved all weight goes to it at once; after that the way back is
-// by way of weight 100. A sick stable revision gets nothing.
+// by way of weight 100. A sick stable revision gets nothing, and a canary that gives way to another one keeps its pods
+// until then: the peer took them while the route still led to them (argo-rollouts#4390).
 func TestReturn(t *testing.T) {
 	moved := func(percent int32, changes ...change) Input {
 		return changed(returning(percent), append([]change{pods("b", 4), stableAt("b")}, changes...)...)
@@ -59,6 +60,8 @@ func TestReturn(t *testing.T) {
 		"the end, canary is missing":   {in: changed(returning(0), canaryAt("a"), func(in *Input) { in.Observed.Canary = Service{Name: "reviews-canary"} }), targets: "Resting 0: 0% a/a"},
 		"stable template again":        {in: changed(midway(50, pause(0)), template("a")), targets: "Returning 0: 0% a/b"},
 		"another template":             {in: changed(midway(50, pause(0)), template("c")), targets: "Returning 0: 0% a/b"},
+		"another one, stable has none": {in: changed(midway(50, pause(0)), template("c"), alive("a", 0)), targets: "Returning 0: 50% a/b", stalled: sick},
+		"another one, still none":      {in: changed(returning(50), template("c"), alive("a", 0)), targets: "Returning 0: 50% a/b", stalled: sick},
 	} {
 		t.Run(name, tc.check)
 	}

@@ -70,6 +70,9 @@ func TestServiceMoves(t *testing.T) {
 }
 
 // TestWeightRises holds T2: weight rises with ready endpoints of that revision, settled after a move; it falls at once.
+// The peer gave all traffic to one ready pod when it skipped the steps (argo-rollouts#3941). It asks for stable's
+// health in forward steps, too: those of the release that would cure stable stood still (argo-rollouts#1774, #1377,
+// #995, #3110, #1416), or left out a header route (argo-rollouts#4561).
 func TestWeightRises(t *testing.T) {
 	readyAt := func(seconds int) change {
 		return memory(func(m *v1alpha1.Memory) { m.CanaryService.ReadyAt = ago(seconds) })
@@ -96,6 +99,7 @@ func TestWeightRises(t *testing.T) {
 		"down with one pod":        {in: changed(midway(50, weight(10)), alive("b", 1)), targets: "Stepping 0: 10% a/b"},
 		"headers wait for a pod":   {in: changed(midway(0, headerStep()), headers(false), alive("b", 0)), targets: "Stepping 0: 0% a/b"},
 		"headers with a pod":       {in: changed(midway(0, headerStep()), headers(false)), targets: "Stepping 0: 0% a/b +headers"},
+		"headers, sick stable":     {in: changed(midway(0, headerStep()), headers(false), alive("a", 0)), targets: "Stepping 0: 0% a/b +headers"},
 		"sick stable is no matter": {in: half(alive("a", 0)), targets: "Stepping 0: 50% a/b"},
 	} {
 		t.Run(name, tc.check)
