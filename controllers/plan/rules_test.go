@@ -22,7 +22,10 @@ func waitingToMove(in *Input) {
 }
 
 // TestServiceMoves holds T1: a Service moves only while it carries nothing, verified and settled; a selector that
-// somebody else changed is put back at once, unless that would leave no ready endpoint where there is one.
+// somebody else changed is put back at once, unless that would leave no ready endpoint where there is one. The peer
+// moves Services and weight in one pass, and data planes learn of that in any order: requests found no pod
+// (argo-rollouts#4710, #4433, #587), the former version got all of them again for half a minute (#1826), and pods that
+// no Service selected any more got some (#4195).
 func TestServiceMoves(t *testing.T) {
 	selects := func(service func(*Input) *Service, revision string) change {
 		return func(in *Input) { service(in).Revision = revision }
@@ -173,7 +176,8 @@ func TestWarmPods(t *testing.T) {
 }
 
 // TestDraining holds T3: the pods of a revision that carried traffic go when nothing can reach it any more, settled,
-// and the delay has passed.
+// and the delay has passed. The peer took all pods of the revision that its stable Service still selected
+// (argo-rollouts#2235, #2050).
 func TestDraining(t *testing.T) {
 	since := func(seconds int) change {
 		return memory(func(m *v1alpha1.Memory) { m.Draining = []v1alpha1.DrainMemory{{Revision: "b", Since: ago(seconds)}} })
@@ -226,7 +230,9 @@ func leave(in *Input, endpoints Endpoints) {
 	in.Observed.Stable.Endpoints = append(in.Observed.Stable.Endpoints, endpoints)
 }
 
-// TestPromotion holds T8: full size, weight 100, stable Service, weight 0, commit; each when the former is proven.
+// TestPromotion holds T8: full size, weight 100, stable Service, weight 0, commit; each when the former is proven. The
+// peer's promote --full sent traffic to pods that were not ready (argo-rollouts#1580, #1681), and pods go without
+// waiting until their weight is nowhere in force (#4595).
 func TestPromotion(t *testing.T) {
 	moved := func(percent int32, changes ...change) Input {
 		return changed(promoting(percent), append([]change{stableAt("b")}, changes...)...)

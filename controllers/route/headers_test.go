@@ -11,6 +11,9 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
+// TestHeaderRules holds T7: a header rule is its source rule with the match added, and nothing is left of it when it
+// goes. In the comments of tests the peer is Argo Rollouts, and plugin#207 an issue of its plugin for the Gateway API,
+// as in README.md.
 func TestHeaderRules(t *testing.T) {
 	for name, tc := range map[string]struct {
 		rules        string
@@ -21,7 +24,7 @@ func TestHeaderRules(t *testing.T) {
 - name: canaryrollout-reviews-qa-0
   matches: [{path: {type: PathPrefix, value: /}, headers: [{type: Exact, name: role, value: qa}]}]
   backendRefs: [{group: "", kind: Service, name: reviews-canary, port: 9080, weight: 997}]` + atRest},
-		// argo plugin issue 207: only the first rule of a route got a header rule.
+		// plugin#207, plugin#143: only the first rule of a route got a header rule.
 		"one for each managed rule": {`
 - {matches: [{path: {type: PathPrefix, value: /a}}], backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 0}]}
 - {matches: [{path: {type: PathPrefix, value: /x}}], backendRefs: [{name: details}]}
@@ -31,8 +34,9 @@ func TestHeaderRules(t *testing.T) {
 - {matches: [{path: {type: PathPrefix, value: /x}}], backendRefs: [{name: details}]}
 - {name: canaryrollout-reviews-qa-1, matches: [{path: {type: PathPrefix, value: /b}, headers: [{type: Exact, name: role, value: qa}]}], backendRefs: [{name: reviews-canary, weight: 997}]}
 - {matches: [{path: {type: PathPrefix, value: /b}}], backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 0}]}`},
-		// argo plugin issue 87: a route with filters could not have header rules. A rule whose filter replaces the
-		// matched prefix may have one match only, so here each match gets a rule.
+		// plugin#87: a route with filters could not have header rules; timeouts, retry and sessionPersistence are still
+		// left out there. A rule whose filter replaces the matched prefix may have one match only, so here each match
+		// gets a rule.
 		"filters and all else go along": {`
 - name: main
   matches: [{path: {type: PathPrefix, value: /smart}}]
@@ -67,7 +71,7 @@ func TestHeaderRules(t *testing.T) {
   sessionPersistence: {sessionName: s}
   unheardOf: [1, {a: b}]
   backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 0, filters: [{type: RequestHeaderModifier}]}]`},
-		// argo plugin issue 215: header routes on one header with several values overwrote each other.
+		// plugin#215: header routes on one header with several values overwrote each other.
 		"several header routes on one header": {`
 - {matches: [{path: {type: PathPrefix, value: /}}], backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 0}]}`,
 			[]v1alpha1.SetHeaderRoute{headerRoute("qa", header("role", "qa")), headerRoute("none"), headerRoute("beta", header("role", "beta"), header("role", "dev"))}, `
@@ -120,7 +124,8 @@ func TestHeaderRulesFollow(t *testing.T) {
 		"part of a former pair":     `[` + user + `,` + fresh + `, {name: canaryrollout-reviews-qa-0.1, backendRefs: [{name: reviews-canary}]}, ` + source + `]`,
 		"GitOps wrote it all over":  `[` + user + `,` + source + `]`,
 		"without a name, and other": `[` + user + `, {backendRefs: [{name: reviews-canary, weight: 997}]}, ` + source + `]`,
-		// argo plugin issues 151 and 95: orphans piled up, and taking them out by index took the wrong rule, or panicked.
+		// plugin#151, argo-rollouts#2769: orphans piled up. plugin#90, plugin#95: taking them out by index took the
+		// wrong rule, or panicked.
 		"orphans all over": `[{name: canaryrollout-reviews-a-0, backendRefs: [{name: reviews-canary}]},` + user + `, {name: canaryrollout-reviews-a-1, backendRefs: [{name: reviews-canary}]},` + fresh + `,` + fresh + `,` + source + `, {name: canaryrollout-reviews-a-2, backendRefs: [{name: reviews-canary}]}]`,
 	} {
 		t.Run(name, func(t *testing.T) {

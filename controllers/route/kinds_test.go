@@ -125,7 +125,8 @@ func TestKindsThatCannotMatch(t *testing.T) {
 	}
 }
 
-// TestRuleNames: only the named rules are written; another one with the pair is another use of the Services.
+// TestRuleNames: only the named rules are written; another one with the pair is another use of the Services. The peer's
+// plugin writes every rule with the pair (plugin#226).
 func TestRuleNames(t *testing.T) {
 	const pair = `backendRefs: [{name: reviews-stable}, {name: reviews-canary}]`
 	obj := routeOf(t, `[{name: api, `+pair+`}, {name: admin, `+pair+`}, {`+pair+`}]`)

@@ -21,6 +21,7 @@ func ruleWith(matches, headers int) string {
 	return "{matches: [" + strings.TrimSuffix(strings.Repeat(match+",", matches), ",") + "], backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 0}]}"
 }
 
+// TestLimits: what the API server would refuse is told and not written. The peer's plugin runs into it.
 func TestLimits(t *testing.T) {
 	repeat := func(rule string, n int) string {
 		return "[" + strings.TrimSuffix(strings.Repeat(rule+",", n), ",") + "]"

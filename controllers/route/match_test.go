@@ -59,7 +59,8 @@ func TestMatchesAreJoined(t *testing.T) {
 	}
 }
 
-// A header route that fits no rule is a problem of that header route only: weights go on (abort must).
+// A header route that fits no rule is a problem of that header route only: weights go on (abort must). The peer's
+// plugin writes one header twice into a match, which the API server refuses.
 func TestHeaderRoutesThatDoNotFit(t *testing.T) {
 	for name, tc := range map[string]struct {
 		rule    string

@@ -36,7 +36,7 @@ func TestRecognition(t *testing.T) {
 		"our name, another backend too": {`{name: canaryrollout-reviews-qa-0, backendRefs: [{name: reviews-canary, weight: 997}, {name: details}]}`, false},
 		"our name, no backend":          {`{name: canaryrollout-reviews-qa-0}`, false},
 		"no name, another backend too":  {`{backendRefs: [{name: reviews-canary, weight: 997}, {name: details}]}`, false},
-		// argo plugin issue 217: rules of users with only the canary for backend were deleted.
+		// plugin#217: rules of users with only the canary for backend were deleted.
 		"a user's rule":               {`{matches: [{path: {type: PathPrefix, value: /}, headers: [{type: Exact, name: role, value: qa}]}], backendRefs: [{name: reviews-canary}]}`, false},
 		"a user's rule, weight 1":     {`{matches: [{path: {type: PathPrefix, value: /}, headers: [{type: Exact, name: role, value: qa}]}], backendRefs: [{name: reviews-canary, weight: 1}]}`, false},
 		"a user's rule, weight 100":   {`{backendRefs: [{name: reviews-canary, weight: 100}]}`, false},

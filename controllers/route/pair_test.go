@@ -62,6 +62,7 @@ func TestPairProblems(t *testing.T) {
 	}
 }
 
+// The peer's plugin goes by the name alone.
 func TestPairIsFoundByGroupKindNamespaceAndName(t *testing.T) {
 	for name, rules := range map[string]string{
 		"short":         `[{backendRefs: [{name: reviews-stable, weight: 90}, {name: reviews-canary, weight: 10}]}]`,

@@ -12,7 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// A patch has an operation for what differs, and tests for what it stands on (T5): nothing else.
+// A patch has an operation for what differs, and tests for what it stands on (T5): nothing else. The peer's plugin
+// updates the whole route in every pass.
 func TestPatchIsMinimal(t *testing.T) {
 	const guards = `{"op":"test","path":"/metadata/uid","value":"7e0c2b0e-9c57-4a4c-a5a4-4f7d7c3f3a01"},{"op":"test","path":"/metadata/generation","value":4}`
 	for name, tc := range map[string]struct {
@@ -91,7 +92,8 @@ func TestPatchRefusesAChangedRoute(t *testing.T) {
 	}
 }
 
-// What our types do not know stays as it is, also in rules that are managed.
+// What our types do not know stays as it is, also in rules that are managed. The peer writes a VirtualService by types
+// of its own, and erased matches and retries (argo-rollouts#2767, #2266).
 func TestPatchKeepsUnknownFields(t *testing.T) {
 	obj := routeOf(t, `
 - name: main

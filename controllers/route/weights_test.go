@@ -75,7 +75,7 @@ func TestPatchWeights(t *testing.T) {
 			`[{backendRefs: [{name: reviews-stable, weight: 7}, {name: reviews-canary}]}]`,
 			`[{backendRefs: [{name: reviews-stable, weight: 99}, {name: reviews-canary}]}]`, 1,
 		},
-		// argo plugin issues 203 and 145: weights of other backends were lost, and the backends with them.
+		// plugin#203, plugin#145: weights of other backends were lost, and the backends with them.
 		"the share of others is theirs": {
 			`[{backendRefs: [{name: details, weight: 150}, {name: reviews-stable, weight: 50}, {name: x, kind: Backend, group: example.com}, {name: reviews-canary, weight: 0}]}]`,
 			`[{backendRefs: [{name: details, weight: 150}, {name: reviews-stable, weight: 40}, {name: x, kind: Backend, group: example.com}, {name: reviews-canary, weight: 10}]}]`, 20,
@@ -92,7 +92,7 @@ func TestPatchWeights(t *testing.T) {
 			`[{backendRefs: [{name: reviews-stable, weight: {a: b}}, {name: reviews-canary, weight: null}]}]`,
 			`[{backendRefs: [{name: reviews-stable, weight: 70}, {name: reviews-canary, weight: 30}]}]`, 30,
 		},
-		// argo plugin issues 158 and 115: setWeight wrote 0 into the header rule, whose requests then got a 504.
+		// plugin#158, plugin#115: setWeight wrote 0 into the header rule, whose requests then got a 504.
 		"header rules keep their weight": {
 			`[{name: canaryrollout-reviews-qa-0, matches: [{path: {type: PathPrefix, value: /}, headers: [{type: Exact, name: role, value: qa}]}], backendRefs: [{name: reviews-canary, weight: 997}]},
 			  {matches: [{path: {type: PathPrefix, value: /}}], backendRefs: [{name: reviews-stable, weight: 90}, {name: reviews-canary, weight: 10}]}]`,
