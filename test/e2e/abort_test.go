@@ -30,7 +30,8 @@ const abortBudget = 150 * time.Millisecond
 // larger ones. On a machine where a bare write takes more than 50 ms, its clock tells of the machine.
 const bareWrites = 3
 
-// abortLatency aborts ten times at 40 %.
+// abortLatency aborts ten times at 40 %, and retries nine times when the pods have gone: the peer's retry did nothing, or
+// made no pods (argo-rollouts#841, #3120). A delay of 0 is none here; for the peer's aborts it means never (#1841).
 func abortLatency(t *testing.T) {
 	t.Helper()
 	a := app.Start(t, env, app.Options{

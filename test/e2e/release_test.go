@@ -66,6 +66,7 @@ func TestAbortAt40(t *testing.T) {
 	a.CheckShares()
 }
 
+// TestAbortInPromotion: an abort beats a full promotion until that is over. The peer ignores it (argo-rollouts#4461).
 func TestAbortInPromotion(t *testing.T) {
 	a := beside(t, builder.Hold())
 	v1 := a.Stable()
@@ -100,6 +101,8 @@ func TestRollbackByReapply(t *testing.T) {
 	a.CheckLoss()
 }
 
+// TestCanaryNeverReady: the deadline passes, the abort is carried out, and the pods go. The peer's deadline did not
+// fire, its abort had no effect, and the bad pods stayed (argo-rollouts#4128, #1593).
 func TestCanaryNeverReady(t *testing.T) {
 	a := beside(t, builder.Weight(40), builder.Hold())
 	v1 := a.Stable()

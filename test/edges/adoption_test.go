@@ -232,9 +232,9 @@ func TestBeside(t *testing.T) {
 	a.CheckLoss()
 }
 
-// TestDeletion deletes a rollout in mid-canary, under load. Requests may fail only when what serves is taken away: in the
-// background once the rollout has let go, in the foreground and with the namespace from the command on, since these end
-// the pods at once, whatever a finalizer says.
+// TestDeletion deletes a rollout in mid-canary, under load. Requests may fail only when what serves is taken away: in
+// the background once the rollout has let go, in the foreground and with the namespace from the command on, since these
+// end the pods at once, whatever a finalizer says. The peer leaves weights and header rules as they are.
 func TestDeletion(t *testing.T) {
 	t.Parallel()
 	for name, command := range map[string]string{

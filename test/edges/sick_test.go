@@ -15,8 +15,9 @@ import (
 )
 
 // TestSick lets all pods of stable, of the canary, or of both fail at every kind of step, and heals them. What the dead
-// pods were to answer is lost; what was sent to others, or after, is not. A canary that fails alone loses its traffic to
-// stable at once; one that is left alone keeps it.
+// pods were to answer is lost; what was sent to others, or after, is not. A canary that fails alone loses its traffic
+// to stable at once; one that is left alone keeps it. Header routes come back with the pods: the peer sets one when its
+// step is reached, and never again (argo-rollouts#4716, plugin#191).
 func TestSick(t *testing.T) {
 	t.Parallel()
 	for step, steps := range map[string][]v1alpha1.Step{

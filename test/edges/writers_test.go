@@ -173,8 +173,9 @@ func waitForWarning(t *testing.T, a *app.App, reason string, words ...string) {
 	})
 }
 
-// TestWeights has the weights of the route overwritten in mid-canary: once by hand, and once a second by GitOps tools of
-// both kinds. They are put right at once (T6), header rules included, and a Warning names who it was.
+// TestWeights has the weights of the route overwritten in mid-canary: once by hand, and once a second by GitOps tools
+// of both kinds. They are put right at once (T6), header rules included, and a Warning names who it was. The peer does
+// not watch routes.
 func TestWeights(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {

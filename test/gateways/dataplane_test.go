@@ -25,8 +25,9 @@ const (
 	lag    = 2500 * time.Millisecond
 )
 
-// TestSlowDataPlane has the gateway route later than it reports, endpoints come later than weights, and both, in a whole
-// release, an abort in its promotion, and a third version in mid-canary (argo-rollouts#4710, #4433, #4195, #4534).
+// TestSlowDataPlane has the gateway route later than it reports, endpoints come later than weights, and both, in a
+// whole release, an abort in its promotion, and a third version in mid-canary: the peer takes the pods of the second
+// one at once, while requests still come (argo-rollouts#4534).
 func TestSlowDataPlane(t *testing.T) {
 	t.Parallel()
 	for name, behaviour := range map[string]gateway.Behaviour{

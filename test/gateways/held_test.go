@@ -20,8 +20,9 @@ func atWeight() []v1alpha1.Step {
 	return []v1alpha1.Step{builder.Scale(1), builder.Hold(), builder.Weight(40), builder.Hold()}
 }
 
-// TestHeldStep has the gateway misbehave from right before a setWeight step on: the step is held, the status says by whom
-// and why, and the release goes on when the gateway recovers.
+// TestHeldStep has the gateway misbehave from right before a setWeight step on: the step is held, the status says by
+// whom and why, and the release goes on when the gateway recovers. The peer's plugin calls every weight verified, and
+// does not look at what a gateway reports (argo-rollouts#701).
 func TestHeldStep(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {

@@ -29,7 +29,7 @@ const (
 )
 
 // TestMirror copies requests to the canary before it gets any, and leaves no trace of that however the release ends
-// (argo-rollouts#4739; the peer's plugin does nothing for a mirror, and says nothing: its pull request 229).
+// (plugin#32, plugin#229: the peer's plugin does nothing for a mirror, and says nothing).
 func TestMirror(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*journey){

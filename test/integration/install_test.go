@@ -60,6 +60,8 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// TestTypoIsRefusedByKubectl: nothing is silently ignored. The peer dropped a block for the routing whose name it does
+// not know, and the split stayed at 50:50 (argo-rollouts#4569).
 func TestTypoIsRefusedByKubectl(t *testing.T) {
 	typo := strings.Replace(mustKubectl(t, "", "create", "--dry-run=client", "-o=yaml", "-f", sampleFile), "setWeight:", "setWieght:", 1)
 	output, err := kubectl(t, typo, "apply", "-f", "-")

@@ -103,7 +103,8 @@ func TestPromoting(t *testing.T) {
 	a.waitForEvent("Normal", "RolloutPromoted", "is stable")
 }
 
-// TestAborting is on its way back to Aborted, where stable serves and help is needed.
+// TestAborting is on its way back to Aborted, where stable serves and help is needed. The canary Service selects stable
+// then: the peer left it without endpoints (argo-rollouts#2118).
 func TestAborting(t *testing.T) {
 	a := paused(t, "2/2", builder.Weight(50), builder.Hold())
 	canary := a.rollout().Status.Canary.Revision

@@ -48,9 +48,10 @@ func audience() v1alpha1.Step {
 	}}}
 }
 
-// TestAudience has requests told apart by header, query parameter and method, exactly and by patterns, on a rule that has
-// matches and filters of its own: who matches gets the canary, nobody else does, and the filters hold for both. An edit of
-// the rule is followed, and nothing is left behind.
+// TestAudience has requests told apart by header, query parameter and method, exactly and by patterns, on a rule that
+// has matches and filters of its own: who matches gets the canary, nobody else does, and the filters hold for both. An
+// edit of the rule is followed, and nothing is left behind. The peer matches headers alone, and on a host that several
+// workloads share those of the others met its header route, too (argo-rollouts#3879).
 func TestAudience(t *testing.T) {
 	t.Parallel()
 	a := app.Start(t, env, app.Options{Kind: &mixed, Rate: rate, Steps: []v1alpha1.Step{builder.Scale(1), audience(), builder.Hold()}})

@@ -81,7 +81,8 @@ func steps() []v1alpha1.Step {
 	}
 }
 
-// TestSeveral has routes of two kinds move as one: neither goes on before the other can.
+// TestSeveral has routes of two kinds move as one: neither goes on before the other can. The peer's plugin had one
+// route only, and all others kept their weights (plugin#33).
 func TestSeveral(t *testing.T) {
 	t.Parallel()
 	calls := app.GRPCRoute
