@@ -88,7 +88,7 @@ test-long: binaries test-docs ## Walk the scopes of the model that take minutes,
 	go test $(RACE) -count=1 -timeout=120m ./test/crash -long
 
 .PHONY: test-stress
-test-stress: binaries ## Disturb a rollout under load for twenty minutes, at random. ARGS="-short-form" or "-seed=42 -duration=5m" are handed on.
+test-stress: binaries ## Disturb a rollout under load at random, for twenty minutes behind each of two gateways. ARGS="-seed=42 -duration=5m" is handed on.
 	go test $(RACE) -count=1 -timeout=90m -v ./test/stress $(or $(ARGS),-duration=20m)
 
 .PHONY: test-docs

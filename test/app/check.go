@@ -119,10 +119,16 @@ func (a *App) CheckLoss(excuses ...Excuse) {
 		if total.Skipped > 0 {
 			a.t.Errorf("%d requests were due and not sent: the measurement is worthless", total.Skipped)
 		}
-		for _, failure := range traffic.Failures() {
-			if !slices.ContainsFunc(excuses, func(e Excuse) bool { return e.covers(failure) }) {
-				a.t.Errorf("lost: %s", failure)
-			}
+		a.CheckFailures(traffic.Failures(), excuses...)
+	}
+}
+
+// CheckFailures says when one of them has no excuse.
+func (a *App) CheckFailures(failures []load.Result, excuses ...Excuse) {
+	a.t.Helper()
+	for _, failure := range failures {
+		if !slices.ContainsFunc(excuses, func(e Excuse) bool { return e.covers(failure) }) {
+			a.t.Errorf("lost: %s", failure)
 		}
 	}
 }

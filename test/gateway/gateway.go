@@ -74,7 +74,7 @@ type Gateway struct {
 	counting sync.Mutex
 	counts   map[int]int
 	mirrors  http.RoundTripper
-	mirrored map[string]int // copies that were answered, by Service
+	copies   []Copy
 }
 
 // newGateway has no listener and no objects yet.
@@ -85,8 +85,8 @@ func newGateway(options Options, c client.Client, clock clock.Clock) *Gateway {
 		routing: make(chan struct{}, 1), reporting: make(chan struct{}, 1),
 		behaviour: options.Behaviour.clone(), began: clock.Now(),
 		records: map[types.NamespacedName]*record{}, known: newBackends(), counts: map[int]int{},
-		mirrors: newTransport(), mirrored: map[string]int{},
-		random: rand.New(rand.NewPCG(options.Seed, options.Seed)),
+		mirrors: newTransport(),
+		random:  rand.New(rand.NewPCG(options.Seed, options.Seed)),
 	}
 	g.table.Store(&table{})
 	g.proxy = newProxy(g)

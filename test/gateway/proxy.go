@@ -10,6 +10,8 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httputil"
+	"slices"
+	"time"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
@@ -100,6 +102,17 @@ func (g *Gateway) choose(matched *rule) (chosen choice, status int, reason strin
 	}
 }
 
+// A Copy is a request that was sent to a mirror, and what became of it.
+type Copy struct {
+	Start    time.Time
+	Duration time.Duration
+	// ID is its X-Request-Id. Service and Address are where it was sent.
+	ID, Service, Address string
+	// Answer is nil when Err says why there is none. Its body is closed.
+	Answer *http.Response
+	Err    error
+}
+
 // mirror sends a copy of a request without a body to the mirrors that are due, and does not wait for what they answer.
 func (g *Gateway) mirror(matched *rule, r *http.Request) {
 	for _, m := range matched.mirrors {
@@ -109,24 +122,38 @@ func (g *Gateway) mirror(matched *rule, r *http.Request) {
 		reflection := r.Clone(context.WithoutCancel(r.Context()))
 		reflection.URL.Scheme, reflection.URL.Host = "http", m.addresses[g.draw(len(m.addresses))]
 		reflection.RequestURI, reflection.Body = "", http.NoBody
-		g.running.Go(func() {
-			response, err := g.mirrors.RoundTrip(reflection)
-			if err != nil {
-				return // nobody learns of it
-			}
-			_ = response.Body.Close()
-			g.counting.Lock()
-			defer g.counting.Unlock()
-			g.mirrored[m.name]++
-		})
+		g.running.Go(func() { g.reflect(m.name, reflection) })
 	}
 }
 
-// Mirrored is how many copies of requests the pods of a Service have answered.
-func (g *Gateway) Mirrored(service string) int {
+// reflect sends a copy, and takes note of it: nobody else learns of it.
+func (g *Gateway) reflect(service string, r *http.Request) {
+	made := Copy{Start: time.Now(), ID: r.Header.Get("X-Request-Id"), Service: service, Address: r.URL.Host}
+	made.Answer, made.Err = g.mirrors.RoundTrip(r)
+	if made.Err == nil {
+		_ = made.Answer.Body.Close()
+	}
+	made.Duration = time.Since(made.Start)
 	g.counting.Lock()
 	defer g.counting.Unlock()
-	return g.mirrored[service]
+	g.copies = append(g.copies, made)
+}
+
+// Copies are those that came to their end, by when they were sent.
+func (g *Gateway) Copies() []Copy {
+	g.counting.Lock()
+	defer g.counting.Unlock()
+	return slices.SortedStableFunc(slices.Values(g.copies), func(x, y Copy) int { return x.Start.Compare(y.Start) })
+}
+
+// Mirrored is how many copies of requests the pods of a Service have answered.
+func (g *Gateway) Mirrored(service string) (count int) {
+	for _, made := range g.Copies() {
+		if made.Service == service && made.Err == nil {
+			count++
+		}
+	}
+	return count
 }
 
 func (g *Gateway) draw(n int) int {

@@ -91,8 +91,8 @@ func slowSupersede(t *testing.T, behaviour gateway.Behaviour) {
 // believed, so no request is lost and no step is done before its share is there.
 func TestProbe(t *testing.T) {
 	t.Parallel()
-	g := startGateway(t, gateway.Behaviour{})
-	options := behind(g, app.Options{
+	g := app.StartGateway(t, env, gateway.Behaviour{})
+	options := app.Behind(g, app.Options{
 		Steps: []v1alpha1.Step{builder.Weight(40), builder.Hold()}, Rate: rate,
 		Edit: func(r *v1alpha1.CanaryRollout) {
 			r.Spec.Traffic.SettleSeconds = ptr.To[int32](0)

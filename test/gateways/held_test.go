@@ -37,9 +37,9 @@ func TestHeldStep(t *testing.T) {
 		"other": {fixed(gateway.Behaviour{Second: gateway.SecondRefuses}),
 			" (test.canaryrollout.dev/second): Accepted is False for generation "},
 		"refused": {refusing(gateway.Refusal{Condition: "Accepted", Reason: "NotAllowedByListeners", Message: "not this one"}),
-			second + ": Accepted is False for generation "},
+			app.SecondGateway + ": Accepted is False for generation "},
 		"unresolved": {refusing(gateway.Refusal{Condition: "ResolvedRefs", Reason: "RefNotPermitted", Message: "not these"}),
-			second + ": ResolvedRefs is False for generation "},
+			app.SecondGateway + ": ResolvedRefs is False for generation "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -69,7 +69,7 @@ func fixed(b gateway.Behaviour) func(string) gateway.Behaviour {
 // refusing has the second of two parents refuse.
 func refusing(refusal gateway.Refusal) func(string) gateway.Behaviour {
 	return func(name string) gateway.Behaviour {
-		return gateway.Behaviour{Refusals: map[string]gateway.Refusal{name + second: refusal}}
+		return gateway.Behaviour{Refusals: map[string]gateway.Refusal{name + app.SecondGateway: refusal}}
 	}
 }
 
@@ -127,8 +127,8 @@ func TestHeldAbort(t *testing.T) {
 // TestNeverAnswered has a gateway that has never said a word: a first deploy waits for it.
 func TestNeverAnswered(t *testing.T) {
 	t.Parallel()
-	g := startGateway(t, gateway.Behaviour{Silent: true})
-	options := behind(g, app.Options{Rate: rate})
+	g := app.StartGateway(t, env, gateway.Behaviour{Silent: true})
+	options := app.Behind(g, app.Options{Rate: rate})
 	j := &journey{App: app.Prepare(t, env, options), t: t, gateway: g, parent: "Gateway default/" + app.NamespaceOf(t)}
 	began := time.Now()
 	j.Create(j.Rollout(options))

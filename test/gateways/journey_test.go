@@ -4,8 +4,6 @@
 package gateways
 
 import (
-	"errors"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -21,50 +19,21 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/gateway"
 )
 
-// second is what the name of the second of two parents ends with.
-const second = "-two"
-
 // A journey is an app behind a gateway of its own.
 type journey struct {
 	*app.App
 	t       *testing.T
 	gateway *gateway.Gateway
-	// parent is the gateway's as messages name it; the second one's ends with the constant second.
+	// parent is the gateway's as messages name it; the second one's ends with app.SecondGateway.
 	parent string
 	stable string
-}
-
-// startGateway is called by the name of the test's app, and stands for a second Gateway, too.
-func startGateway(t *testing.T, behaviour gateway.Behaviour, parents ...gatewayv1.ParentReference) *gateway.Gateway {
-	t.Helper()
-	name := app.NamespaceOf(t)
-	g, err := gateway.Start(t.Context(), env.Cluster.RESTConfig(cluster.Admin), gateway.Options{
-		Name: name, Others: []string{name + second}, OtherParents: parents, Namespace: cluster.GatewayNamespace, Watch: name,
-		AccessLog: filepath.Join(env.Cluster.Dir, name+"-access.log"), Behaviour: behaviour, Seed: 1,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		t.Logf("the gateway answered itself, by status: %v", g.Counts())
-		if err := errors.Join(g.Failed(), g.Stop()); err != nil {
-			t.Error(err)
-		}
-	})
-	return g
-}
-
-// behind adds the gateway to the options of an app. The route is attached to both of its Gateways.
-func behind(g *gateway.Gateway, options app.Options) app.Options {
-	options.Gateway = &app.Gateway{Parents: g.Parents(), Address: g.Address(), AccessLog: g.AccessLog()}
-	return options
 }
 
 // begin deploys version 1 behind a gateway that behaves like that from the beginning, and that stands for other parents, too.
 func begin(t *testing.T, behaviour gateway.Behaviour, options app.Options, parents ...gatewayv1.ParentReference) *journey {
 	t.Helper()
-	g := startGateway(t, behaviour, parents...)
-	j := &journey{App: app.Start(t, env, behind(g, options)), t: t, gateway: g, parent: "Gateway " + cluster.GatewayNamespace + "/" + app.NamespaceOf(t)}
+	g := app.StartGateway(t, env, behaviour, parents...)
+	j := &journey{App: app.Start(t, env, app.Behind(g, options)), t: t, gateway: g, parent: "Gateway " + cluster.GatewayNamespace + "/" + app.NamespaceOf(t)}
 	j.stable = j.Stable()
 	return j
 }

@@ -98,9 +98,9 @@ func (j *journey) checkCopies() {
 // and the rollout goes on by itself when the class has learned it.
 func TestMirrorNotSupported(t *testing.T) {
 	t.Parallel()
-	g := startGateway(t, gateway.Behaviour{})
+	g := app.StartGateway(t, env, gateway.Behaviour{})
 	features := setFeatures(t, []gatewayv1.SupportedFeature{{Name: "HTTPRoute"}})
-	options := behind(g, app.Options{Rate: rate, Steps: []v1alpha1.Step{builder.Mirror(copied), builder.Hold()}})
+	options := app.Behind(g, app.Options{Rate: rate, Steps: []v1alpha1.Step{builder.Mirror(copied), builder.Hold()}})
 	j := &journey{App: app.Prepare(t, env, options), t: t, gateway: g, parent: "Gateway " + cluster.GatewayNamespace + "/" + app.NamespaceOf(t)}
 	before := specOf(j)
 	j.Create(j.Rollout(options))

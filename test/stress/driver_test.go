@@ -13,6 +13,7 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/test/app"
+	"github.com/canaryrollout/canaryrollout/test/gateway"
 	"github.com/canaryrollout/canaryrollout/test/stress/rules"
 	"github.com/canaryrollout/canaryrollout/test/stress/script"
 )
@@ -24,8 +25,10 @@ type driver struct {
 	t     *testing.T
 	steps []script.Step
 	// kill ends the operator that runs.
-	kill  func()
-	began time.Time
+	kill func()
+	// strict is the gateway of runs that go through one; nil else.
+	strict *gateway.Gateway
+	began  time.Time
 
 	// done is what was done, and when that was.
 	done []string

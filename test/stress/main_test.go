@@ -4,14 +4,15 @@
 // Package stress does to one app, under load, whatever users, tools and accidents do, in a random order. No request may be
 // lost but those that a pod was asked for in the second in which the run killed it; none may reach a revision that the
 // rules forbid; each weight has to be seen in the answers; and when all is calm again, the next release has to come to its
-// end. A failed run prints its seed:
+// end. Runs with even seeds go through Traefik; those with odd ones through a strict gateway that routes later than it
+// reports, with a mirror, of whose copies none may be lost either, and a probe. A failed run prints its seed:
 //
 //	go test ./test/stress -count=1 -timeout=40m -seed=42 -duration=20m
 package stress
 
 import (
+	"cmp"
 	"flag"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -22,18 +23,15 @@ import (
 )
 
 var (
-	seedFlag     = flag.Uint64("seed", 0, "the seed of one run; 0 takes the clock")
+	seedFlag     = flag.Uint64("seed", 0, "the seed of one run; 0 does two, by the clock: through Traefik and through the strict gateway")
 	durationFlag = flag.Duration("duration", 0, "how long one run disturbs; 0 is that of the short form")
-	shortFlag    = flag.Bool("short-form", false, "do the kept runs, and a minute of each of a few fixed seeds")
 )
 
 // env is one cluster with one operator for all runs; each has a namespace of its own.
 var env = &app.Env{}
 
 func TestMain(m *testing.M) {
-	if flag.Parse(); len(runs()) == 0 {
-		os.Exit(m.Run()) // which says how to ask for one
-	}
+	flag.Parse()
 	app.Main(m, env, app.EnvOptions{Cluster: cluster.Options{LateEndpoints: true}})
 }
 
@@ -47,24 +45,23 @@ type run struct {
 // short form.
 var kept []run
 
-// runs are those that the flags ask for.
+// runs are those that the flags ask for; without flags, the short form: the kept ones, and a minute of each of a few fixed
+// seeds.
 func runs() []run {
-	if *seedFlag == 0 && *durationFlag == 0 && !*shortFlag {
-		return nil
-	}
-	if *shortFlag {
+	if *seedFlag == 0 && *durationFlag == 0 {
 		all := slices.Clone(kept)
 		for _, seed := range script.Short {
 			all = append(all, run{seed, script.ShortForm})
 		}
 		return all
 	}
-	asked := run{*seedFlag, *durationFlag}
-	if asked.seed == 0 {
-		asked.seed = uint64(time.Now().Unix())
+	duration := cmp.Or(*durationFlag, script.ShortForm)
+	if *seedFlag != 0 {
+		return []run{{*seedFlag, duration}}
 	}
-	if asked.duration == 0 {
-		asked.duration = script.ShortForm
-	}
-	return []run{asked}
+	even := uint64(time.Now().Unix()) &^ 1
+	return []run{{even, duration}, {even + 1, duration}}
 }
+
+// isStrict says which gateway a run goes through.
+func (r run) isStrict() bool { return r.seed%2 == 1 }

@@ -5,7 +5,9 @@ package stress
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,7 +16,9 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/test/app"
 	"github.com/canaryrollout/canaryrollout/test/builder"
+	"github.com/canaryrollout/canaryrollout/test/cluster/backend"
 	"github.com/canaryrollout/canaryrollout/test/cluster/load"
+	"github.com/canaryrollout/canaryrollout/test/gateway"
 	"github.com/canaryrollout/canaryrollout/test/stress/rules"
 	"github.com/canaryrollout/canaryrollout/test/stress/script"
 )
@@ -24,24 +28,27 @@ const (
 	rate = 172
 	// settle is the app's settleSeconds: by then after it has reported something, the gateway has to do it.
 	settle = time.Second
+	// behind is how much later the strict gateway routes than it reports, and follows endpoints.
+	behind = settle / 2
 	// grace is how long pods outlive their deletion: longer than endpoints are late, also when that is late itself by a
 	// short outage of the API server. With less, nobody could keep requests from a pod that is scaled away.
 	grace = 15
 )
 
-// steps have header routes, weights that stand long enough to be measured, and pauses of every kind.
-func steps() []v1alpha1.Step {
-	return []v1alpha1.Step{
+// appSteps have header routes, weights that stand long enough to be measured, and pauses of every kind; behind the strict
+// gateway also a mirror, alone and beside the first weight.
+func (r run) appSteps() []v1alpha1.Step {
+	first := []v1alpha1.Step{
 		builder.Scale(1), builder.HeaderRoute("qa", "role", "qa"), builder.HoldAtMost(8*time.Second, v1alpha1.TimeoutPromote),
-		builder.Weight(20), builder.Pause(4 * time.Second), builder.Weight(50), builder.Hold(),
-		builder.Weight(80), builder.Pause(4 * time.Second),
+		builder.Weight(20), builder.Pause(4 * time.Second),
 	}
+	if r.isStrict() {
+		first = slices.Concat([]v1alpha1.Step{builder.Mirror(30)}, first, []v1alpha1.Step{builder.Mirror(0)})
+	}
+	return append(first, builder.Weight(50), builder.Hold(), builder.Weight(80), builder.Pause(4*time.Second))
 }
 
 func TestStress(t *testing.T) {
-	if len(runs()) == 0 {
-		t.Skip("takes minutes: make test-stress")
-	}
 	kill := env.Supervise(t)
 	for _, r := range runs() {
 		// Not in the test's log alone, which is lost when the time is up.
@@ -59,10 +66,20 @@ func TestStress(t *testing.T) {
 func start(t *testing.T, r run, kill func()) *driver {
 	t.Helper()
 	d := &driver{t: t, run: r, steps: script.Draw(r.seed, r.duration), kill: kill}
-	d.App = app.Start(t, env, app.Options{Steps: steps(), Rate: rate, Edit: func(r *v1alpha1.CanaryRollout) {
+	options := app.Options{Steps: r.appSteps(), Rate: rate, Edit: func(r *v1alpha1.CanaryRollout) {
 		r.Spec.Template.Spec.TerminationGracePeriodSeconds = ptr.To[int64](grace)
 		r.Spec.RevisionHistoryLimit = ptr.To[int32](2) // so that ReplicaSets are deleted, and made anew
-	}})
+		if d.strict != nil {
+			r.Spec.Traffic.Probe = &v1alpha1.Probe{
+				URL: "http://" + d.strict.Address() + "/reviews/0", Host: app.NamespaceOf(t) + ".example.com", RevisionHeader: backend.RevisionHeader,
+			}
+		}
+	}}
+	if r.isStrict() {
+		d.strict = app.StartGateway(t, env, gateway.Behaviour{RouteLag: behind, EndpointLag: behind})
+		options = app.Behind(d.strict, options)
+	}
+	d.App = app.Start(t, env, options)
 	d.began = time.Now()
 	t.Cleanup(d.report)
 	return d
@@ -73,10 +90,12 @@ func (d *driver) judge() {
 	d.t.Helper()
 	until := time.Now()
 	d.CheckLoss(d.excuses...)
+	copies := d.copies()
+	d.CheckFailures(slices.DeleteFunc(slices.Clone(copies), func(r load.Result) bool { return r.Err == nil }), d.excuses...)
 	all := func(load.Result) bool { return true }
 	evidence := rules.Evidence{
-		Moments: d.Moments(), Traffic: d.Traffic.Results(all), StableOnly: d.StableOnly.Results(all), Killed: d.killed,
-		Lag: app.Propagation + settle, Until: until,
+		Moments: d.Moments(), Traffic: d.Traffic.Results(all), StableOnly: d.StableOnly.Results(all), Copies: copies,
+		Killed: d.killed, Lag: app.Propagation + settle, Until: until,
 	}
 	evidence.Foreign = rules.PutRight(d.writes, d.Audited(d.began), evidence.Moments, d.late)
 	d.logRepairs(evidence.Foreign)
@@ -88,6 +107,30 @@ func (d *driver) judge() {
 		d.t.Errorf("and %d more strays", len(strays)-20)
 	}
 	d.checkShares(evidence.Shares())
+}
+
+// copies are the requests that the strict gateway has sent to a mirror.
+func (d *driver) copies() (all []load.Result) {
+	d.t.Helper()
+	if d.strict == nil {
+		return nil
+	}
+	for _, made := range d.strict.Copies() {
+		ip, _, _ := strings.Cut(made.Address, ":")
+		result := load.Result{ID: made.ID, Start: made.Start, Duration: made.Duration, Stream: "copies", Err: made.Err, Pod: env.Pods.PodAt(ip), PodIP: ip}
+		if made.Err == nil {
+			result.Status, result.Revision = made.Answer.StatusCode, made.Answer.Header.Get(backend.RevisionHeader)
+		}
+		if made.Err == nil && result.Status != http.StatusOK {
+			result.Err = fmt.Errorf("status %d", result.Status)
+		}
+		all = append(all, result)
+	}
+	d.t.Logf("%d requests were copied", len(all))
+	if len(all) == 0 {
+		d.t.Error("no request was copied")
+	}
+	return all
 }
 
 func (d *driver) checkShares(shares []rules.Share) {
@@ -141,10 +184,10 @@ func (d *driver) describe(moment app.Moment) string {
 	s := moment.Status
 	text := fmt.Sprintf("%s %s %s", moment.At.Format("15:04:05.000"), d.clock(moment.At), s.State)
 	if m := s.Memory; m != nil {
-		text += fmt.Sprintf(" %s step %s, weight %d headers %t verified %t, stable %s current %s aborted %q, "+
+		text += fmt.Sprintf(" %s step %s, weight %d headers %t mirror %d verified %t, stable %s current %s aborted %q, "+
 			"Services %s ready %t and %s ready %t",
-			m.Phase, s.Step, m.Traffic.Weight, m.Traffic.HeaderRoutes, m.Traffic.VerifiedAt != nil,
-			m.StableRevision, m.CurrentRevision, m.AbortedRevision,
+			m.Phase, s.Step, m.Traffic.Weight, m.Traffic.HeaderRoutes, m.Traffic.MirrorPercent,
+			m.Traffic.VerifiedAt != nil, m.StableRevision, m.CurrentRevision, m.AbortedRevision,
 			m.StableService.Revision, m.StableService.ReadyAt != nil, m.CanaryService.Revision, m.CanaryService.ReadyAt != nil)
 	}
 	return text + ": " + s.Message

@@ -10,6 +10,8 @@
 // the way back is proven, nobody but a tester reaches a canary at weight 0, and a revision that is neither stable nor in
 // flight gets nothing at all.
 //
+// A copy is a request, too, and only the canary Service gets any.
+//
 // What the run itself wrote in the place of a GitOps tool is in force until the operator has put it right, by the API
 // server's audit log.
 package rules
@@ -28,6 +30,8 @@ type Evidence struct {
 	// Traffic and StableOnly are all requests, by their starts: by the rule with the pair, and by the one that has only
 	// the stable Service.
 	Traffic, StableOnly []load.Result
+	// Copies are those that a mirror sent to the canary Service, by their starts.
+	Copies []load.Result
 	// Foreign is what the run wrote into route and Services.
 	Foreign []Foreign
 	// Killed are the times in which pods were taken away.

@@ -48,6 +48,7 @@ func percent(share int32) edit {
 }
 
 func headers(m *v1alpha1.Memory)     { m.Traffic.HeaderRoutes = true }
+func copying(m *v1alpha1.Memory)     { m.Traffic.MirrorPercent = 30 }
 func unverified(m *v1alpha1.Memory)  { m.Traffic.VerifiedAt = nil }
 func stableMoves(m *v1alpha1.Memory) { m.StableService.ReadyAt = nil }
 
@@ -129,6 +130,35 @@ func TestStrays(t *testing.T) {
 			} else {
 				evidence.Traffic = []load.Result{tc.answer}
 			}
+			if got := evidence.Strays(); len(got) > 0 != tc.isStray {
+				t.Errorf("strays: %q", got)
+			}
+		})
+	}
+}
+
+// TestStraysOfAMirror: only what is in flight gets copies, and only while a mirror may be in force.
+func TestStraysOfAMirror(t *testing.T) {
+	moments := []app.Moment{
+		moment(0), moment(10, canaryAt("b"), copying, unverified), moment(11, canaryAt("b"), copying), moment(20, canaryAt("b"), unverified),
+		moment(21, canaryAt("b")),
+	}
+	stripped := []Foreign{{Span: Span{second(50), second(52)}, Resource: Services}}
+	for name, tc := range map[string]struct {
+		answer  load.Result
+		isStray bool
+	}{
+		"before":                   {answer: answer(5, "", "b"), isStray: true},
+		"written, not proven":      {answer: answer(10.2, "", "b")},
+		"in force":                 {answer: answer(15, "", "b")},
+		"to stable":                {answer: answer(15, "", "a"), isStray: true},
+		"over, not proven":         {answer: answer(20.5, "", "b")},
+		"over, on its way":         {answer: answer(22, "", "b")},
+		"over":                     {answer: answer(23, "", "b"), isStray: true},
+		"over, selectors stripped": {answer: answer(51, "", "a")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			evidence := Evidence{Moments: moments, Foreign: stripped, Copies: []load.Result{tc.answer}, Lag: lag, Until: second(60)}
 			if got := evidence.Strays(); len(got) > 0 != tc.isStray {
 				t.Errorf("strays: %q", got)
 			}

@@ -15,10 +15,16 @@ const testers = "qa"
 
 // Strays are the answers that came from a revision that the rules forbid.
 func (e Evidence) Strays() []string {
-	return append(e.straysOf(e.Traffic, false), e.straysOf(e.StableOnly, true)...)
+	byPair := func(s sources, result load.Result) bool { return s.admit(result.Revision, result.Stream) }
+	byStable := func(s sources, result load.Result) bool {
+		s.weights = []weight{{}}
+		return s.admit(result.Revision, result.Stream)
+	}
+	byMirror := func(s sources, result load.Result) bool { return s.admitCopy(result.Revision) }
+	return slices.Concat(e.straysOf(e.Traffic, byPair), e.straysOf(e.StableOnly, byStable), e.straysOf(e.Copies, byMirror))
 }
 
-func (e Evidence) straysOf(results []load.Result, stableOnly bool) (strays []string) {
+func (e Evidence) straysOf(results []load.Result, admit func(sources, load.Result) bool) (strays []string) {
 	weights := cursor[weight]{coming: timeline(e.Moments, e.Lag, weightOf)}
 	stable := cursor[string]{coming: timeline(e.Moments, e.Lag, stableOf)}
 	canary := cursor[string]{coming: timeline(e.Moments, e.Lag, canaryOf)}
@@ -26,10 +32,7 @@ func (e Evidence) straysOf(results []load.Result, stableOnly bool) (strays []str
 	for _, result := range results {
 		span := Span{result.Start, result.Start.Add(result.Duration)}
 		s := sources{weights.during(span), stable.during(span), canary.during(span), foreign.during(span)}
-		if stableOnly {
-			s.weights = []weight{{}}
-		}
-		if result.Revision != "" && !s.admit(result.Revision, result.Stream) {
+		if result.Revision != "" && !admit(s, result) {
 			strays = append(strays, fmt.Sprintf("%s stream %q: pod %s answered; %s",
 				result.Start.Format("15:04:05.000"), result.Stream, result.Pod, s))
 		}
@@ -57,14 +60,20 @@ func (s sources) admit(revision, stream string) bool {
 	}
 }
 
+// admitCopy says whether a revision may get a copy of a request.
+func (s sources) admitCopy(revision string) bool {
+	return slices.Contains(s.foreign, Services) || slices.Contains(s.canary, revision) && s.anyWeight(weight.toCopies)
+}
+
 func (s sources) anyWeight(is func(weight) bool) bool { return slices.ContainsFunc(s.weights, is) }
 
 func (w weight) toStable() bool  { return w.share < 100 }
 func (w weight) toCanary() bool  { return w.share > 0 }
 func (w weight) toTesters() bool { return w.headers }
+func (w weight) toCopies() bool  { return w.copies }
 
 func (s sources) String() string {
-	return fmt.Sprintf("weight and header routes %v, stable Service %v, canary Service %v, foreign %v",
+	return fmt.Sprintf("weight, header routes and mirror %v, stable Service %v, canary Service %v, foreign %v",
 		s.weights, s.stable, s.canary, s.foreign)
 }
 

@@ -68,10 +68,12 @@ func (c *cursor[T]) during(span Span) (values []T) {
 type weight struct {
 	share   int32
 	headers bool
+	// copies says that a mirror is in force.
+	copies bool
 }
 
 func weightOf(m *v1alpha1.Memory) (weight, bool) {
-	return weight{m.Traffic.Weight, m.Traffic.HeaderRoutes}, m.Traffic.VerifiedAt != nil
+	return weight{m.Traffic.Weight, m.Traffic.HeaderRoutes, m.Traffic.MirrorPercent > 0}, m.Traffic.VerifiedAt != nil
 }
 
 func stableOf(m *v1alpha1.Memory) (string, bool) {

@@ -65,7 +65,7 @@ const (
 	fewest, most = 2, 6
 )
 
-// Short are the seeds of the short form: together they have every operation.
+// Short are the seeds of the short form: together they have every operation. An even one is among them, and odd ones.
 var Short = []uint64{53, 298, 315}
 
 // Step is one operation.

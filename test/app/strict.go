@@ -1,0 +1,45 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/canaryrollout/canaryrollout/test/cluster"
+	"github.com/canaryrollout/canaryrollout/test/gateway"
+)
+
+// SecondGateway is what the name of the second Gateway ends with that a strict gateway stands for.
+const SecondGateway = "-two"
+
+// StartGateway starts a strict gateway for the test's app, called by the name of its namespace. It stands for a second
+// Gateway, too, and for other parents that are given.
+func StartGateway(t *testing.T, env *Env, behaviour gateway.Behaviour, parents ...gatewayv1.ParentReference) *gateway.Gateway {
+	t.Helper()
+	name := NamespaceOf(t)
+	g, err := gateway.Start(t.Context(), env.Cluster.RESTConfig(cluster.Admin), gateway.Options{
+		Name: name, Others: []string{name + SecondGateway}, OtherParents: parents, Namespace: cluster.GatewayNamespace, Watch: name,
+		AccessLog: filepath.Join(env.Cluster.Dir, name+"-access.log"), Behaviour: behaviour, Seed: 1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		t.Logf("the gateway answered itself, by status: %v", g.Counts())
+		if err := errors.Join(g.Failed(), g.Stop()); err != nil {
+			t.Error(err)
+		}
+	})
+	return g
+}
+
+// Behind adds a strict gateway to the options of an app. The route is attached to both of its Gateways.
+func Behind(g *gateway.Gateway, options Options) Options {
+	options.Gateway = &Gateway{Parents: g.Parents(), Address: g.Address(), AccessLog: g.AccessLog()}
+	return options
+}
