@@ -110,8 +110,12 @@ func observedReplicaSet(replicaSet *unstructured.Unstructured) plan.ReplicaSet {
 
 // revisionOf reads the template's label: it is what the pods have, and what Services select by.
 func revisionOf(replicaSet *unstructured.Unstructured) string {
+	return podLabels(replicaSet)[v1alpha1.RevisionLabel]
+}
+
+func podLabels(replicaSet *unstructured.Unstructured) map[string]string {
 	labels, _, _ := unstructured.NestedStringMap(revision.Template(replicaSet), "metadata", "labels")
-	return labels[v1alpha1.RevisionLabel]
+	return labels
 }
 
 func number(object *unstructured.Unstructured, fields ...string) int64 {

@@ -25,6 +25,9 @@ func (s *observation) lookAtServices(ctx context.Context) (err error) {
 	if s.Observed.Stable, err = s.service(ctx, s.Spec.Traffic.StableService); err != nil {
 		return err
 	}
+	if stable := &s.Observed.Stable; stable.Problem == nil {
+		stable.Problem = s.servedProblem(s.Services[stable.Name])
+	}
 	s.Observed.Canary, err = s.service(ctx, s.Spec.Traffic.CanaryService)
 	return err
 }
@@ -79,6 +82,19 @@ func (s *observation) serviceProblem(ctx context.Context, service *corev1.Servic
 		}, nil
 	}
 	return plan.SelectorProblem(service.Name, service.Spec.Selector, s.Spec.Template.Labels), nil
+}
+
+// servedProblem asks for the pods that the stable Service is meant to select, and not only for those of the template.
+func (s *observation) servedProblem(service *corev1.Service) *plan.Problem {
+	if !s.hasMemory() {
+		return nil
+	}
+	serving := s.Status.Memory.StableService.Revision
+	at := slices.IndexFunc(s.owned, func(object *unstructured.Unstructured) bool { return revisionOf(object) == serving })
+	if at < 0 {
+		return nil
+	}
+	return plan.ServedProblem(service.Name, serving, service.Spec.Selector, podLabels(s.owned[at]))
 }
 
 // rival is the oldest other rollout that names the same Service, if it is older than this one: the older keeps it.

@@ -26,6 +26,8 @@ func aServiceWith(selector map[string]string) *corev1.Service {
 	}
 }
 
+// TestServices holds what is wrong with a Service. The peer said nothing while its stable Service selected a label that
+// only the pods to come had, and nobody answered for two hours (argo-rollouts#4371).
 func TestServices(t *testing.T) {
 	rival := func(name string, created time.Time) client.Object {
 		rollout := anApp(t, name, "")
@@ -34,6 +36,9 @@ func TestServices(t *testing.T) {
 	}
 	born := anApp(t, "reviews", "").GetCreationTimestamp().Time
 	good := aServiceWith(map[string]string{"app": "reviews", "pod-template-hash": "aaa"})
+	former := aReplicaSet(t, "aaa", "", func(replicaSet *unstructured.Unstructured) {
+		unstructured.RemoveNestedField(replicaSet.Object, "spec", "template", "metadata", "labels", "version")
+	})
 	for name, tc := range map[string]struct {
 		objects     []client.Object
 		want        string
@@ -53,7 +58,14 @@ func TestServices(t *testing.T) {
 			want:    v1alpha1.ReasonServiceConflict, rev: "aaa",
 			wantMessage: "Service reviews-stable is managed by CanaryRollout oldest, which is older: name another Service",
 		},
-		"of the same second, by name": {objects: []client.Object{good, rival("a", born)}, want: v1alpha1.ReasonServiceConflict, rev: "aaa"},
+		"selects what no stable pod has": {
+			objects: []client.Object{aServiceWith(map[string]string{"app": "reviews", "version": "v1", "pod-template-hash": "aaa"}), former},
+			want:    v1alpha1.ReasonServiceSelectorMismatch, rev: "aaa",
+			wantMessage: "Service reviews-stable selects pods by version=v1, which the pods of revision aaa, that serve, do not have: " +
+				"take it out of the selector until a revision with the label is stable",
+		},
+		"selects stable pods, and those of the template": {objects: []client.Object{good, former}, rev: "aaa"},
+		"of the same second, by name":                    {objects: []client.Object{good, rival("a", born)}, want: v1alpha1.ReasonServiceConflict, rev: "aaa"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, append(tc.objects, anApp(t, "reviews", memory(hashOf(t), "aaa", "aaa"))))

@@ -21,8 +21,8 @@ import (
 )
 
 func memory(hash, of, stable string) string {
-	return fmt.Sprintf("memory: {stepIndex: 0, stepWeight: 0, stableRevision: %s, template: {hash: %s, revision: %s}, traffic: {weight: 0, verifiedWeight: 0}}",
-		stable, hash, of)
+	return fmt.Sprintf("memory: {stepIndex: 0, stepWeight: 0, stableRevision: %s, stableService: {revision: %s}, "+
+		"template: {hash: %s, revision: %s}, traffic: {weight: 0, verifiedWeight: 0}}", stable, stable, hash, of)
 }
 
 func orphan(replicaSet *unstructured.Unstructured) { replicaSet.SetOwnerReferences(nil) }

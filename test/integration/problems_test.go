@@ -168,6 +168,28 @@ func TestProblemInMidCanary(t *testing.T) {
 	}
 }
 
+// TestSelectorAheadOfPods changes the template and the stable Service's selector at once, so that the Service selects no
+// pod that there is: that is said, nothing is moved, and it goes on when the selector is put right.
+func TestSelectorAheadOfPods(t *testing.T) {
+	t.Parallel()
+	a := paused(t, "2/3", builder.Weight(50), builder.Hold(), builder.Weight(100))
+	stable := a.rollout().Status.Stable.Revision
+	selector := `{"app":"reviews","pod-template-hash":"` + stable + `"%s}`
+	a.setSelector("reviews-stable", fmt.Sprintf(selector, `,"tier":"web"`))
+	a.patch(`{"spec":{"template":{"metadata":{"labels":{"tier":"web"}}}}}`)
+	p := problem{reason: "ServiceSelectorMismatch", says: "selects pods by tier=web, which the pods of revision " + stable + ", that serve, do not have"}
+	a.waitForProblem(p)
+	a.waitForState(v1alpha1.StateDegraded)
+	a.barrier()
+	a.checkTraffic("50/50")
+	a.setSelector("reviews-stable", fmt.Sprintf(selector, ""))
+	a.waitForEvent("Normal", "RolloutRecovered", p.reason+" is over")
+	a.waitForStep(v1alpha1.StatePaused, "2/3")
+	a.annotate(promote, "full")
+	a.waitForStable(builder.ImageV2)
+	a.checkTraffic("100/0")
+}
+
 // TestMissingServiceStalls: what is missing may be on its way, but not for ever.
 func TestMissingServiceStalls(t *testing.T) {
 	a := parallel(t)
