@@ -107,7 +107,7 @@ func (p *pass) returnStableService() {
 	case p.replicaSet(stable).Ready == 0 && ready(p.in.Observed.Stable) > 0:
 		p.stallStable()
 	case ready(p.in.Observed.Stable) == 0:
-		p.moveService(&p.mem.StableService, stable)
+		p.takeStableBack()
 	case p.mem.Traffic.Weight < 100:
 		if p.canServe(p.in.Observed.Canary, p.mem.CanaryService, 1) {
 			p.setTraffic(100, 0, false)
@@ -205,6 +205,12 @@ func (p *pass) fleeDyingPromotion() bool {
 	}
 	p.warn(EventCanaryUnavailable, "no pod of revision %s is ready: Service %s goes back to %s until one is",
 		current, observed.Stable.Name, stable)
-	p.moveService(&p.mem.StableService, stable)
+	p.takeStableBack()
 	return true
+}
+
+// takeStableBack does not wait for proof. What was measured while both Services had one revision told nothing of a weight.
+func (p *pass) takeStableBack() {
+	p.moveService(&p.mem.StableService, p.mem.StableRevision)
+	p.mem.Traffic.VerifiedAt = nil
 }

@@ -132,8 +132,9 @@ func (p *pass) trafficProblem() *Problem {
 	return problem
 }
 
+// isManaging says that a first deploy has begun to take over what answers the requests.
 func (p *pass) isManaging() bool {
-	return p.mem.StableRevision != "" || p.mem.StableService.Revision != ""
+	return p.mem.StableRevision != "" || p.mem.StableService.Revision != "" || p.mem.Traffic.Weight > 0
 }
 
 // problemEvent warns of what a user has to put right, when it comes up.

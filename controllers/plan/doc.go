@@ -41,6 +41,6 @@
 //	T2  A revision's weight rises only when its Service has enough ready endpoints of it, settled after a move.
 //	T3  A revision's last pods go only when neither Service selects it, its endpoints have left their slices, and
 //	    settleSeconds and scaleDownDelaySeconds have passed.
-//	T4  No manoeuvre goes on before every route is verified.
+//	T4  No manoeuvre goes on before every route is verified, and measured where there is a probe.
 //	T9  An abort moves all weight to a stable revision with a ready endpoint in the pass after it was seen.
 package plan

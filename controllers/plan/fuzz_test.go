@@ -130,10 +130,19 @@ func (s *source) observed() Observed {
 	for _, name := range []string{"one", "two"}[:s.upTo(2)] {
 		o.Routes = append(o.Routes, Route{
 			Kind: "HTTPRoute", Name: name, Found: s.next()%8 < 7, Problem: s.problem(), Generation: int64(1 + s.upTo(9)), Weight: pick(s, s.percent(), s.percent(), MixedWeight),
-			Headers: pick(s, HeadersNone, HeadersCurrent, HeadersOther), Total: pick[int32](s, 0, 0, 1, 10, 30), AcceptedGeneration: int64(s.upTo(10)), Unversioned: s.bool(),
+			Mirror: pick(s, 0, s.percent(), MixedWeight), Headers: pick(s, HeadersNone, HeadersCurrent, HeadersOther), Total: pick[int32](s, 0, 0, 1, 10, 30), AcceptedGeneration: int64(s.upTo(10)), Unversioned: s.bool(),
 		})
 	}
 	return o
+}
+
+// probe has measured what is wanted, or something else, or nothing.
+func (s *source) probe(wanted *ProbeRequest) Probe {
+	request := ProbeRequest{Weight: s.percent(), Stable: s.revision(), Canary: s.revision(), CarriedAt: s.time().UnixMicro()}
+	if wanted != nil && !s.bool() {
+		request = *wanted
+	}
+	return pick(s, Probe{ProbeRequest: request, Fits: true}, Probe{ProbeRequest: request, Pending: "38 of 100"}, Probe{ProbeRequest: request}, Probe{})
 }
 
 func (s *source) input() Input {
@@ -148,6 +157,10 @@ func (s *source) input() Input {
 	in.Observed = s.observed()
 	if s.next()%4 == 3 {
 		in.DeletedAt = s.time().Time
+	}
+	if s.bool() {
+		in.Spec.Traffic.Probe = &v1alpha1.Probe{URL: "http://gateway/reviews", RevisionHeader: "X-Revision"}
+		in.Observed.Probe = s.probe(Compute(in).Probe)
 	}
 	return in
 }
@@ -166,6 +179,7 @@ func FuzzCompute(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		in := (&source{data}).input()
 		checkWeights(t, in)
+		checkProbe(t, in)
 		checkSame(t, in)
 		checkReportIsNoInput(t, in)
 		checkFixpoint(t, in)
@@ -186,6 +200,23 @@ func checkWeights(t *testing.T, in Input) {
 	}
 }
 
+// checkProbe holds T4 where it is measured: what is still to be measured is not verified, nor is it without a measurement.
+func checkProbe(t *testing.T, in Input) {
+	t.Helper()
+	got := Compute(in)
+	if got.Probe != nil && (in.Spec.Traffic.Probe == nil || got.Status.Memory.Traffic.VerifiedAt != nil) {
+		t.Errorf("T4: %+v is to be measured for %+v", *got.Probe, got.Status.Memory.Traffic)
+	}
+	mem := in.Prior.Memory
+	if in.Spec.Traffic.Probe == nil || *in.Spec.Replicas == 0 || mem == nil || mem.StableRevision == "" || mem.Traffic.VerifiedAt != nil {
+		return
+	}
+	in.Observed.Probe = Probe{}
+	if mem := Compute(in).Status.Memory; mem.Traffic.VerifiedAt != nil && len(mem.Traffic.Routes) > 0 {
+		t.Errorf("T4: verified without a measurement: %+v", mem.Traffic)
+	}
+}
+
 // checkSame holds P9: a second pass over the same input, or over the status as it was read back, makes the same plan.
 func checkSame(t *testing.T, in Input) {
 	t.Helper()
@@ -201,7 +232,7 @@ func checkSame(t *testing.T, in Input) {
 	}
 	for name, again := range map[string]Plan{"again": Compute(in), "read back": Compute(stored)} {
 		if !equality.Semantic.DeepEqual(first.Actions, again.Actions) || !equality.Semantic.DeepEqual(first.Status, again.Status) ||
-			!slices.Equal(first.Events, again.Events) || !first.WakeAt.Equal(again.WakeAt) {
+			!slices.Equal(first.Events, again.Events) || !first.WakeAt.Equal(again.WakeAt) || !ptr.Equal(first.Probe, again.Probe) {
 			t.Errorf("P9, %s: plan differs (-first +again):\n%s", name, cmp.Diff(first, again))
 		}
 	}
@@ -219,7 +250,8 @@ func checkReportIsNoInput(t *testing.T, in Input) {
 		Conditions: []metav1.Condition{{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue, Reason: "x"}, {Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}},
 	}
 	got := Compute(in)
-	if !equality.Semantic.DeepEqual(want.Actions, got.Actions) || !equality.Semantic.DeepEqual(want.Status.Memory, got.Status.Memory) || !want.WakeAt.Equal(got.WakeAt) {
+	if !equality.Semantic.DeepEqual(want.Actions, got.Actions) || !equality.Semantic.DeepEqual(want.Status.Memory, got.Status.Memory) ||
+		!want.WakeAt.Equal(got.WakeAt) || !ptr.Equal(want.Probe, got.Probe) {
 		t.Errorf("P10: plan differs (-want +got):\n%s", cmp.Diff(want, got))
 	}
 }

@@ -32,7 +32,29 @@ func checkPlan(before *world, plan Plan) string {
 		canary < max(1, share(*before.spec.Replicas, loadOf(mem.Traffic.Weight, mem.Traffic.MirrorPercent))) {
 		return fmt.Sprintf("T2: weight %d and copies of %d on %d ready endpoints", mem.Traffic.Weight, mem.Traffic.MirrorPercent, canary)
 	}
+	if mem.StepIndex > prior.StepIndex && prior.Phase == v1alpha1.PhaseStepping && mem.Phase == v1alpha1.PhaseStepping &&
+		before.spec.Steps[prior.StepIndex].SetWeight != nil && before.anyRoute(before.shows) {
+		return fmt.Sprintf("T4: step %d is done, and the data plane does not route weight %d", prior.StepIndex+1, prior.StepWeight)
+	}
+	if why := checkSizes(before, plan); why != "" {
+		return why
+	}
 	return checkWeight(before, prior, mem)
+}
+
+// checkSizes holds T3 for each ReplicaSet that shrinks: what is left of it has to do for what the data plane sends to it.
+func checkSizes(before *world, plan Plan) string {
+	for _, action := range plan.Actions {
+		scale, isScale := action.(ScaleReplicaSet)
+		if !isScale {
+			continue
+		}
+		revision := before.setIndex(scale.Name)
+		if need := share(*before.spec.Replicas, before.answers()[revision]); scale.Replicas < min(need, before.sets[revision].desired) {
+			return fmt.Sprintf("T3: revision %s is left %d pods, and needs %d", name(revision), scale.Replicas, need)
+		}
+	}
+	return ""
 }
 
 // checkWeight holds a changed weight against the endpoints that the pass saw: T2 for a rise, T9 for a return, and the
@@ -106,10 +128,46 @@ func checkWorld(w *world) string {
 	if w.status.State == v1alpha1.StateAborted && (w.toCanary() || w.copiesToCanary()) && mem.Draining == nil {
 		return "an aborted revision gets requests"
 	}
+	if !w.isGivenUp() && mem.Traffic.VerifiedAt != nil && w.anyRoute(w.shows) {
+		return fmt.Sprintf("T4: weight %d is verified, and the data plane does not route it", mem.Traffic.Weight)
+	}
 	return ""
 }
 
 // isGivenUp says that a deletion took so long that the rollout is let go, whatever becomes of its requests.
 func (w *world) isGivenUp() bool {
 	return !w.deleted.IsZero() && !w.now.Before(w.deleted.Add(terminationPatience))
+}
+
+// lost names a backend that would fail a request right now, or is empty.
+func (w *world) lost() string {
+	for _, s := range []*service{&w.stable, &w.canary} {
+		for i, count := range s.proxies { // whoever uses a Service beside the route
+			if set := w.sets[i]; count > 0 && set.ready == 0 && !set.killed {
+				return fmt.Sprintf("T3: a client of a Service still reaches revision %s, which has no pod", name(i))
+			}
+		}
+	}
+	if w.toStable() {
+		if why := w.fails(&w.stable, "stable"); why != "" {
+			return why
+		}
+	}
+	if w.toCanary() {
+		return w.fails(&w.canary, "canary")
+	}
+	return ""
+}
+
+func (w *world) fails(s *service, role string) string {
+	excused, served := false, false
+	for i, count := range s.proxies {
+		set := w.sets[i]
+		excused = excused || set.killed
+		served = served || count > 0
+	}
+	if !served && !excused {
+		return fmt.Sprintf("requests go to the %s Service, and the data plane knows no endpoint of it", role)
+	}
+	return ""
 }

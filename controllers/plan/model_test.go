@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
@@ -73,6 +72,9 @@ func (w *world) key(seed maphash.Seed) uint64 {
 		age(w.stable.changed), w.canary.selector, w.canary.slices, w.canary.proxies, age(w.canary.changed),
 		w.userMoves, w.deaths, w.crashes, w.edits, w.complaints, w.promotes,
 		ptr.Deref(w.commands.Abort, ""), ptr.Deref(w.commands.Retry, ""), ptr.Deref(w.commands.Promote, ""))
+	if request := w.probe.ProbeRequest; request != (ProbeRequest{}) {
+		fmt.Fprint(&hash, request.Weight, request.Stable, request.Canary, w.probe.Fits, w.isAbout(request))
+	}
 	for i := range w.routeCount {
 		r := w.route(i)
 		fmt.Fprint(&hash, r.weight, r.mirror, r.headers, r.proxyWeight, r.proxyMirror, r.proxyHeaders)
@@ -172,12 +174,12 @@ func checkLiveness(t *testing.T, w *world, way *trail) {
 			return
 		}
 		end.settleAll()
-		prior := end.status
+		before := end.clone()
 		plan := end.reconcile()
 		if why := checkWorld(end); why != "" {
 			t.Fatalf("%s, on the way to rest after\n  %s", why, way)
 		}
-		if len(plan.Actions) > 0 || !equality.Semantic.DeepEqual(prior, plan.Status) {
+		if !before.isIdle(plan) {
 			continue
 		}
 		if plan.WakeAt.IsZero() || plan.WakeAt.Sub(end.now) > 10*time.Minute {
@@ -265,7 +267,7 @@ func TestModel(t *testing.T) {
 		steps                             []v1alpha1.Step
 		user, deaths, crashes, edits, max int
 		complaints                        int
-		long, deep                        bool
+		probe, long, deep                 bool
 	}{
 		{name: "first deploy", first: undeployed, complaints: 1, max: 1_000_000},
 		{name: "first deploy and a user", first: undeployed, user: 1, max: 1_000_000, deep: true},
@@ -287,6 +289,13 @@ func TestModel(t *testing.T) {
 		{name: "two routes and a user", first: withTwoRoutes, steps: []v1alpha1.Step{weight(50)}, user: 1, max: 20_000_000, deep: true},
 		{name: "a gateway that takes too long", first: impatient, steps: []v1alpha1.Step{weight(50)}, complaints: 1, max: 2_000_000},
 		{name: "a gateway that names no generation", first: unversioned, steps: []v1alpha1.Step{weight(50)}, user: 1, max: 2_000_000},
+		{name: "a probe and a user", steps: []v1alpha1.Step{weight(50), pause(0)}, user: 1, max: 2_000_000, probe: true},
+		{name: "a probe and sick pods", steps: []v1alpha1.Step{weight(50), pause(0)}, deaths: 1, max: 2_000_000, probe: true},
+		{name: "a probe and a crash", steps: []v1alpha1.Step{weight(100), weight(50)}, crashes: 1, max: 2_000_000, probe: true},
+		{name: "a probe and a migration", first: migrating, max: 2_000_000, probe: true},
+		{name: "a probe that takes too long", first: impatient, steps: []v1alpha1.Step{weight(50)}, max: 2_000_000, probe: true},
+		{name: "a probe and a user in promotion", steps: []v1alpha1.Step{weight(50)}, user: 1, max: 2_000_000, probe: true, deep: true},
+		{name: "a probe and sick pods in promotion", steps: []v1alpha1.Step{weight(50)}, deaths: 1, max: 2_000_000, probe: true, deep: true},
 		{name: "other writers and a crash", steps: []v1alpha1.Step{weight(50)}, edits: 1, crashes: 1, max: 2_000_000, long: true},
 	}
 	for _, scope := range scopes {
@@ -307,6 +316,9 @@ func TestModel(t *testing.T) {
 			}
 			first.userMoves, first.deaths, first.crashes, first.edits = scope.user, scope.deaths, scope.crashes, scope.edits
 			first.complaints = scope.complaints
+			if scope.probe {
+				first.spec.Traffic.Probe = &v1alpha1.Probe{URL: "http://gateway/reviews", RevisionHeader: "X-Revision"}
+			}
 			start := time.Now()
 			walk := explore(t, first, slices.Concat(environment(), userMoves(), accidents()), scope.max)
 			t.Logf("T1, T2, T3, T4, T9, P1, P2, P4-P8 hold after %s in %s", time.Since(start).Round(time.Millisecond), walk)

@@ -33,6 +33,7 @@ func environment() []move {
 		silent("canary slices", func(w *world) bool { return w.syncSlices(&w.canary) }),
 		silent("proxies learn stable endpoints", func(w *world) bool { return w.syncProxyEndpoints(&w.stable) }),
 		silent("proxies learn canary endpoints", func(w *world) bool { return w.syncProxyEndpoints(&w.canary) }),
+		silent("probe answers", (*world).measure),
 		{"reconcile", reconcileMove},
 		{"tick", tickMove},
 	}
@@ -48,13 +49,18 @@ func environment() []move {
 
 func reconcileMove(w *world) (*world, string) {
 	plan := w.planned()
-	if len(plan.Actions) == 0 && equality.Semantic.DeepEqual(w.status, plan.Status) {
+	if w.isIdle(plan) {
 		return nil, ""
 	}
 	next := w.clone()
 	next.carryOut(plan)
 	next.count(plan)
 	return next, checkPlan(w, plan)
+}
+
+// isIdle says that a plan changes nothing.
+func (w *world) isIdle(plan Plan) bool {
+	return len(plan.Actions) == 0 && equality.Semantic.DeepEqual(w.status, plan.Status) && asked(w.probe, plan.Probe) == w.probe
 }
 
 func tickMove(w *world) (*world, string) {
@@ -103,6 +109,11 @@ func accidents() []move {
 		moves = append(moves, spend(fmt.Sprintf("crash after action %d", k+1), crashes, func(w *world) bool { return w.crashAfter(k) }),
 			spend(fmt.Sprintf("action %d is refused", k+1), crashes, func(w *world) bool { return w.refuse(k) }))
 	}
+	moves = append(moves, spend("crash while a weight is measured", func(w *world) *int { return &w.crashes }, func(w *world) bool {
+		measures := w.probe != Probe{}
+		w.probe = Probe{}
+		return measures
+	}))
 	for revision := range revisions {
 		moves = append(moves, spend("pods of "+name(revision)+" die", func(w *world) *int { return &w.deaths },
 			func(w *world) bool {
@@ -125,6 +136,7 @@ func (w *world) crashAfter(k int) bool {
 	for _, action := range plan.Actions[:k+1] {
 		w.apply(action)
 	}
+	w.probe = Probe{}
 	return true
 }
 

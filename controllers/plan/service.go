@@ -84,15 +84,14 @@ func (p *pass) watchService(service Service, memory *v1alpha1.ServiceMemory) {
 
 // servesOnly says that the slices hold every ready pod of the revision and none of another one of ours.
 func (p *pass) servesOnly(service Service, revision string) bool {
-	if service.Revision != revision {
-		return false
-	}
-	for _, endpoints := range service.Endpoints {
-		if endpoints.Revision != revision && endpoints.Revision != "" && endpoints.Ready > 0 {
-			return false
-		}
-	}
-	return readyOf(service, revision) >= max(1, p.replicaSet(revision).Ready)
+	return service.Revision == revision && !servesOther(service, revision) &&
+		readyOf(service, revision) >= max(1, p.replicaSet(revision).Ready)
+}
+
+func servesOther(service Service, revision string) bool {
+	return slices.ContainsFunc(service.Endpoints, func(endpoints Endpoints) bool {
+		return endpoints.Revision != revision && endpoints.Revision != "" && endpoints.Ready > 0
+	})
 }
 
 // moveService gives a Service another revision; its endpoints have to become ready and to settle anew.

@@ -46,6 +46,7 @@ func TestVerifyTimeout(t *testing.T) {
 		"a command is under way":    {in: in(waiting(60), aborts, command("promote=full")), targets: still, stalled: stuck},
 		"promoting":                 {in: changed(promoting(100), waiting(60), aborts), targets: "Returning 0: 0% a/b aborted b", stalled: fine},
 		"returning cannot abort":    {in: changed(returning(0), waiting(60), aborts), targets: "Returning 0: 0% a/b", stalled: stuck},
+		"in a migration":            {in: changed(promoting(100), unowned, waiting(60)), targets: "Promoting 0: 100% /b", stalled: stuck},
 		"at rest":                   {in: changed(resting(), waiting(60)), targets: "Resting 0: 0% a/a", stalled: stuck},
 		"at a pause":                {in: changed(midway(20, pause(0)), waiting(60)), targets: still, stalled: stuck},
 		"a problem of its own":      {in: in(waiting(60), problem), targets: still, stalled: v1alpha1.ReasonServiceConflict},

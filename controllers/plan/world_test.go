@@ -4,7 +4,6 @@
 package plan
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -59,6 +58,8 @@ type world struct {
 	routes         [maxRoutes]routeWorld
 	// routeCount is how many of the routes there are.
 	routeCount int
+	// probe is what the operator measures, and what it has found. A crash loses that.
+	probe Probe
 	// unversioned says that the gateway accepts at once and never says which generation it means.
 	unversioned bool
 
@@ -164,6 +165,7 @@ func (w *world) input() Input {
 	}
 	in.Observed.Stable = w.observed(&w.stable, "reviews-stable")
 	in.Observed.Canary = w.observed(&w.canary, "reviews-canary")
+	in.Observed.Probe = w.probe
 	for i := range w.routeCount {
 		in.Observed.Routes = append(in.Observed.Routes, w.observedRoute(i))
 	}
@@ -322,6 +324,7 @@ func (w *world) settleAll() {
 			changed = w.syncProxyRoute(i) || changed
 		}
 	}
+	w.measure()
 }
 
 // reconcile is one whole pass.
@@ -336,37 +339,5 @@ func (w *world) carryOut(plan Plan) {
 		w.apply(action)
 	}
 	w.status = plan.Status
-}
-
-// lost names a backend that would fail a request right now, or is empty.
-func (w *world) lost() string {
-	for _, s := range []*service{&w.stable, &w.canary} {
-		for i, count := range s.proxies { // whoever uses a Service beside the route
-			if set := w.sets[i]; count > 0 && set.ready == 0 && !set.killed {
-				return fmt.Sprintf("T3: a client of a Service still reaches revision %s, which has no pod", name(i))
-			}
-		}
-	}
-	if w.toStable() {
-		if why := w.fails(&w.stable, "stable"); why != "" {
-			return why
-		}
-	}
-	if w.toCanary() {
-		return w.fails(&w.canary, "canary")
-	}
-	return ""
-}
-
-func (w *world) fails(s *service, role string) string {
-	excused, served := false, false
-	for i, count := range s.proxies {
-		set := w.sets[i]
-		excused = excused || set.killed
-		served = served || count > 0
-	}
-	if !served && !excused {
-		return fmt.Sprintf("requests go to the %s Service, and the data plane knows no endpoint of it", role)
-	}
-	return ""
+	w.probe = asked(w.probe, plan.Probe)
 }
