@@ -211,6 +211,7 @@ func randomSteps(random *rand.Rand) (steps []v1alpha1.Step) {
 		func() v1alpha1.Step { return exactly(random.Int32N(4)) },
 		func() v1alpha1.Step { return builder.HeaderRoute("qa", "role", "qa") },
 		func() v1alpha1.Step { return headerRouteOut("qa") },
+		func() v1alpha1.Step { return builder.Mirror(random.Int32N(101)) },
 		func() v1alpha1.Step { return builder.Hold() },
 		func() v1alpha1.Step { return builder.HoldAtMost(time.Minute, v1alpha1.TimeoutAbort) },
 		func() v1alpha1.Step { return builder.Pause(time.Duration(1+random.IntN(3)) * time.Second) },
@@ -219,6 +220,15 @@ func randomSteps(random *rand.Rand) (steps []v1alpha1.Step) {
 		steps = append(steps, kinds[random.IntN(len(kinds))]())
 	}
 	return steps
+}
+
+// TestProbe: a probe is foretold to find what is wanted, and not to be waited for until the deadline.
+func TestProbe(t *testing.T) {
+	probed := readSample(t)
+	probed.Spec.Traffic.Probe = &v1alpha1.Probe{URL: "http://gateway.infra.svc/reviews", RevisionHeader: "x-revision"}
+	if diff := cmp.Diff(text(Release(readSample(t), Options{})), text(Release(probed, Options{}))); diff != "" {
+		t.Errorf("with a probe something else is foretold (-without +with):\n%s", diff)
+	}
 }
 
 // TestHugeNumbers has figures that the API server takes and whose sums or products do not fit into 32 bits.

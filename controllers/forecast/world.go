@@ -43,7 +43,8 @@ type route struct {
 func newWorld(rollout *v1alpha1.CanaryRollout, podReady time.Duration, now time.Time) *world {
 	w := &world{rollout: rollout, spec: *rollout.Spec.DeepCopy(), podReady: podReady, now: now, selectors: map[string]string{}}
 	w.route.generation = 1
-	w.spec.Paused = false // what it holds is foretold as if somebody let it go on
+	w.spec.Paused = false      // what it holds is foretold as if somebody let it go on
+	w.spec.Traffic.Probe = nil // whoever measures finds at once what is wanted
 	return w
 }
 

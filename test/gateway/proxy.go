@@ -108,8 +108,9 @@ type Copy struct {
 	Duration time.Duration
 	// ID is its X-Request-Id. Service and Address are where it was sent.
 	ID, Service, Address string
-	// Answer is nil when Err says why there is none. Its body is closed.
-	Answer *http.Response
+	// Status and Header are of the answer; Err says why there is none.
+	Status int
+	Header http.Header
 	Err    error
 }
 
@@ -129,11 +130,12 @@ func (g *Gateway) mirror(matched *rule, r *http.Request) {
 // reflect sends a copy, and takes note of it: nobody else learns of it.
 func (g *Gateway) reflect(service string, r *http.Request) {
 	made := Copy{Start: time.Now(), ID: r.Header.Get("X-Request-Id"), Service: service, Address: r.URL.Host}
-	made.Answer, made.Err = g.mirrors.RoundTrip(r)
-	if made.Err == nil {
-		_ = made.Answer.Body.Close()
+	response, err := g.mirrors.RoundTrip(r)
+	if err == nil {
+		made.Status, made.Header = response.StatusCode, response.Header
+		_ = response.Body.Close()
 	}
-	made.Duration = time.Since(made.Start)
+	made.Duration, made.Err = time.Since(made.Start), err
 	g.counting.Lock()
 	defer g.counting.Unlock()
 	g.copies = append(g.copies, made)

@@ -117,9 +117,9 @@ func (d *driver) copies() (all []load.Result) {
 	}
 	for _, made := range d.strict.Copies() {
 		ip, _, _ := strings.Cut(made.Address, ":")
-		result := load.Result{ID: made.ID, Start: made.Start, Duration: made.Duration, Stream: "copies", Err: made.Err, Pod: env.Pods.PodAt(ip), PodIP: ip}
-		if made.Err == nil {
-			result.Status, result.Revision = made.Answer.StatusCode, made.Answer.Header.Get(backend.RevisionHeader)
+		result := load.Result{
+			ID: made.ID, Start: made.Start, Duration: made.Duration, Stream: "copies", Status: made.Status, Err: made.Err,
+			Pod: env.Pods.PodAt(ip), PodIP: ip, Revision: made.Header.Get(backend.RevisionHeader),
 		}
 		if made.Err == nil && result.Status != http.StatusOK {
 			result.Err = fmt.Errorf("status %d", result.Status)
