@@ -80,19 +80,18 @@ type count struct {
 	why error
 }
 
-// sample ends early with ctx.
+// sample ends early with ctx, and never before its last request.
 func (m *measurement) sample(ctx context.Context) count {
 	counted := count{byRevision: map[string]int{}}
 	var counting sync.Mutex
 	var requests sync.WaitGroup
-	defer requests.Wait()
 	tick := clock.RealClock{}.NewTicker(interval)
 	defer tick.Stop()
-	for range sample {
+	for i := 0; i < sample && ctx.Err() == nil; i++ {
 		select {
 		case <-tick.C():
 		case <-ctx.Done():
-			return counted
+			continue
 		}
 		requests.Go(func() {
 			revision, err := m.ask(ctx)

@@ -121,6 +121,27 @@ func TestMeasureAnew(t *testing.T) {
 	}
 }
 
+// TestMeasureEnds ends a measurement while requests are under way: the race detector sees to it that none of them counts
+// any more when the sample is over.
+func TestMeasureEnds(t *testing.T) {
+	const underWay = 5
+	asked := make(chan struct{}, sample)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		<-r.Context().Done()
+	}))
+	t.Cleanup(server.Close)
+	p := started(t)
+	p.Measure(t.Context(), reviews, &Request{Probe: v1alpha1.Probe{URL: server.URL, RevisionHeader: "x-revision"}})
+	for range underWay {
+		<-asked
+	}
+	p.Measure(t.Context(), reviews, nil)
+	if got := p.Result(reviews); got != (plan.Probe{}) {
+		t.Errorf("what ended has the result %+v", got)
+	}
+}
+
 // TestFailures: who is not there, and who does not say which revision answers, proves nothing.
 func TestFailures(t *testing.T) {
 	silent := httptest.NewServer(http.RedirectHandler("/elsewhere", http.StatusFound))

@@ -97,10 +97,13 @@ func (e *Env) run(m *testing.M, options EnvOptions, code *int) (err error) {
 		}
 	}
 	*code = m.Run()
-	if *code != 0 {
+	if e.Operator != nil {
+		err = e.Operator.Crashed() // one that is supervised was started again
+	}
+	if *code != 0 || err != nil {
 		fmt.Println("the logs of the failed run are in", e.Cluster.Dir)
 	}
-	return nil
+	return err
 }
 
 // StartOperator starts the manager, again if need be. Every pass is in its log, so that passes can be counted.

@@ -171,7 +171,6 @@ func TestProblemInMidCanary(t *testing.T) {
 // TestSelectorAheadOfPods changes the template and the stable Service's selector at once, so that the Service selects no
 // pod that there is: that is said, nothing is moved, and it goes on when the selector is put right.
 func TestSelectorAheadOfPods(t *testing.T) {
-	t.Parallel()
 	a := paused(t, "2/3", builder.Weight(50), builder.Hold(), builder.Weight(100))
 	stable := a.rollout().Status.Stable.Revision
 	selector := `{"app":"reviews","pod-template-hash":"` + stable + `"%s}`

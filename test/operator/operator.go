@@ -197,6 +197,20 @@ func (o *Operator) Stop() error {
 	return nil
 }
 
+// Crashed says when the log has a data race or a panic, of this manager or of one before it that wrote into the same log.
+func (o *Operator) Crashed() error {
+	log, err := os.ReadFile(o.Log)
+	if err != nil {
+		return err
+	}
+	for _, sign := range []string{"\nWARNING: DATA RACE\n", "\npanic: "} {
+		if at := bytes.Index(log, []byte(sign)); at >= 0 {
+			return fmt.Errorf("the manager crashed, see %s:%s", o.Log, log[at:min(at+2000, len(log))])
+		}
+	}
+	return nil
+}
+
 // Kill ends the manager as a crash does.
 func (o *Operator) Kill() {
 	_ = o.command.Process.Kill()
