@@ -117,6 +117,11 @@ var Refused = map[string]struct{ Edits, Want string }{
 	"mirror of -1 percent":        {Steps("[{setMirrorRoute: {percent: -1}}]"), "greater than or equal to 0"},
 	"mirror and weight":           {Steps("[{setMirrorRoute: {percent: 10}, setWeight: 10}]"), "a step must have exactly one of"},
 
+	"mirror beside a TCPRoute": {Steps("[{setMirrorRoute: {percent: 10}}]") + "\nspec.traffic.routes: [{kind: TCPRoute, name: a}]",
+		"carries no requests that setMirrorRoute could copy"},
+	"header route beside a TLSRoute": {match("{method: GET}") + "\nspec.traffic.routes: [{name: a}, {kind: TLSRoute, name: a}]",
+		"has nothing that setHeaderRoute could match"},
+
 	"header route without a name":    {Steps("[{setHeaderRoute: {}}]"), "name: Required value"},
 	"header route with a bad name":   {Steps("[{setHeaderRoute: {name: Q A}}]"), "must be lower case letters, digits and dashes"},
 	"removal of what is never made":  {Steps("[{setHeaderRoute: {name: qa}}]"), "no step makes one of that name"},
@@ -174,6 +179,7 @@ var Accepted = map[string]string{
 	"every match":               match("{headers: [{name: X-Role, value: qa}], queryParams: [{name: a, value: b.*, type: RegularExpression}], method: POST}, {method: GET}"),
 	"removal before the making": Steps("[{setHeaderRoute: {name: qa, matches: []}}, {setHeaderRoute: {name: qa, matches: [{method: GET}]}}, {setHeaderRoute: {name: qa}}]"),
 	"16 routes":                 "spec.traffic.routes: [" + repeat(16, "{name: r%d}") + "]",
+	"weights of connections":    Steps("[{setWeight: 10}]") + "\nspec.traffic.routes: [{kind: TCPRoute, name: a}, {kind: TLSRoute, name: a}]",
 	"route with a domain":       "spec.traffic.routes: [{name: bookinfo.example.com}]",
 	"settling at once":          "spec.traffic.settleSeconds: 0",
 	"restartPolicy Always":      "spec.template.spec.restartPolicy: Always",
