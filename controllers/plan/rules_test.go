@@ -254,7 +254,8 @@ func TestPromotion(t *testing.T) {
 		"another one, moved":     {in: moved(0, template("c")), targets: "Returning 0: 100% b/b"},
 		"finishing is not left": {in: changed(promoting(50), template("c"), memory(func(m *v1alpha1.Memory) { m.FinishRevision = "b" })),
 			targets: "Promoting 0: 100% a/b"},
-		"dying": {in: changed(promoting(100), alive("b", 0)), targets: "Promoting 0: 0% a/b"},
+		"dying":                    {in: changed(promoting(100), alive("b", 0)), targets: "Promoting 0: 0% a/b"},
+		"sick stable is no matter": {in: changed(promoting(100), verified(5), alive("a", 0)), targets: "Promoting 0: 100% b/b"},
 	} {
 		t.Run(name, tc.check)
 	}

@@ -34,7 +34,7 @@ func TestSeed(t *testing.T) {
 	promoted := a.Annotate(v1alpha1.PromoteAnnotation, "true")
 	healthy := a.CheckPromoted(v1)
 	t.Logf("promoted to Healthy in %s", healthy.Sub(promoted).Round(time.Second/10))
-	a.CheckNever(v1, healthy.Add(app.Propagation), time.Now())
+	a.CheckLeft(v1)
 	a.CheckLoss()
 	a.CheckShares()
 }

@@ -20,11 +20,17 @@ import (
 // backends are the Services and the EndpointSlices as the data path follows them.
 type backends struct {
 	services map[types.NamespacedName]*corev1.Service
-	slices   map[types.NamespacedName]*discoveryv1.EndpointSlice
+	slices   endpointSlices
+	// written are the slices as they stand.
+	written endpointSlices
+	// losesAtOnce has an endpoint go as soon as it is in no slice any more.
+	losesAtOnce bool
 }
 
+type endpointSlices map[types.NamespacedName]*discoveryv1.EndpointSlice
+
 func newBackends() *backends {
-	return &backends{map[types.NamespacedName]*corev1.Service{}, map[types.NamespacedName]*discoveryv1.EndpointSlice{}}
+	return &backends{services: map[types.NamespacedName]*corev1.Service{}, slices: endpointSlices{}, written: endpointSlices{}}
 }
 
 // A problem is why a backendRef cannot be resolved.
@@ -50,13 +56,18 @@ func (b *backends) resolve(ref gatewayv1.BackendObjectReference, namespace strin
 	if at < 0 {
 		return nil, &problem{gatewayv1.RouteReasonBackendNotFound, fmt.Sprintf("Service %s has no port %d", ref.Name, number)}
 	}
-	return b.ready(service, service.Spec.Ports[at].Name), nil
+	addresses := b.slices.ready(service, service.Spec.Ports[at].Name)
+	if b.losesAtOnce {
+		living := b.written.ready(service, service.Spec.Ports[at].Name)
+		addresses = slices.DeleteFunc(addresses, func(address string) bool { return !slices.Contains(living, address) })
+	}
+	return addresses, nil
 }
 
 // ready are the addresses of ready endpoints, in an order that does not depend on chance.
-func (b *backends) ready(service *corev1.Service, port string) []string {
+func (all endpointSlices) ready(service *corev1.Service, port string) []string {
 	addresses := map[string]bool{} // an endpoint may be in two slices for a while
-	for _, slice := range b.slices {
+	for _, slice := range all {
 		if slice.Namespace != service.Namespace || slice.Labels[discoveryv1.LabelServiceName] != service.Name {
 			continue
 		}

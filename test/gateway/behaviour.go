@@ -36,6 +36,9 @@ type Behaviour struct {
 	RouteLag time.Duration
 	// EndpointLag is how much later an EndpointSlice is followed than it was written.
 	EndpointLag time.Duration
+	// EndpointsGoAtOnce has only those come late that are new: a Service that was pointed at other pods has none for a
+	// while, as behind GKE's load balancers (argo-rollouts#4710).
+	EndpointsGoAtOnce bool
 }
 
 // Generations is how a gateway writes observedGeneration.

@@ -5,6 +5,7 @@ package gateway
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -154,6 +155,24 @@ func TestEndpointLag(t *testing.T) {
 	}{{5, "10.0.0.1:80"}, {1, "10.0.0.2:80"}, {3, "10.0.0.2:80"}, {1, ""}} {
 		if b.after(want.after); endpoints() != want.at {
 			t.Errorf("moment %d: got %q, want %q", i, endpoints(), want.at)
+		}
+	}
+}
+
+// TestEndpointsGoAtOnce: only what is new comes late.
+func TestEndpointsGoAtOnce(t *testing.T) {
+	b := newRoutedBench(t, Behaviour{})
+	b.seeSlice(slice(t, "a", "10.0.0.1:80", "10.0.0.2:80"))
+	b.after(0)
+	b.Behave(Behaviour{EndpointLag: 10, EndpointsGoAtOnce: true})
+	b.seeSlice(slice(t, "a", "10.0.0.2:80", "10.0.0.3:80"))
+	for i, want := range []struct {
+		after time.Duration
+		at    []string
+	}{{0, []string{"10.0.0.2:80"}}, {9, []string{"10.0.0.2:80"}}, {1, []string{"10.0.0.2:80", "10.0.0.3:80"}}} {
+		b.after(want.after)
+		if got := b.table.Load().entries[0].rule.backends[0].addresses; !slices.Equal(got, want.at) {
+			t.Errorf("moment %d: got %q, want %q", i, got, want.at)
 		}
 	}
 }

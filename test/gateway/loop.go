@@ -42,12 +42,15 @@ func (g *Gateway) missService(service *corev1.Service) {
 
 func (g *Gateway) seeSlice(slice *discoveryv1.EndpointSlice) {
 	g.locked(func() {
+		g.known.written[client.ObjectKeyFromObject(slice)], g.isStale = slice, true
 		g.slow.push(g.clock.Now(), func() { g.known.slices[client.ObjectKeyFromObject(slice)] = slice })
 	})
 }
 
 func (g *Gateway) missSlice(slice *discoveryv1.EndpointSlice) {
 	g.locked(func() {
+		delete(g.known.written, client.ObjectKeyFromObject(slice))
+		g.isStale = true
 		g.slow.push(g.clock.Now(), func() { delete(g.known.slices, client.ObjectKeyFromObject(slice)) })
 	})
 }
@@ -75,6 +78,7 @@ func (g *Gateway) route(_ context.Context, now time.Time) (next time.Time) {
 
 // follow needs the lock.
 func (g *Gateway) follow(now time.Time) (next time.Time) {
+	g.known.losesAtOnce = g.behaviour.EndpointsGoAtOnce
 	isChanged, next := g.slow.run(now, g.behaviour.EndpointLag)
 	isChanged = isChanged || g.isStale
 	for key, r := range g.records {

@@ -89,7 +89,7 @@ func (g *Gateway) choose(matched *rule) (chosen choice, status int, reason strin
 	if len(matched.backends) == 0 {
 		return choice{}, http.StatusInternalServerError, "the rule has no backendRefs"
 	}
-	picked := matched.choose(g.draw)
+	picked := matched.choose()
 	switch {
 	case picked == nil:
 		return choice{}, http.StatusServiceUnavailable, "all weights are zero"

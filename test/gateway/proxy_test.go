@@ -36,7 +36,9 @@ func TestWeights(t *testing.T) {
 	rule := b.table.Load().entries[0].rule
 	counts, addresses := map[string]float64{}, map[string]float64{}
 	for range requests {
-		counts[rule.choose(b.draw).name] += 1. / requests
+		counts[rule.choose().name] += 1. / requests
+	}
+	for range requests {
 		chosen, _, _ := b.choose(rule)
 		addresses[chosen.address] += 1. / requests
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"k8s.io/utils/ptr"
@@ -35,6 +36,8 @@ type rule struct {
 	headers  []gatewayv1.HTTPHeaderFilter
 	mirrors  []mirror
 	timeout  time.Duration
+	// turns guards the credits of the backends.
+	turns sync.Mutex
 }
 
 // A mirror is a backend that gets a copy of some requests.
@@ -51,6 +54,8 @@ type backend struct {
 	addresses []string
 	// problem is why it cannot be resolved; its share of requests is answered with 500 then.
 	problem *problem
+	// credit is how much of its weight it has not had yet.
+	credit int
 }
 
 // newTable puts all matches of all routes into the order in which they are tried.
@@ -110,14 +115,16 @@ func newRule(r *gatewayv1.HTTPRouteRule, namespace string, known *backends) *rul
 	}
 	for _, ref := range r.BackendRefs {
 		addresses, problem := known.resolve(ref.BackendObjectReference, namespace)
-		made.backends = append(made.backends, backend{string(ref.Name), int(ptr.Deref(ref.Weight, 1)), addresses, problem})
+		made.backends = append(made.backends, backend{
+			name: string(ref.Name), weight: int(ptr.Deref(ref.Weight, 1)), addresses: addresses, problem: problem,
+		})
 	}
 	return made
 }
 
 func newMirror(f *gatewayv1.HTTPRequestMirrorFilter, namespace string, known *backends) mirror {
 	addresses, problem := known.resolve(f.BackendRef, namespace)
-	made := mirror{backend{string(f.BackendRef.Name), 0, addresses, problem}, 1, 1}
+	made := mirror{backend{name: string(f.BackendRef.Name), addresses: addresses, problem: problem}, 1, 1}
 	if f.Percent != nil {
 		made.numerator, made.of = int(*f.Percent), 100
 	}
@@ -170,21 +177,21 @@ func covers(pattern, host string) bool {
 	return pattern == "" || pattern == host
 }
 
-// choose picks a backend by weight, for a number that is drawn from [0, total). No backend has a share when all weights
-// are zero.
-func (r *rule) choose(draw func(total int) int) *backend {
-	total := 0
+// choose lets the backends have their turns by their weights, evenly spread: the share of each is never far from its weight,
+// so a share that is measured tells of the weight, and not of chance. No backend has a turn when all weights are zero.
+func (r *rule) choose() *backend {
+	r.turns.Lock()
+	defer r.turns.Unlock()
+	total, next := 0, (*backend)(nil)
 	for i := range r.backends {
-		total += r.backends[i].weight
-	}
-	if total == 0 {
-		return nil
-	}
-	at := draw(total)
-	for i := range r.backends {
-		if at -= r.backends[i].weight; at < 0 {
-			return &r.backends[i]
+		b := &r.backends[i]
+		total += b.weight
+		if b.credit += b.weight; b.weight > 0 && (next == nil || b.credit > next.credit) {
+			next = b
 		}
 	}
-	return nil
+	if next != nil {
+		next.credit -= total
+	}
+	return next
 }

@@ -25,8 +25,8 @@ const (
 	lag    = 2500 * time.Millisecond
 )
 
-// TestSlowDataPlane has the gateway route later than it reports, endpoints come later than weights, and both, in a
-// whole release, an abort in its promotion, and a third version in mid-canary: the peer takes the pods of the second
+// TestSlowDataPlane has the gateway route later than it reports, endpoints come later than weights, both, and new endpoints
+// alone come late, in a whole release, an abort in its promotion, and a third version in mid-canary: the peer takes the pods of the second
 // one at once, while requests still come (argo-rollouts#4534).
 func TestSlowDataPlane(t *testing.T) {
 	t.Parallel()
@@ -34,6 +34,7 @@ func TestSlowDataPlane(t *testing.T) {
 		"routes":    {RouteLag: lag},
 		"endpoints": {EndpointLag: lag},
 		"both":      {RouteLag: lag, EndpointLag: lag},
+		"new":       {EndpointLag: lag, EndpointsGoAtOnce: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -56,8 +57,8 @@ func beginSlow(t *testing.T, behaviour gateway.Behaviour, steps ...v1alpha1.Step
 func slowRelease(t *testing.T, behaviour gateway.Behaviour) {
 	t.Helper()
 	j := beginSlow(t, behaviour, builder.Scale(1), builder.HeaderRoute("qa", "role", "qa"), builder.Pause(time.Second), builder.Weight(40))
-	healthy := j.CheckPromoted(j.stable)
-	j.CheckNever(j.stable, healthy, time.Now())
+	j.CheckPromoted(j.stable)
+	j.CheckLeft(j.stable)
 	j.CheckLoss()
 }
 

@@ -73,11 +73,16 @@ func TestAbortedCanaryNeverGrows(t *testing.T) {
 	a.setImage(builder.ImageV2)
 	canary := a.waitForState(v1alpha1.StatePaused).Status.Revision
 	a.annotate(abort, "true")
-	a.waitForState(v1alpha1.StateAborted)
+	stable := a.waitForState(v1alpha1.StateAborted).Status.Stable.Revision
+	a.checkSelects("reviews-canary", stable)
+	before := a.userObjects()
 	a.scale(4)
 	a.waitFor("4 stable pods", func(r *v1alpha1.CanaryRollout) bool { return r.Status.Stable.Available == 4 })
 	if pods := a.podsOf(canary); len(pods) != 1 {
 		t.Errorf("the aborted canary has %d pods, want its one", len(pods))
+	}
+	if after := a.userObjects(); after != before {
+		t.Errorf("Services or route were written:\nwas %s\nis  %s", before, after)
 	}
 }
 

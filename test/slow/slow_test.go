@@ -70,7 +70,9 @@ func TestLateEndpoints(t *testing.T) {
 	t.Run("endpoints", func(t *testing.T) {
 		t.Run("release", func(t *testing.T) {
 			a := start(t, builder.Scale(1), builder.Weight(20), builder.Pause(time.Second), builder.Weight(60))
-			a.CheckPromoted(a.Stable())
+			stable := a.Stable()
+			a.CheckPromoted(stable)
+			a.CheckLeft(stable)
 			a.CheckLoss()
 		})
 		t.Run("abort", func(t *testing.T) {
@@ -114,6 +116,7 @@ func TestSlowGateway(t *testing.T) {
 	stable := a.Stable()
 	a.SetImage(builder.ImageV2)
 	a.CheckPromoted(stable)
+	a.CheckLeft(stable)
 	a.CheckLoss()
 	a.CheckShares()
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/app"
 	"github.com/canaryrollout/canaryrollout/test/cluster/load"
 )
 
@@ -104,7 +105,7 @@ func (e Evidence) measure(now standing, span Span) []Share {
 			}
 		}
 	}
-	share.Low, share.High = BinomialInterval(share.Sent, float64(share.Weight)/100)
+	share.Low, share.High = app.BinomialInterval(share.Sent, float64(share.Weight)/100)
 	return []Share{share}
 }
 
