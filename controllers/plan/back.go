@@ -117,7 +117,11 @@ func (p *pass) returnStableService() {
 	}
 }
 
+// stallStable leaves the traffic where it is. A problem of the stable Service says more than that nothing answers by it.
 func (p *pass) stallStable() {
+	if stable := p.in.Observed.Stable; stable.Found && stable.Problem != nil {
+		return
+	}
 	p.stall(v1alpha1.ReasonStableUnavailable,
 		"stable revision %s has no ready pod, so traffic stays where it is; mend it, or finish revision %s: %s",
 		p.mem.StableRevision, p.mem.CurrentRevision, p.annotate(v1alpha1.PromoteAnnotation+"=full"))

@@ -61,7 +61,11 @@ func TestReturn(t *testing.T) {
 		"stable template again":        {in: changed(midway(50, pause(0)), template("a")), targets: "Returning 0: 0% a/b"},
 		"another template":             {in: changed(midway(50, pause(0)), template("c")), targets: "Returning 0: 0% a/b"},
 		"another one, stable has none": {in: changed(midway(50, pause(0)), template("c"), alive("a", 0)), targets: "Returning 0: 50% a/b", stalled: sick},
-		"another one, still none":      {in: changed(returning(50), template("c"), alive("a", 0)), targets: "Returning 0: 50% a/b", stalled: sick},
+		"another one, stable has none selected": {
+			in:      changed(midway(50, pause(0)), template("c"), stableEndpoints("a", 0), problem(v1alpha1.ReasonServiceSelectorMismatch)),
+			targets: "Returning 0: 50% a/b", stalled: v1alpha1.ReasonServiceSelectorMismatch,
+		},
+		"another one, still none": {in: changed(returning(50), template("c"), alive("a", 0)), targets: "Returning 0: 50% a/b", stalled: sick},
 	} {
 		t.Run(name, tc.check)
 	}

@@ -47,9 +47,14 @@ func TestSlowDataPlane(t *testing.T) {
 
 func beginSlow(t *testing.T, behaviour gateway.Behaviour, steps ...v1alpha1.Step) *journey {
 	t.Helper()
-	j := begin(t, behaviour, app.Options{Steps: steps, Rate: slowRate, Edit: func(r *v1alpha1.CanaryRollout) {
+	options := app.Options{Steps: steps, Rate: slowRate, Edit: func(r *v1alpha1.CanaryRollout) {
 		r.Spec.Traffic.SettleSeconds = ptr.To(int32(settle.Seconds()))
-	}})
+	}}
+	if behaviour.EndpointsGoAtOnce { // nobody can help who has but a Service without endpoints to go to
+		pairOnly := app.HTTPRoute
+		pairOnly.StableOnly, options.Kind = "", &pairOnly
+	}
+	j := begin(t, behaviour, options)
 	j.SetImage(builder.ImageV2)
 	return j
 }
