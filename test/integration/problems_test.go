@@ -182,7 +182,7 @@ func TestSelectorAheadOfPods(t *testing.T) {
 	a.barrier()
 	a.checkTraffic("50/50")
 	a.setSelector("reviews-stable", fmt.Sprintf(selector, ""))
-	a.waitForEvent("Normal", "RolloutRecovered", p.reason+" is over")
+	a.waitForEvent("Normal", "TrafficReturned", "revision "+stable+" serves all traffic again")
 	a.waitForStep(v1alpha1.StatePaused, "2/3")
 	a.annotate(promote, "full")
 	a.waitForStable(builder.ImageV2)

@@ -58,7 +58,7 @@ const (
 	// LongForm is the length from which on a script has a long outage, once.
 	LongForm = 5 * time.Minute
 	// ShortForm is the length of each of the scripts that are always done.
-	ShortForm = 55 * time.Second
+	ShortForm = 45 * time.Second
 	// versions are the images that there are.
 	versions = 5
 	// fewest and most are the replicas: a pod that is killed must not be the only one.
