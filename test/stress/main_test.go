@@ -13,7 +13,6 @@ package stress
 import (
 	"cmp"
 	"flag"
-	"slices"
 	"testing"
 	"time"
 
@@ -41,15 +40,9 @@ type run struct {
 	duration time.Duration
 }
 
-// kept are runs that have failed once, each with a comment on what it found, as in {42, time.Minute}. They are part of the
-// short form.
-var kept []run
-
-// runs are those that the flags ask for; without flags, the short form: the kept ones, and a minute of each of a few fixed
-// seeds.
-func runs() []run {
+// runs are those that the flags ask for; without flags, the short form.
+func runs() (all []run) {
 	if *seedFlag == 0 && *durationFlag == 0 {
-		all := slices.Clone(kept)
 		for _, seed := range script.Short {
 			all = append(all, run{seed, script.ShortForm})
 		}

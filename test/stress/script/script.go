@@ -66,7 +66,8 @@ const (
 )
 
 // Short are the seeds of the short form: together they have every operation, and weights that stand long enough to be
-// measured. An even one is among them, and odd ones; 315 found a data race in the measurements of the probe.
+// measured. An even one is among them, and odd ones. A seed that has found something joins them: 315 found a data race in
+// the measurements of the probe.
 var Short = []uint64{3498, 1599, 315}
 
 // Step is one operation.
