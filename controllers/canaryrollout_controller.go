@@ -131,9 +131,9 @@ func (r *Reconciler) pass(ctx context.Context, snap *observe.Snapshot, next plan
 	return written.rollout, nil
 }
 
-// isRemembered says that a pass may be remembered of which these actions failed, and that there was one: it was not if
-// nothing was tried. A command must be carried out no more than once, so its annotation has to go first; and orphans are
-// looked for only while there is no memory.
+// isRemembered says that a pass may be remembered of which these actions were not carried out. There must be one: with
+// none, the pass ended before its first action. A command must be carried out no more than once, so its annotation has
+// to be removed first; and orphans are looked for only while there is no memory.
 func isRemembered(failed []plan.Action) bool {
 	return len(failed) > 0 && !slices.ContainsFunc(failed, func(action plan.Action) bool {
 		switch action.(type) {

@@ -275,7 +275,7 @@ func TestReconcileErrors(t *testing.T) {
 			h := newHarness(t, aRollout())
 			h.fail[tc.request] = tc.err
 			h.plan = plan.Plan{
-				Actions: []plan.Action{plan.CreateReplicaSet{Revision: "bbb", TemplateHash: "h"}, plan.AddFinalizer{}},
+				Actions: []plan.Action{plan.AddFinalizer{}, plan.CreateReplicaSet{Revision: "bbb", TemplateHash: "h"}},
 				Status:  withMessage("planned"), Events: []plan.Event{{Reason: "A", Message: "m"}, {Reason: plan.EventRecovered, Message: "over"}},
 			}
 			result, err := h.reconcile(t)
@@ -320,6 +320,33 @@ func TestReconcileRemembers(t *testing.T) {
 	}
 	if isRemembered(nil) {
 		t.Error("a pass that tried nothing is remembered")
+	}
+}
+
+// TestReconcileCommandOnce has a write that fails before the annotation of a command is removed: the pass is not
+// remembered, or the next one would find the annotation again and carry the command out twice.
+func TestReconcileCommandOnce(t *testing.T) {
+	h := newHarness(t, aRollout())
+	h.fail["create"] = apierrors.NewTooManyRequests("later", 1)
+	h.plan = plan.Plan{
+		Actions: []plan.Action{
+			plan.CreateReplicaSet{Revision: "bbb", TemplateHash: "h"},
+			plan.RemoveAnnotations{Keys: []string{v1alpha1.AbortAnnotation}},
+		},
+		Status: withMessage("carried out"),
+	}
+	if _, err := h.reconcile(t); err == nil {
+		t.Error("the failure was not handed on")
+	}
+	if stored := h.stored(t); len(stored.Annotations) != 1 || stored.Status.Message != "" {
+		t.Errorf("the annotations are %v, and the status says %q", stored.Annotations, stored.Status.Message)
+	}
+	delete(h.fail, "create")
+	if _, err := h.reconcile(t); err != nil {
+		t.Fatal(err)
+	}
+	if stored := h.stored(t); len(stored.Annotations) != 0 || stored.Status.Message != "carried out" {
+		t.Errorf("the annotations are %v, and the status says %q", stored.Annotations, stored.Status.Message)
 	}
 }
 

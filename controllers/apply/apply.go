@@ -35,7 +35,7 @@ type Applier struct {
 type Result struct {
 	// Writes are those that succeeded, in their order.
 	Writes []observe.Write
-	// Failed are the actions that did not.
+	// Failed are the actions that were not carried out: those that failed, and those that were not tried after them.
 	Failed []plan.Action
 	// ResourceVersion is that of the rollout after them; the status write is guarded by it.
 	ResourceVersion string
@@ -49,19 +49,21 @@ type Result struct {
 func (a *Applier) Apply(ctx context.Context, snap *observe.Snapshot, actions []plan.Action) (Result, error) {
 	run := &run{Applier: a, Snapshot: snap, rollout: snap.Raw}
 	var first error
-	for _, action := range actions {
+	for i, action := range actions {
 		if _, isEnd := action.(plan.RemoveFinalizer); isEnd && first != nil {
+			run.failed = append(run.failed, actions[i:]...)
 			break
 		}
 		err := run.do(ctx, action)
 		if err == nil {
 			continue
 		}
-		run.failed = append(run.failed, action)
 		first = cmp.Or(first, err)
 		if !observe.IsRefusal(err) && !apierrors.IsInternalError(err) { // a webhook that does not answer is an internal error
+			run.failed = append(run.failed, actions[i:]...)
 			break
 		}
+		run.failed = append(run.failed, action)
 	}
 	return run.result(), first
 }
