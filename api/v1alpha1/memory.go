@@ -129,6 +129,12 @@ type TrafficMemory struct {
 	// mirrorPercent is the part of the requests that are copied to the canary.
 	// +optional
 	MirrorPercent int32 `json:"mirrorPercent,omitempty"`
+	// load is the largest part of all requests, copies included, that data planes may still send to the canary, in
+	// percent. It falls only when the proof of a smaller weight and mirror has settled (T3).
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	Load int32 `json:"load,omitempty"`
 	// verifiedWeight is the last weight that was verified on all routes.
 	// +optional
 	VerifiedWeight int32 `json:"verifiedWeight"`

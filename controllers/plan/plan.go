@@ -74,6 +74,7 @@ func (p *pass) reconcile() {
 	} else if p.isGoingForward() {
 		p.fleeDyingCanary() // nothing that a user asks for may hold that up
 	}
+	p.keepLoad()
 	p.keepVerifyTimeout()
 	p.keepDeadline()
 }

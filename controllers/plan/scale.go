@@ -79,8 +79,8 @@ func (p *pass) size(rs ReplicaSet) int32 {
 // canarySize is the size that the steps ask for, and never less than the traffic needs; unless it is pinned.
 func (p *pass) canarySize() int32 {
 	traffic := p.prior.Traffic
-	byLoad := p.needFor(loadOf(max(p.prior.StepWeight, traffic.Weight, traffic.VerifiedWeight),
-		max(p.prior.StepMirrorPercent, traffic.MirrorPercent)))
+	byLoad := p.needFor(max(traffic.Load, loadOf(traffic.Weight, traffic.MirrorPercent),
+		loadOf(p.prior.StepWeight, p.prior.StepMirrorPercent)))
 	pinned, asked := p.stepScale()
 	if pinned {
 		return asked

@@ -31,7 +31,7 @@ func percent(n int32, mode v1alpha1.ScaleMode) *v1alpha1.SetCanaryScale {
 func TestCanarySize(t *testing.T) {
 	for name, tc := range map[string]struct {
 		scale                       *v1alpha1.SetCanaryScale
-		weight, inForce, proven     int32
+		weight, inForce, load       int32
 		headers, selected           bool
 		want0, want1, want4, want10 int32
 	}{
@@ -41,9 +41,9 @@ func TestCanarySize(t *testing.T) {
 		"weight 11":                {weight: 11, want1: 1, want4: 1, want10: 2},
 		"weight 50":                {weight: 50, want1: 1, want4: 2, want10: 5},
 		"weight 100":               {weight: 100, want1: 1, want4: 4, want10: 10},
-		"weight on its way down":   {weight: 10, inForce: 60, proven: 60, want1: 1, want4: 3, want10: 6},
-		"lower weight not proven":  {weight: 10, inForce: 10, proven: 60, want1: 1, want4: 3, want10: 6},
-		"lower weight proven":      {weight: 10, inForce: 10, proven: 10, want1: 1, want4: 1, want10: 1},
+		"weight on its way down":   {weight: 10, inForce: 60, load: 60, want1: 1, want4: 3, want10: 6},
+		"lower weight not settled": {weight: 10, inForce: 10, load: 60, want1: 1, want4: 3, want10: 6},
+		"lower weight settled":     {weight: 10, inForce: 10, load: 10, want1: 1, want4: 1, want10: 1},
 		"minimum 2":                {scale: atLeast(2), want1: 2, want4: 2, want10: 2},
 		"minimum 2, weight 10":     {scale: atLeast(2), weight: 10, want1: 2, want4: 2, want10: 2},
 		"minimum 2, weight 100":    {scale: atLeast(2), weight: 100, want1: 2, want4: 4, want10: 10},
@@ -62,7 +62,7 @@ func TestCanarySize(t *testing.T) {
 				in := midway(tc.inForce, weight(tc.weight))
 				in.Spec.Replicas = &replicas
 				mem := in.Prior.Memory
-				mem.StepScale, mem.Traffic.VerifiedWeight = tc.scale, tc.proven
+				mem.StepScale, mem.Traffic.Load = tc.scale, tc.load
 				if !tc.selected {
 					mem.CanaryService.Revision = "a"
 				}
@@ -206,6 +206,44 @@ func TestMirror(t *testing.T) {
 	} {
 		t.Run(name, tc.check)
 	}
+}
+
+// TestCanaryKeepsPodsForOldLoad holds T3 for a canary that loses a part of its load: it keeps the pods that the larger
+// load needs until the smaller one is verified and settled.
+func TestCanaryKeepsPodsForOldLoad(t *testing.T) {
+	for name, in := range map[string]Input{
+		"a weight that falls":      changed(midway(100, weight(100), weight(25), pause(0)), pods("b", 4)),
+		"a mirror that is removed": changed(midway(25, weight(25), mirrorStep(0), pause(0)), pods("b", 4), mirror(75)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			in.Prior.Memory.Traffic.Load = 100
+			var shrunk time.Time
+			for deadline := in.Now.Add(time.Minute); shrunk.IsZero() && in.Now.Before(deadline); in.Now = in.Now.Add(100 * time.Millisecond) {
+				plan := Compute(in)
+				if got := scaledTo(plan, "reviews-b"); got == 1 {
+					shrunk = in.Now
+				}
+				follow(&in, plan)
+			}
+			proven := in.Prior.Memory.Traffic.VerifiedAt
+			if proven == nil || shrunk.Before(proven.Add(newSettings(&in.Spec).settle)) {
+				t.Errorf("the canary shrinks at %s, and the smaller load is verified at %s", shrunk, proven)
+			}
+		})
+	}
+}
+
+// follow carries a plan out on the routes, which their gateway takes at once.
+func follow(in *Input, plan Plan) {
+	for _, action := range plan.Actions {
+		if set, is := action.(SetTraffic); is {
+			route := &in.Observed.Routes[0]
+			route.Weight, route.Mirror = set.Weight, set.Mirror
+			route.Generation++
+			route.AcceptedGeneration = route.Generation
+		}
+	}
+	in.Prior = plan.Status
 }
 
 // TestStepsEdited holds that edited steps start over while weight, scale and header routes stay where they are.

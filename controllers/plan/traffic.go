@@ -230,6 +230,16 @@ func (p *pass) isSettled() bool {
 	return true
 }
 
+// keepLoad remembers the largest load that data planes may still send to the canary. Its pods must be able to serve
+// that load until the proof of a smaller one has settled (T3).
+func (p *pass) keepLoad() {
+	traffic := &p.mem.Traffic
+	load := loadOf(traffic.Weight, traffic.MirrorPercent)
+	if load >= traffic.Load || p.isVerified() && p.reached(traffic.VerifiedAt.Add(p.spec.settle)) {
+		traffic.Load = load
+	}
+}
+
 // canaryCarriesNothing is the condition of T1 for the canary Service.
 func (p *pass) canaryCarriesNothing() bool {
 	return !ReachesCanary(p.mem.Traffic) && p.isSettled()
