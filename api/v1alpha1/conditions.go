@@ -53,6 +53,7 @@ const (
 	ReasonVerifiedUnversioned     = "VerifiedWithoutObservedGeneration"
 	ReasonWaitingForPods          = "WaitingForPods"
 	ReasonRouteNotVerified        = "RouteNotVerified"
+	ReasonRouteWithoutParent      = "RouteWithoutParent"
 	ReasonRouteNotFound           = "RouteNotFound"
 	ReasonRouteKindNotServed      = "RouteKindNotServed"
 	ReasonPairNotFound            = "PairNotFound"

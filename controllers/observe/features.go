@@ -24,11 +24,11 @@ import (
 // featuresTTL is how long an answer about a Gateway is good for: no recheck may meet the answer of the check before it.
 const featuresTTL = plan.MirrorRecheck / 2
 
-// Features knows what gateways can do, as far as their classes publish it and the manager may read it. It is safe for
-// concurrent use.
+// Features knows what the classes of gateways say: what gateways can do, and which controller they have, as far as the
+// manager may read it. It is safe for concurrent use.
 type Features struct {
 	live client.Reader
-	// known are published features by Gateway.
+	// known are the classes by Gateway.
 	known *utilcache.Expiring
 }
 
@@ -37,11 +37,11 @@ func NewFeatures(live client.Reader) *Features {
 	return &Features{live: live, known: utilcache.NewExpiring()}
 }
 
-// published is what the class of a Gateway says that it supports; features is nil when it says nothing, or when that
-// cannot be read.
+// published is what the class of a Gateway says; the zero value when that cannot be read. The features are nil when it
+// names none.
 type published struct {
-	class    string
-	features sets.Set[gatewayv1.FeatureName]
+	class, controller string
+	features          sets.Set[gatewayv1.FeatureName]
 }
 
 // of a Gateway. What cannot be found out is no error: it must never stand in the way of a pass, which may be an abort.
@@ -65,7 +65,7 @@ func (f *Features) ask(ctx context.Context, key types.NamespacedName) (published
 	if err := f.live.Get(ctx, types.NamespacedName{Name: string(gateway.Spec.GatewayClassName)}, class); err != nil {
 		return published{}, err
 	}
-	found := published{class: class.Name}
+	found := published{class: class.Name, controller: string(class.Spec.ControllerName)}
 	if len(class.Status.SupportedFeatures) > 0 {
 		found.features = sets.New[gatewayv1.FeatureName]()
 	}

@@ -6,6 +6,7 @@ package observe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -99,5 +100,44 @@ func TestLacksMirror(t *testing.T) {
 				t.Errorf("%d live reads, want %d", reads, tc.reads)
 			}
 		})
+	}
+}
+
+// TestAnswersByClass holds that the controller of a Gateway's class decides which answer counts (T4), and that a class is
+// read only where several have answered, and once for a while: a former controller's entry must not hold a release.
+func TestAnswersByClass(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := gatewayv1.Install(scheme); err != nil {
+		t.Fatal(err)
+	}
+	objects := aClass("plain")
+	objects[0].(*gatewayv1.GatewayClass).Spec.ControllerName = "x/own"
+	reads := 0
+	live := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithInterceptorFuncs(interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, into client.Object, opts ...client.GetOption) error {
+			reads++
+			return c.Get(ctx, key, into, opts...)
+		},
+	}).Build()
+	s := &observation{
+		Observer: &Observer{Features: NewFeatures(live)},
+		Snapshot: &Snapshot{Rollout: &Rollout{CanaryRollout: &v1alpha1.CanaryRollout{}}},
+	}
+	entry := func(controller string, generation int) string {
+		return fmt.Sprintf(`{controllerName: %s, parentRef: {name: plain, namespace: infra}, conditions: [
+			{type: Accepted, status: "True", observedGeneration: %[2]d}, {type: ResolvedRefs, status: "True", observedGeneration: %[2]d}]}`, controller, generation)
+	}
+	seen := func(entries string) plan.Route {
+		return s.observedRoute(t.Context(), parse(t, `{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: reviews, namespace: bookinfo, generation: 4},
+			spec: {parentRefs: [{name: plain, namespace: infra}]}, status: {parents: [`+entries+`]}}`))
+	}
+	if route := seen(entry("x/own", 4)); route.AcceptedGeneration != 4 || reads != 0 {
+		t.Errorf("one answer: generation %d after %d reads, want 4 after none", route.AcceptedGeneration, reads)
+	}
+	for range 2 {
+		route := seen(entry("x/own", 3) + "," + entry("x/former", 4))
+		if route.AcceptedGeneration != 3 || route.Ignored != "Gateway infra/plain (x/former)" || reads != 2 {
+			t.Errorf("two answers: generation %d, ignored %q, after %d reads; want 3 and the former one's after 2", route.AcceptedGeneration, route.Ignored, reads)
+		}
 	}
 }

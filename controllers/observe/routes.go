@@ -81,13 +81,15 @@ func (s *observation) observedRoute(ctx context.Context, found *unstructured.Uns
 		headerRoutes = s.Status.Memory.StepHeaderRoutes
 	}
 	pair := s.Pair(found.GetKind(), found.GetName())
-	reading, acceptance := route.Read(found, pair, headerRoutes), route.Accepted(found)
+	reading := route.Read(found, pair, headerRoutes)
+	acceptance := route.Accepted(found, func(gateway types.NamespacedName) string { return s.Features.of(ctx, gateway).controller })
 	observed := plan.Route{
 		Kind: found.GetKind(), Name: found.GetName(), Found: true,
 		Generation: reading.Generation, Weight: reading.Weight, Mirror: reading.Mirror, Total: reading.Total,
 		Weights: route.Weights(found, pair), Writer: writerOf(found),
 		Headers: plan.HeaderState(reading.Headers), OtherUses: reading.OtherUses,
 		AcceptedGeneration: acceptance.Generation, Unversioned: acceptance.Unversioned, Pending: acceptance.Pending,
+		Ignored: acceptance.Ignored, Orphaned: acceptance.Orphaned,
 	}
 	if problem := reading.Problem; problem != nil && !s.isIrrelevant(problem) {
 		observed.Problem = &plan.Problem{Reason: problem.Reason, Message: problem.Message}

@@ -89,17 +89,24 @@ func (p *pass) pausedCondition(v verdict) metav1.Condition {
 	return condition(v1alpha1.ConditionPaused, true, p.paused, v.message)
 }
 
-// trafficCondition also names, without judging them, other uses of the two Services (T1).
+// trafficCondition also names, without judging them, other uses of the two Services (T1), and the answers that do not
+// count (T4).
 func (p *pass) trafficCondition() metav1.Condition {
 	status, reason, message := p.traffic()
-	var others []string
+	var others, ignored []string
 	for _, route := range p.in.Observed.Routes {
 		if route.OtherUses != "" {
 			others = append(others, route.OtherUses)
 		}
+		if route.Ignored != "" {
+			ignored = append(ignored, fmt.Sprintf("%s %s: %s", route.Kind, route.Name, route.Ignored))
+		}
 	}
 	if len(others) > 0 {
 		message += "; also used by " + strings.Join(others, ", ")
+	}
+	if len(ignored) > 0 {
+		message += "; status entries that do not count: " + strings.Join(ignored, "; ")
 	}
 	return condition(v1alpha1.ConditionTrafficRouted, status, reason, message)
 }
@@ -112,7 +119,7 @@ func (p *pass) traffic() (status bool, reason, message string) {
 	case !p.isManaging():
 		return false, v1alpha1.ReasonWaitingForPods, "the Services and routes are set as soon as pods are available"
 	case !p.isVerified():
-		return false, v1alpha1.ReasonRouteNotVerified, p.trafficWait()
+		return false, p.unverifiedReason(), p.trafficWait()
 	}
 	reason = v1alpha1.ReasonVerified
 	for _, route := range p.in.Observed.Routes {

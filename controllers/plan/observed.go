@@ -182,6 +182,10 @@ type Route struct {
 	Unversioned bool
 	// Pending says, parent by parent, what is missing while the newest generation is not accepted.
 	Pending string
+	// Ignored names the controllers whose entries in the status of the route do not count, each with its parent.
+	Ignored string
+	// Orphaned says that nothing serves the route: it names no parent, and no parent has answered for it.
+	Orphaned bool
 	// StepsProblem is what keeps the steps from being walked on the route, though it can be written.
 	StepsProblem *Problem
 	// OtherUses name what uses one of the two Services outside the pair.

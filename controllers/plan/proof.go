@@ -5,6 +5,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/utils/ptr"
@@ -34,7 +35,15 @@ func (p *pass) keepVerifyTimeout() {
 		p.abort(fmt.Sprintf("weight %d was not verified within %s", weight, timeout))
 		return
 	}
-	p.stall(v1alpha1.ReasonRouteNotVerified, "weight %d is not verified after %s: %s", weight, timeout, wait)
+	p.stall(p.unverifiedReason(), "weight %d is not verified after %s: %s", weight, timeout, wait)
+}
+
+// unverifiedReason tells a route that nothing serves from one that a gateway has not taken yet.
+func (p *pass) unverifiedReason() string {
+	if slices.ContainsFunc(p.in.Observed.Routes, func(route Route) bool { return route.Orphaned }) {
+		return v1alpha1.ReasonRouteWithoutParent
+	}
+	return v1alpha1.ReasonRouteNotVerified
 }
 
 // verifyTimeout is never shorter than a weight takes to be believed of a gateway that names no generation.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/utils/ptr"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -30,6 +31,7 @@ func TestVerifyTimeout(t *testing.T) {
 	after := func(seconds int32) change {
 		return func(in *Input) { in.Spec.Traffic.VerifyTimeoutSeconds = &seconds }
 	}
+	orphaned := route(func(r *Route) { r.Orphaned = true })
 	problem := func(in *Input) { in.Observed.Canary.Problem = &Problem{Reason: v1alpha1.ReasonServiceConflict} }
 	silent := func(in *Input) {
 		in.Observed.Routes[0].AcceptedGeneration, in.Observed.Routes[0].Unversioned = 0, true
@@ -49,6 +51,7 @@ func TestVerifyTimeout(t *testing.T) {
 		"in a migration":            {in: changed(promoting(100), unowned, waiting(60)), targets: "Promoting 0: 100% /b", stalled: stuck},
 		"at rest":                   {in: changed(resting(), waiting(60)), targets: "Resting 0: 0% a/a", stalled: stuck},
 		"at a pause":                {in: changed(midway(20, pause(0)), waiting(60)), targets: still, stalled: stuck},
+		"nothing serves the route":  {in: in(waiting(60), orphaned), targets: still, stalled: v1alpha1.ReasonRouteWithoutParent},
 		"a problem of its own":      {in: in(waiting(60), problem), targets: still, stalled: v1alpha1.ReasonServiceConflict},
 		"names no generation":       {in: in(waiting(10), after(10), silent), targets: still, stalled: fine, wake: 20 * time.Second},
 		"names none and is refused": {in: in(waiting(30), after(10), silent, route(func(r *Route) { r.Unversioned = false })), targets: still, stalled: stuck},
@@ -57,6 +60,24 @@ func TestVerifyTimeout(t *testing.T) {
 	}
 	if got := Compute(in(waiting(60))).Status.Message; got != "weight 20 is not verified after 1m0s: HTTPRoute reviews is not verified: Gateway http-gateway has taken generation 6, not yet 7" {
 		t.Errorf("the message is: %s", got)
+	}
+}
+
+// TestIgnoredAnswers holds that the status says which answers do not count (T4), and at once when nothing serves a route.
+func TestIgnoredAnswers(t *testing.T) {
+	ignored := route(func(r *Route) { r.Ignored = "Gateway a (x/two)" })
+	orphaned := route(func(r *Route) { r.Orphaned = true })
+	for _, tc := range []struct {
+		in              Input
+		reason, message string
+	}{
+		{changed(midway(20, pause(0)), ignored), v1alpha1.ReasonVerified, "the canary Service gets 20 % on every route; status entries that do not count: HTTPRoute reviews: Gateway a (x/two)"},
+		{changed(midway(20, pause(0)), waiting(5), ignored, orphaned), v1alpha1.ReasonRouteWithoutParent, "HTTPRoute reviews is not verified: Gateway http-gateway has taken generation 6, not yet 7; status entries that do not count: HTTPRoute reviews: Gateway a (x/two)"},
+	} {
+		got := meta.FindStatusCondition(Compute(tc.in).Status.Conditions, v1alpha1.ConditionTrafficRouted)
+		if got.Reason != tc.reason || got.Message != tc.message {
+			t.Errorf("%s: %s", got.Reason, got.Message)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ package route
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -23,6 +24,10 @@ type Acceptance struct {
 	Unversioned bool
 	// Pending says, parent by parent, what is missing until the newest generation is known to be accepted.
 	Pending string
+	// Ignored names the controllers whose entries do not count, each with its parent.
+	Ignored string
+	// Orphaned says that the route names no parent and that none stands in its status: nothing can serve it.
+	Orphaned bool
 }
 
 // parents is the part of a route that T4 is about. It is the same for all kinds of routes.
@@ -31,21 +36,48 @@ type parents struct {
 	Status gatewayv1.RouteStatus     `json:"status"`
 }
 
-// Accepted reads the route's status (T4): each parent that spec.parentRefs asks for must have answered, and all who
-// answered for it must agree. Answers for other parents do not count: implementations leave old ones behind.
-func Accepted(obj *unstructured.Unstructured) Acceptance {
+// ControllerOf names the controller of a Gateway's class; empty when that is not known.
+type ControllerOf func(gateway types.NamespacedName) string
+
+// Accepted reads the route's status (T4): each parent must have answered, and all whose answer counts for it must agree.
+// Answers for other parents do not count: implementations leave old ones behind. A controller is only asked for where
+// several have answered for one Gateway.
+func Accepted(obj *unstructured.Unstructured, controllerOf ControllerOf) Acceptance {
 	var route parents
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, &route); err != nil {
 		return Acceptance{Pending: fmt.Sprintf("%s cannot be read: %v", labelOf(obj), err)}
 	}
-	if len(route.Spec.ParentRefs) == 0 {
-		return Acceptance{Pending: labelOf(obj) + " has no parentRefs, so nothing serves it: attach it to a Gateway"}
+	wanted := route.wanted(obj.GetNamespace())
+	if len(wanted) == 0 {
+		return Acceptance{Orphaned: true, Pending: labelOf(obj) +
+			" has no parentRefs, and its status names no parent, so nothing serves it: attach it to a Gateway, or to the route that delegates to it"}
 	}
-	var answers []answer
-	for _, ref := range route.Spec.ParentRefs {
-		answers = append(answers, answersFor(parentOf(ref, obj.GetNamespace()), route.Status.Parents, obj.GetNamespace())...)
+	var answers, ignored []answer
+	for _, parent := range wanted {
+		counted, others := route.answersFor(parent, obj.GetNamespace(), controllerOf)
+		answers, ignored = append(answers, counted...), append(ignored, others...)
 	}
-	return sum(answers, obj.GetGeneration())
+	all := sum(answers, obj.GetGeneration())
+	all.Ignored = controllers(ignored)
+	return all
+}
+
+// wanted are the parents that have to answer: those in the spec. Where the spec leaves parents to others, which are a
+// route that delegates to this one and default Gateways, they are those in the status.
+func (r *parents) wanted(namespace string) []parent {
+	var wanted []parent
+	for _, ref := range r.Spec.ParentRefs {
+		wanted = append(wanted, parentOf(ref, namespace))
+	}
+	if len(wanted) > 0 && r.Spec.UseDefaultGateways == "" {
+		return wanted
+	}
+	for _, entry := range r.Status.Parents {
+		if p := parentOf(entry.ParentRef, namespace); !slices.Contains(wanted, p) {
+			wanted = append(wanted, p)
+		}
+	}
+	return wanted
 }
 
 // Gateways are the parents of a route that are Gateways; none when they cannot be read.
@@ -56,8 +88,8 @@ func Gateways(obj *unstructured.Unstructured) []types.NamespacedName {
 	}
 	var gateways []types.NamespacedName
 	for _, ref := range route.Spec.ParentRefs {
-		if p := parentOf(ref, obj.GetNamespace()); p.group == gatewayv1.GroupName && p.kind == "Gateway" {
-			gateways = append(gateways, types.NamespacedName{Namespace: p.namespace, Name: p.name})
+		if p := parentOf(ref, obj.GetNamespace()); p.isGateway() {
+			gateways = append(gateways, p.key())
 		}
 	}
 	return gateways
@@ -100,6 +132,12 @@ func parentOf(ref gatewayv1.ParentReference, namespace string) parent {
 		section:   string(ptr.Deref(ref.SectionName, "")),
 		port:      ptr.Deref(ref.Port, 0),
 	}
+}
+
+func (p parent) isGateway() bool { return p.group == gatewayv1.GroupName && p.kind == "Gateway" }
+
+func (p parent) key() types.NamespacedName {
+	return types.NamespacedName{Namespace: p.namespace, Name: p.name}
 }
 
 // label names the parent in messages; its namespace only where it is not the route's.

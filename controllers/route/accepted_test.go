@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 func TestAccepted(t *testing.T) {
@@ -29,7 +30,19 @@ func TestAccepted(t *testing.T) {
 			`[{group: "", kind: Service, name: a, port: 80}]`,
 			`[{parentRef: {group: "", kind: Service, name: a, port: 80}, ` + taken + `}]`, Acceptance{Generation: 4},
 		},
-		"no parents":          {`[]`, `[]`, Acceptance{Pending: "HTTPRoute bookinfo has no parentRefs, so nothing serves it: attach it to a Gateway"}},
+		"no parents": {`[]`, `[]`, Acceptance{Orphaned: true, Pending: "HTTPRoute bookinfo has no parentRefs, and its status names no parent, so nothing serves it: attach it to a Gateway, or to the route that delegates to it"}},
+		// kgateway binds such a route by the backendRefs of another one, and writes that as the parent.
+		"delegated to": {
+			`[]`, `[{parentRef: {kind: HTTPRoute, name: entry, namespace: edge}, ` + taken + `}]`, Acceptance{Generation: 4},
+		},
+		"delegated to, behind": {
+			`[]`, `[{parentRef: {kind: HTTPRoute, name: entry, namespace: edge}, conditions: [{type: Accepted, status: "True", observedGeneration: 4}, {type: ResolvedRefs, status: "True", observedGeneration: 3}]}]`,
+			Acceptance{Generation: 3, Pending: "HTTPRoute edge/entry has taken generation 3, not yet 4"},
+		},
+		"delegated to by two, one refuses": {
+			`[]`, `[{parentRef: {kind: HTTPRoute, name: entry}, ` + taken + `}, {parentRef: {kind: HTTPRoute, name: other}, conditions: [{type: Accepted, status: "False", reason: R, message: m}]}]`,
+			Acceptance{Pending: "HTTPRoute other: Accepted is False (R: m)"},
+		},
 		"no answer":           {`[{name: a}]`, `[]`, Acceptance{Pending: "Gateway a has not answered"}},
 		"another's answer":    {`[{name: a}]`, `[{parentRef: {name: b}, ` + taken + `}]`, Acceptance{Pending: "Gateway a has not answered"}},
 		"another namespace":   {`[{name: a, namespace: infra}]`, `[{parentRef: {name: a}, ` + taken + `}]`, Acceptance{Pending: "Gateway infra/a has not answered"}},
@@ -88,16 +101,32 @@ func TestAccepted(t *testing.T) {
 		"two controllers agree": {
 			`[{name: a}]`, `[{parentRef: {name: a}, controllerName: x/one, ` + taken + `}, {parentRef: {name: a}, controllerName: x/two, ` + taken + `}]`, Acceptance{Generation: 4},
 		},
-		"two controllers differ": {
+		"an older answer of another controller": {
 			`[{name: a}]`,
 			`[{parentRef: {name: a}, controllerName: x/one, ` + taken + `}, {parentRef: {name: a}, controllerName: x/two, conditions: [{type: Accepted, status: "True", observedGeneration: 2}, {type: ResolvedRefs, status: "True", observedGeneration: 2}]}]`,
-			Acceptance{Generation: 2, Pending: "Gateway a (x/two) has taken generation 2, not yet 4"},
+			Acceptance{Generation: 4, Ignored: "Gateway a (x/two)"},
+		},
+		"none has taken the newest": {
+			`[{name: a}]`,
+			`[{parentRef: {name: a}, controllerName: x/one, conditions: [{type: Accepted, status: "True", observedGeneration: 3}, {type: ResolvedRefs, status: "True", observedGeneration: 3}]}, {parentRef: {name: a}, controllerName: x/two, conditions: [{type: Accepted, status: "True", observedGeneration: 2}, {type: ResolvedRefs, status: "True", observedGeneration: 2}]}]`,
+			Acceptance{Generation: 3, Pending: "Gateway a (x/one) has taken generation 3, not yet 4", Ignored: "Gateway a (x/two)"},
+		},
+		// Kuadrant's policy controller writes only conditions of its own.
+		"a policy controller": {
+			`[{name: a}]`,
+			`[{parentRef: {name: a}, controllerName: x/policy, conditions: [{type: x/RateLimited, status: "True", observedGeneration: 4}]}, {parentRef: {name: a}, controllerName: x/one, ` + taken + `}]`,
+			Acceptance{Generation: 4, Ignored: "Gateway a (x/policy)"},
+		},
+		"a policy controller alone": {
+			`[{name: a}]`,
+			`[{parentRef: {name: a}, controllerName: x/policy, conditions: [{type: x/RateLimited, status: "True", observedGeneration: 4}]}]`,
+			Acceptance{Pending: "Gateway a has not answered: there is no condition Accepted"},
 		},
 		// Traefik 3.6 says so of every Gateway that is not its own; envoyproxy/gateway#6898: a former controller's word stays.
 		"another controller's Gateway": {
 			`[{name: a}]`,
 			`[{parentRef: {name: a}, controllerName: x/one, ` + taken + `}, {parentRef: {name: a}, controllerName: x/two, conditions: [{type: Accepted, status: "False", observedGeneration: 4, reason: NoMatchingParent, message: m}]}]`,
-			Acceptance{Generation: 4},
+			Acceptance{Generation: 4, Ignored: "Gateway a (x/two)"},
 		},
 		"nobody's Gateway": {
 			`[{name: a}]`,
@@ -107,13 +136,13 @@ func TestAccepted(t *testing.T) {
 		"two controllers, one refuses": {
 			`[{name: a}]`,
 			`[{parentRef: {name: a}, controllerName: x/one, ` + taken + `}, {parentRef: {name: a}, controllerName: x/two, conditions: [{type: Accepted, status: "False", reason: NotAllowedByListeners, message: m}]}]`,
-			Acceptance{Pending: "Gateway a (x/two): Accepted is False (NotAllowedByListeners: m)"},
+			Acceptance{Generation: 4, Ignored: "Gateway a (x/two)"},
 		},
 		"unreadable": {`[{name: a}]`, `text`, Acceptance{Pending: "HTTPRoute bookinfo cannot be read"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			obj := decode(t, `{kind: HTTPRoute, metadata: {name: bookinfo, namespace: bookinfo, generation: 4}, spec: {parentRefs: `+tc.refs+`}, status: {parents: `+tc.parents+`}}`)
-			got := Accepted(obj)
+			got := Accepted(obj, nil)
 			if strings.HasPrefix(got.Pending, "HTTPRoute bookinfo cannot be read") {
 				got.Pending = "HTTPRoute bookinfo cannot be read"
 			}
@@ -124,12 +153,67 @@ func TestAccepted(t *testing.T) {
 	}
 }
 
+// TestAcceptedByTheClass holds that for a Gateway the answer of its class's controller counts, whatever others say, and
+// that a class is only looked up where several have answered: a former controller's entry must not hold a release for
+// ever, and its acceptance must not stand for that of the Gateway.
+func TestAcceptedByTheClass(t *testing.T) {
+	at := func(generation string) string {
+		return `conditions: [{type: Accepted, status: "True", observedGeneration: ` + generation + `}, {type: ResolvedRefs, status: "True", observedGeneration: ` + generation + `}]`
+	}
+	gateway := types.NamespacedName{Namespace: "bookinfo", Name: "a"}
+	for name, tc := range map[string]struct {
+		ref, one, two string
+		class         string
+		asked         int
+		want          Acceptance
+	}{
+		"a stale entry":          {`name: a`, at("4"), at("1"), "x/one", 1, Acceptance{Generation: 4, Ignored: "Gateway a (x/two)"}},
+		"its own is behind":      {`name: a`, at("3"), at("4"), "x/one", 1, Acceptance{Generation: 3, Pending: "Gateway a (x/one) has taken generation 3, not yet 4", Ignored: "Gateway a (x/two)"}},
+		"its own is silent":      {`name: a`, `conditions: []`, at("4"), "x/one", 1, Acceptance{Pending: "Gateway a (x/one) has not answered: there is no condition Accepted", Ignored: "Gateway a (x/two)"}},
+		"its own refuses":        {`name: a`, `conditions: [{type: Accepted, status: "False", reason: R, message: m}]`, at("4"), "x/one", 1, Acceptance{Pending: "Gateway a (x/one): Accepted is False (R: m)", Ignored: "Gateway a (x/two)"}},
+		"its own has no entry":   {`name: a`, at("3"), at("4"), "x/new", 1, Acceptance{Generation: 4, Ignored: "Gateway a (x/one)"}},
+		"a class that is hidden": {`name: a`, at("3"), at("4"), "", 1, Acceptance{Generation: 4, Ignored: "Gateway a (x/one)"}},
+		"no Gateway":             {`{group: "", kind: Service, name: a}`, at("3"), at("4"), "x/one", 0, Acceptance{Generation: 4, Ignored: "Service a (x/one)"}},
+		"one answer":             {`name: a`, at("4"), "", "x/two", 0, Acceptance{Generation: 4}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ref := "{" + strings.Trim(tc.ref, "{}") + "}"
+			entries := `{parentRef: ` + ref + `, controllerName: x/one, ` + tc.one + `}`
+			if tc.two != "" {
+				entries += `, {parentRef: ` + ref + `, controllerName: x/two, ` + tc.two + `}`
+			}
+			obj := decode(t, `{kind: HTTPRoute, metadata: {name: bookinfo, namespace: bookinfo, generation: 4}, spec: {parentRefs: [`+ref+`]}, status: {parents: [`+entries+`]}}`)
+			asked := 0
+			got := Accepted(obj, func(of types.NamespacedName) string {
+				asked++
+				if of != gateway {
+					t.Errorf("asked about %s", of)
+				}
+				return tc.class
+			})
+			if diff := cmp.Diff(tc.want, got); diff != "" || asked != tc.asked {
+				t.Errorf("asked %d times, want %d; (-want +got):\n%s", asked, tc.asked, diff)
+			}
+		})
+	}
+}
+
+// TestDefaultGateways holds that a route that also asks for default Gateways waits for those that answered.
+func TestDefaultGateways(t *testing.T) {
+	obj := decode(t, `{kind: HTTPRoute, metadata: {name: bookinfo, namespace: bookinfo, generation: 4}, spec: {useDefaultGateways: All, parentRefs: [{name: a}]}, status: {parents: [
+		{parentRef: {name: a}, conditions: [{type: Accepted, status: "True", observedGeneration: 4}, {type: ResolvedRefs, status: "True", observedGeneration: 4}]},
+		{parentRef: {name: b}, conditions: [{type: Accepted, status: "True", observedGeneration: 3}, {type: ResolvedRefs, status: "True", observedGeneration: 4}]}]}}`)
+	if diff := cmp.Diff(Acceptance{Generation: 3, Pending: "Gateway b has taken generation 3, not yet 4"}, Accepted(obj, nil)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // The message of a status has limits, and an implementation's may have any length.
 func TestLongMessagesAreCut(t *testing.T) {
 	obj := decode(t, `{kind: HTTPRoute, metadata: {name: bookinfo, generation: 4}, spec: {parentRefs: [{name: a}]}, status: {parents: [
 		{parentRef: {name: a}, conditions: [{type: Accepted, status: "False", reason: R, message: "`+strings.Repeat("ö", 32768)+`"}]}]}}`)
 	want := "Gateway a: Accepted is False (R: " + strings.Repeat("ö", maxQuote) + "...)"
-	if diff := cmp.Diff(want, Accepted(obj).Pending); diff != "" {
+	if diff := cmp.Diff(want, Accepted(obj, nil).Pending); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -4,8 +4,10 @@
 package route
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,63 +22,102 @@ const maxQuote = 200
 type answer struct {
 	// who is the parent in words, with the controller where several answer for it.
 	who string
+	// controller is the name of the controller that answers.
+	controller string
+	// standing orders answers for one parent by how much they say.
+	standing standing
 	// complaint says what is missing or not as it should be; it goes on from who.
 	complaint string
 	// generation is the oldest that its conditions are about, of those that say so.
 	generation int64
 	// unversioned says that a condition does not say which generation it is about.
 	unversioned bool
-	// isOthers says that the controller does not take the parent for one of its own.
-	isOthers bool
 }
 
-// answersFor returns what was answered for a parent; where nobody did, that is a complaint.
-func answersFor(wanted parent, entries []gatewayv1.RouteParentStatus, namespace string) []answer {
-	var matching []gatewayv1.RouteParentStatus
-	for _, entry := range entries {
-		if parentOf(entry.ParentRef, namespace) == wanted {
-			matching = append(matching, entry)
+// standing is how much an answer says about a route.
+type standing int
+
+const (
+	// silent answers have none of the conditions that T4 is about: policy controllers write only conditions of their own.
+	silent standing = iota
+	// complaining answers do not accept the route as it is.
+	complaining
+	// accepting answers do.
+	accepting
+)
+
+// answersFor returns the answers that count for a parent, and those that do not; where nobody answered, that is a
+// complaint.
+func (r *parents) answersFor(wanted parent, namespace string, controllerOf ControllerOf) (counted, ignored []answer) {
+	var answers []answer
+	for _, entry := range r.Status.Parents {
+		if parentOf(entry.ParentRef, namespace) != wanted {
+			continue
 		}
-	}
-	who := wanted.label(namespace)
-	if len(matching) == 0 {
-		return []answer{{who: who, complaint: " has not answered"}}
-	}
-	answers := make([]answer, 0, len(matching))
-	for _, entry := range matching {
 		a := answerOf(entry.Conditions)
-		a.who = who
-		if len(matching) > 1 {
-			a.who = fmt.Sprintf("%s (%s)", who, entry.ControllerName)
-		}
+		a.who, a.controller = wanted.label(namespace), string(entry.ControllerName)
 		answers = append(answers, a)
 	}
-	return withoutOthers(answers)
+	switch len(answers) {
+	case 0:
+		return []answer{{who: wanted.label(namespace), complaint: " has not answered"}}, nil
+	case 1:
+		return answers, nil
+	}
+	for i := range answers {
+		answers[i].who += fmt.Sprintf(" (%s)", answers[i].controller)
+	}
+	return counting(answers, wanted, controllerOf)
 }
 
-// withoutOthers leaves out who says that the parent is not his, where somebody else accepts the route for it: Traefik says
-// so of every Gateway that is not its own, and nothing takes the word of a former controller back
-// (envoyproxy/gateway#6898).
-func withoutOthers(answers []answer) []answer {
-	accepts := func(a answer) bool { return a.complaint == "" }
-	if !slices.ContainsFunc(answers, accepts) {
-		return answers
+// counting separates the answers that count (T4): those of the controller of the Gateway's class. Where it is not known
+// or has not answered, those count than which no other says more. Entries of former controllers stay for ever
+// (envoyproxy/gateway#6898), policy controllers add their own, and Traefik answers for Gateways that are not its own.
+func counting(answers []answer, of parent, controllerOf ControllerOf) (counted, ignored []answer) {
+	own := ""
+	if of.isGateway() && controllerOf != nil {
+		own = controllerOf(of.key())
 	}
-	return slices.DeleteFunc(answers, func(a answer) bool { return a.isOthers })
+	counts := func(a answer) bool { return a.controller == own }
+	if !slices.ContainsFunc(answers, counts) {
+		best := slices.MaxFunc(answers, answer.compare)
+		counts = func(a answer) bool { return a.compare(best) == 0 }
+	}
+	for _, a := range answers {
+		if counts(a) {
+			counted = append(counted, a)
+		} else {
+			ignored = append(ignored, a)
+		}
+	}
+	return counted, ignored
+}
+
+// compare says which of two answers for one parent says more.
+func (a answer) compare(other answer) int {
+	return cmp.Or(cmp.Compare(a.standing, other.standing), cmp.Compare(a.generation, other.generation))
+}
+
+// controllers names those of answers, each with its parent.
+func controllers(answers []answer) string {
+	var names []string
+	for _, a := range answers {
+		names = append(names, quote(a.who))
+	}
+	return strings.Join(names, ", ")
 }
 
 // answerOf reads the conditions of one entry. A condition that is not as it should be counts whatever generation it
 // is about: an old complaint is no proof that the new generation is fine.
 func answerOf(conditions []metav1.Condition) answer {
-	var a answer
+	a := answer{standing: accepting}
 	for _, name := range []gatewayv1.RouteConditionType{gatewayv1.RouteConditionAccepted, gatewayv1.RouteConditionResolvedRefs} {
 		condition := meta.FindStatusCondition(conditions, string(name))
 		switch {
 		case condition == nil:
-			return answer{complaint: fmt.Sprintf(" has not answered: there is no condition %s", name)}
+			return missing(conditions, name)
 		case condition.Status != metav1.ConditionTrue:
-			isOthers := condition.Reason == string(gatewayv1.RouteReasonNoMatchingParent)
-			return answer{complaint: complaintOf(*condition), isOthers: isOthers}
+			return answer{standing: complaining, complaint: complaintOf(*condition)}
 		case condition.ObservedGeneration <= 0:
 			a.unversioned = true
 		case a.generation == 0 || condition.ObservedGeneration < a.generation:
@@ -85,7 +126,17 @@ func answerOf(conditions []metav1.Condition) answer {
 	}
 	partial := meta.FindStatusCondition(conditions, string(gatewayv1.RouteConditionPartiallyInvalid))
 	if partial != nil && partial.Status == metav1.ConditionTrue {
-		return answer{complaint: complaintOf(*partial)}
+		return answer{standing: complaining, complaint: complaintOf(*partial)}
+	}
+	return a
+}
+
+// missing is the answer of an entry that lacks a condition.
+func missing(conditions []metav1.Condition, name gatewayv1.RouteConditionType) answer {
+	a := answer{standing: complaining, complaint: fmt.Sprintf(" has not answered: there is no condition %s", name)}
+	if meta.FindStatusCondition(conditions, string(gatewayv1.RouteConditionAccepted)) == nil &&
+		meta.FindStatusCondition(conditions, string(gatewayv1.RouteConditionResolvedRefs)) == nil {
+		a.standing = silent
 	}
 	return a
 }

@@ -133,7 +133,7 @@ func someFilters(random *rand.Rand) []any {
 func checkCodec(t *testing.T, obj *unstructured.Unstructured, target Target) {
 	t.Helper()
 	original, before := encode(t, obj), Read(obj, reviews, target.HeaderRoutes)
-	Accepted(obj)
+	Accepted(obj, nil)
 	if patch, err := Patch(obj, reviews, target); err != nil {
 		checkRefusal(t, before, target, patch, err)
 		return

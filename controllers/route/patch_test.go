@@ -123,7 +123,7 @@ func TestEmptyObjects(t *testing.T) {
 		if patch, err := Patch(obj, reviews, Target{}); patch != nil || err == nil {
 			t.Errorf("got %s, %v", patch, err)
 		}
-		if got := Accepted(obj); got.Generation != 0 || got.Unversioned || got.Pending == "" {
+		if got := Accepted(obj, nil); got.Generation != 0 || got.Unversioned || got.Pending == "" {
 			t.Errorf("got %+v", got)
 		}
 	}

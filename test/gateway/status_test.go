@@ -29,7 +29,7 @@ func accepted(t *testing.T, object *gatewayv1.HTTPRoute) route.Acceptance {
 	}
 	found := &unstructured.Unstructured{Object: content}
 	found.SetKind("HTTPRoute")
-	return route.Accepted(found)
+	return route.Accepted(found, nil)
 }
 
 // TestBehaviours writes each kind of status for generation 3 of a route, and holds what the product reads out of it against
