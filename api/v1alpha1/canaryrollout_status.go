@@ -49,11 +49,15 @@ type CanaryRolloutStatus struct {
 	// +optional
 	Images string `json:"images,omitempty"`
 
-	// replicas is the number of pods of the stable revision: what the scale subresource reports.
+	// replicas is the number of pods of the stable revision, the ones that spec.replicas counts. The scale subresource
+	// reports it. An autoscaler with an AverageValue target of an Object or External metric keeps this number while the
+	// average is within its tolerance, so the canary's pods must not be in it.
 	// +optional
 	Replicas int32 `json:"replicas"`
 
-	// selector covers the pods of the stable revision, so that an autoscaler is not misled by the canary's.
+	// selector selects the pods of every revision. The scale subresource reports it. An autoscaler multiplies the average
+	// usage of these pods by their number: that is the whole load, however the weight divides it between the revisions.
+	// Without the canary's pods the stable ones would look idle as the weight rises.
 	// +optional
 	Selector string `json:"selector,omitempty"`
 

@@ -6,12 +6,10 @@ package plan
 import (
 	"cmp"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
@@ -54,7 +52,7 @@ func (p *pass) reportRevisions(status *v1alpha1.CanaryRolloutStatus) {
 	}
 	stable := p.revisionStatus(base)
 	status.Replicas = stable.Replicas
-	status.Selector = p.podSelector(base)
+	status.Selector = labels.Set(p.in.Spec.Selector.MatchLabels).String()
 	status.Images = p.images(base)
 	ready, desired := stable.Ready, stable.Desired
 	if p.mem.StableRevision != "" {
@@ -75,16 +73,6 @@ func (p *pass) revisionStatus(revision string) *v1alpha1.RevisionStatus {
 	return &v1alpha1.RevisionStatus{
 		Revision: revision, Desired: rs.Desired, Replicas: rs.Replicas, Ready: rs.Ready, Available: rs.Available,
 	}
-}
-
-// podSelector covers the pods of one revision, for autoscalers.
-func (p *pass) podSelector(revision string) string {
-	labels := p.in.Spec.Selector.MatchLabels
-	var terms []string
-	for _, key := range slices.Sorted(maps.Keys(labels)) {
-		terms = append(terms, key+"="+labels[key])
-	}
-	return strings.Join(append(terms, v1alpha1.RevisionLabel+"="+revision), ",")
 }
 
 func (p *pass) reportTraffic(status *v1alpha1.CanaryRolloutStatus) {

@@ -119,19 +119,19 @@ func TestTemplateAtZero(t *testing.T) {
 	a.checkSelects("reviews-stable", rollout.Status.Stable.Revision)
 }
 
-// TestScaleSelector: the scale subresource covers stable pods only, so that the canary does not dilute an autoscaler's
-// averages.
+// TestScaleSelector: the scale subresource counts the stable pods, as spec.replicas does, and selects those of every
+// revision, so that an autoscaler sees the whole load.
 func TestScaleSelector(t *testing.T) {
 	a := paused(t, "2/2", builder.Weight(50), builder.Hold())
 	s := a.rollout().Status
 	output := a.kubectl("get", "cro/reviews", "--subresource=scale", "-o=jsonpath={.spec.replicas} {.status.replicas} {.status.selector}")
-	want := "2 2 app=reviews,pod-template-hash=" + s.Stable.Revision
-	if output != want {
+	if want := "2 2 app=reviews"; output != want {
 		t.Errorf("the scale subresource says %q, want %q", output, want)
 	}
-	covered, stable := a.pods(s.Selector), a.podsOf(s.Stable.Revision)
-	if len(stable) != 2 || !maps.Equal(covered, stable) {
-		t.Errorf("the selector covers %v, the stable pods are %v", covered, stable)
+	covered, of := a.pods(s.Selector), a.podsOf(s.Stable.Revision)
+	maps.Copy(of, a.podsOf(s.Canary.Revision))
+	if len(of) != 3 || !maps.Equal(covered, of) {
+		t.Errorf("the selector covers %v, the pods are %v", covered, of)
 	}
 }
 
