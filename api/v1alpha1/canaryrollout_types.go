@@ -58,8 +58,9 @@ type CanaryRolloutList struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.steps) || !self.steps.exists(s, has(s.setHeaderRoute)) || !has(self.traffic.routes) || self.traffic.routes.all(r, !has(r.kind) || !(r.kind in ['TCPRoute', 'TLSRoute']))",message="a TCPRoute or a TLSRoute has nothing that setHeaderRoute could match: take these steps out, or these routes out of traffic.routes"
 type CanaryRolloutSpec struct {
 	// replicas is how many pods serve when nothing is in flight. It is what the scale subresource reads and writes.
+	// While it is not set the size stays as it is: what runs keeps its pods, also when it is adopted, and a first deploy
+	// gets one. The controller then writes that number here, because autoscalers have to read it.
 	// +optional
-	// +default=1
 	// +kubebuilder:validation:Minimum=0
 	Replicas *int32 `json:"replicas,omitempty"`
 

@@ -109,6 +109,9 @@ func (r *run) call(ctx context.Context, action plan.Action) (what string, write 
 	case plan.RemoveAnnotations:
 		write, err = r.removeAnnotations(ctx, act.Keys)
 		return fmt.Sprintf("remove the annotations %v", act.Keys), write, err
+	case plan.SetReplicas:
+		write, err = r.setReplicas(ctx, act)
+		return fmt.Sprintf("set spec.replicas to %d", act.Replicas), write, err
 	case plan.AdoptReplicaSet:
 		write, err = r.adoptReplicaSet(ctx, act)
 		return "adopt ReplicaSet " + act.Name, write, err

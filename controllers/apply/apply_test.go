@@ -180,6 +180,11 @@ func TestApply(t *testing.T) {
 			`merge bookinfo/reviews {"metadata":{"annotations":{"a":null,"c":null},"resourceVersion":"10"}}`,
 			observe.Write{Object: object(observe.RolloutKind, "reviews"), UID: "uid-of-rollout", ResourceVersion: "11"}, "11",
 		},
+		"set replicas": {
+			plan.SetReplicas{Replicas: 5},
+			`merge bookinfo/reviews {"metadata":{"resourceVersion":"10"},"spec":{"replicas":5}}`,
+			observe.Write{Object: object(observe.RolloutKind, "reviews"), UID: "uid-of-rollout", ResourceVersion: "11"}, "11",
+		},
 		"adopt": {
 			plan.AdoptReplicaSet{Name: "reviews-aaa"},
 			`merge bookinfo/reviews-aaa {"metadata":{"labels":{"canaryrollout.dev/rollout":"reviews"},"ownerReferences":[` +

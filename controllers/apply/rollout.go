@@ -9,18 +9,19 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
 func (r *run) addFinalizer(ctx context.Context) (*observe.Write, error) {
 	finalizers := slices.Clone(r.rollout.GetFinalizers())
-	return r.patchRollout(ctx, map[string]any{"finalizers": append(finalizers, v1alpha1.Finalizer)})
+	return r.patchRollout(ctx, map[string]any{"finalizers": append(finalizers, v1alpha1.Finalizer)}, nil)
 }
 
 func (r *run) removeFinalizer(ctx context.Context) (*observe.Write, error) {
 	finalizers := slices.DeleteFunc(append([]string{}, r.rollout.GetFinalizers()...), func(finalizer string) bool {
 		return finalizer == v1alpha1.Finalizer
 	})
-	write, err := r.patchRollout(ctx, map[string]any{"finalizers": finalizers})
+	write, err := r.patchRollout(ctx, map[string]any{"finalizers": finalizers}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -36,14 +37,22 @@ func (r *run) removeAnnotations(ctx context.Context, keys []string) (*observe.Wr
 	for _, key := range keys {
 		annotations[key] = nil
 	}
-	return r.patchRollout(ctx, map[string]any{"annotations": annotations})
+	return r.patchRollout(ctx, map[string]any{"annotations": annotations}, nil)
 }
 
-// patchRollout changes metadata of the rollout as our last write left it.
-func (r *run) patchRollout(ctx context.Context, metadata map[string]any) (*observe.Write, error) {
+func (r *run) setReplicas(ctx context.Context, act plan.SetReplicas) (*observe.Write, error) {
+	return r.patchRollout(ctx, map[string]any{}, map[string]any{"replicas": act.Replicas})
+}
+
+// patchRollout changes the rollout as our last write left it; a nil spec leaves that as it is.
+func (r *run) patchRollout(ctx context.Context, metadata, spec map[string]any) (*observe.Write, error) {
 	metadata["resourceVersion"] = r.rollout.GetResourceVersion()
+	fields := map[string]any{"metadata": metadata}
+	if spec != nil {
+		fields["spec"] = spec
+	}
 	object := named(r.Raw)
-	if err := r.patch(ctx, object, map[string]any{"metadata": metadata}); err != nil {
+	if err := r.patch(ctx, object, fields); err != nil {
 		return nil, err
 	}
 	r.rollout = object

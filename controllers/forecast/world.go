@@ -138,6 +138,8 @@ func (w *world) apply(action plan.Action) {
 		w.finalizer = false
 	case plan.RemoveAnnotations:
 		w.commands = plan.Commands{}
+	case plan.SetReplicas:
+		w.spec.Replicas = &a.Replicas
 	case plan.AdoptReplicaSet, plan.Reason: // there are no orphans here, and a reason alone does nothing
 	case plan.CreateReplicaSet:
 		w.sets = append(w.sets, &replicaSet{

@@ -69,6 +69,7 @@ func (s *observation) reportOrphans(normalized map[string]any) {
 			Name:     replicaSet.GetName(),
 			Revision: revisionOf(replicaSet),
 			Equal:    normalized != nil && revision.Equal(normalized, revision.Template(replicaSet)),
+			Desired:  count(replicaSet, "spec", "replicas"),
 			Ready:    count(replicaSet, "status", "readyReplicas"),
 		})
 	}

@@ -201,8 +201,8 @@ func TestOrphans(t *testing.T) {
 	w := newWorld(t, []client.Object{anApp(t, "reviews", "")}, live...)
 	snap := w.mustLook(t)
 	want := []plan.Orphan{
-		{Name: "reviews-equal", Revision: "equal", Equal: true, Ready: 1},
-		{Name: "reviews-other", Revision: "other", Ready: 1},
+		{Name: "reviews-equal", Revision: "equal", Equal: true, Desired: 2, Ready: 1},
+		{Name: "reviews-other", Revision: "other", Desired: 2, Ready: 1},
 		{Name: "reviews-stopping", Revision: "stopping", Equal: true, Ready: 1},
 	}
 	if diff := cmp.Diff(want, snap.Observed.Orphans); diff != "" {

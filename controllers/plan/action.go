@@ -36,6 +36,12 @@ type (
 		Keys []string
 	}
 
+	// SetReplicas gives spec.replicas a value while the user gives none: the scale subresource cannot be read without.
+	SetReplicas struct {
+		Reason
+		Replicas int32
+	}
+
 	// AdoptReplicaSet makes a running orphan ours: owner reference and rollout label, nothing else.
 	AdoptReplicaSet struct {
 		Reason

@@ -13,7 +13,8 @@ import (
 type Input struct {
 	// Namespace and Name are those of the rollout, for the commands in messages.
 	Namespace, Name string
-	// Spec is what the user wants; its optional numbers are defaulted by Compute.
+	// Spec is what the user wants; its optional numbers are defaulted by Compute. Without spec.replicas, what runs keeps
+	// its size.
 	Spec v1alpha1.CanaryRolloutSpec
 	// Prior is the status as last written. Of it only Memory and History are inputs of decisions; the conditions
 	// lend their transition times.
@@ -113,7 +114,8 @@ type Orphan struct {
 	Name, Revision string
 	// Equal says that its template equals spec.template after defaulting.
 	Equal bool
-	Ready int32
+	// Desired is its spec.replicas.
+	Desired, Ready int32
 }
 
 // Service is one of the user's two Services with its endpoints.

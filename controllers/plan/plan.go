@@ -43,6 +43,9 @@ func Compute(in Input) Plan {
 		p.prior.StepIndex = max(p.prior.StepIndex, 0)
 		p.mem = *p.prior.DeepCopy()
 	}
+	if in.Spec.Replicas == nil {
+		p.spec.replicas = p.runningSize()
+	}
 	switch {
 	case p.isTerminating():
 		p.terminate()
@@ -57,9 +60,8 @@ func Compute(in Input) Plan {
 
 // reconcile is a pass over a rollout that is not being deleted.
 func (p *pass) reconcile() {
-	if !p.in.HasFinalizer {
-		p.act(AddFinalizer{"traffic has to be handed back before the rollout goes"})
-	}
+	p.addFinalizer()
+	p.setReplicas()
 	p.routeActions()
 	p.serviceActions()
 	p.commandActions()

@@ -5,6 +5,7 @@ package plan
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -12,12 +13,11 @@ import (
 
 // begin makes the first memory: nothing, or what is found running (adoption).
 func (p *pass) begin() {
-	if !p.in.HasFinalizer {
-		p.act(AddFinalizer{"traffic has to be handed back before the rollout goes"})
-	}
+	p.addFinalizer()
 	if p.target() == "" {
 		return
 	}
+	p.setReplicas()
 	p.recognise()
 	for _, orphan := range p.in.Observed.Orphans {
 		p.act(AdoptReplicaSet{Reason: Reason("it runs, has no owner and matches the selector"), Name: orphan.Name})
@@ -30,6 +30,38 @@ func (p *pass) begin() {
 	p.enter(v1alpha1.PhasePromoting)
 	p.began(p.target())
 	p.event(EventStarted, "first deploy of revision %s (%s)", p.target(), p.in.Observed.Template.Images)
+}
+
+func (p *pass) addFinalizer() {
+	if !p.in.HasFinalizer {
+		p.act(AddFinalizer{"traffic has to be handed back before the rollout goes"})
+	}
+}
+
+// setReplicas makes the size that is in force visible to autoscalers, which read spec.replicas.
+func (p *pass) setReplicas() {
+	if p.in.Spec.Replicas == nil {
+		p.act(SetReplicas{Reason: "spec.replicas is not set: the present size is kept", Replicas: p.spec.replicas})
+	}
+}
+
+// runningSize stands in for spec.replicas while that is not set: what serves keeps its size, and a first deploy gets one
+// pod. While there is no memory, all that runs serves.
+func (p *pass) runningSize() int32 {
+	if p.in.Prior.Memory != nil {
+		if rs := p.replicaSet(cmp.Or(p.prior.StableRevision, p.prior.CurrentRevision)); rs.Name != "" {
+			return rs.Desired
+		}
+		return 1
+	}
+	var size int32
+	for _, rs := range p.in.Observed.ReplicaSets {
+		size += rs.Desired
+	}
+	for _, orphan := range p.in.Observed.Orphans {
+		size += orphan.Desired
+	}
+	return max(size, 1)
 }
 
 // running finds the revision that serves: the one that the stable Service names (memory was lost), the one with an
@@ -79,7 +111,11 @@ func (p *pass) adopt(revision string) {
 	p.mem.StableRevision = revision
 	p.rest()
 	p.mem.StableService.Revision, p.mem.CanaryService.Revision = revision, revision
-	p.event(EventAdopted, "revision %s runs already: adopted as stable, no pod restarts", revision)
+	size := ""
+	if running := p.runningSize(); running != p.spec.replicas {
+		size = fmt.Sprintf("; spec.replicas takes it from %d to %d pods", running, p.spec.replicas)
+	}
+	p.event(EventAdopted, "revision %s runs already: adopted as stable, no pod restarts%s", revision, size)
 }
 
 // rest ends whatever was in flight.

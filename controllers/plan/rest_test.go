@@ -5,6 +5,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,6 +62,41 @@ func TestAdoption(t *testing.T) {
 			}
 			if diff := cmp.Diff([]any{tc.want, tc.adopted}, []any{stable, adopted}); diff != "" {
 				t.Errorf("adoption differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestReplicasUnset holds that a size stays until the spec says another one: what runs is not cut to a default, when it is
+// adopted, when its memory was lost, and when spec.replicas is taken out later. Autoscalers read spec.replicas, so it is
+// filled in.
+func TestReplicasUnset(t *testing.T) {
+	unset := func(in *Input) { in.Spec.Replicas = nil }
+	lost := func(in *Input) { in.Prior.Memory, in.Observed.ReplicaSets = nil, nil }
+	orphans := func(in *Input) {
+		in.Observed.Orphans = []Orphan{{Name: "x", Revision: "x", Desired: 3, Ready: 3}, {Name: "b", Revision: "b", Equal: true, Desired: 2, Ready: 2}}
+	}
+	one := func(in *Input) { in.Spec.Replicas = ptr.To[int32](1) }
+	for name, tc := range map[string]struct {
+		in    Input
+		want  []string
+		event string
+	}{
+		"adopted":       {changed(firstDeploy(), lost, orphans, unset), []string{"SetReplicas 5", "AdoptReplicaSet", "AdoptReplicaSet"}, "no pod restarts"},
+		"adopted, cut":  {changed(firstDeploy(), lost, orphans, one), []string{"AdoptReplicaSet", "AdoptReplicaSet"}, "no pod restarts; spec.replicas takes it from 5 to 1 pods"},
+		"memory lost":   {changed(resting(), unset, func(in *Input) { in.Prior.Memory = nil }), []string{"SetReplicas 4"}, "no pod restarts"},
+		"first deploy":  {changed(firstDeploy(), lost, unset), []string{"SetReplicas 1"}, "first deploy of revision b (reviews:b)"},
+		"taken out":     {changed(resting(), unset), []string{"SetReplicas 4"}, ""},
+		"taken out, 0":  {changed(resting(), unset, pods("a", 0)), []string{"SetReplicas 0"}, ""},
+		"in mid-canary": {changed(midway(50, weight(50)), unset), []string{"SetReplicas 4"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := Compute(tc.in)
+			if diff := cmp.Diff(tc.want, described(got.Actions)); diff != "" {
+				t.Errorf("actions differ (-want +got):\n%s", diff)
+			}
+			if tc.event != "" && (len(got.Events) != 1 || !strings.HasSuffix(got.Events[0].Message, tc.event)) {
+				t.Errorf("events %v, want one that ends with %q", got.Events, tc.event)
 			}
 		})
 	}

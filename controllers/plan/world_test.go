@@ -205,6 +205,9 @@ func (w *world) apply(action Action) {
 	case RemoveAnnotations:
 		w.commands = Commands{}
 	case AdoptReplicaSet:
+	case SetReplicas:
+		spec := *w.spec
+		spec.Replicas, w.spec = &a.Replicas, &spec
 	case CreateReplicaSet:
 		w.sets[index(a.Revision)] = replicaSet{exists: true, desired: a.Replicas}
 	case ScaleReplicaSet:

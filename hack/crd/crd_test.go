@@ -66,8 +66,12 @@ func TestShippedDefaultsOutsideTemplateAreKept(t *testing.T) {
 	if headerType != "Exact" {
 		t.Errorf("the type of a header match defaults to %v, want Exact as in the Gateway API", headerType)
 	}
-	if replicas := lookup(spec["replicas"], "default"); replicas != 1.0 {
-		t.Errorf("spec.replicas defaults to %v, want 1", replicas)
+	if limit := lookup(spec["revisionHistoryLimit"], "default"); limit != 10.0 {
+		t.Errorf("spec.revisionHistoryLimit defaults to %v, want 10", limit)
+	}
+	// A default could not be told from what a user asks for: an adopted workload would be cut to it.
+	if replicas := lookup(spec["replicas"], "default"); replicas != nil {
+		t.Errorf("spec.replicas defaults to %v, want none", replicas)
 	}
 }
 

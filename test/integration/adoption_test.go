@@ -9,6 +9,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -40,13 +41,21 @@ func orphanedDeployment(t *testing.T) (a *app, pods map[string]string) {
 	return a, a.pods("app=reviews")
 }
 
-// TestAdoption takes over an orphaned Deployment of an equal template: its pods become stable as they are.
+// TestAdoption takes over an orphaned Deployment of an equal template: its pods become stable as they are. The rollout
+// says nothing about replicas, so there are as many pods as before, and an autoscaler can read the number.
 func TestAdoption(t *testing.T) {
 	a, pods := orphanedDeployment(t)
-	a.deploy(a.make().Steps(builder.Weight(50), builder.Hold()))
-	rollout := a.waitForState(v1alpha1.StateHealthy)
+	rollout := a.make().Steps(builder.Weight(50), builder.Hold()).Obj()
+	rollout.Spec.Replicas = nil
+	a.create(rollout)
+	a.wrote(rollout)
+	rollout = a.waitForState(v1alpha1.StateHealthy)
 	if now := a.pods("app=reviews"); len(pods) != 2 || !maps.Equal(now, pods) {
 		t.Errorf("the pods were %v, and are %v", pods, now)
+	}
+	scale := &autoscalingv1.Scale{}
+	if err := admin.SubResource("scale").Get(t.Context(), rollout, scale); err != nil || scale.Spec.Replicas != 2 {
+		t.Errorf("the scale subresource wants %d pods, %v", scale.Spec.Replicas, err)
 	}
 	a.checkOwner("CanaryRollout/reviews")
 	a.checkSelects("reviews-stable", rollout.Status.Stable.Revision)
