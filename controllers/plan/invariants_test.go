@@ -108,8 +108,8 @@ func (w *world) reaches(s *service) bool {
 
 // checkWorld holds a world against what users rely on.
 func checkWorld(w *world) string {
-	if w.gone {
-		return ""
+	if w.gone || w.wrong != "" {
+		return w.wrong
 	}
 	if mem := w.status.Memory; mem != nil && (mem.StableRevision != "" || w.migrating) && !w.isGivenUp() {
 		why := w.lost()

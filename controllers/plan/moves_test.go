@@ -4,7 +4,7 @@
 package plan
 
 import (
-	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -52,6 +52,9 @@ func reconcileMove(w *world) (*world, string) {
 	if w.isIdle(plan) {
 		return nil, ""
 	}
+	if len(plan.Actions) > maxActions {
+		return w, "a plan has more actions than any fault knows"
+	}
 	next := w.clone()
 	next.carryOut(plan)
 	next.count(plan)
@@ -80,86 +83,6 @@ func (w *world) count(plan Plan) {
 			w.promotes--
 		}
 	}
-}
-
-// accidents crash the operator after k actions, before its status write; kill all pods of a revision; and write into
-// the user's objects.
-func accidents() []move {
-	moves := []move{
-		spend("somebody swaps the weights", func(w *world) *int { return &w.edits }, func(w *world) bool {
-			w.write(w.route(0), 50, 0, false)
-			w.edited = true
-			return true
-		}),
-		spend("somebody strips the canary selector", func(w *world) *int { return &w.edits }, func(w *world) bool {
-			w.canary.selector = none
-			w.edited = true
-			return true
-		}),
-	}
-	for i := range maxRoutes {
-		moves = append(moves, spend("gateway complains of "+routeName(i), func(w *world) *int { return &w.complaints }, func(w *world) bool {
-			complains := i < w.routeCount && w.route(i).accepted > 0
-			w.route(i).accepted = 0
-			return complains
-		}))
-	}
-	for k := range 6 { // no plan has more actions
-		crashes := func(w *world) *int { return &w.crashes }
-		moves = append(moves, spend(fmt.Sprintf("crash after action %d", k+1), crashes, func(w *world) bool { return w.crashAfter(k) }),
-			spend(fmt.Sprintf("action %d is refused", k+1), crashes, func(w *world) bool { return w.refuse(k) }))
-	}
-	moves = append(moves, spend("crash while a weight is measured", func(w *world) *int { return &w.crashes }, func(w *world) bool {
-		measures := w.probe != Probe{}
-		w.probe = Probe{}
-		return measures
-	}))
-	for revision := range revisions {
-		moves = append(moves, spend("pods of "+name(revision)+" die", func(w *world) *int { return &w.deaths },
-			func(w *world) bool {
-				set := &w.sets[revision]
-				if set.ready == 0 {
-					return false
-				}
-				set.ready, set.killed = 0, true
-				return true
-			}))
-	}
-	return moves
-}
-
-func (w *world) crashAfter(k int) bool {
-	plan := w.planned()
-	if len(plan.Actions) <= k {
-		return false
-	}
-	for _, action := range plan.Actions[:k+1] {
-		w.apply(action)
-	}
-	w.probe = Probe{}
-	return true
-}
-
-// refuse carries out all of a plan but one action, and remembers the pass, unless it was a command's annotation that had
-// to go first.
-func (w *world) refuse(k int) bool {
-	plan := w.planned()
-	if len(plan.Actions) <= k {
-		return false
-	}
-	for i, action := range plan.Actions {
-		_, isEnd := action.(RemoveFinalizer)
-		if i != k && !(isEnd && i > k) {
-			w.apply(action)
-		}
-	}
-	switch plan.Actions[k].(type) {
-	case AddFinalizer, RemoveFinalizer, RemoveAnnotations:
-	default:
-		w.status = plan.Status
-		w.count(plan)
-	}
-	return true
 }
 
 // spend is a move that can only be made so many times.
@@ -209,4 +132,9 @@ func userMoves() []move {
 			return deleted
 		}),
 	}
+}
+
+// only are the moves of these names.
+func only(moves []move, names ...string) []move {
+	return slices.DeleteFunc(moves, func(m move) bool { return !slices.Contains(names, m.name) })
 }

@@ -69,6 +69,8 @@ type world struct {
 	promotes int
 	// edited says that somebody else wrote into the user's objects.
 	edited bool
+	// wrong is the first rule that was broken at a moment inside of a pass; empty if none was.
+	wrong string
 
 	// next is the plan for this world, once it was asked for.
 	next *Plan
@@ -341,6 +343,6 @@ func (w *world) carryOut(plan Plan) {
 	for _, action := range plan.Actions {
 		w.apply(action)
 	}
-	w.status = plan.Status
+	w.remember(plan)
 	w.probe = asked(w.probe, plan.Probe)
 }

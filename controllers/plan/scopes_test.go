@@ -1,0 +1,143 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"flag"
+	"slices"
+	"testing"
+	"time"
+
+	"k8s.io/utils/ptr"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// deployed is a world at rest with revision a, the user about to apply revision b.
+func deployed(t *testing.T, steps ...v1alpha1.Step) *world {
+	t.Helper()
+	return deploy(t, newWorld(2, steps...))
+}
+
+func deploy(t *testing.T, w *world) *world {
+	t.Helper()
+	for range 20 {
+		w.reconcile()
+		w.settleAll()
+		w.tick(w.now.Add(time.Minute))
+	}
+	if w.status.State != v1alpha1.StateHealthy {
+		t.Fatalf("%s: %s", w.status.State, w.status.Message)
+	}
+	w.template = revB
+	return w
+}
+
+// withTwoRoutes is deployed, and both routes have to carry what is asked for.
+func withTwoRoutes(t *testing.T, steps ...v1alpha1.Step) *world {
+	t.Helper()
+	w := newWorld(2, steps...)
+	w.routeCount = 2
+	return deploy(t, w)
+}
+
+// unversioned is deployed behind a gateway that names no generation.
+func unversioned(t *testing.T, steps ...v1alpha1.Step) *world {
+	t.Helper()
+	w := newWorld(2, steps...)
+	w.unversioned = true
+	return deploy(t, w)
+}
+
+// impatient is deployed, and aborts when a weight takes more than ten seconds to be verified.
+func impatient(t *testing.T, steps ...v1alpha1.Step) *world {
+	t.Helper()
+	w := newWorld(2, steps...)
+	w.spec.Traffic.VerifyTimeoutSeconds, w.spec.Traffic.OnVerifyTimeout = ptr.To[int32](10), v1alpha1.VerifyTimeoutAbort
+	return deploy(t, w)
+}
+
+// undeployed is a world before the first deploy.
+func undeployed(_ *testing.T, steps ...v1alpha1.Step) *world { return newWorld(2, steps...) }
+
+// migrating is a world in which somebody else's pods answer, and a rollout of revision a comes up beside them.
+func migrating(_ *testing.T, steps ...v1alpha1.Step) *world {
+	w := newWorld(2, steps...)
+	migrate(w)
+	return w
+}
+
+var deep = flag.Bool("deep", false, "walk the scopes that take minutes, too")
+
+func TestModel(t *testing.T) {
+	scopes := []struct {
+		name                              string
+		first                             func(*testing.T, ...v1alpha1.Step) *world // deployed, if it does not say otherwise
+		steps                             []v1alpha1.Step
+		user, deaths, crashes, edits, max int
+		complaints                        int
+		moves                             []move // instead of those of the user
+		probe, long, deep                 bool
+	}{
+		{name: "first deploy", first: undeployed, complaints: 1, max: 1_000_000},
+		{name: "first deploy and a user", first: undeployed, user: 1, max: 1_000_000, deep: true},
+		{name: "first deploy and sick pods", first: undeployed, deaths: 1, max: 20_000_000, deep: true},
+		{name: "migration", first: migrating, max: 1_000_000},
+		{name: "migration and sick pods", first: migrating, deaths: 1, max: 20_000_000, deep: true},
+		{name: "a user", steps: []v1alpha1.Step{headerStep(), pause(0), weight(50)}, user: 1, max: 2_000_000},
+		{name: "a user and a crash", steps: []v1alpha1.Step{weight(50)}, user: 1, crashes: 1, max: 2_000_000, long: true},
+		{name: "commands and a write that fails", steps: []v1alpha1.Step{pause(0), pause(0)}, moves: only(userMoves(), "user: promote=true", "user: abort=true"),
+			user: 1, edits: 1, crashes: 1, max: 2_000_000},
+		{name: "sick stable or dying canary", steps: []v1alpha1.Step{headerStep(), weight(50)}, deaths: 1, max: 2_000_000},
+		{name: "a mirror and a user", steps: []v1alpha1.Step{mirrorStep(20), pause(0)}, user: 1, max: 2_000_000},
+		{name: "a mirror and sick pods", steps: []v1alpha1.Step{mirrorStep(20), pause(0)}, deaths: 1, max: 2_000_000},
+		{name: "a mirror beside a weight", steps: []v1alpha1.Step{mirrorStep(20), weight(50)}, user: 1, max: 2_000_000, deep: true},
+		{name: "a user and sick pods", steps: []v1alpha1.Step{weight(50)}, user: 1, deaths: 1, max: 20_000_000, deep: true},
+		{name: "both sick", steps: []v1alpha1.Step{weight(50)}, deaths: 2, max: 20_000_000, deep: true},
+		{name: "a crash and sick pods", steps: []v1alpha1.Step{weight(50)}, deaths: 1, crashes: 1, max: 20_000_000, deep: true},
+		{name: "a user and other writers", steps: []v1alpha1.Step{weight(50)}, user: 1, edits: 1, max: 20_000_000, deep: true},
+		{name: "two routes and a crash", first: withTwoRoutes, steps: []v1alpha1.Step{weight(50)}, crashes: 1, max: 2_000_000},
+		{name: "two routes and a gateway that complains", first: withTwoRoutes, steps: []v1alpha1.Step{weight(50)}, complaints: 2, max: 2_000_000},
+		{name: "two routes and a user", first: withTwoRoutes, steps: []v1alpha1.Step{weight(50)}, user: 1, max: 20_000_000, deep: true},
+		{name: "a gateway that takes too long", first: impatient, steps: []v1alpha1.Step{weight(50)}, complaints: 1, max: 2_000_000},
+		{name: "a gateway that names no generation", first: unversioned, steps: []v1alpha1.Step{weight(50)}, user: 1, max: 2_000_000},
+		{name: "a probe and a user", steps: []v1alpha1.Step{weight(50), pause(0)}, user: 1, max: 2_000_000, probe: true},
+		{name: "a probe and sick pods", steps: []v1alpha1.Step{weight(50), pause(0)}, deaths: 1, max: 2_000_000, probe: true},
+		{name: "a probe and a crash", steps: []v1alpha1.Step{weight(100), weight(50)}, crashes: 1, max: 2_000_000, probe: true},
+		{name: "a probe and a migration", first: migrating, max: 2_000_000, probe: true},
+		{name: "a probe that takes too long", first: impatient, steps: []v1alpha1.Step{weight(50)}, max: 2_000_000, probe: true},
+		{name: "a probe and a user in promotion", steps: []v1alpha1.Step{weight(50)}, user: 1, max: 2_000_000, probe: true, deep: true},
+		{name: "a probe and sick pods in promotion", steps: []v1alpha1.Step{weight(50)}, deaths: 1, max: 2_000_000, probe: true, deep: true},
+		{name: "other writers and a crash", steps: []v1alpha1.Step{weight(50)}, edits: 1, crashes: 1, max: 2_000_000, long: true},
+	}
+	for _, scope := range scopes {
+		t.Run(scope.name, func(t *testing.T) {
+			t.Parallel()
+			if scope.long && testing.Short() {
+				t.Skip("half a million worlds are not for -short")
+			}
+			if scope.deep && !*deep {
+				t.Skip("takes minutes: go test -deep, or make test-long")
+			}
+			if scope.first == nil {
+				scope.first = deployed
+			}
+			first := scope.first(t, scope.steps...)
+			if first.spec.Traffic.VerifyTimeoutSeconds == nil {
+				first.spec.Traffic.VerifyTimeoutSeconds = ptr.To[int32](3600) // which is never
+			}
+			first.userMoves, first.deaths, first.crashes, first.edits = scope.user, scope.deaths, scope.crashes, scope.edits
+			first.complaints = scope.complaints
+			if scope.probe {
+				first.spec.Traffic.Probe = &v1alpha1.Probe{URL: "http://gateway/reviews", RevisionHeader: "X-Revision"}
+			}
+			start := time.Now()
+			if scope.moves == nil {
+				scope.moves = userMoves()
+			}
+			walk := explore(t, first, slices.Concat(environment(), scope.moves, accidents()), scope.max)
+			t.Logf("T1, T2, T3, T4, T9, P1, P2, P4-P8 hold after %s in %s", time.Since(start).Round(time.Millisecond), walk)
+		})
+	}
+}
