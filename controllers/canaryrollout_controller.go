@@ -115,7 +115,7 @@ func (r *Reconciler) pass(ctx context.Context, snap *observe.Snapshot, next plan
 	result, err := r.apply(ctx, snap, next)
 	written := write{rollout: snap.Rollout, version: result.ResourceVersion, status: next.Status}
 	if err != nil {
-		if isOvertaken(err) || !isRemembered(result.Failed) {
+		if isOvertaken(err) || !plan.IsRemembered(result.Failed) {
 			written.status, next.Events = snap.Status, nil
 		}
 		return nil, r.fail(ctx, written, next.Events, err, now)
@@ -129,20 +129,6 @@ func (r *Reconciler) pass(ctx context.Context, snap *observe.Snapshot, next plan
 	metrics.Record(snap.CanaryRollout, written.rollout.CanaryRollout)
 	r.report(written.rollout, next.Events)
 	return written.rollout, nil
-}
-
-// isRemembered says that a pass may be remembered of which these actions were not carried out. There must be one: with
-// none, the pass ended before its first action. A command must be carried out no more than once, so its annotation has
-// to be removed first; and orphans are looked for only while there is no memory.
-func isRemembered(failed []plan.Action) bool {
-	return len(failed) > 0 && !slices.ContainsFunc(failed, func(action plan.Action) bool {
-		switch action.(type) {
-		case plan.AddFinalizer, plan.RemoveFinalizer, plan.RemoveAnnotations, plan.AdoptReplicaSet:
-			return true
-		default:
-			return false
-		}
-	})
 }
 
 const (

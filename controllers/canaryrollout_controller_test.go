@@ -305,24 +305,6 @@ func TestReconcileErrors(t *testing.T) {
 	}
 }
 
-// TestReconcileRemembers: what is not done again from memory must have been done before the pass is remembered.
-func TestReconcileRemembers(t *testing.T) {
-	for _, tc := range []struct {
-		action plan.Action
-		want   bool
-	}{
-		{plan.SetTraffic{}, true}, {plan.PointService{}, true}, {plan.CreateReplicaSet{}, true}, {plan.ScaleReplicaSet{}, true}, {plan.DeleteReplicaSet{}, true},
-		{plan.AddFinalizer{}, false}, {plan.RemoveFinalizer{}, false}, {plan.RemoveAnnotations{}, false}, {plan.AdoptReplicaSet{}, false},
-	} {
-		if got := isRemembered([]plan.Action{plan.SetTraffic{}, tc.action}); got != tc.want {
-			t.Errorf("%T failed: remembered %t", tc.action, got)
-		}
-	}
-	if isRemembered(nil) {
-		t.Error("a pass that tried nothing is remembered")
-	}
-}
-
 // TestReconcileCommandOnce has a write that fails before the annotation of a command is removed: the pass is not
 // remembered, or the next one would find the annotation again and carry the command out twice.
 func TestReconcileCommandOnce(t *testing.T) {

@@ -3,7 +3,11 @@
 
 package plan
 
-import "github.com/canaryrollout/canaryrollout/api/v1alpha1"
+import (
+	"slices"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
 
 // Action is one write to the cluster. Actions are carried out in order, and some of them may fail: any part of a plan is
 // safe, because nothing in it relies on the effect of what comes before but RemoveFinalizer, which comes last.
@@ -83,3 +87,17 @@ type (
 		HeaderRoutes   []v1alpha1.SetHeaderRoute
 	}
 )
+
+// IsRemembered says whether the status of a plan is written although these of its actions were not carried out. There
+// must be one: with none, the pass ended before its first action. A command is carried out no more than once, so its
+// annotation has to be removed first; and orphans are looked for only while there is no memory.
+func IsRemembered(undone []Action) bool {
+	return len(undone) > 0 && !slices.ContainsFunc(undone, func(action Action) bool {
+		switch action.(type) {
+		case AddFinalizer, RemoveFinalizer, RemoveAnnotations, AdoptReplicaSet:
+			return true
+		default:
+			return false
+		}
+	})
+}

@@ -115,17 +115,12 @@ func (w *world) failAt(plan Plan, k int) bool {
 	return true
 }
 
-// rememberWithout keeps the status of a pass of which some actions were not carried out, unless one of them has to come first: a
-// command's annotation, for instance, without which the command would be carried out twice.
+// rememberWithout remembers a pass of which some actions were not carried out, if the controller does.
 func (w *world) rememberWithout(plan Plan, undone []Action) {
-	for _, action := range undone {
-		switch action.(type) {
-		case AddFinalizer, RemoveFinalizer, RemoveAnnotations, AdoptReplicaSet:
-			return
-		}
+	if IsRemembered(undone) {
+		w.remember(plan)
+		w.count(plan)
 	}
-	w.remember(plan)
-	w.count(plan)
 }
 
 // remember writes the status of a pass. If it says that a command was carried out, the annotations of that have to be
