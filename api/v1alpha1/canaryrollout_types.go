@@ -87,10 +87,11 @@ type CanaryRolloutSpec struct {
 	// +kubebuilder:validation:Minimum=0
 	MinReadySeconds int32 `json:"minReadySeconds,omitempty"`
 
-	// revisionHistoryLimit is how many ReplicaSets without pods are kept to go back to.
+	// revisionHistoryLimit is how many ReplicaSets without pods are kept to go back to, 100 at most.
 	// +optional
 	// +default=10
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
 	RevisionHistoryLimit *int32 `json:"revisionHistoryLimit,omitempty"`
 
 	// progressDeadlineSeconds is how long a rollout may wait for pods or for a route, counted from its last real

@@ -77,7 +77,7 @@ func (p *pass) commandActions() {
 }
 
 func (r request) annotation() v1alpha1.CommandAnnotation {
-	return v1alpha1.CommandAnnotation{Key: r.key, Value: r.value}
+	return v1alpha1.CommandAnnotation{Key: r.key, Value: quote(r.value)}
 }
 
 func (p *pass) warnIgnored(request request) {
@@ -123,7 +123,7 @@ func (p *pass) accept(winner request, all []request) {
 		p.mem.Command.Annotations = append(p.mem.Command.Annotations, given.annotation())
 	}
 	if winner.command == v1alpha1.CommandAbort {
-		reason := winner.value
+		reason := quote(winner.value)
 		if reason == "true" {
 			reason = "by hand"
 		}

@@ -14,9 +14,6 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// maxConditionMessage is the API server's limit.
-const maxConditionMessage = 32768
-
 // conditions carries the transition times of the prior conditions over.
 func (p *pass) conditions(v verdict) []metav1.Condition {
 	conditions := make([]metav1.Condition, 0, 7)
@@ -29,7 +26,6 @@ func (p *pass) conditions(v verdict) []metav1.Condition {
 	} {
 		condition.ObservedGeneration = p.in.Generation
 		condition.LastTransitionTime = metav1.Time{Time: p.in.Now}.Rfc3339Copy()
-		condition.Message = condition.Message[:min(len(condition.Message), maxConditionMessage)]
 		p.problemEvent(condition)
 		meta.SetStatusCondition(&conditions, condition)
 	}
@@ -181,5 +177,6 @@ func Failed(prior, next v1alpha1.CanaryRolloutStatus, generation int64, message 
 			meta.SetStatusCondition(&status.Conditions, c)
 		}
 	}
+	bound(&status)
 	return status
 }

@@ -51,7 +51,7 @@ func newSettings(spec *v1alpha1.CanaryRolloutSpec) settings {
 	}
 	return settings{
 		replicas:       ptr.Deref(spec.Replicas, 1),
-		historyLimit:   ptr.Deref(spec.RevisionHistoryLimit, 10),
+		historyLimit:   min(ptr.Deref(spec.RevisionHistoryLimit, 10), maxRevisionHistory),
 		deadline:       seconds(spec.ProgressDeadlineSeconds, 600),
 		scaleDownDelay: seconds(spec.ScaleDownDelaySeconds, 30),
 		settle:         seconds(spec.Traffic.SettleSeconds, 5),

@@ -34,6 +34,7 @@ func (p *pass) report() {
 	verdict := p.judge()
 	status.State, status.Message = verdict.state, verdict.message
 	status.Conditions = p.conditions(verdict)
+	bound(status)
 }
 
 // shown is the revision that a person asks about: the one in flight or aborted, else the stable one.

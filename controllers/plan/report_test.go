@@ -155,10 +155,6 @@ func TestMessages(t *testing.T) {
 			}
 		})
 	}
-	long := changed(midway(20, weight(20)), func(in *Input) { in.Observed.Stable.Problem = &Problem{"x", strings.Repeat("x", 40000)} })
-	if got := conditionOf(Compute(long), v1alpha1.ConditionReady).Message; len(got) != maxConditionMessage {
-		t.Errorf("a message of %d bytes", len(got))
-	}
 	shared := route(func(r *Route) { r.OtherUses = "HTTPRoute other" })
 	if got := conditionOf(Compute(changed(resting(), shared)), v1alpha1.ConditionTrafficRouted); !strings.HasSuffix(got.Message, "; also used by HTTPRoute other") || got.Status != metav1.ConditionTrue {
 		t.Errorf("other uses: %s %s", got.Status, got.Message)

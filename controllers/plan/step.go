@@ -96,8 +96,8 @@ func (p *pass) enterPause(pause *v1alpha1.Pause) {
 	p.pauseDone(pause)
 }
 
-// setHeaderRoute replaces the route of that name, or removes it when it matches nothing.
-func (p *pass) setHeaderRoute(route v1alpha1.SetHeaderRoute) {
+// withHeaderRoute replaces the route of that name among those in force, or removes it when it matches nothing.
+func (p *pass) withHeaderRoute(route v1alpha1.SetHeaderRoute) []v1alpha1.SetHeaderRoute {
 	routes := slices.DeleteFunc(slices.Clone(p.mem.StepHeaderRoutes), func(known v1alpha1.SetHeaderRoute) bool {
 		return known.Name == route.Name
 	})
@@ -105,9 +105,15 @@ func (p *pass) setHeaderRoute(route v1alpha1.SetHeaderRoute) {
 		routes = append(routes, route)
 	}
 	if len(routes) == 0 {
-		routes = nil
+		return nil
 	}
-	if equality.Semantic.DeepEqual(routes, p.mem.StepHeaderRoutes) {
+	return routes
+}
+
+// setHeaderRoute puts the route in force if a status has room for it. A step whose route is not in force is not done.
+func (p *pass) setHeaderRoute(route v1alpha1.SetHeaderRoute) {
+	routes := p.withHeaderRoute(route)
+	if equality.Semantic.DeepEqual(routes, p.mem.StepHeaderRoutes) || !fitsMemory(routes) {
 		return
 	}
 	p.mem.StepHeaderRoutes = routes
@@ -168,6 +174,10 @@ func (p *pass) stepDone() bool {
 	switch step := p.in.Spec.Steps[p.mem.StepIndex]; {
 	case step.SetCanaryScale != nil:
 		return p.isSized(p.canarySize())
+	case step.SetHeaderRoute != nil && !fitsMemory(p.withHeaderRoute(*step.SetHeaderRoute)):
+		p.stall(v1alpha1.ReasonRouteLimitExceeded, "step %s: with setHeaderRoute %s the header routes would hold more than %d KiB: "+
+			"use fewer or shorter matches, or remove header routes by earlier steps", p.stepNumber(), step.SetHeaderRoute.Name, maxHeaderRoutes>>10)
+		return false
 	case step.Pause != nil:
 		return p.pauseDone(step.Pause)
 	default: // setWeight, setHeaderRoute, setMirrorRoute

@@ -38,6 +38,7 @@ var Refused = map[string]struct{ Edits, Want string }{
 	"replicas beyond int32":          {"spec.replicas: 2147483648", "should be less than or equal to 2147483647"},
 	"negative minReadySeconds":       {"spec.minReadySeconds: -1", "greater than or equal to 0"},
 	"negative revisionHistoryLimit":  {"spec.revisionHistoryLimit: -1", "greater than or equal to 0"},
+	"large revisionHistoryLimit":     {"spec.revisionHistoryLimit: 101", "less than or equal to 100"},
 	"negative scaleDownDelaySeconds": {"spec.scaleDownDelaySeconds: -1", "greater than or equal to 0"},
 	"progressDeadlineSeconds 0":      {"spec.progressDeadlineSeconds: 0", "greater than or equal to 1"},
 	"deadline before readiness":      {"spec.minReadySeconds: 600", "progressDeadlineSeconds must be larger than minReadySeconds"},

@@ -1,0 +1,170 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// statusLimit is how large a status may become. An API server stores objects of 1.5 MiB, and the spec needs the most of it.
+const statusLimit = 256 << 10
+
+// largest are inputs that make statuses as large as they can be: each text that others write is long, and repeats the
+// character that JSON needs the most bytes for.
+func largest() map[string]Input {
+	text := strings.Repeat("<", 1<<17)
+	large := func(in *Input) {
+		in.Spec.Selector.MatchLabels = map[string]string{}
+		for i := range 16 {
+			in.Spec.Selector.MatchLabels[fmt.Sprintf("%s/%063d", strings.Repeat("l", 253), i)] = strings.Repeat("v", 63)
+		}
+		in.Observed.Template.Images = text
+		in.Observed.Routes, in.Prior.Memory.Traffic.Routes = nil, nil
+		for i := range 16 {
+			name := fmt.Sprintf("%0253d", i)
+			in.Observed.Routes = append(in.Observed.Routes, Route{
+				Kind: "HTTPRoute", Name: name, Found: true, Generation: 7, Weight: 50, Headers: HeadersCurrent, Pending: text, OtherUses: text,
+			})
+			in.Prior.Memory.Traffic.Routes = append(in.Prior.Memory.Traffic.Routes,
+				v1alpha1.RouteMemory{Kind: "HTTPRoute", Name: name, Generation: 7, CarriedAt: ago(60)})
+		}
+		for i := range maxRevisionHistory {
+			revision := fmt.Sprintf("%063d", i)
+			in.Observed.ReplicaSets = append(in.Observed.ReplicaSets, ReplicaSet{Name: revision, Revision: revision, Images: text, Desired: 1})
+			in.Prior.Memory.Draining = append(in.Prior.Memory.Draining, v1alpha1.DrainMemory{Revision: revision, Since: ago(1)})
+		}
+		for range historyLength {
+			in.Prior.History = append(in.Prior.History, v1alpha1.HistoryEntry{Revision: "x", Images: text, Message: text})
+		}
+		in.Prior.Memory.Traffic.HeaderRoutes = true
+		for i := 0; fitsMemory(append(in.Prior.Memory.StepHeaderRoutes, largeHeaderRoute(i))); i++ {
+			in.Prior.Memory.StepHeaderRoutes = append(in.Prior.Memory.StepHeaderRoutes, largeHeaderRoute(i))
+		}
+		in.Commands = Commands{Abort: &text, Promote: &text, Retry: &text}
+	}
+	problem := func(in *Input) {
+		in.Commands.Abort, in.Observed.Stable.Problem = nil, &Problem{Reason: "X", Message: text}
+	}
+	aborted := memory(func(m *v1alpha1.Memory) { m.AbortedRevision, m.AbortReason = "b", text })
+	return map[string]Input{
+		"aborting":       changed(midway(50, weight(50), pause(0)), large),
+		"a problem":      changed(midway(50, weight(50), pause(0)), large, problem),
+		"aborted before": changed(resting(weight(50)), large, template("b"), aborted),
+	}
+}
+
+func largeHeaderRoute(i int) v1alpha1.SetHeaderRoute {
+	return v1alpha1.SetHeaderRoute{Name: fmt.Sprintf("%063d", i), Matches: []v1alpha1.RequestMatch{
+		{Headers: []gatewayv1.HTTPHeaderMatch{{Name: "x", Value: strings.Repeat("<", 512)}}},
+	}}
+}
+
+// TestBounds: no text of users, gateways and webhooks makes a status that cannot be stored.
+func TestBounds(t *testing.T) {
+	for name, in := range largest() {
+		t.Run(name, func(t *testing.T) {
+			plan := Compute(in)
+			checkBounds(t, plan.Status)
+			in.Prior = plan.Status
+			checkBounds(t, Compute(in).Status)
+			checkBounds(t, Failed(in.Prior, plan.Status, 1, strings.Repeat("<", 1<<20), epoch))
+		})
+	}
+}
+
+// checkBounds also looks at each text: one that nothing bounds is found while it is short.
+func checkBounds(t *testing.T, status v1alpha1.CanaryRolloutStatus) {
+	t.Helper()
+	encoded, err := json.Marshal(status)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(encoded) > statusLimit {
+		t.Errorf("the status takes %d bytes, more than %d", len(encoded), statusLimit)
+	}
+	status.Memory.StepHeaderRoutes, status.Selector = nil, "" // lists of their own bounds
+	if encoded, err = json.Marshal(status); err != nil {
+		t.Fatal(err)
+	}
+	for text := range bytes.SplitSeq(encoded, []byte{'"'}) {
+		if len(text) > max(maxMessage, 6*maxQuote) {
+			t.Errorf("a text takes %d bytes: %s...", len(text), text[:100])
+		}
+	}
+}
+
+// TestBoundHeaderRoutes: header routes that a status has no room for are not put in force. The step says so and waits.
+func TestBoundHeaderRoutes(t *testing.T) {
+	room := maxHeaderRoutes/len(mustEncode(t, largeHeaderRoute(0))) - 1
+	var steps []v1alpha1.Step
+	for i := range room + 1 {
+		route := largeHeaderRoute(i)
+		steps = append(steps, v1alpha1.Step{SetHeaderRoute: &route})
+	}
+	last := largeHeaderRoute(room)
+	last.Matches = slices.Repeat(last.Matches, 8)
+	steps[room].SetHeaderRoute = &last
+	in := changed(midway(0, steps...), func(in *Input) {
+		in.Prior.Memory.Traffic.HeaderRoutes, in.Observed.Routes[0].Headers = true, HeadersCurrent
+		in.Prior.Memory.StepIndex = int32(room - 1)
+		for _, step := range steps[:room] {
+			in.Prior.Memory.StepHeaderRoutes = append(in.Prior.Memory.StepHeaderRoutes, *step.SetHeaderRoute)
+		}
+	})
+	for range 2 {
+		in.Prior = Compute(in).Status
+	}
+	mem := in.Prior.Memory
+	if mem.StepIndex != int32(room) || len(mem.StepHeaderRoutes) != room {
+		t.Errorf("at step %d with %d header routes, want %d of them", mem.StepIndex, len(mem.StepHeaderRoutes), room)
+	}
+	stalled := conditionOf(Plan{Status: in.Prior}, v1alpha1.ConditionStalled)
+	if stalled.Reason != v1alpha1.ReasonRouteLimitExceeded || !strings.Contains(stalled.Message, "more than 64 KiB") {
+		t.Errorf("stalled is %s: %s", stalled.Reason, stalled.Message)
+	}
+}
+
+func mustEncode(t *testing.T, value any) []byte {
+	t.Helper()
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return encoded
+}
+
+// TestCutTexts: what fits stays as it is, and what was cut is not cut again.
+func TestCutTexts(t *testing.T) {
+	for _, char := range []string{"x", "ä", "<", "\u2028", "\x00", "\xff", `"`} {
+		for _, length := range []int{0, 1, 100, 256, 257, 1022, 1024, 1025, 5000} {
+			text := strings.Repeat(char, length)
+			quoted, said := quote(text), message(text)
+			if got := utf8.RuneCountInString(quoted); got > maxQuote || length <= maxQuote && quoted != text || quote(quoted) != quoted {
+				t.Errorf("%d of %q quoted are %d characters: %s", length, char, got, quoted)
+			}
+			encoded := len(mustEncode(t, text)) - len(`""`)
+			if got := len(mustEncode(t, said)) - len(`""`); got > maxMessage || encoded <= maxMessage && said != text || message(said) != said {
+				t.Errorf("%d of %q in a message are %d bytes: %s", length, char, got, said)
+			}
+		}
+	}
+}
+
+// TestRevisionHistoryLimit: a limit that was stored before there was a maximum is cut to it.
+func TestRevisionHistoryLimit(t *testing.T) {
+	limit := int32(5000)
+	if got := newSettings(&v1alpha1.CanaryRolloutSpec{RevisionHistoryLimit: &limit}).historyLimit; got != maxRevisionHistory {
+		t.Errorf("%d ReplicaSets are kept, want %d", got, maxRevisionHistory)
+	}
+}
