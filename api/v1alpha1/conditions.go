@@ -64,6 +64,7 @@ const (
 	ReasonHeaderRouteConflict     = "HeaderRouteConflict"
 	ReasonMirrorNotSupported      = "MirrorNotSupported"
 	ReasonServiceNotFound         = "ServiceNotFound"
+	ReasonServicePortNotServed    = "ServicePortNotServed"
 	ReasonServiceConflict         = "ServiceConflict"
 	ReasonServiceWithoutSelector  = "ServiceWithoutSelector"
 	ReasonServiceSelectorMismatch = "ServiceSelectorMismatch"

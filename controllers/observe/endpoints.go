@@ -6,9 +6,11 @@ package observe
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/utils/ptr"
@@ -19,47 +21,85 @@ import (
 )
 
 // endpoints counts the endpoints in a Service's slices by revision, in the order of the revisions' names.
-func (s *observation) endpoints(ctx context.Context, service string) ([]plan.Endpoints, error) {
+func (s *observation) endpoints(ctx context.Context, service *corev1.Service) ([]plan.Endpoints, error) {
 	list := &discoveryv1.EndpointSliceList{}
-	err := s.Cache.List(ctx, list, client.InNamespace(s.Namespace), client.MatchingFields{IndexSliceService: service},
+	err := s.Cache.List(ctx, list, client.InNamespace(s.Namespace), client.MatchingFields{IndexSliceService: service.Name},
 		client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return nil, err
 	}
 	counts := map[string]*plan.Endpoints{}
-	for backend, isReady := range readiness(list.Items) {
+	for backend, state := range s.states(service, list.Items) {
 		of := s.revisionOfPod(backend)
 		if counts[of] == nil {
 			counts[of] = &plan.Endpoints{Revision: of}
 		}
 		counts[of].Total++
-		if isReady {
+		switch {
+		case state.ready && state.lacks == "":
 			counts[of].Ready++
+		case state.ready:
+			counts[of].LacksPort = max(counts[of].LacksPort, state.lacks) // any of them, but always the same
 		}
 	}
 	var endpoints []plan.Endpoints
 	for _, of := range slices.Sorted(maps.Keys(counts)) {
-		endpoints = append(endpoints, *counts[of])
+		endpoints = append(endpoints, s.seenThrough(service, *counts[of]))
 	}
 	return endpoints, nil
+}
+
+// seenThrough counts the ready pods of a revision by its ReplicaSet where the Service calls every pod ready.
+func (s *observation) seenThrough(service *corev1.Service, endpoints plan.Endpoints) plan.Endpoints {
+	if replicaSet := s.owner(endpoints.Revision); service.Spec.PublishNotReadyAddresses && replicaSet != nil {
+		endpoints.Ready = min(endpoints.Ready, count(replicaSet, "status", "readyReplicas"))
+	}
+	return endpoints
 }
 
 // backend is what an endpoint leads to: a pod, or an address when there is no pod to it.
 type backend struct{ pod, address string }
 
-// readiness joins the endpoints of a backend. It has several where the Service has two IP families, and for a moment
-// when endpoints move from slice to slice; a data plane may use any of them, so it is ready when they all are.
-func readiness(of []discoveryv1.EndpointSlice) map[backend]bool {
-	ready := map[backend]bool{}
+// state is what the endpoints of a backend say about it.
+type state struct {
+	ready bool
+	// lacks says which port the backend does not serve; empty when it serves all that the routes use.
+	lacks string
+}
+
+// states joins the endpoints of a backend. It has several where the Service has two IP families, and for a moment when
+// endpoints move from slice to slice; a data plane may use any of them, so it is ready when they all are, and serves the
+// ports that they all have.
+func (s *observation) states(service *corev1.Service, of []discoveryv1.EndpointSlice) map[backend]state {
+	states := map[backend]state{}
 	for i := range of {
+		lacks := lackingPort(service, s.ports[service.Name], &of[i])
 		for j := range of[i].Endpoints {
 			endpoint := &of[i].Endpoints[j]
 			key := backendOf(endpoint)
-			before, seen := ready[key]
-			ready[key] = isReady(endpoint) && (before || !seen)
+			before, seen := states[key]
+			states[key] = state{ready: isReady(endpoint) && (before.ready || !seen), lacks: max(before.lacks, lacks)}
 		}
 	}
-	return ready
+	return states
+}
+
+// lackingPort says which of the ports that the routes use is not in a slice: the Service has no such port, or calls it by
+// a name that its pods do not have. Such pods stay endpoints, and no request reaches them.
+func lackingPort(service *corev1.Service, used []int32, slice *discoveryv1.EndpointSlice) string {
+	for _, number := range used {
+		at := slices.IndexFunc(service.Spec.Ports, func(port corev1.ServicePort) bool { return port.Port == number })
+		if at < 0 {
+			return fmt.Sprintf("Service %s has no port %d, which a route uses: add it, or correct the backendRef", service.Name, number)
+		}
+		port := service.Spec.Ports[at]
+		isIn := func(in discoveryv1.EndpointPort) bool { return ptr.Deref(in.Name, "") == port.Name }
+		if !slices.ContainsFunc(slice.Ports, isIn) {
+			return fmt.Sprintf("port %d of Service %s leads to a container port named %s, which the pods do not have: "+
+				"name a container port so in spec.template, or change the targetPort", number, service.Name, port.TargetPort.String())
+		}
+	}
+	return ""
 }
 
 func backendOf(endpoint *discoveryv1.Endpoint) backend {

@@ -120,7 +120,7 @@ func TestAnswersByClass(t *testing.T) {
 		},
 	}).Build()
 	s := &observation{
-		Observer: &Observer{Features: NewFeatures(live)},
+		Observer: &Observer{Features: NewFeatures(live)}, ports: map[string][]int32{},
 		Snapshot: &Snapshot{Rollout: &Rollout{CanaryRollout: &v1alpha1.CanaryRollout{}}},
 	}
 	entry := func(controller string, generation int) string {

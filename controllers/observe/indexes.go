@@ -90,13 +90,20 @@ func StripService(object any) (any, error) {
 	}
 	stripped := &corev1.Service{
 		TypeMeta: service.TypeMeta, ObjectMeta: strippedMeta(service.ObjectMeta),
-		Spec: corev1.ServiceSpec{Selector: service.Spec.Selector, Type: service.Spec.Type},
+		Spec: corev1.ServiceSpec{
+			Selector: service.Spec.Selector, Type: service.Spec.Type,
+			PublishNotReadyAddresses: service.Spec.PublishNotReadyAddresses,
+		},
+	}
+	for _, port := range service.Spec.Ports {
+		stripped.Spec.Ports = append(stripped.Spec.Ports, corev1.ServicePort{Name: port.Name, Port: port.Port, TargetPort: port.TargetPort})
 	}
 	stripped.ManagedFields = writerEntry(service, "f:selector")
 	return stripped, nil
 }
 
-// StripEndpointSlice is a cache transform: of each endpoint it keeps whose it is and its conditions.
+// StripEndpointSlice is a cache transform: it keeps the names of the ports, and of each endpoint whose it is and its
+// conditions.
 func StripEndpointSlice(object any) (any, error) {
 	slice, isSlice := object.(*discoveryv1.EndpointSlice)
 	if !isSlice {
@@ -107,6 +114,9 @@ func StripEndpointSlice(object any) (any, error) {
 		Endpoints: make([]discoveryv1.Endpoint, len(slice.Endpoints)),
 	}
 	stripped.Labels = map[string]string{discoveryv1.LabelServiceName: slice.Labels[discoveryv1.LabelServiceName]}
+	for _, port := range slice.Ports {
+		stripped.Ports = append(stripped.Ports, discoveryv1.EndpointPort{Name: port.Name})
+	}
 	for i, endpoint := range slice.Endpoints {
 		stripped.Endpoints[i] = strippedEndpoint(endpoint)
 	}

@@ -83,7 +83,7 @@ func (o *Observer) Observe(ctx context.Context, rollout *Rollout) (*Snapshot, er
 	if err := o.fresh(ctx, rollout.Key(), Object{RolloutKind, rollout.Name}, rollout); err != nil {
 		return nil, err
 	}
-	seen := &observation{Observer: o, Snapshot: &Snapshot{
+	seen := &observation{Observer: o, ports: map[string][]int32{}, Snapshot: &Snapshot{
 		Rollout:     rollout,
 		ReplicaSets: map[string]*unstructured.Unstructured{},
 		Services:    map[string]*corev1.Service{},
@@ -91,7 +91,7 @@ func (o *Observer) Observe(ctx context.Context, rollout *Rollout) (*Snapshot, er
 	}}
 	for _, look := range []func(context.Context) error{
 		seen.lookAtReplicaSets, seen.lookForOrphans, seen.lookAtTemplate,
-		seen.lookAtServices, seen.lookAtRoutes, seen.lookAtNamespace,
+		seen.lookAtRoutes, seen.lookAtServices, seen.lookAtNamespace,
 	} {
 		if err := look(ctx); err != nil {
 			return nil, err
@@ -108,6 +108,8 @@ type observation struct {
 	// all are the ReplicaSets that the rollout owns, owned those of them that are not being deleted.
 	all, owned []*unstructured.Unstructured
 	orphans    []*unstructured.Unstructured
+	// ports are those of the Services that the routes use, by the name of the Service.
+	ports map[string][]int32
 }
 
 // hasMemory is false until a pass has written a status, and when somebody removed it.

@@ -83,6 +83,7 @@ func (s *observation) observedRoute(ctx context.Context, found *unstructured.Uns
 	pair := s.Pair(found.GetKind(), found.GetName())
 	reading := route.Read(found, pair, headerRoutes)
 	acceptance := route.Accepted(found, func(gateway types.NamespacedName) string { return s.Features.of(ctx, gateway).controller })
+	s.usePorts(found, pair)
 	observed := plan.Route{
 		Kind: found.GetKind(), Name: found.GetName(), Found: true,
 		Generation: reading.Generation, Weight: reading.Weight, Mirror: reading.Mirror, Total: reading.Total,
@@ -102,6 +103,13 @@ func (s *observation) observedRoute(ctx context.Context, found *unstructured.Uns
 		}
 	}
 	return observed
+}
+
+// usePorts notes to which ports of the Services a route sends requests.
+func (s *observation) usePorts(of *unstructured.Unstructured, pair route.Pair) {
+	stable, canary := route.Ports(of, pair)
+	s.ports[pair.Stable] = append(s.ports[pair.Stable], stable...)
+	s.ports[pair.Canary] = append(s.ports[pair.Canary], canary...)
 }
 
 // isIrrelevant says that a problem is about header routes only while none are in force: the weights can be written, so

@@ -48,7 +48,7 @@ func (s *observation) service(ctx context.Context, name string) (plan.Service, e
 	if err != nil {
 		return plan.Service{}, err
 	}
-	endpoints, err := s.endpoints(ctx, name)
+	endpoints, err := s.endpoints(ctx, service)
 	return plan.Service{
 		Name: name, Found: true, Problem: problem,
 		Revision: service.Spec.Selector[v1alpha1.RevisionLabel], Writer: writerOf(service), Endpoints: endpoints,

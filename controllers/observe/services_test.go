@@ -12,6 +12,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -138,6 +139,69 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
+// TestEndpointsWithoutPort holds that a pod counts as ready only by all ports that the routes use: a pod without the
+// container port that a Service names stays an endpoint, in a slice without ports (kubernetes/kubernetes#83145), and a
+// weight would lose every request.
+func TestEndpointsWithoutPort(t *testing.T) {
+	route := parse(t, `{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: reviews, namespace: bookinfo, generation: 4}, spec: {rules: [
+		{backendRefs: [{name: reviews-stable, port: 80}, {name: reviews-canary, port: 80}]},
+		{backendRefs: [{name: reviews-stable, port: 90}, {name: reviews-canary, port: 80}]}]}}`)
+	service := aServiceWith(map[string]string{"app": "reviews"})
+	web := corev1.ServicePort{Name: "web", Port: 80, TargetPort: intstr.FromString("http")}
+	admin := corev1.ServicePort{Name: "admin", Port: 90, TargetPort: intstr.FromInt32(9090)}
+	other := corev1.ServicePort{Name: "other", Port: 70, TargetPort: intstr.FromString("other")}
+	slice := func(ports ...string) *discoveryv1.EndpointSlice {
+		s := aSlice("v4", "reviews-stable", anEndpoint("reviews-aaa-x2x4z", ptr.To(true), nil))
+		for _, port := range ports {
+			s.Ports = append(s.Ports, discoveryv1.EndpointPort{Name: &port})
+		}
+		return s
+	}
+	const noPod = "port 80 of Service reviews-stable leads to a container port named http, which the pods do not have: " +
+		"name a container port so in spec.template, or change the targetPort"
+	for name, tc := range map[string]struct {
+		ports []corev1.ServicePort
+		slice *discoveryv1.EndpointSlice
+		want  plan.Endpoints
+	}{
+		"served":          {[]corev1.ServicePort{web, admin, other}, slice("admin", "web"), plan.Endpoints{Revision: "aaa", Ready: 1, Total: 1}},
+		"named otherwise": {[]corev1.ServicePort{web, admin}, slice("admin"), plan.Endpoints{Revision: "aaa", Total: 1, LacksPort: noPod}},
+		"none at all":     {[]corev1.ServicePort{web, admin}, slice(), plan.Endpoints{Revision: "aaa", Total: 1, LacksPort: noPod}},
+		"not a port of the Service": {[]corev1.ServicePort{web}, slice("web"), plan.Endpoints{Revision: "aaa", Total: 1,
+			LacksPort: "Service reviews-stable has no port 90, which a route uses: add it, or correct the backendRef"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			service := service.DeepCopy()
+			service.Spec.Ports = tc.ports
+			stripped, _ := StripService(service)
+			strippedSlice, _ := StripEndpointSlice(tc.slice)
+			w := newWorld(t, []client.Object{
+				anApp(t, "reviews", memory(hashOf(t), "aaa", "aaa")), aReplicaSet(t, "aaa", "", nil), route,
+				stripped.(client.Object), strippedSlice.(client.Object),
+			})
+			if diff := cmp.Diff([]plan.Endpoints{tc.want}, w.mustLook(t).Observed.Stable.Endpoints); diff != "" {
+				t.Errorf("endpoints (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestPublishedNotReady holds that the ReplicaSet's count is believed where a Service calls each pod ready.
+func TestPublishedNotReady(t *testing.T) {
+	for published, want := range map[bool]int32{false: 2, true: 1} {
+		service := aServiceWith(map[string]string{"app": "reviews"})
+		service.Spec.PublishNotReadyAddresses = published
+		stripped, _ := StripService(service)
+		w := newWorld(t, []client.Object{
+			anApp(t, "reviews", memory(hashOf(t), "aaa", "aaa")), aReplicaSet(t, "aaa", "", nil), stripped.(client.Object),
+			aSlice("v4", "reviews-stable", anEndpoint("reviews-aaa-x2x4z", ptr.To(true), nil), anEndpoint("reviews-aaa-x2x5z", ptr.To(true), nil)),
+		})
+		if got := w.mustLook(t).Observed.Stable.Endpoints; len(got) != 1 || got[0].Ready != want {
+			t.Errorf("published %t: endpoints = %+v, want %d ready: the ReplicaSet has 1", published, got, want)
+		}
+	}
+}
+
 // TestEndpointsOfCutNames has adopted ReplicaSets whose pods' names begin the same: the one with pods has them.
 func TestEndpointsOfCutNames(t *testing.T) {
 	long := "a-deployment-with-a-name-that-is-too-long-to-show-a-revision"
@@ -166,11 +230,11 @@ func TestEndpointsOfCutNames(t *testing.T) {
 
 func TestStrip(t *testing.T) {
 	service := aServiceWith(map[string]string{"app": "reviews"})
-	service.ResourceVersion, service.Spec.Ports = "7", []corev1.ServicePort{{Port: 80}}
+	service.ResourceVersion, service.Spec.Ports = "7", []corev1.ServicePort{{Port: 80, Name: "web", TargetPort: intstr.FromString("http"), NodePort: 30080}}
 	service.Annotations = map[string]string{"large": "x"}
 	got, err := StripService(service)
 	want := aServiceWith(map[string]string{"app": "reviews"})
-	want.ResourceVersion = "7"
+	want.ResourceVersion, want.Spec.Ports = "7", []corev1.ServicePort{{Port: 80, Name: "web", TargetPort: intstr.FromString("http")}}
 	if diff := cmp.Diff(any(want), got); diff != "" || err != nil {
 		t.Errorf("service (-want +got), %v:\n%s", err, diff)
 	}

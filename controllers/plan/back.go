@@ -119,7 +119,7 @@ func (p *pass) returnStableService() {
 
 // stallStable leaves the traffic where it is. A problem of the stable Service says more than that nothing answers by it.
 func (p *pass) stallStable() {
-	if stable := p.in.Observed.Stable; stable.Found && stable.Problem != nil {
+	if stable := p.in.Observed.Stable; stable.Found && stable.Problem != nil || p.stallPort(stable, p.mem.StableRevision) {
 		return
 	}
 	p.stall(v1alpha1.ReasonStableUnavailable,

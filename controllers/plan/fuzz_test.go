@@ -108,7 +108,7 @@ func (s *source) service(name string) Service {
 	service := Service{Name: name, Found: !s.bool(), Problem: s.problem(), Revision: s.revision()}
 	for range s.upTo(3) {
 		ready := s.upTo(5)
-		service.Endpoints = append(service.Endpoints, Endpoints{s.revision(), ready, ready + s.upTo(1)})
+		service.Endpoints = append(service.Endpoints, Endpoints{Revision: s.revision(), Ready: ready, Total: ready + s.upTo(1)})
 	}
 	return service
 }

@@ -135,8 +135,10 @@ type Service struct {
 // Endpoints counts the endpoints of one revision in the slices of a Service.
 type Endpoints struct {
 	Revision string
-	// Ready are ready to serve; Total counts all that are still in the slices.
+	// Ready are ready to serve, by every port that the routes use; Total counts all that are still in the slices.
 	Ready, Total int32
+	// LacksPort says which port pods that are ready otherwise do not serve; empty when there are none.
+	LacksPort string
 }
 
 // HeaderState is how the header rules that a route carries compare to the ones in memory.

@@ -103,6 +103,12 @@ func TestWeightRises(t *testing.T) {
 		"headers wait for a pod":   {in: changed(midway(0, headerStep()), headers(false), alive("b", 0)), targets: "Stepping 0: 0% a/b"},
 		"headers with a pod":       {in: changed(midway(0, headerStep()), headers(false)), targets: "Stepping 0: 0% a/b +headers"},
 		"headers, sick stable":     {in: changed(midway(0, headerStep()), headers(false), alive("a", 0)), targets: "Stepping 0: 0% a/b +headers"},
+		"pods without the port": {
+			in: half(func(in *Input) {
+				in.Observed.Canary.Endpoints = []Endpoints{{Revision: "b", Total: 2, LacksPort: "port 80 leads nowhere"}}
+				in.Prior.Memory.Traffic.Weight = 0
+			}), targets: "Stepping 0: 0% a/b", stalled: v1alpha1.ReasonServicePortNotServed,
+		},
 		"sick stable is no matter": {in: half(alive("a", 0)), targets: "Stepping 0: 50% a/b"},
 	} {
 		t.Run(name, tc.check)
@@ -115,10 +121,10 @@ func TestOldEndpoints(t *testing.T) {
 		endpoints []Endpoints
 		want      bool
 	}{
-		"old ones left":   {[]Endpoints{{"a", 1, 1}, {"b", 2, 2}}, false},
-		"old ones ending": {[]Endpoints{{"a", 0, 1}, {"b", 2, 2}}, true},
-		"not all yet":     {[]Endpoints{{"b", 1, 2}}, false},
-		"foreign ones":    {[]Endpoints{{"", 3, 3}, {"b", 2, 2}}, true},
+		"old ones left":   {[]Endpoints{{Revision: "a", Ready: 1, Total: 1}, {Revision: "b", Ready: 2, Total: 2}}, false},
+		"old ones ending": {[]Endpoints{{Revision: "a", Ready: 0, Total: 1}, {Revision: "b", Ready: 2, Total: 2}}, true},
+		"not all yet":     {[]Endpoints{{Revision: "b", Ready: 1, Total: 2}}, false},
+		"foreign ones":    {[]Endpoints{{Revision: "", Ready: 3, Total: 3}, {Revision: "b", Ready: 2, Total: 2}}, true},
 		"none":            {nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -191,7 +197,7 @@ func TestDraining(t *testing.T) {
 		"first seen":             {change: func(*Input) {}, since: 0},
 		"delay not over":         {change: since(34), since: 34},
 		"delay over":             {change: since(35), since: 35, actions: gone},
-		"an endpoint is left":    {change: func(in *Input) { since(35)(in); leave(in, Endpoints{"b", 0, 1}) }, since: -1},
+		"an endpoint is left":    {change: func(in *Input) { since(35)(in); leave(in, Endpoints{Revision: "b", Ready: 0, Total: 1}) }, since: -1},
 		"the Service selects it": {change: func(in *Input) { since(35)(in); in.Observed.Canary.Revision = "b" }, since: -1},
 		"then it is repaired": {change: func(in *Input) {
 			in.Prior.Memory.Draining = []v1alpha1.DrainMemory{{Revision: "b"}}

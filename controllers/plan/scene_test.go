@@ -122,11 +122,15 @@ func alive(revision string, count int32) change {
 }
 
 func stableEndpoints(revision string, ready int32) change {
-	return func(in *Input) { in.Observed.Stable.Endpoints = []Endpoints{{revision, ready, ready}} }
+	return func(in *Input) {
+		in.Observed.Stable.Endpoints = []Endpoints{{Revision: revision, Ready: ready, Total: ready}}
+	}
 }
 
 func canaryEndpoints(revision string, ready int32) change {
-	return func(in *Input) { in.Observed.Canary.Endpoints = []Endpoints{{revision, ready, ready}} }
+	return func(in *Input) {
+		in.Observed.Canary.Endpoints = []Endpoints{{Revision: revision, Ready: ready, Total: ready}}
+	}
 }
 
 // stableAt and canaryAt move a Service, its memory and its endpoints.

@@ -104,6 +104,7 @@ func (p *pass) moveService(memory *v1alpha1.ServiceMemory, revision string) {
 func (p *pass) canServe(service Service, memory v1alpha1.ServiceMemory, need int32) bool {
 	got := readyOf(service, memory.Revision)
 	if service.Revision != memory.Revision || got < need {
+		p.stallPort(service, memory.Revision)
 		p.wait("waiting for %d ready endpoints of revision %s in Service %s: %d so far", need, memory.Revision, service.Name, got)
 		return false
 	}
@@ -116,6 +117,16 @@ func (p *pass) canServe(service Service, memory v1alpha1.ServiceMemory, need int
 		p.wait("the endpoints of Service %s are ready and settle until %s", service.Name, clock(settled))
 		return false
 	}
+	return true
+}
+
+// stallPort says why pods that are ready get no traffic: a Service leads to them by a port that they do not have.
+func (p *pass) stallPort(service Service, revision string) bool {
+	endpoints := endpointsOf(service, revision)
+	if endpoints.LacksPort == "" {
+		return false
+	}
+	p.stall(v1alpha1.ReasonServicePortNotServed, "revision %s would get no request: %s", revision, endpoints.LacksPort)
 	return true
 }
 

@@ -5,6 +5,7 @@ package route
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -43,6 +44,23 @@ type source struct {
 type backend struct {
 	index int
 	ref   map[string]any
+}
+
+// Ports are the ports of the two Services that the pair's backendRefs name.
+func Ports(obj *unstructured.Unstructured, pair Pair) (stable, canary []int32) {
+	for _, s := range layoutOf(obj, pair).sources {
+		stable, canary = append(stable, s.stable.ports()...), append(canary, s.canary.ports()...)
+	}
+	return stable, canary
+}
+
+// ports is the port that the backendRef names; none when it does not, or cannot be read.
+func (b backend) ports() []int32 {
+	port, isPort := integer(b.ref["port"])
+	if !isPort || port < 1 || port > math.MaxUint16 {
+		return nil
+	}
+	return []int32{int32(port)}
 }
 
 // layoutOf sorts the rules of a route. One rule that cannot be managed is a problem even when others can: a weight is
