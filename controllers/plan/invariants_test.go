@@ -57,6 +57,17 @@ func checkSizes(before *world, plan Plan) string {
 	return ""
 }
 
+// load is what each revision has to answer by the data plane, in percent of all requests: its own, and the copies.
+func (w *world) load() [revisions]int32 {
+	load := w.answers()
+	for i, endpoints := range w.canary.proxies {
+		if copies := w.route(0).proxyMirror; copies > 0 && endpoints > 0 && w.sets[i].ready > 0 {
+			load[i] = min(load[i]+copies*endpoints/sum(w.canary.proxies), 100)
+		}
+	}
+	return load
+}
+
 // checkWeight holds a changed weight against the endpoints that the pass saw: T2 for a rise, T9 for a return, and the
 // flight from a dying canary.
 func checkWeight(before *world, prior, mem *v1alpha1.Memory) string {

@@ -90,6 +90,8 @@ func TestModel(t *testing.T) {
 		{name: "commands and a write that fails", steps: []v1alpha1.Step{pause(0), pause(0)}, moves: only(userMoves(), "user: promote=true", "user: abort=true"),
 			user: 1, edits: 1, crashes: 1, max: 2_000_000},
 		{name: "sick stable or dying canary", steps: []v1alpha1.Step{headerStep(), weight(50)}, deaths: 1, max: 2_000_000},
+		{name: "a weight that falls", steps: []v1alpha1.Step{weight(100), weight(50), pause(0)}, max: 2_000_000},
+		{name: "a mirror that ends", steps: []v1alpha1.Step{weight(50), mirrorStep(50), mirrorStep(0), pause(0)}, max: 2_000_000},
 		{name: "a mirror and a user", steps: []v1alpha1.Step{mirrorStep(20), pause(0)}, user: 1, max: 2_000_000},
 		{name: "a mirror and sick pods", steps: []v1alpha1.Step{mirrorStep(20), pause(0)}, deaths: 1, max: 2_000_000},
 		{name: "a mirror beside a weight", steps: []v1alpha1.Step{mirrorStep(20), weight(50)}, user: 1, max: 2_000_000, deep: true},
