@@ -49,6 +49,8 @@ type Reconciler struct {
 	Recorder events.EventRecorder
 	// Prober measures weights.
 	Prober *probe.Prober
+	// kinds are the kinds of routes that are watched.
+	kinds *RouteKinds
 	// Clock is read once in each pass.
 	Clock clock.PassiveClock
 	// Compute decides; it is plan.Compute but in tests.

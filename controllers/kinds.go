@@ -6,11 +6,16 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
-	"k8s.io/apimachinery/pkg/api/meta"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	toolscache "k8s.io/client-go/tools/cache"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
@@ -20,27 +25,37 @@ import (
 // clusters whose Gateway API is older than theirs, or that have its experimental channel.
 var routeVersions = []string{"v1", "v1alpha2"}
 
-// routeKinds begins to watch a kind of routes when a rollout first names it: a kind that the cluster does not serve is no
-// error until then, and one that is installed later takes no restart. It is safe for concurrent use.
-type routeKinds struct {
-	mapper meta.RESTMapper
-	cache  cache.Informers
-	// watch has the controller look at the rollouts of each route of the kind.
+// RouteKinds watches each kind of routes from the first rollout that names it until the cluster no longer serves the
+// version. A kind that is missing is an error only for the rollouts that name it, and a kind or a version that comes or
+// goes later takes no restart. It is safe for concurrent use.
+type RouteKinds struct {
+	// discovery is asked for the API as it is now. The client's own RESTMapper would keep a version that has gone.
+	discovery resourceLister
+	cache     cache.Informers
+	// watch makes the controller look at the rollouts of each route of the kind.
 	watch func(schema.GroupVersionKind) error
+	// lost reports each kind that is watched no longer.
+	lost chan event.GenericEvent
 
 	mu      sync.Mutex
 	watched map[string]schema.GroupVersionKind
 }
 
+// resourceLister is what RouteKinds needs of a discovery client.
+type resourceLister interface {
+	ServerResourcesForGroupVersionWithContext(ctx context.Context, groupVersion string) (*metav1.APIResourceList, error)
+}
+
+// NewRouteKinds watches no kind yet. SetupWithManager connects it.
+func NewRouteKinds() *RouteKinds {
+	return &RouteKinds{lost: make(chan event.GenericEvent), watched: map[string]schema.GroupVersionKind{}}
+}
+
 // Resolve implements observe.RouteKinds.
-func (k *routeKinds) Resolve(ctx context.Context, kind string) (schema.GroupVersionKind, error) {
-	version, err := k.version(kind)
+func (k *RouteKinds) Resolve(ctx context.Context, kind string) (schema.GroupVersionKind, error) {
+	version, informer, err := k.informer(ctx, kind)
 	if err != nil {
 		return version, err
-	}
-	informer, err := k.cache.GetInformer(ctx, observe.New(version), cache.BlockUntilSynced(false))
-	if err != nil {
-		return version, fmt.Errorf("watch %ss: %w", kind, err)
 	}
 	if !informer.HasSynced() {
 		return version, fmt.Errorf("%ss cannot be read yet; if that lasts, the manager has no right to list and to watch them: "+
@@ -49,24 +64,96 @@ func (k *routeKinds) Resolve(ctx context.Context, kind string) (schema.GroupVers
 	return version, nil
 }
 
+// informer is that of the kind in the version that is served; it may not have synced yet.
+func (k *RouteKinds) informer(ctx context.Context, kind string) (schema.GroupVersionKind, cache.Informer, error) {
+	version, err := k.version(ctx, kind)
+	if err != nil {
+		return version, nil, err
+	}
+	informer, err := k.cache.GetInformer(ctx, observe.New(version), cache.BlockUntilSynced(false))
+	if err != nil {
+		return version, nil, fmt.Errorf("watch %ss: %w", kind, err)
+	}
+	return version, informer, nil
+}
+
 // version is the one that the kind is served and watched in.
-func (k *routeKinds) version(kind string) (schema.GroupVersionKind, error) {
+func (k *RouteKinds) version(ctx context.Context, kind string) (schema.GroupVersionKind, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if version, isWatched := k.watched[kind]; isWatched {
 		return version, nil
 	}
-	mapping, err := k.mapper.RESTMapping(schema.GroupKind{Group: gatewayv1.GroupName, Kind: kind}, routeVersions...)
-	if meta.IsNoMatchError(err) {
-		return schema.GroupVersionKind{}, fmt.Errorf("the cluster serves no %s: install the Gateway API with it, "+
-			"or take it out of spec.traffic.routes", kind)
+	for _, name := range routeVersions {
+		version := schema.GroupVersionKind{Group: gatewayv1.GroupName, Version: name, Kind: kind}
+		isServed, err := k.isServed(ctx, version)
+		if err != nil {
+			return schema.GroupVersionKind{}, err
+		}
+		if isServed {
+			return version, k.begin(ctx, version)
+		}
+	}
+	return schema.GroupVersionKind{}, fmt.Errorf("the cluster serves no %s: install the Gateway API with it, "+
+		"or take it out of spec.traffic.routes", kind)
+}
+
+func (k *RouteKinds) isServed(ctx context.Context, version schema.GroupVersionKind) (bool, error) {
+	resources, err := k.discovery.ServerResourcesForGroupVersionWithContext(ctx, version.GroupVersion().String())
+	if apierrors.IsNotFound(err) {
+		return false, nil
 	}
 	if err != nil {
-		return schema.GroupVersionKind{}, fmt.Errorf("find %s among the kinds of the cluster: %w", kind, err)
+		return false, fmt.Errorf("find %s among the kinds of the cluster: %w", version.Kind, err)
 	}
-	if err := k.watch(mapping.GroupVersionKind); err != nil {
-		return schema.GroupVersionKind{}, fmt.Errorf("watch %ss: %w", kind, err)
+	return slices.ContainsFunc(resources.APIResources, func(r metav1.APIResource) bool { return r.Kind == version.Kind }), nil
+}
+
+func (k *RouteKinds) begin(ctx context.Context, version schema.GroupVersionKind) error {
+	if err := k.watch(version); err != nil {
+		return fmt.Errorf("watch %ss: %w", version.Kind, err)
 	}
-	k.watched[kind] = mapping.GroupVersionKind
-	return mapping.GroupVersionKind, nil
+	ctrl.LoggerFrom(ctx).Info("Watching a kind of routes", "kind", version.Kind, "version", version.Version)
+	k.watched[version.Kind] = version
+	return nil
+}
+
+// watchFailed is the cache's handler of watch errors. NotFound is what the API server says to a watch of a version that it
+// serves no longer; nothing else tells of it.
+func (k *RouteKinds) watchFailed(ctx context.Context, reflector *toolscache.Reflector, err error) {
+	toolscache.DefaultWatchErrorHandler(ctx, reflector, err)
+	if apierrors.IsNotFound(err) {
+		k.dropUnserved(ctx)
+	}
+}
+
+// dropUnserved ends the watches of what is no longer served, so that the next Resolve finds the version that is. Their
+// informers would show the last state for as long as the process runs.
+func (k *RouteKinds) dropUnserved(ctx context.Context) {
+	for _, version := range k.unserved(ctx) {
+		ctrl.LoggerFrom(ctx).Info("A kind of routes is no longer served in this version", "kind", version.Kind, "version", version.Version)
+		object := observe.New(version)
+		if err := k.cache.RemoveInformer(ctx, object); err != nil {
+			ctrl.LoggerFrom(ctx).Error(err, "Cannot end a watch", "kind", version.Kind, "version", version.Version)
+		}
+		select {
+		case k.lost <- event.GenericEvent{Object: object}:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// unserved are the kinds that were watched in a version that has gone; they are watched no longer.
+func (k *RouteKinds) unserved(ctx context.Context) []schema.GroupVersionKind {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var unserved []schema.GroupVersionKind
+	for kind, version := range k.watched {
+		isServed, err := k.isServed(ctx, version)
+		if err == nil && !isServed {
+			unserved = append(unserved, version)
+			delete(k.watched, kind)
+		}
+	}
+	return unserved
 }

@@ -4,63 +4,149 @@
 package controllers
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"k8s.io/apimachinery/pkg/api/meta"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache/informertest"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
 )
 
-// TestRouteKinds: a kind of routes is watched once a rollout names it, in the best version that is served, and one that
-// is installed later is found without a restart.
-func TestRouteKinds(t *testing.T) {
-	v1, alpha := schema.GroupVersion{Group: gatewayv1.GroupName, Version: "v1"}, schema.GroupVersion{Group: gatewayv1.GroupName, Version: "v1alpha2"}
-	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{alpha, v1})
-	mapper.Add(alpha.WithKind("TCPRoute"), meta.RESTScopeNamespace)
-	mapper.Add(alpha.WithKind("GRPCRoute"), meta.RESTScopeNamespace)
-	mapper.Add(v1.WithKind("GRPCRoute"), meta.RESTScopeNamespace)
+// kindsFixture is a RouteKinds in a cluster that serves what the test says.
+type kindsFixture struct {
+	*RouteKinds
+	t *testing.T
+	// served are kinds by version.
+	served map[string][]string
+	// watched are the watches that were begun, removed those that were ended.
+	watched, removed []string
+	// refusal is what the next watch ends with, and silence what discovery answers.
+	refusal, silence error
+}
+
+func newKindsFixture(t *testing.T, served map[string][]string) *kindsFixture {
+	t.Helper()
 	scheme, err := NewScheme()
 	if err != nil {
 		t.Fatal(err)
 	}
 	synced := true
-	informers := &informertest.FakeInformers{Scheme: scheme, Synced: &synced}
-	var watched []string
-	var refusal error
-	kinds := &routeKinds{
-		mapper: mapper, cache: informers, watched: map[string]schema.GroupVersionKind{"HTTPRoute": observe.HTTPRouteKind},
-		watch: func(kind schema.GroupVersionKind) error {
-			watched = append(watched, kind.Version+" "+kind.Kind)
-			return refusal
-		},
+	f := &kindsFixture{RouteKinds: NewRouteKinds(), t: t, served: served}
+	f.cache = removals{&informertest.FakeInformers{Scheme: scheme, Synced: &synced}, f}
+	f.discovery = f
+	f.watch = func(kind schema.GroupVersionKind) error {
+		f.watched = append(f.watched, kind.Version+" "+kind.Kind)
+		return f.refusal
 	}
-	resolve := func(kind, version, message string) {
-		t.Helper()
-		got, err := kinds.Resolve(t.Context(), kind)
-		if message == "" && (err != nil || got.Version != version || got.Kind != kind) {
-			t.Errorf("%s is %s, %v", kind, got, err)
-		}
-		if message != "" && (err == nil || !strings.Contains(err.Error(), message)) {
-			t.Errorf("%s: %v, want %q", kind, err, message)
-		}
+	return f
+}
+
+// removals notes which informers are removed.
+type removals struct {
+	*informertest.FakeInformers
+	f *kindsFixture
+}
+
+func (r removals) RemoveInformer(ctx context.Context, object client.Object) error {
+	kind := object.GetObjectKind().GroupVersionKind()
+	r.f.removed = append(r.f.removed, kind.Version+" "+kind.Kind)
+	return r.FakeInformers.RemoveInformer(ctx, object)
+}
+
+func (f *kindsFixture) ServerResourcesForGroupVersionWithContext(_ context.Context, groupVersion string) (*metav1.APIResourceList, error) {
+	if f.silence != nil {
+		return nil, f.silence
 	}
-	resolve("HTTPRoute", "v1", "")
-	resolve("TCPRoute", "v1alpha2", "")
-	resolve("TCPRoute", "v1alpha2", "")
-	resolve("GRPCRoute", "v1", "")
-	resolve("TLSRoute", "", "the cluster serves no TLSRoute: install the Gateway API with it")
-	mapper.Add(v1.WithKind("TLSRoute"), meta.RESTScopeNamespace)
-	refusal = errors.New("the manager ends")
-	resolve("TLSRoute", "", "watch TLSRoutes: the manager ends")
-	refusal = nil
-	resolve("TLSRoute", "v1", "")
-	if diff := cmp.Diff([]string{"v1alpha2 TCPRoute", "v1 GRPCRoute", "v1 TLSRoute", "v1 TLSRoute"}, watched); diff != "" {
+	kinds, found := f.served[strings.TrimPrefix(groupVersion, observe.HTTPRouteKind.Group+"/")]
+	if !found {
+		return nil, apierrors.NewNotFound(schema.GroupResource{}, groupVersion)
+	}
+	list := &metav1.APIResourceList{GroupVersion: groupVersion}
+	for _, kind := range kinds {
+		list.APIResources = append(list.APIResources, metav1.APIResource{Kind: kind})
+	}
+	return list, nil
+}
+
+// resolve expects a version of the kind, or an error.
+func (f *kindsFixture) resolve(kind, version, message string) {
+	f.t.Helper()
+	got, err := f.Resolve(f.t.Context(), kind)
+	if message == "" && (err != nil || got.Version != version || got.Kind != kind) {
+		f.t.Errorf("%s is %s, %v; want %s", kind, got, err, version)
+	}
+	if message != "" && (err == nil || !strings.Contains(err.Error(), message)) {
+		f.t.Errorf("%s: %v, want %q", kind, err, message)
+	}
+}
+
+// TestRouteKinds: a kind of routes is watched once a rollout names it, in the best version that is served, and one that
+// is installed later is found without a restart.
+func TestRouteKinds(t *testing.T) {
+	f := newKindsFixture(t, map[string][]string{})
+	f.resolve("HTTPRoute", "", "the cluster serves no HTTPRoute: install the Gateway API with it")
+	f.served = map[string][]string{"v1alpha2": {"TCPRoute", "GRPCRoute"}, "v1": {"HTTPRoute", "GRPCRoute"}}
+	f.resolve("HTTPRoute", "v1", "")
+	f.resolve("TCPRoute", "v1alpha2", "")
+	f.resolve("TCPRoute", "v1alpha2", "")
+	f.resolve("GRPCRoute", "v1", "")
+	f.resolve("TLSRoute", "", "the cluster serves no TLSRoute: install the Gateway API with it")
+	f.served["v1"] = append(f.served["v1"], "TLSRoute")
+	f.silence = errors.New("time-out")
+	f.resolve("TLSRoute", "", "find TLSRoute among the kinds of the cluster: time-out")
+	f.silence, f.refusal = nil, errors.New("the manager ends")
+	f.resolve("TLSRoute", "", "watch TLSRoutes: the manager ends")
+	f.refusal = nil
+	f.resolve("TLSRoute", "v1", "")
+	if diff := cmp.Diff([]string{"v1 HTTPRoute", "v1alpha2 TCPRoute", "v1 GRPCRoute", "v1 TLSRoute", "v1 TLSRoute"}, f.watched); diff != "" {
+		t.Errorf("watched (-want +got):\n%s", diff)
+	}
+}
+
+// TestUnservedVersion: a version that is served no longer is followed to the one that is. Its informer would show the last
+// state for ever, and proofs of weights that were never carried.
+func TestUnservedVersion(t *testing.T) {
+	f := newKindsFixture(t, map[string][]string{"v1alpha2": {"TCPRoute"}, "v1": {"HTTPRoute"}})
+	f.resolve("HTTPRoute", "v1", "")
+	f.resolve("TCPRoute", "v1alpha2", "")
+	lost := make(chan string, 10)
+	go func() {
+		for event := range f.lost {
+			lost <- event.Object.GetObjectKind().GroupVersionKind().Kind
+		}
+	}()
+	reflector := &toolscache.Reflector{}
+	gone := apierrors.NewNotFound(schema.GroupResource{Resource: "tcproutes"}, "")
+
+	f.served = map[string][]string{"v1": {"HTTPRoute", "TCPRoute"}}
+	f.watchFailed(t.Context(), reflector, errors.New("connection refused"))
+	f.silence = errors.New("time-out")
+	f.watchFailed(t.Context(), reflector, gone)
+	f.silence = nil
+	f.resolve("TCPRoute", "v1alpha2", "") // nothing is known yet
+	f.watchFailed(t.Context(), reflector, gone)
+	if kind := <-lost; kind != "TCPRoute" {
+		t.Errorf("%s is reported", kind)
+	}
+	f.watchFailed(t.Context(), reflector, gone)
+	f.resolve("TCPRoute", "v1", "")
+
+	f.served = map[string][]string{}
+	f.watchFailed(t.Context(), reflector, gone)
+	f.resolve("HTTPRoute", "", "the cluster serves no HTTPRoute")
+	close(f.lost)
+	if diff := cmp.Diff([]string{"v1alpha2 TCPRoute"}, f.removed[:1]); diff != "" || len(f.removed) != 3 {
+		t.Errorf("removed %v", f.removed)
+	}
+	if diff := cmp.Diff([]string{"v1 HTTPRoute", "v1alpha2 TCPRoute", "v1 TCPRoute"}, f.watched); diff != "" {
 		t.Errorf("watched (-want +got):\n%s", diff)
 	}
 }

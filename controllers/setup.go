@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
@@ -47,7 +48,7 @@ const (
 
 // CacheOptions are what a manager's cache must hold for Reconciler: ReplicaSets with our label only, and Services and
 // EndpointSlices without what is not read. Without namespaces it is the whole cluster.
-func CacheOptions(namespaces ...string) cache.Options {
+func CacheOptions(kinds *RouteKinds, namespaces ...string) cache.Options {
 	ours, err := labels.NewRequirement(v1alpha1.RolloutLabel, selection.Exists, nil)
 	if err != nil {
 		panic(err) // a constant
@@ -56,6 +57,7 @@ func CacheOptions(namespaces ...string) cache.Options {
 		DefaultTransform: stripOther,
 		// A read of a kind that nothing watches would start a watch of it: that is always a mistake here.
 		ReaderFailOnMissingInformer: true,
+		DefaultWatchErrorHandler:    kinds.watchFailed,
 		ByObject: map[client.Object]cache.ByObject{
 			observe.New(observe.ReplicaSetKind): {Label: labels.NewSelector().Add(*ours)},
 			&corev1.Service{}:                   {Transform: observe.StripService},
@@ -84,14 +86,15 @@ func ClientOptions() client.Options {
 	return client.Options{Cache: &client.CacheOptions{Unstructured: true}}
 }
 
-// NewReconciler joins the parts on the clients of a manager.
-func NewReconciler(mgr ctrl.Manager) *Reconciler {
+// NewReconciler joins the parts on the clients of a manager; kinds are those of its CacheOptions.
+func NewReconciler(mgr ctrl.Manager, kinds *RouteKinds) *Reconciler {
 	return &Reconciler{
 		Observer: &observe.Observer{
-			Cache: mgr.GetClient(), Live: mgr.GetAPIReader(),
+			Cache: mgr.GetClient(), Live: mgr.GetAPIReader(), Kinds: kinds,
 			Normalizer: dryRun{mgr.GetClient()}, Tracker: &observe.Tracker{}, Features: observe.NewFeatures(mgr.GetAPIReader()),
 		},
 		Applier:  &apply.Applier{Writer: mgr.GetClient()},
+		kinds:    kinds,
 		Status:   mgr.GetClient().Status(),
 		Recorder: mgr.GetEventRecorder(controllerName),
 		Prober:   probe.NewProber(),
@@ -102,7 +105,7 @@ func NewReconciler(mgr ctrl.Manager) *Reconciler {
 
 // SetupWithManager registers the indexes and the watches.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, concurrency int) error {
-	if err := checkKinds(mgr.GetRESTMapper()); err != nil {
+	if err := checkRolloutKind(mgr.GetRESTMapper()); err != nil {
 		return err
 	}
 	for _, index := range observe.Indexes() {
@@ -123,10 +126,10 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 		Watches(observe.New(observe.ReplicaSetKind), handler.EnqueueRequestsFromMapFunc(ofReplicaSet)).
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(w.ofService)).
 		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(w.ofSlice)).
-		Watches(observe.New(observe.HTTPRouteKind), handler.EnqueueRequestsFromMapFunc(w.ofRoute)).
 		Watches(observe.New(observe.RolloutKind), handler.EnqueueRequestsFromMapFunc(w.ofRival),
 			builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(source.Channel(r.Prober.News(), &handler.EnqueueRequestForObject{})).
+		WatchesRawSource(source.Channel(r.kinds.lost, handler.EnqueueRequestsFromMapFunc(w.all))).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: concurrency,
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
@@ -137,12 +140,22 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 	if err != nil {
 		return err
 	}
-	r.Observer.Kinds = &routeKinds{
-		mapper: mgr.GetRESTMapper(), cache: mgr.GetCache(),
-		watched: map[string]schema.GroupVersionKind{observe.HTTPRouteKind.Kind: observe.HTTPRouteKind},
-		watch: func(kind schema.GroupVersionKind) error {
-			return built.Watch(source.Kind[client.Object](mgr.GetCache(), observe.New(kind), handler.EnqueueRequestsFromMapFunc(w.ofRoute)))
-		},
+	return r.setupKinds(ctx, mgr, func(kind schema.GroupVersionKind) error {
+		return built.Watch(source.Kind[client.Object](mgr.GetCache(), observe.New(kind), handler.EnqueueRequestsFromMapFunc(w.ofRoute)))
+	})
+}
+
+// setupKinds watches HTTPRoutes from the beginning where they are served. Where they are not, the manager works all the
+// same: rollouts say what they wait for, and those that are deleted must go.
+func (r *Reconciler) setupKinds(ctx context.Context, mgr ctrl.Manager, watch func(schema.GroupVersionKind) error) error {
+	client, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("make a discovery client: %w", err)
+	}
+	r.kinds.discovery, r.kinds.cache, r.kinds.watch = client, mgr.GetCache(), watch
+	if _, _, err := r.kinds.informer(ctx, observe.HTTPRouteKind.Kind); err != nil {
+		ctrl.LoggerFrom(ctx).Info("HTTPRoutes cannot be watched yet: rollouts wait, deletions go on. Install the Gateway API "+
+			"(https://gateway-api.sigs.k8s.io): it takes no restart", "reason", err.Error())
 	}
 	return nil
 }
@@ -151,8 +164,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 // it. Otherwise a process would be ready for a moment before its watches have begun.
 func startInformers(ctx context.Context, informers cache.Informers) error {
 	for _, object := range []client.Object{
-		observe.New(observe.RolloutKind), observe.New(observe.ReplicaSetKind), observe.New(observe.HTTPRouteKind),
-		&corev1.Service{}, &discoveryv1.EndpointSlice{},
+		observe.New(observe.RolloutKind), observe.New(observe.ReplicaSetKind), &corev1.Service{}, &discoveryv1.EndpointSlice{},
 	} {
 		if _, err := informers.GetInformer(ctx, object, cache.BlockUntilSynced(false)); err != nil {
 			return fmt.Errorf("watch %T: %w", object, err)
@@ -161,14 +173,10 @@ func startInformers(ctx context.Context, informers cache.Informers) error {
 	return nil
 }
 
-// checkKinds says what to install when a kind is missing, rather than let a watch time out.
-func checkKinds(mapper meta.RESTMapper) error {
+// checkRolloutKind says what to install when our own kind is missing, rather than let a watch time out.
+func checkRolloutKind(mapper meta.RESTMapper) error {
 	if _, err := mapper.RESTMapping(observe.RolloutKind.GroupKind(), observe.RolloutKind.Version); err != nil {
 		return fmt.Errorf("the CustomResourceDefinition of CanaryRollout is not installed: apply config/crd: %w", err)
-	}
-	if _, err := mapper.RESTMapping(observe.HTTPRouteKind.GroupKind(), observe.HTTPRouteKind.Version); err != nil {
-		return fmt.Errorf("the Gateway API is not installed: apply the CustomResourceDefinitions of its standard channel "+
-			"(https://gateway-api.sigs.k8s.io), with HTTPRoute in version v1: %w", err)
 	}
 	return nil
 }
@@ -209,17 +217,25 @@ func (w watches) ofRival(ctx context.Context, rollout client.Object) []reconcile
 	return requests
 }
 
+// all are the rollouts of the cluster.
+func (w watches) all(ctx context.Context, _ client.Object) []reconcile.Request {
+	return w.rollouts(ctx)
+}
+
 func (w watches) naming(ctx context.Context, namespace, index, name string) []reconcile.Request {
+	return w.rollouts(ctx, client.InNamespace(namespace), client.MatchingFields{index: name})
+}
+
+func (w watches) rollouts(ctx context.Context, options ...client.ListOption) []reconcile.Request {
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("CanaryRolloutList"))
-	err := w.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{index: name}, client.UnsafeDisableDeepCopy)
-	if err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "Cannot tell whom a watch event is for", "index", index, "name", name)
+	if err := w.List(ctx, list, append(options, client.UnsafeDisableDeepCopy)...); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Cannot find the rollouts that a watch event is for")
 		return nil
 	}
 	requests := make([]reconcile.Request, len(list.Items))
 	for i := range list.Items {
-		requests[i].NamespacedName = types.NamespacedName{Namespace: namespace, Name: list.Items[i].GetName()}
+		requests[i].NamespacedName = client.ObjectKeyFromObject(&list.Items[i])
 	}
 	return requests
 }

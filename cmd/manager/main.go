@@ -9,9 +9,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"time"
 
 	"go.uber.org/zap/zapcore"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
@@ -41,6 +43,10 @@ type options struct {
 	burst           int
 	leaderElection  bool
 	leaseNamespace  string
+	leaseDuration   time.Duration
+	renewDeadline   time.Duration
+	retryPeriod     time.Duration
+	shutdownTimeout time.Duration
 	metricsAddress  string
 	metricsSecure   bool
 	metricsCertDir  string
@@ -58,6 +64,14 @@ func newOptions(flags *flag.FlagSet) *options {
 	flags.IntVar(&o.burst, "kube-api-burst", 100, "Requests to the API server that may go beyond that for a moment.")
 	flags.BoolVar(&o.leaderElection, "leader-elect", true, "Only the elected one of several replicas works; the others keep their caches warm.")
 	flags.StringVar(&o.leaseNamespace, "leader-election-namespace", "", "Namespace of the lease; that of the pod if empty.")
+	flags.DurationVar(&o.leaseDuration, "leader-election-lease-duration", 15*time.Second,
+		"How long the others wait for a leader that renews its lease no longer. They take over after that.")
+	flags.DurationVar(&o.renewDeadline, "leader-election-renew-deadline", 10*time.Second,
+		"How long a leader that cannot renew its lease works on before it ends; less than the lease duration.")
+	flags.DurationVar(&o.retryPeriod, "leader-election-retry-period", 2*time.Second,
+		"How often the lease is renewed, or asked for; less than the renew deadline.")
+	flags.DurationVar(&o.shutdownTimeout, "shutdown-timeout", 20*time.Second,
+		"How long passes that are under way may take to end on SIGTERM. Keep it below the pod's termination grace period.")
 	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "Address of /metrics; 0 for none.")
 	flags.BoolVar(&o.metricsSecure, "metrics-secure", true, "Serve metrics by HTTPS, to those that may GET /metrics.")
 	flags.StringVar(&o.metricsCertDir, "metrics-cert-dir", "", "Directory of the metrics server's certificate; self-signed if empty.")
@@ -67,22 +81,42 @@ func newOptions(flags *flag.FlagSet) *options {
 	return o
 }
 
+// validate checks the flags that depend on each other. The margin between retries and deadline is that of client-go.
+func (o *options) validate() error {
+	if o.leaseDuration <= o.renewDeadline {
+		return fmt.Errorf("--leader-election-lease-duration is %s: it must be longer than --leader-election-renew-deadline, %s, "+
+			"or two managers lead at once", o.leaseDuration, o.renewDeadline)
+	}
+	if limit := time.Duration(leaderelection.JitterFactor * float64(o.retryPeriod)); o.renewDeadline <= limit || limit <= 0 {
+		return fmt.Errorf("--leader-election-retry-period is %s: it must be above 0, and %g times it below "+
+			"--leader-election-renew-deadline, %s", o.retryPeriod, leaderelection.JitterFactor, o.renewDeadline)
+	}
+	if o.shutdownTimeout <= 0 {
+		return fmt.Errorf("--shutdown-timeout is %s: it must be above 0, or the lease is not given up in time", o.shutdownTimeout)
+	}
+	return nil
+}
+
 func run(ctx context.Context, o *options) error {
+	if err := o.validate(); err != nil {
+		return err
+	}
 	config, err := ctrl.GetConfig()
 	if err != nil {
 		return fmt.Errorf("find the API server: %w", err)
 	}
-	mgr, err := newManager(config, o)
+	kinds := controllers.NewRouteKinds()
+	mgr, err := newManager(config, o, kinds)
 	if err != nil {
 		return err
 	}
-	if err := controllers.NewReconciler(mgr).SetupWithManager(ctx, mgr, o.concurrency); err != nil {
+	if err := controllers.NewReconciler(mgr, kinds).SetupWithManager(ctx, mgr, o.concurrency); err != nil {
 		return err
 	}
 	return mgr.Start(ctx)
 }
 
-func newManager(config *rest.Config, o *options) (ctrl.Manager, error) {
+func newManager(config *rest.Config, o *options, kinds *controllers.RouteKinds) (ctrl.Manager, error) {
 	config.QPS, config.Burst = float32(o.qps), o.burst
 	scheme, err := controllers.NewScheme()
 	if err != nil {
@@ -94,15 +128,20 @@ func newManager(config *rest.Config, o *options) (ctrl.Manager, error) {
 	}
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:                  scheme,
-		Cache:                   controllers.CacheOptions(namespaces...),
+		Cache:                   controllers.CacheOptions(kinds, namespaces...),
 		Client:                  controllers.ClientOptions(),
 		Metrics:                 o.metrics(),
 		HealthProbeBindAddress:  o.probeAddress,
 		LeaderElection:          o.leaderElection,
 		LeaderElectionID:        leaderElectionID,
 		LeaderElectionNamespace: o.leaseNamespace,
-		// The lease is given up as soon as the last pass has ended, and nothing runs after Start returns.
+		LeaseDuration:           &o.leaseDuration,
+		RenewDeadline:           &o.renewDeadline,
+		RetryPeriod:             &o.retryPeriod,
+		// The lease is given up as soon as the last pass has ended, and nothing runs after Start returns. It must be given up
+		// before the kubelet kills the process, or the next leader waits until the lease has run out.
 		LeaderElectionReleaseOnCancel: true,
+		GracefulShutdownTimeout:       &o.shutdownTimeout,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make the manager: %w", err)

@@ -101,10 +101,15 @@ spec:
 // newApp makes the user's objects, without a rollout.
 func newApp(t *testing.T) *app {
 	t.Helper()
+	return newAppOf(t, workload)
+}
+
+func newAppOf(t *testing.T, manifests string) *app {
+	t.Helper()
 	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-", ",", "", "=", "").Replace(strings.TrimPrefix(t.Name(), "Test")))
 	a := &app{t: t, namespace: name[:min(len(name), 60)], name: "reviews"}
 	a.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: a.namespace}})
-	a.apply(workload)
+	a.apply(manifests)
 	a.published = watch(t, a.namespace, a.name)
 	t.Cleanup(a.cleanUp)
 	return a

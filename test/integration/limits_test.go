@@ -4,18 +4,13 @@
 package integration
 
 import (
-	"fmt"
-	"os/exec"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/test/builder"
-	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
 // TestRouteLimits: a header route for which there is no room in the route is not written. The release holds there, a
@@ -62,57 +57,4 @@ func (a *app) editRoute(edit func(*gatewayv1.HTTPRouteSpec)) {
 	if err := admin.Update(a.t.Context(), route); err != nil {
 		a.t.Fatal(err)
 	}
-}
-
-// stream is a route of a kind that the cluster of this test does not serve at first.
-const stream = `
-apiVersion: gateway.networking.k8s.io/v1
-kind: TCPRoute
-metadata: {name: stream, namespace: %[1]s}
-spec:
-  parentRefs: [{name: http-gateway, namespace: default}]
-  rules: [{backendRefs: [{name: %[2]s-stable, port: 9080}, {name: %[2]s-canary, port: 9080}]}]
-`
-
-// TestRouteKindNotServed: a kind that the cluster does not serve is no error until a rollout names it. That one says so,
-// writes nothing, and takes note when the kind is installed, without a restart.
-func TestRouteKindNotServed(t *testing.T) {
-	if output, err := kubectl(t, "", "delete", "customresourcedefinition", "tcproutes."+gatewayv1.GroupName); err != nil {
-		t.Fatalf("%v: %s", err, output)
-	}
-	a := parallel(t) // the operator starts now, or later
-	before := a.userObjects()
-	rollout := a.make()
-	made := rollout.Obj()
-	made.Spec.Traffic.Routes = append(made.Spec.Traffic.Routes, v1alpha1.RouteReference{Kind: "TCPRoute", Name: "stream"})
-	a.create(made)
-	a.wrote(made)
-	a.waitForProblem(problem{reason: v1alpha1.ReasonRouteKindNotServed, says: "the cluster serves no TCPRoute: install the Gateway API with it"})
-	a.waitFor("ready pods", func(r *v1alpha1.CanaryRollout) bool { return r.Status.Ready == "2/2" })
-	checkConditions(t, a.barrier(), inFlight("Initializing").with(
-		"Available", "False Initializing", "TrafficRouted", "False "+v1alpha1.ReasonRouteKindNotServed))
-	a.checkUntouched(before)
-	if err := cluster.ApplyFiles(t.Context(), up.RESTConfig(cluster.Admin), tcpRoutes(t)); err != nil {
-		t.Fatal(err)
-	}
-	if err := cluster.WaitForCRDs(t.Context(), up.RESTConfig(cluster.Admin)); err != nil {
-		t.Fatal(err)
-	}
-	a.waitForProblem(problem{reason: v1alpha1.ReasonRouteNotFound, says: "TCPRoute stream does not exist: create it"})
-	a.apply(stream)
-	a.waitFor("the gateway that does not know the kind", func(r *v1alpha1.CanaryRollout) bool {
-		return strings.Contains(r.Status.Message, "TCPRoute stream is not verified: Gateway default/http-gateway has not answered")
-	})
-	a.patch(`{"spec":{"traffic":{"routes":[{"kind":"HTTPRoute","name":%q}]}}}`, a.name)
-	a.waitForState(v1alpha1.StateHealthy)
-}
-
-// tcpRoutes is the file of the CRD.
-func tcpRoutes(t *testing.T) string {
-	t.Helper()
-	module, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return filepath.Join(strings.TrimSpace(string(module)), "config", "crd", "standard", fmt.Sprintf("%s_tcproutes.yaml", gatewayv1.GroupName))
 }
