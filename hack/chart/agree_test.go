@@ -12,8 +12,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -123,6 +125,30 @@ func TestArguments(t *testing.T) {
 	defaults := []any{"--metrics-secure=true", "--zap-log-level=info", "--zap-encoder=json"}
 	if want := append(args(kustomization(t)), defaults...); len(got) != len(want) {
 		t.Errorf("the chart has %v, want %v", got, want)
+	}
+}
+
+// TestShutdownWithinGrace: the manager gives its lease up before the kubelet kills it. Otherwise the next leader waits until
+// the lease has run out.
+func TestShutdownWithinGrace(t *testing.T) {
+	sets := map[string][]*unstructured.Unstructured{"config/default": kustomization(t), "the shortest": objects(t, "--set=terminationGracePeriodSeconds=2")}
+	for name, file := range valueSets(t) {
+		sets[name] = objects(t, "--values="+file)
+	}
+	for name, set := range sets {
+		deployment := &appsv1.Deployment{}
+		typed(t, set, "Deployment", deployment)
+		pod := deployment.Spec.Template.Spec
+		grace := time.Duration(*pod.TerminationGracePeriodSeconds) * time.Second
+		var shutdown time.Duration
+		for _, arg := range pod.Containers[0].Args {
+			if value, isShutdown := strings.CutPrefix(arg, "--shutdown-timeout="); isShutdown {
+				shutdown, _ = time.ParseDuration(value)
+			}
+		}
+		if shutdown <= 0 || shutdown >= grace {
+			t.Errorf("%s: passes may take %s of a grace period of %s", name, shutdown, grace)
+		}
 	}
 }
 

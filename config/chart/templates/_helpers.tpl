@@ -59,6 +59,11 @@ is worked on: two releases in one namespace do not wait for each other, and two 
 {{- .Values.watchNamespace | default .Release.Namespace -}}
 {{- end -}}
 
+{{- /* How long passes may take to end: less than the grace period, so that the lease is given up before the process is killed. */ -}}
+{{- define "canaryrollout.shutdownSeconds" -}}
+{{- max 1 (sub (int .Values.terminationGracePeriodSeconds) 5) -}}
+{{- end -}}
+
 {{- /* The rules of a role of config/rbac. */ -}}
 {{- define "canaryrollout.rules" -}}
 {{- $role := .root.Files.Get (printf "files/rbac/%s.yaml" .role) | fromYaml -}}
@@ -93,7 +98,7 @@ rules:
 {{- end -}}
 {{- range .Values.extraArgs -}}
 {{- $flag := . | trimPrefix "-" | trimPrefix "-" | splitList "=" | first -}}
-{{- $value := get (dict "namespace" "watchNamespace" "leader-election-namespace" "watchNamespace" "leader-elect" "replicas" "health-probe-bind-address" "none: probes are on port 8081" "metrics-bind-address" "metrics.enabled" "metrics-secure" "metrics.secure" "metrics-cert-dir" "metrics.certificateSecret" "zap-log-level" "log.level" "zap-encoder" "log.encoder") $flag -}}
+{{- $value := get (dict "namespace" "watchNamespace" "leader-election-namespace" "watchNamespace" "leader-elect" "replicas" "shutdown-timeout" "terminationGracePeriodSeconds" "health-probe-bind-address" "none: probes are on port 8081" "metrics-bind-address" "metrics.enabled" "metrics-secure" "metrics.secure" "metrics-cert-dir" "metrics.certificateSecret" "zap-log-level" "log.level" "zap-encoder" "log.encoder") $flag -}}
 {{- if $value -}}
 {{- fail (printf "extraArgs: the chart itself sets --%s; the value for it is %s" $flag $value) -}}
 {{- end -}}
