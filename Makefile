@@ -142,7 +142,8 @@ install: ## Install the CRD alone.
 	kubectl apply -f $(CRD)
 
 .PHONY: uninstall
-uninstall: ## Remove the CRD, and with it all rollouts.
+uninstall: ## Remove the CRD. Refused while there are rollouts.
+	@hack/uninstall/check.sh
 	kubectl delete --ignore-not-found -f $(CRD)
 
 .PHONY: deploy
@@ -150,7 +151,8 @@ deploy: ## Install everything: CRD, roles and manager. IMG="..." is the manager'
 	kubectl kustomize config/default | sed 's|image: canaryrollout/canaryrollout:.*|image: $(IMG)|' | kubectl apply -f -
 
 .PHONY: undeploy
-undeploy: ## Remove everything, the CRD and all rollouts included.
+undeploy: ## Remove everything, the CRD included. Refused while there are rollouts.
+	@hack/uninstall/check.sh
 	kubectl delete --ignore-not-found -k config/default
 
 .PHONY: clean

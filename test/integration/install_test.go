@@ -5,6 +5,8 @@ package integration
 
 import (
 	"context"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -129,6 +131,22 @@ func TestDefaultInstallation(t *testing.T) {
 		}
 	})
 	mustKubectl(t, "", "rollout", "status", "-n", cluster.OperatorNamespace, "deployment/canaryrollout-controller-manager", "--timeout=1m")
+}
+
+// TestUndeployRefuses: rollouts without a manager would keep their finalizers, and their routes in mid-canary.
+func TestUndeployRefuses(t *testing.T) {
+	rollout := created(t, "still-there")
+	for _, target := range []string{"undeploy", "uninstall"} {
+		command := exec.CommandContext(t.Context(), "make", "-C", "../..", target)
+		command.Env = append(os.Environ(), "KUBECONFIG="+up.Kubeconfig(cluster.Admin))
+		output, err := command.CombinedOutput()
+		if err == nil || !strings.Contains(string(output), "still-there") {
+			t.Errorf("make %s: %v\n%s", target, err, output)
+		}
+	}
+	if err := admin.Get(t.Context(), client.ObjectKeyFromObject(rollout), rollout); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestSampleHasNoDrift: what the API server makes of the sample's route, and of the lists in its rollout, is what is
