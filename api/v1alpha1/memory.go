@@ -59,6 +59,13 @@ type Memory struct {
 	// stepStartedAt is when the current step, or phase, began.
 	// +optional
 	StepStartedAt *metav1.MicroTime `json:"stepStartedAt,omitempty"`
+	// stepHeldAt is since when the clock of a timed pause is stopped, because the canary does not serve what the steps
+	// ask for; absent while the clock runs.
+	// +optional
+	StepHeldAt *metav1.MicroTime `json:"stepHeldAt,omitempty"`
+	// stepHeldFor is how long the clock of the current pause was stopped before.
+	// +optional
+	StepHeldFor *metav1.Duration `json:"stepHeldFor,omitempty"`
 	// stepsHash tells whether the steps were edited.
 	// +optional
 	StepsHash string `json:"stepsHash,omitempty"`
@@ -196,6 +203,10 @@ type ProgressMemory struct {
 	// available is the number of available pods seen then.
 	// +optional
 	Available int32 `json:"available,omitempty"`
+	// lostAt is when the revision in flight first lost all its endpoints; absent once it has kept its next ones for half
+	// of the progress deadline. Until then nothing counts as progress.
+	// +optional
+	LostAt *metav1.MicroTime `json:"lostAt,omitempty"`
 }
 
 // Command is a verb that a user gave by annotation.

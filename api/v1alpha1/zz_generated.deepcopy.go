@@ -256,6 +256,15 @@ func (in *Memory) DeepCopyInto(out *Memory) {
 		in, out := &in.StepStartedAt, &out.StepStartedAt
 		*out = (*in).DeepCopy()
 	}
+	if in.StepHeldAt != nil {
+		in, out := &in.StepHeldAt, &out.StepHeldAt
+		*out = (*in).DeepCopy()
+	}
+	if in.StepHeldFor != nil {
+		in, out := &in.StepHeldFor, &out.StepHeldFor
+		*out = new(v1.Duration)
+		**out = **in
+	}
 	if in.StepHeaderRoutes != nil {
 		in, out := &in.StepHeaderRoutes, &out.StepHeaderRoutes
 		*out = make([]SetHeaderRoute, len(*in))
@@ -390,6 +399,10 @@ func (in *ProgressMemory) DeepCopyInto(out *ProgressMemory) {
 	*out = *in
 	if in.At != nil {
 		in, out := &in.At, &out.At
+		*out = (*in).DeepCopy()
+	}
+	if in.LostAt != nil {
+		in, out := &in.LostAt, &out.LostAt
 		*out = (*in).DeepCopy()
 	}
 }

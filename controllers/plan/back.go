@@ -6,6 +6,7 @@ package plan
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
@@ -34,7 +35,7 @@ func (p *pass) abort(reason string) {
 	}
 	p.mem.AbortedRevision, p.mem.AbortReason = revision, reason
 	p.ended(revision, v1alpha1.OutcomeAborted, reason)
-	p.waiting = "" // what the pass waited for until now
+	p.waiting, p.paused, p.pausedUntil = "", "", time.Time{} // what held the pass until now
 	p.warn(EventAborting, "revision %s is aborted (%s): all traffic goes back to %s", revision, reason, p.mem.StableRevision)
 	if p.mem.Phase == v1alpha1.PhaseResting {
 		return
@@ -190,13 +191,11 @@ func (p *pass) fleeDyingCanary() bool {
 	if observed.Canary.Revision != p.mem.CanaryService.Revision && observed.Canary.Found {
 		return false
 	}
-	// A ReplicaSet often learns of its pods before the slices do; either of them is enough to flee.
-	if readyOf(observed.Canary, current) > 0 && p.replicaSet(current).Ready > 0 || ready(observed.Stable) == 0 {
+	if !p.isDown(observed.Canary, current) || ready(observed.Stable) == 0 {
 		return false
 	}
 	p.warn(EventCanaryUnavailable, "revision %s has no ready endpoint: its traffic goes to %s until it is back", current, p.mem.StableRevision)
 	p.setTraffic(0, 0, false)
-	p.mem.CanaryService.ReadyAt = nil
 	return true
 }
 

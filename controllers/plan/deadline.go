@@ -4,26 +4,54 @@
 package plan
 
 import (
+	"fmt"
+
 	"k8s.io/apimachinery/pkg/api/equality"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// keepDeadline counts the time since the last real progress, but only while the rollout waits for pods or for a
-// route: never in a pause, at rest, or when there is nothing that could come by itself.
+// keepDeadline counts the time since the last real progress, but only while the rollout waits for pods or for a route:
+// never at rest, in a pause in which the canary serves, or when there is nothing that could come by itself.
 func (p *pass) keepDeadline() {
-	if p.paused != "" || p.spec.replicas == 0 || p.isHealthy() || p.mem.Phase == v1alpha1.PhaseResting && p.isAborted() {
+	p.keepLoss()
+	isLost := p.mem.Progress.LostAt != nil
+	if p.paused != "" && !isLost || p.spec.replicas == 0 || p.isHealthy() || p.mem.Phase == v1alpha1.PhaseResting && p.isAborted() {
 		p.mem.Progress = v1alpha1.ProgressMemory{}
 		return
 	}
 	progress := &p.mem.Progress
 	available := p.available(p.mem.StableRevision) + p.available(p.mem.CurrentRevision)
-	if progress.At == nil || p.progressed() || available > progress.Available {
+	switch {
+	case isLost:
+		progress.At = progress.LostAt
+	case progress.At == nil || p.progressed() || available > progress.Available:
 		*progress = v1alpha1.ProgressMemory{At: p.now(), Available: available}
 	}
 	if p.deadlinePassed() && p.in.Spec.ProgressDeadlineAbort && p.mem.Command == nil && p.mayAbort() {
-		p.abort("no progress within " + p.spec.deadline.String())
+		p.abort(p.lateness())
+		*progress = v1alpha1.ProgressMemory{At: p.now(), Available: available}
 	}
+}
+
+// keepLoss forgets a loss of all endpoints once the next ones have stayed for half of the deadline. A canary that crashes
+// again and again does not get there: its flights and returns are no progress, and the deadline counts from the first.
+func (p *pass) keepLoss() {
+	progress, readyAt := &p.mem.Progress, p.mem.CanaryService.ReadyAt
+	switch {
+	case progress.LostAt == nil:
+	case !p.isGoingForward(), readyAt != nil && p.reached(readyAt.Add(p.spec.deadline/2)):
+		*progress = v1alpha1.ProgressMemory{}
+	}
+}
+
+// lateness says why the deadline has passed.
+func (p *pass) lateness() string {
+	if lost := p.mem.Progress.LostAt; lost != nil {
+		return fmt.Sprintf("revision %s lost its last ready endpoint at %s and has not kept one for %s since",
+			p.mem.CurrentRevision, clock(lost.Time), p.spec.deadline/2)
+	}
+	return "no progress within " + p.spec.deadline.String()
 }
 
 func (p *pass) mayAbort() bool {

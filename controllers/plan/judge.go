@@ -28,7 +28,7 @@ func (p *pass) judge() verdict {
 		v = verdict{v1alpha1.StateDegraded, p.urgent().Reason, p.urgent().Message, true}
 	case p.deadlinePassed() && !v.stalled && v.state != v1alpha1.StateHealthy:
 		v = verdict{v1alpha1.StateDegraded, v1alpha1.ReasonProgressDeadlineExceeded, fmt.Sprintf(
-			"no progress within %s: %s", p.spec.deadline, v.message), true}
+			"%s: %s", p.lateness(), v.message), true}
 	}
 	return v
 }

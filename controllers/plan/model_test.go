@@ -37,6 +37,7 @@ func (w *world) key(seed maphash.Seed) uint64 {
 			}
 		}
 		relative(&mem.StepStartedAt)
+		relative(&mem.StepHeldAt)
 		relative(&mem.LettingGoSince)
 		relative(&mem.Traffic.VerifiedAt)
 		if relative(&mem.Traffic.UnverifiedSince); newSettings(w.spec).verifyTimeout == time.Hour {

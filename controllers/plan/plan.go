@@ -71,6 +71,7 @@ func (p *pass) reconcile() {
 	p.prove()
 	p.watchServices()
 	p.watchDraining()
+	p.keepPauseClock()
 	if !p.command() {
 		p.advance()
 	} else if p.isGoingForward() {

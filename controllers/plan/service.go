@@ -76,16 +76,38 @@ func (p *pass) watchServices() {
 }
 
 func (p *pass) watchService(service Service, memory *v1alpha1.ServiceMemory) {
-	if memory.Revision == "" || memory.ReadyAt != nil || !p.servesOnly(service, memory.Revision) {
+	switch {
+	case memory.Revision == "":
+	case memory.ReadyAt != nil:
+		p.watchLoss(service, memory)
+	case p.servesOnly(service, memory.Revision):
+		memory.ReadyAt = p.now()
+	}
+}
+
+// watchLoss notes that a revision in flight has lost all its endpoints. Data planes have to learn of the next ones from
+// the start, so these settle again before they get a weight (T2). A return to the stable revision never waits for that
+// (T9).
+func (p *pass) watchLoss(service Service, memory *v1alpha1.ServiceMemory) {
+	if memory.Revision == p.mem.StableRevision || !p.isDown(service, memory.Revision) {
 		return
 	}
-	memory.ReadyAt = p.now()
+	memory.ReadyAt = nil
+	if p.mem.Progress.LostAt == nil {
+		p.mem.Progress.LostAt = p.now()
+	}
+}
+
+// isDown says that a revision serves nothing by a Service. A ReplicaSet often learns of its pods before the slices do;
+// either of them is enough.
+func (p *pass) isDown(service Service, revision string) bool {
+	return readyOf(service, revision) == 0 || p.replicaSet(revision).Ready == 0
 }
 
 // servesOnly says that the slices hold every ready pod of the revision and none of another one of ours.
 func (p *pass) servesOnly(service Service, revision string) bool {
-	return service.Revision == revision && !servesOther(service, revision) &&
-		readyOf(service, revision) >= max(1, p.replicaSet(revision).Ready)
+	return service.Revision == revision && !servesOther(service, revision) && !p.isDown(service, revision) &&
+		readyOf(service, revision) >= p.replicaSet(revision).Ready
 }
 
 func servesOther(service Service, revision string) bool {

@@ -9,7 +9,6 @@ import (
 	"hash/fnv"
 	"slices"
 	"strconv"
-	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/utils/ptr"
@@ -69,6 +68,7 @@ func (p *pass) start(revision string) {
 // enterStep makes a step the current one, and what it asks for the target.
 func (p *pass) enterStep(index int) {
 	p.mem.StepIndex, p.mem.StepStartedAt = int32(index), p.now()
+	p.mem.StepHeldAt, p.mem.StepHeldFor = nil, nil
 	p.mem.StepsHash = stepsHash(p.in.Spec.Steps)
 	if index >= len(p.in.Spec.Steps) {
 		return
@@ -87,13 +87,6 @@ func (p *pass) enterStep(index int) {
 	case step.Pause != nil:
 		p.enterPause(step.Pause)
 	}
-}
-
-func (p *pass) enterPause(pause *v1alpha1.Pause) {
-	if pause.Duration == nil {
-		p.event(EventPaused, "step %s: paused until promoted: %s", p.stepNumber(), p.annotate(v1alpha1.PromoteAnnotation+"=true"))
-	}
-	p.pauseDone(pause)
 }
 
 // withHeaderRoute replaces the route of that name among those in force, or removes it when it matches nothing.
@@ -145,16 +138,23 @@ func (p *pass) moveCanary(size int32) bool {
 // followSteps brings the weight, the mirror and the header routes in force to what the steps ask for: down at once, up
 // by T2.
 func (p *pass) followSteps() bool {
-	traffic, want, mirror, headers := p.mem.Traffic, p.mem.StepWeight, p.mem.StepMirrorPercent, len(p.mem.StepHeaderRoutes) > 0
-	if traffic.Weight == want && traffic.MirrorPercent == mirror && traffic.HeaderRoutes == headers {
+	if p.followsSteps() {
 		return false
 	}
+	traffic, want, mirror, headers := p.mem.Traffic, p.mem.StepWeight, p.mem.StepMirrorPercent, len(p.mem.StepHeaderRoutes) > 0
 	grows := want > traffic.Weight || mirror > traffic.MirrorPercent || headers && !traffic.HeaderRoutes
 	if grows && !p.canaryCanServe(max(p.needFor(loadOf(want, mirror)), 1)) {
 		want, mirror, headers = min(want, traffic.Weight), min(mirror, traffic.MirrorPercent), headers && traffic.HeaderRoutes
 	}
 	p.setTraffic(want, mirror, headers)
 	return true
+}
+
+// followsSteps says that what the steps ask for by now is the target.
+func (p *pass) followsSteps() bool {
+	mem := p.mem
+	return mem.Traffic.Weight == mem.StepWeight && mem.Traffic.MirrorPercent == mem.StepMirrorPercent &&
+		mem.Traffic.HeaderRoutes == (len(mem.StepHeaderRoutes) > 0)
 }
 
 func (p *pass) canaryCanServe(need int32) bool {
@@ -179,7 +179,7 @@ func (p *pass) stepDone() bool {
 			"use fewer or shorter matches, or remove header routes by earlier steps", p.stepNumber(), step.SetHeaderRoute.Name, maxHeaderRoutes>>10)
 		return false
 	case step.Pause != nil:
-		return p.pauseDone(step.Pause)
+		return p.isServing() && p.pauseDone(step.Pause)
 	default: // setWeight, setHeaderRoute, setMirrorRoute
 		return p.isProven()
 	}
@@ -193,39 +193,6 @@ func (p *pass) isSized(size int32) bool {
 		return false
 	}
 	return true
-}
-
-// pauseDone says whether a pause has ended by the clock.
-func (p *pass) pauseDone(pause *v1alpha1.Pause) bool {
-	promote := p.annotate(v1alpha1.PromoteAnnotation + "=true")
-	switch {
-	case pause.Duration != nil:
-		return p.pauseEnds(pause.Duration.Duration, "paused until %s; to go on now: "+promote)
-	case pause.Timeout == nil:
-		p.paused = v1alpha1.ReasonPauseStep
-		p.wait("paused until promoted: %s", promote)
-		return false
-	case !p.pauseEnds(pause.Timeout.Duration, "paused until promoted ("+promote+"), or until %s: then "+string(pause.OnTimeout)):
-		return false
-	case pause.OnTimeout == v1alpha1.TimeoutAbort:
-		p.abort("nobody promoted it within " + pause.Timeout.Duration.String())
-		return false
-	default:
-		return true
-	}
-}
-
-func (p *pass) pauseEnds(after time.Duration, message string) bool {
-	if p.mem.StepStartedAt == nil {
-		p.mem.StepStartedAt = p.now()
-	}
-	end := p.mem.StepStartedAt.Add(after)
-	if p.reached(end) {
-		return true
-	}
-	p.paused, p.pausedUntil = v1alpha1.ReasonPauseStep, end
-	p.wait(message, clock(end))
-	return false
 }
 
 // nextStep ends the current step, and begins the next one.

@@ -1,0 +1,92 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+func (p *pass) enterPause(pause *v1alpha1.Pause) {
+	if pause.Duration == nil {
+		p.event(EventPaused, "step %s: paused until promoted: %s", p.stepNumber(), p.annotate(v1alpha1.PromoteAnnotation+"=true"))
+	}
+	if p.isServing() {
+		p.pauseDone(pause)
+	}
+}
+
+// pauseDone says whether a pause has ended by the clock.
+func (p *pass) pauseDone(pause *v1alpha1.Pause) bool {
+	promote := p.annotate(v1alpha1.PromoteAnnotation + "=true")
+	switch {
+	case pause.Duration != nil:
+		return p.pauseEnds(pause.Duration.Duration, "paused until %s; to go on now: "+promote)
+	case pause.Timeout == nil:
+		p.paused = v1alpha1.ReasonPauseStep
+		p.wait("paused until promoted: %s", promote)
+		return false
+	case !p.pauseEnds(pause.Timeout.Duration, "paused until promoted ("+promote+"), or until %s: then "+string(pause.OnTimeout)):
+		return false
+	case pause.OnTimeout == v1alpha1.TimeoutAbort:
+		p.abort("nobody promoted it within " + pause.Timeout.Duration.String())
+		return false
+	default:
+		return true
+	}
+}
+
+func (p *pass) pauseEnds(after time.Duration, message string) bool {
+	if p.mem.StepStartedAt == nil {
+		p.mem.StepStartedAt = p.now()
+	}
+	end := p.mem.StepStartedAt.Add(after + ptr.Deref(p.mem.StepHeldFor, metav1.Duration{}).Duration)
+	if p.reached(end) {
+		return true
+	}
+	p.paused, p.pausedUntil = v1alpha1.ReasonPauseStep, end
+	p.wait(message, clock(end))
+	return false
+}
+
+// keepPauseClock stops the clock of a pause while the canary does not serve what the steps ask for: a pause in which the
+// canary had no endpoints, or not its weight, tested nothing.
+func (p *pass) keepPauseClock() {
+	mem, pause := &p.mem, p.pauseStep()
+	if pause == nil || pause.Duration == nil && pause.Timeout == nil {
+		return
+	}
+	switch isInPlace := p.isInPlace(); {
+	case isInPlace && mem.StepHeldAt != nil:
+		held := ptr.Deref(mem.StepHeldFor, metav1.Duration{}).Duration + p.in.Now.Sub(mem.StepHeldAt.Time)
+		mem.StepHeldAt, mem.StepHeldFor = nil, &metav1.Duration{Duration: held}
+	case !isInPlace && mem.StepHeldAt == nil:
+		mem.StepHeldAt = p.now()
+	}
+}
+
+// isInPlace says that the canary has a ready endpoint, if the steps want pods of it, and is proven to get what the steps
+// ask for.
+func (p *pass) isInPlace() bool {
+	return !p.lacksCanary() && p.followsSteps() && p.isVerified()
+}
+
+// lacksCanary says that the steps want pods of the canary, and that its Service has no ready endpoint of it.
+func (p *pass) lacksCanary() bool {
+	current := p.mem.CurrentRevision
+	return p.canarySize() > 0 && (p.mem.CanaryService.Revision != current || p.isDown(p.in.Observed.Canary, current))
+}
+
+// isServing is isInPlace for a pause that has to wait for it, once the target follows the steps.
+func (p *pass) isServing() bool {
+	if p.lacksCanary() {
+		p.wait("waiting for a ready endpoint of revision %s in Service %s", p.mem.CurrentRevision, p.in.Observed.Canary.Name)
+		return false
+	}
+	return p.isProven()
+}
