@@ -82,7 +82,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 // after them. It can work from the same view: the rollout alone has changed, and its newest version is the one just
 // written. An abort would otherwise wait for a watch before it writes a route. It returns when to look again.
 func (r *Reconciler) passes(ctx context.Context, rollout *observe.Rollout, now time.Time) (time.Time, error) {
-	snap, err := r.Observer.Observe(ctx, rollout)
+	snap, err := r.Observer.Observe(ctx, rollout, now)
 	if err != nil {
 		unplanned := write{rollout: rollout, version: rollout.ResourceVersion, status: rollout.Status}
 		return time.Time{}, r.fail(ctx, unplanned, nil, err, now)
@@ -133,28 +133,23 @@ func (r *Reconciler) pass(ctx context.Context, snap *observe.Snapshot, next plan
 	return written.rollout, nil
 }
 
-const (
-	// refusedTemplateRetry is how long a template that was refused stays refused at most. A policy may have refused it,
-	// and nothing tells when a policy changes.
-	refusedTemplateRetry = time.Minute
-	// missingKindRetry is how soon a kind of routes is looked for again that the cluster does not serve.
-	missingKindRetry = 15 * time.Second
-)
+// missingKindRetry is how soon a kind of routes is looked for again that the cluster does not serve.
+const missingKindRetry = 15 * time.Second
 
 // wakeAt is when to look again: when the plan says, and not much later while something is missing that no watch tells of.
 func wakeAt(planned time.Time, snap *observe.Snapshot, now time.Time) time.Time {
 	earliest := planned
-	within := func(retry time.Duration) {
-		if at := now.Add(retry); earliest.IsZero() || at.Before(earliest) {
+	wake := func(at time.Time) {
+		if earliest.IsZero() || at.Before(earliest) {
 			earliest = at
 		}
 	}
-	if snap.Observed.Template.Problem != nil {
-		within(refusedTemplateRetry)
+	if !snap.TemplateRetryAt.IsZero() {
+		wake(snap.TemplateRetryAt)
 	}
 	for _, route := range snap.Observed.Routes {
 		if route.Problem != nil && route.Problem.Reason == v1alpha1.ReasonRouteKindNotServed {
-			within(missingKindRetry)
+			wake(now.Add(missingKindRetry))
 		}
 	}
 	return earliest

@@ -408,14 +408,21 @@ func TestRequeueAt(t *testing.T) {
 	}
 }
 
-// TestReconcileRefusedTemplate looks again after a while: the policy that refused it may have changed.
+// TestReconcileRefusedTemplate asks about the template again after a while: the policy that refused it may have changed.
+// The passes in between ask nothing.
 func TestReconcileRefusedTemplate(t *testing.T) {
 	h := newHarness(t, aRollout())
 	h.fail["dry run"] = apierrors.NewInvalid(observe.ReplicaSetKind.GroupKind(), "x", nil)
 	h.plan = plan.Plan{Status: aRollout().Status}
-	if result, err := h.reconcile(t); err != nil || result.RequeueAfter != refusedTemplateRetry {
+	if result, err := h.reconcile(t); err != nil || result.RequeueAfter != time.Minute {
 		t.Errorf("result = %+v, %v", result, err)
 	}
+	h.wantRequests(t, "dry run")
+	h.Clock = testingclock.NewFakePassiveClock(start.Add(20 * time.Second))
+	if result, err := h.reconcile(t); err != nil || result.RequeueAfter != 40*time.Second {
+		t.Errorf("result = %+v, %v", result, err)
+	}
+	h.wantRequests(t)
 	h.plan.WakeAt = h.in.Now.Add(time.Second)
 	if result, err := h.reconcile(t); err != nil || result.RequeueAfter != time.Second {
 		t.Errorf("result = %+v, %v", result, err)

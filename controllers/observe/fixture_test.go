@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -123,6 +124,7 @@ type world struct {
 	normalizer *normalizer
 	live       client.Client
 	reads      int
+	now        time.Time
 }
 
 func newWorld(t *testing.T, cache []client.Object, live ...client.Object) *world {
@@ -172,7 +174,7 @@ func (w *world) look(t *testing.T) (*Snapshot, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return w.Observe(t.Context(), rollout)
+	return w.Observe(t.Context(), rollout, w.now)
 }
 
 func (w *world) mustLook(t *testing.T) *Snapshot {

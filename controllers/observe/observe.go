@@ -6,6 +6,7 @@ package observe
 import (
 	"context"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -57,6 +58,8 @@ type Snapshot struct {
 	Observed plan.Observed
 	// TemplateError is why the template could not be recognised, when that was no refusal: a retry may help.
 	TemplateError error
+	// TemplateRetryAt is when the API server is asked again about a template that it refused; zero when it did not.
+	TemplateRetryAt time.Time
 	// ReplicaSets are those of Observed, orphans included, by name.
 	ReplicaSets map[string]*unstructured.Unstructured
 	// Services are those that were found, by name.
@@ -79,11 +82,11 @@ func (o *Observer) Rollout(ctx context.Context, key types.NamespacedName) (*Roll
 }
 
 // Observe reads all that a plan is made from. It returns ErrStale when any of it is older than our own last write.
-func (o *Observer) Observe(ctx context.Context, rollout *Rollout) (*Snapshot, error) {
+func (o *Observer) Observe(ctx context.Context, rollout *Rollout, now time.Time) (*Snapshot, error) {
 	if err := o.fresh(ctx, rollout.Key(), Object{RolloutKind, rollout.Name}, rollout); err != nil {
 		return nil, err
 	}
-	seen := &observation{Observer: o, ports: map[string][]int32{}, Snapshot: &Snapshot{
+	seen := &observation{Observer: o, now: now, ports: map[string][]int32{}, Snapshot: &Snapshot{
 		Rollout:     rollout,
 		ReplicaSets: map[string]*unstructured.Unstructured{},
 		Services:    map[string]*corev1.Service{},
@@ -105,6 +108,8 @@ type observation struct {
 	*Observer
 	*Snapshot
 
+	// now is the clock reading of the pass.
+	now time.Time
 	// all are the ReplicaSets that the rollout owns, owned those of them that are not being deleted.
 	all, owned []*unstructured.Unstructured
 	orphans    []*unstructured.Unstructured

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,9 +20,13 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
+// refusedRetry is how long a template that was refused counts as refused. A policy may have refused it, and nothing tells
+// when a policy changes.
+const refusedRetry = time.Minute
+
 // lookAtTemplate finds the revision of spec.template, at no cost if its bytes were seen before: by the memory, then by
 // the annotation of a ReplicaSet. Otherwise one dry run has the API server default it, and ReplicaSets with an equal
-// template are looked for; when there is none, it is a new revision.
+// template are looked for; when there is none, it is a new revision. A refused template costs one dry run a minute.
 func (s *observation) lookAtTemplate(ctx context.Context) error {
 	raw := revision.Template(s.Raw)
 	hash, err := revision.Hash(raw)
@@ -34,6 +39,11 @@ func (s *observation) lookAtTemplate(ctx context.Context) error {
 		s.Observed.Template.Revision = known
 		return nil
 	}
+	refused, isRefused := s.Tracker.refusal(s.Key(), hash, s.now)
+	if isRefused {
+		s.refuse(refused)
+		return nil
+	}
 	normalized, err := s.normalize(ctx, hash)
 	if err != nil && s.hasMemory() { // what is in flight has to be looked after all the same
 		s.TemplateError = err
@@ -43,12 +53,21 @@ func (s *observation) lookAtTemplate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.Observed.Template.Problem = normalized.problem
-	if normalized.problem == nil {
-		s.Observed.Template.Revision = cmp.Or(known, s.equal(normalized.template), normalized.revision)
+	if normalized.problem != nil {
+		refused = refusal{hash: hash, problem: *normalized.problem, until: s.now.Add(refusedRetry)}
+		s.Tracker.refuse(s.Key(), refused)
+		s.refuse(refused)
+		return nil
 	}
+	s.Observed.Template.Revision = cmp.Or(known, s.equal(normalized.template), normalized.revision)
 	s.reportOrphans(normalized.template)
 	return nil
+}
+
+// refuse observes a template that the API server does not accept.
+func (s *observation) refuse(refused refusal) {
+	s.Observed.Template.Problem, s.TemplateRetryAt = &refused.problem, refused.until
+	s.reportOrphans(nil)
 }
 
 // remembered is the revision in memory for these bytes. It is not trusted while the name of its ReplicaSet is known to

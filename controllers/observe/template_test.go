@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
@@ -152,6 +153,35 @@ func TestTemplateFailure(t *testing.T) {
 				t.Errorf("template = %+v, problem %+v, error %v", template, template.Problem, got.TemplateError)
 			}
 		})
+	}
+}
+
+// TestTemplateRefused: a template that the API server refuses costs one dry run a minute, however often it is looked at;
+// another one is asked about at once.
+func TestTemplateRefused(t *testing.T) {
+	w := newWorld(t, []client.Object{anApp(t, "reviews", memory("other", "aaa", "aaa"))})
+	w.now = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	w.normalizer.err = apierrors.NewForbidden(appsv1.Resource("replicasets"), "x", errors.New("policy"))
+	began := w.now
+	look := func(after time.Duration, wantDryRuns int) {
+		t.Helper()
+		w.now = began.Add(after)
+		snap := w.mustLook(t)
+		if problem := snap.Observed.Template.Problem; problem == nil || problem.Reason != v1alpha1.ReasonInvalidTemplate {
+			t.Errorf("problem = %+v", problem)
+		}
+		if want := began.Add(time.Duration(wantDryRuns) * refusedRetry); !snap.TemplateRetryAt.Equal(want) || w.normalizer.calls != wantDryRuns {
+			t.Errorf("after %s: %d dry runs, and the next one at %s; want %d, and %s", after, w.normalizer.calls, snap.TemplateRetryAt, wantDryRuns, want)
+		}
+	}
+	look(0, 1)
+	look(0, 1)
+	look(refusedRetry-1, 1)
+	look(refusedRetry, 2)
+	w.Tracker.refuse(reviewsKey, refusal{hash: "of another template", until: began.Add(time.Hour)})
+	w.normalizer.err = nil
+	if snap := w.mustLook(t); snap.Observed.Template.Problem != nil || !snap.TemplateRetryAt.IsZero() || w.normalizer.calls != 3 {
+		t.Errorf("another template: %+v after %d dry runs", snap.Observed.Template, w.normalizer.calls)
 	}
 }
 

@@ -5,10 +5,13 @@ package observe
 
 import (
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
+
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
 // Write is one write that succeeded.
@@ -26,8 +29,8 @@ type Object struct {
 	Name string
 }
 
-// Tracker remembers, rollout by rollout, what this process wrote last, so that no pass acts on older state. It is safe
-// for concurrent use; the zero value is ready.
+// Tracker remembers, rollout by rollout, what this process wrote last, so that no pass acts on older state, and what the
+// API server refused. It is safe for concurrent use; the zero value is ready.
 type Tracker struct {
 	mu       sync.Mutex
 	rollouts map[types.NamespacedName]*record
@@ -40,6 +43,16 @@ type record struct {
 	writes    map[Object]*pending
 	// taken are ReplicaSet names that the API server said are in use though no cache has them.
 	taken map[string]bool
+	// refused is the pod template that the API server refused last.
+	refused refusal
+}
+
+// refusal is a pod template that the API server refused.
+type refusal struct {
+	hash    string
+	problem plan.Problem
+	// until is when the API server is asked again.
+	until time.Time
 }
 
 // pending is a write that the cache has not been seen to have.
@@ -74,6 +87,21 @@ func (t *Tracker) isTaken(rollout types.NamespacedName, replicaSet string) bool 
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.of(rollout).taken[replicaSet]
+}
+
+// refuse remembers that the API server refused a template.
+func (t *Tracker) refuse(rollout types.NamespacedName, refused refusal) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.of(rollout).refused = refused
+}
+
+// refusal is what the API server said about the template with that hash, while it need not be asked again.
+func (t *Tracker) refusal(rollout types.NamespacedName, hash string, now time.Time) (refused refusal, isRefused bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	refused = t.of(rollout).refused
+	return refused, refused.hash == hash && now.Before(refused.until)
 }
 
 func (t *Tracker) confirm(rollout types.NamespacedName, uid types.UID) {
