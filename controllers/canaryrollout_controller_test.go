@@ -6,16 +6,21 @@ package controllers
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
 	testingclock "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -443,21 +448,67 @@ func TestReconcileMissingKind(t *testing.T) {
 	}
 }
 
-// TestRegarding: an Event that may repeat names no resourceVersion, so that the recorder counts it.
-func TestRegarding(t *testing.T) {
-	rollout := aRollout()
-	rollout.ResourceVersion = "7"
-	of := &observe.Rollout{CanaryRollout: rollout}
-	if got := regarding(of, plan.Event{Reason: "A"}); got != rollout {
-		t.Errorf("an Event is about %+v", got)
+// TestRepeatedEvents: the recorder counts an Event that repeats, and one with another text is an Event of its own. It
+// used to be counted as the first one, so that a second writer was never named.
+func TestRepeatedEvents(t *testing.T) {
+	sink := &eventSink{}
+	broadcaster := events.NewBroadcaster(sink)
+	if err := broadcaster.StartRecordingToSinkWithContext(t.Context()); err != nil {
+		t.Fatal(err)
 	}
-	if got := regarding(of, plan.Event{Reason: "A", Repeats: true}); got.ResourceVersion != "" || got.UID != rollout.UID || rollout.ResourceVersion != "7" {
-		t.Errorf("an Event that repeats is about %+v", got.ObjectMeta)
+	defer broadcaster.Shutdown()
+	r := &Reconciler{Recorder: broadcaster.NewRecorder(clientgoscheme.Scheme, controllerName)}
+	for version, message := range []string{"argocd wrote", "argocd wrote", "kubectl wrote", "argocd wrote"} {
+		rollout := aRollout()
+		rollout.ResourceVersion = fmt.Sprint(version)
+		before := sink.count()
+		r.report(&observe.Rollout{CanaryRollout: rollout}, []plan.Event{{Warning: true, Reason: plan.EventRouteOverwritten, Message: message, Repeats: true}})
+		isLast := version == 3 // a count alone, which the recorder writes later
+		for deadline := time.Now().Add(5 * time.Second); !isLast && sink.count() == before && time.Now().Before(deadline); {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	want := []string{"create argocd wrote", "patch argocd wrote", "create kubectl wrote"}
+	if diff := cmp.Diff(want, sink.all()); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 	got := joined([]plan.Event{{Reason: "A", Message: "x", Repeats: true}, {Reason: "A", Message: "y", Repeats: true}})
 	if len(got) != 1 || !got[0].Repeats {
 		t.Errorf("joined = %+v", got)
 	}
+}
+
+// eventSink notes what the recorder sends.
+type eventSink struct {
+	mu       sync.Mutex
+	requests []string
+}
+
+func (s *eventSink) add(request string, event *eventsv1.Event) (*eventsv1.Event, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests = append(s.requests, request+" "+event.Note)
+	return event, nil
+}
+
+func (s *eventSink) all() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.requests)
+}
+
+func (s *eventSink) count() int { return len(s.all()) }
+
+func (s *eventSink) Create(_ context.Context, event *eventsv1.Event) (*eventsv1.Event, error) {
+	return s.add("create", event)
+}
+
+func (s *eventSink) Update(_ context.Context, event *eventsv1.Event) (*eventsv1.Event, error) {
+	return s.add("update", event)
+}
+
+func (s *eventSink) Patch(_ context.Context, event *eventsv1.Event, _ []byte) (*eventsv1.Event, error) {
+	return s.add("patch", event)
 }
 
 func TestCut(t *testing.T) {

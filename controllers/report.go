@@ -4,6 +4,8 @@
 package controllers
 
 import (
+	"fmt"
+	"hash/fnv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,7 +16,7 @@ import (
 )
 
 const (
-	// eventAction is what an Event says was done; it is required, and the reason says more.
+	// eventAction is what an Event says was done. It is required, and the reason says more.
 	eventAction = "Reconcile"
 	// noteLimit is that of events.k8s.io, in bytes.
 	noteLimit = 1024
@@ -27,19 +29,23 @@ func (r *Reconciler) report(rollout *observe.Rollout, events []plan.Event) {
 		if event.Warning {
 			kind = corev1.EventTypeWarning
 		}
-		r.Recorder.Eventf(regarding(rollout, event), nil, kind, event.Reason, eventAction, "%s", cut(event.Message))
+		regarding, action := identity(rollout, event)
+		r.Recorder.Eventf(regarding, nil, kind, event.Reason, action, "%s", cut(event.Message))
 	}
 }
 
-// regarding is the rollout as an Event names it. The recorder counts equal Events instead of sending each, but two of
-// them are equal only when they name the same resourceVersion: left out, those that repeat are counted.
-func regarding(rollout *observe.Rollout, event plan.Event) *v1alpha1.CanaryRollout {
+// identity is what the recorder tells Events apart by: those with the same object, reason and action are counted as one,
+// with the first message. The object includes its resourceVersion. An Event that repeats leaves that out, so that it is
+// counted, and has its message in the action, so that one that says something else is an Event of its own.
+func identity(rollout *observe.Rollout, event plan.Event) (regarding *v1alpha1.CanaryRollout, action string) {
 	if !event.Repeats {
-		return rollout.CanaryRollout
+		return rollout.CanaryRollout, eventAction
 	}
 	unversioned := rollout.DeepCopy()
 	unversioned.ResourceVersion = ""
-	return unversioned
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(event.Message)) // never fails
+	return unversioned, fmt.Sprintf("%s-%08x", eventAction, hash.Sum32())
 }
 
 // joined makes one Event of those that differ only in their message: the recorder counts events by everything but the

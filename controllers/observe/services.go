@@ -51,7 +51,8 @@ func (s *observation) service(ctx context.Context, name string) (plan.Service, e
 	endpoints, err := s.endpoints(ctx, service)
 	return plan.Service{
 		Name: name, Found: true, Problem: problem,
-		Revision: service.Spec.Selector[v1alpha1.RevisionLabel], Writer: writerOf(service), Endpoints: endpoints,
+		Revision: service.Spec.Selector[v1alpha1.RevisionLabel], Writer: writerOf(service),
+		Created: service.CreationTimestamp.Time, Endpoints: endpoints,
 	}, err
 }
 

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
@@ -110,7 +112,7 @@ func (p *pass) command() bool {
 		p.accept(*winner, p.requests())
 	default:
 		p.mem.Command = nil
-		p.carryOut(*p.prior.Command)
+		return p.carryOut(*p.prior.Command)
 	}
 	return true
 }
@@ -122,22 +124,35 @@ func (p *pass) accept(winner request, all []request) {
 	for _, given := range all {
 		p.mem.Command.Annotations = append(p.mem.Command.Annotations, given.annotation())
 	}
-	if winner.command == v1alpha1.CommandAbort {
-		reason := quote(winner.value)
-		if reason == "true" {
-			reason = "by hand"
-		}
-		p.abort(reason)
+	if winner.command != v1alpha1.CommandAbort {
+		p.keepStalled()
+		return
+	}
+	reason := quote(winner.value)
+	if reason == "true" {
+		reason = "by hand"
+	}
+	p.abort(reason)
+}
+
+// keepStalled keeps what stalls a return to the stable revision: a pass that accepts a command does not look for it, and
+// must not report that it is over.
+func (p *pass) keepStalled() {
+	stalled := meta.FindStatusCondition(p.in.Prior.Conditions, v1alpha1.ConditionStalled)
+	if p.mem.Phase == v1alpha1.PhaseReturning && stalled != nil && stalled.Reason == v1alpha1.ReasonStableUnavailable {
+		p.stall(stalled.Reason, "%s", stalled.Message)
 	}
 }
 
-func (p *pass) carryOut(command v1alpha1.CommandMemory) {
+// carryOut says whether it made the transition of this pass. An abort made its own when it was accepted, and a retry makes
+// none: the pass goes on as one without a command.
+func (p *pass) carryOut(command v1alpha1.CommandMemory) bool {
 	if command.Command == v1alpha1.CommandAbort {
-		return
+		return false
 	}
 	if command.Revision != p.mem.CurrentRevision || command.StepIndex != p.mem.StepIndex {
 		p.warn(EventCommandIgnored, "%s was given for step %d of revision %s, which is over", command.Command, command.StepIndex+1, command.Revision)
-		return
+		return false
 	}
 	switch command.Command {
 	case v1alpha1.CommandPromote:
@@ -146,7 +161,9 @@ func (p *pass) carryOut(command v1alpha1.CommandMemory) {
 		p.carryOutPromoteFull()
 	default:
 		p.carryOutRetry()
+		return false
 	}
+	return true
 }
 
 func (p *pass) carryOutPromote() {
@@ -218,6 +235,8 @@ func (p *pass) judgePromote(value string) (v1alpha1.Command, string) {
 	switch {
 	case value == "full":
 		return v1alpha1.CommandPromoteFull, p.judgePromoteFull()
+	case isBound && p.isAborted() && revision == p.mem.AbortedRevision && revision != p.mem.CurrentRevision:
+		return v1alpha1.CommandPromote, p.retryFirst()
 	case isBound && what == "full" && revision != p.mem.CurrentRevision:
 		return v1alpha1.CommandPromoteFull, fmt.Sprintf("it is meant for revision %s, and the rollout is at revision %s", revision, p.mem.CurrentRevision)
 	case isBound && what == "full":
@@ -232,6 +251,8 @@ func (p *pass) judgePromote(value string) (v1alpha1.Command, string) {
 	switch {
 	case p.in.Spec.Paused:
 		return v1alpha1.CommandPromote, heldBySpec
+	case p.isAborted():
+		return v1alpha1.CommandPromote, p.retryFirst()
 	case p.pauseStep() == nil:
 		return v1alpha1.CommandPromote, "the rollout is not at a pause step"
 	}
@@ -251,10 +272,14 @@ func (p *pass) judgePromoteFull() string {
 		readyOf(observed.Canary, p.mem.CurrentRevision) > 0:
 		return ""
 	case p.isAborted():
-		return "revision " + p.mem.AbortedRevision + " is aborted: retry it first"
+		return p.retryFirst()
 	default:
 		return "nothing is in flight"
 	}
+}
+
+func (p *pass) retryFirst() string {
+	return "revision " + p.mem.AbortedRevision + " is aborted: retry it first"
 }
 
 // annotate is the kubectl command that sets an annotation on this rollout.

@@ -84,10 +84,10 @@ func commandStates() []commandState {
 		{"being promoted", promoting(100), [6]string{"", whyNoAbort, whyNoPause, whyIsPromoting, whyNoPause, whyIsPromoting}},
 		{"giving way to a newer template", changed(returning(20), template("c")), [6]string{"", whyNoAbort, whyNoPause, whyIsIdle, whyNoPause, whyIsIdle}},
 		{"giving way to the stable template", changed(returning(20), template("a")), [6]string{whyIsReturning, whyNoAbort, whyNoPause, whyIsIdle, whyNoPause, whyIsIdle}},
-		{"being aborted", changed(returning(20), aborted("b")), [6]string{whyIsAborted, "", whyNoPause, whyRetryFirst, whyNoPause, whyRetryFirst}},
-		{"aborted", changed(resting(), template("b"), aborted("b")), [6]string{whyIsAborted, "", whyNoPause, whyRetryFirst, whyAtStable, whyOther}},
-		{"being aborted, stable has no ready pod", changed(returning(20), alive("a", 0), aborted("b")), [6]string{whyIsAborted, "", whyNoPause, "", whyNoPause, ""}},
-		{"being aborted, neither has a ready pod", changed(returning(20), alive("a", 0), alive("b", 0), aborted("b")), [6]string{whyIsAborted, "", whyNoPause, whyRetryFirst, whyNoPause, whyRetryFirst}},
+		{"being aborted", changed(returning(20), aborted("b")), [6]string{whyIsAborted, "", whyRetryFirst, whyRetryFirst, whyRetryFirst, whyRetryFirst}},
+		{"aborted", changed(resting(), template("b"), aborted("b")), [6]string{whyIsAborted, "", whyRetryFirst, whyRetryFirst, whyRetryFirst, whyRetryFirst}},
+		{"being aborted, stable has no ready pod", changed(returning(20), alive("a", 0), aborted("b")), [6]string{whyIsAborted, "", whyRetryFirst, "", whyRetryFirst, ""}},
+		{"being aborted, neither has a ready pod", changed(returning(20), alive("a", 0), alive("b", 0), aborted("b")), [6]string{whyIsAborted, "", whyRetryFirst, whyRetryFirst, whyRetryFirst, whyRetryFirst}},
 	}
 }
 
@@ -258,9 +258,9 @@ func TestCarriedOut(t *testing.T) {
 		"promote of another":    {in: atPause(given("Promote", "c", 0)), targets: "Stepping 0: 20% a/b"},
 		"promote at no pause":   {in: changed(midway(20, weight(20)), given("Promote", "b", 0)), targets: "Stepping 0: 20% a/b"},
 		"promote=full":          {in: atPause(given("PromoteFull", "b", 0, "promote=full")), targets: "Promoting 2: 20% a/b", actions: removed("promote")},
-		"abort":                 {in: changed(returning(0), aborted("b"), given("Abort", "b", 0, "abort=true")), targets: "Returning 0: 0% a/b aborted b", actions: removed("abort")},
+		"abort":                 {in: changed(returning(0), aborted("b"), given("Abort", "b", 0, "abort=true")), targets: "Returning 0: 0% a/a aborted b", actions: removed("abort")},
 		"abort outranks":        {in: atPause(given("Promote", "b", 0, "promote=true"), command("abort=true")), targets: "Returning 0: 0% a/b aborted b"},
-		"retry":                 {in: changed(gone, given("Retry", "a", 0, "retry=true")), targets: "Resting 0: 0% a/a", actions: removed("retry")},
+		"retry":                 {in: changed(gone, given("Retry", "a", 0, "retry=true")), targets: "Stepping 0: 0% a/a", actions: removed("retry")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tc.check(t)
@@ -285,7 +285,7 @@ func TestSeveralCommands(t *testing.T) {
 	}{
 		"all": {
 			changed(midway(20, pause(0)), command("abort=true"), command("retry=true"), command("promote=true")), v1alpha1.CommandAbort,
-			[]string{"canaryrollout.dev/retry=true" + another, "canaryrollout.dev/promote=true is ignored: " + whyNoPause},
+			[]string{"canaryrollout.dev/retry=true" + another, "canaryrollout.dev/promote=true is ignored: " + whyRetryFirst},
 		},
 		"retry and promote": {
 			changed(resting(), template("b"), aborted("b"), command("retry=true"), command("promote=full")), v1alpha1.CommandRetry,

@@ -94,7 +94,7 @@ func (p *pass) judgeRest() verdict {
 			message: "revision " + p.mem.StableRevision + " serves all traffic"}
 	case !p.stableIsAvailable():
 		return verdict{state: v1alpha1.StateProgressing, reason: v1alpha1.ReasonPodsUnavailable, message: fmt.Sprintf(
-			"waiting for %d available pods of stable revision %s: %d so far", p.spec.replicas, p.mem.StableRevision,
+			"waiting for %s of stable revision %s: %d so far", Quantity(p.spec.replicas, "available pod"), p.mem.StableRevision,
 			p.replicaSet(p.mem.StableRevision).Available)}
 	default:
 		return verdict{state: v1alpha1.StateProgressing, reason: v1alpha1.ReasonProgressing, message: p.restWait()}

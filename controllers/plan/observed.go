@@ -128,6 +128,8 @@ type Service struct {
 	Revision string
 	// Writer is the field manager that wrote the selector last; empty if the object does not say.
 	Writer string
+	// Created is when the object was created, to the second.
+	Created time.Time
 	// Endpoints are those of its slices by revision; the ones of no ReplicaSet of ours have the revision "".
 	Endpoints []Endpoints
 }

@@ -14,9 +14,10 @@ import (
 // TestOverwritten: who writes into what is ours is named in a Warning, once for each such write, and never for our own.
 func TestOverwritten(t *testing.T) {
 	const (
-		weights = "RouteOverwritten: argocd wrote stable 1 and canary 1 into HTTPRoute reviews: it is put back to 40 % for the canary, with 0 header routes"
-		rules   = "RouteOverwritten: argocd wrote no header routes into HTTPRoute reviews: it is put back to 40 % for the canary, with 1 header routes"
-		copies  = "RouteOverwritten: argocd wrote no mirror into HTTPRoute reviews: it is put back to 40 % for the canary, with 0 header routes and a mirror of 20 %"
+		weights = "RouteOverwritten: argocd wrote stable 1 and canary 1 into HTTPRoute reviews: it is put back to 40 % for the canary"
+		rules   = "RouteOverwritten: argocd wrote no header routes into HTTPRoute reviews: it is put back to 40 % for the canary, with 1 header route"
+		copies  = "RouteOverwritten: argocd wrote no mirror into HTTPRoute reviews: it is put back to 40 % for the canary, with a mirror of 20 %"
+		former  = "RouteOverwritten: argocd wrote header routes of this rollout that are not in force into HTTPRoute reviews: it is put back to 0 % for the canary"
 		service = "ServiceOverwritten: argocd made Service reviews-canary select every revision: it is put back to revision b"
 	)
 	written := route(func(r *Route) { r.Generation, r.Weight, r.Weights, r.Writer = 8, 50, "stable 1 and canary 1", "argocd" })
@@ -36,6 +37,8 @@ func TestOverwritten(t *testing.T) {
 		"our own new target":          {changed(midway(40, pause(0)), written, newTarget), nil},
 		"a route that was made anew":  {changed(midway(40, pause(0)), written, generation(1)), nil},
 		"another field":               {changed(midway(40, pause(0)), generation(8)), nil},
+		"former header rules at rest": {changed(resting(), generation(8), carrying(HeadersOther)), []string{former}},
+		"a Service created again":     {changed(midway(40, pause(0)), stripped, func(in *Input) { in.Observed.Canary.Created = in.Now }), nil},
 		"a selector":                  {changed(midway(40, pause(0)), stripped), []string{service}},
 		"a Service that we move":      {changed(midway(40, pause(0)), stripped, memory(func(m *v1alpha1.Memory) { m.CanaryService.ReadyAt = nil })), nil},
 		"a selector that has to stay": {changed(midway(40, pause(0)), stripped, set("b", func(rs *ReplicaSet) { rs.Ready = 0 })), nil},

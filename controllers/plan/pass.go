@@ -126,7 +126,7 @@ func (p *pass) available(revision string) int32 {
 
 // waitForPods says how many pods there are of those that are needed.
 func (p *pass) waitForPods(revision string, need int32) {
-	p.wait("waiting for %d available pods of revision %s: %d so far", need, revision, p.replicaSet(revision).Available)
+	p.wait("waiting for %s of revision %s: %d so far", Quantity(need, "available pod"), revision, p.replicaSet(revision).Available)
 }
 
 // problem is the first thing that a user has to put right before steps and Services may move.
@@ -142,6 +142,14 @@ func (p *pass) problem() *Problem {
 		}
 	}
 	return nil
+}
+
+// Quantity is a number with what it counts, for people.
+func Quantity(count int32, noun string) string {
+	if count == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", count, noun)
 }
 
 // share is the part of replicas that a weight stands for, rounded up.

@@ -105,7 +105,7 @@ func (p *pass) commit() {
 		p.event(EventPromoted, "revision %s is deployed and serves all traffic", revision)
 	} else {
 		p.event(EventPromoted, "revision %s is stable and serves all traffic; revision %s keeps its pods for %s",
-			revision, p.mem.StableRevision, p.spec.scaleDownDelay)
+			revision, p.mem.StableRevision, p.spec.settle+p.spec.scaleDownDelay)
 	}
 	p.ended(revision, v1alpha1.OutcomePromoted, "")
 	p.mem.StableRevision = revision

@@ -90,13 +90,17 @@ func (p *pass) reportTraffic(status *v1alpha1.CanaryRolloutStatus) {
 	status.Weight = p.shownWeight()
 }
 
-// shownWeight is the share of the shown revision. While the stable Service selects it, that is all of it.
+// shownWeight is the share of the shown revision. While the stable Service selects it, that is all of it, but not before
+// the routes of a first deploy are proven to lead there.
 func (p *pass) shownWeight() string {
 	mem := p.mem
 	if mem.StableRevision == "" && mem.StableService.Revision == "" {
 		return ""
 	}
 	if !p.isAborted() && mem.StableService.Revision == mem.CurrentRevision {
+		if mem.StableRevision == "" && mem.Traffic.VerifiedWeight == 0 && !p.isVerified() {
+			return "0->100"
+		}
 		return "100"
 	}
 	want := mem.Traffic.Weight
@@ -118,7 +122,7 @@ func (p *pass) reportStep(status *v1alpha1.CanaryRolloutStatus) {
 	switch {
 	case p.mem.Phase == v1alpha1.PhaseStepping:
 		status.Step = p.stepNumber()
-	case p.mem.Phase == v1alpha1.PhasePromoting, p.mem.Phase == v1alpha1.PhaseResting && !p.isAborted():
+	case p.mem.Phase == v1alpha1.PhasePromoting && p.mem.StableRevision != "", p.mem.Phase == v1alpha1.PhaseResting && !p.isAborted():
 		status.Step = fmt.Sprintf("%d/%d", total, total)
 	default:
 		status.Step = fmt.Sprintf("0/%d", total)

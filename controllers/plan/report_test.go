@@ -33,6 +33,9 @@ func TestColumns(t *testing.T) {
 		want string
 	}{
 		"nothing yet":           {changed(firstDeploy(), alive("b", 1)), "Initializing 0/0  b 1/4"},
+		"first deploy, skips":   {changed(firstDeploy(), alive("b", 1), func(in *Input) { in.Spec.Steps = steps }), "Initializing 0/3  b 1/4"},
+		"first deploy, routed":  {changed(firstDeploy(), stableAt("b"), canaryAt("b"), unproven), "Initializing 0/0 0->100 b 4/4"},
+		"first deploy, proven":  {changed(firstDeploy(), stableAt("b"), canaryAt("b")), "Initializing 0/0 100 b 4/4"},
 		"healthy":               {resting(steps...), "Healthy 3/3 100 a 4/4"},
 		"healthy, old status":   {changed(resting(), old), "Healthy 0/0 100 a 4/4"},
 		"waiting for the proof": {changed(midway(50, steps...), unproven, memory(func(m *v1alpha1.Memory) { m.Traffic.VerifiedWeight = 20 })), "Progressing 1/3 20->50 b 6/6"},
@@ -180,6 +183,35 @@ func TestProblemEvents(t *testing.T) {
 		in.Observed.Stable.Problem = nil
 		if diff := cmp.Diff([][]string{tc.comes, nil, tc.goes}, [][]string{came, stays, reasons(in)}); diff != "" {
 			t.Errorf("%s: events differ (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestStalledOnce: what stalls a return is reported once, also while a command is accepted and carried out. Each pass that
+// did not look for it said that it was over, and the next one warned again.
+func TestStalledOnce(t *testing.T) {
+	for given, in := range map[string]Input{
+		"abort=true": changed(midway(20, pause(0)), stableEndpoints("a", 0), alive("a", 0)),
+		"retry=true": changed(returning(20), aborted("b"), stableEndpoints("a", 0), alive("a", 0)),
+	} {
+		in.Prior = Compute(in).Status
+		in = changed(in, command(given))
+		var got []string
+		for range 4 {
+			plan := Compute(in)
+			for _, event := range plan.Events {
+				if event.Reason == v1alpha1.ReasonStableUnavailable || event.Reason == EventRecovered {
+					got = append(got, event.Reason)
+				}
+			}
+			if len(plan.Actions) > 0 {
+				in.Commands = Commands{} // its annotation is removed
+			}
+			in.Prior = plan.Status
+		}
+		want := map[string][]string{"abort=true": {v1alpha1.ReasonStableUnavailable}}[given]
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: events (-want +got):\n%s", given, diff)
 		}
 	}
 }

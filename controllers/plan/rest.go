@@ -113,7 +113,7 @@ func (p *pass) adopt(revision string) {
 	p.mem.StableService.Revision, p.mem.CanaryService.Revision = revision, revision
 	size := ""
 	if running := p.runningSize(); running != p.spec.replicas {
-		size = fmt.Sprintf("; spec.replicas takes it from %d to %d pods", running, p.spec.replicas)
+		size = fmt.Sprintf("; spec.replicas takes it from %d to %s", running, Quantity(p.spec.replicas, "pod"))
 	}
 	p.event(EventAdopted, "revision %s runs already: adopted as stable, no pod restarts%s", revision, size)
 }

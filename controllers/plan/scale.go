@@ -50,7 +50,7 @@ func (p *pass) scale(rs ReplicaSet) {
 		return
 	}
 	p.act(ScaleReplicaSet{
-		Reason: Reason(fmt.Sprintf("%s revision %s from %d to %d pods", p.role(rs.Revision), rs.Revision, rs.Desired, replicas)),
+		Reason: Reason(fmt.Sprintf("%s revision %s from %d to %s", p.role(rs.Revision), rs.Revision, rs.Desired, Quantity(replicas, "pod"))),
 		Name:   rs.Name, Replicas: replicas, MinReadySeconds: minReadySeconds,
 	})
 }

@@ -38,7 +38,7 @@ func (p *pass) pointService(service Service, memory v1alpha1.ServiceMemory) {
 	if p.admitsDrained(service) {
 		return
 	}
-	if memory.ReadyAt != nil { // it selected that revision before, so somebody has changed it since
+	if memory.ReadyAt != nil && !service.Created.After(memory.ReadyAt.Time) { // this object selected that revision before
 		p.warnRepeated(EventServiceOverwritten, "%s made Service %s select %s: it is put back to revision %s",
 			writer(service.Writer), service.Name, selects(service), memory.Revision)
 	}
@@ -127,7 +127,7 @@ func (p *pass) canServe(service Service, memory v1alpha1.ServiceMemory, need int
 	got := readyOf(service, memory.Revision)
 	if service.Revision != memory.Revision || got < need {
 		p.stallPort(service, memory.Revision)
-		p.wait("waiting for %d ready endpoints of revision %s in Service %s: %d so far", need, memory.Revision, service.Name, got)
+		p.wait("waiting for %s of revision %s in Service %s: %d so far", Quantity(need, "ready endpoint"), memory.Revision, service.Name, got)
 		return false
 	}
 	if memory.ReadyAt == nil {

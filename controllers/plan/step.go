@@ -29,7 +29,7 @@ func (p *pass) stepping() {
 		p.event(EventStepsChanged, "the steps were edited: revision %s starts over at step 1, weight and scale stay where they are", p.mem.CurrentRevision)
 		p.enterStep(0)
 	case int(p.mem.StepIndex) >= len(p.in.Spec.Steps):
-		p.event(EventPromoting, "all %d steps are done: promoting revision %s", len(p.in.Spec.Steps), p.mem.CurrentRevision)
+		p.event(EventPromoting, "the steps are done: promoting revision %s", p.mem.CurrentRevision)
 		p.enter(v1alpha1.PhasePromoting)
 	case p.moveCanary(p.canarySize()):
 	case p.followSteps():
@@ -61,8 +61,8 @@ func (p *pass) start(revision string) {
 	p.enter(v1alpha1.PhaseStepping)
 	p.enterStep(0)
 	p.began(revision)
-	p.event(EventStarted, "revision %s (%s) starts its %d steps; stable is %s",
-		revision, p.in.Observed.Template.Images, len(p.in.Spec.Steps), p.mem.StableRevision)
+	p.event(EventStarted, "revision %s (%s) starts with %s; stable is %s",
+		revision, p.in.Observed.Template.Images, Quantity(int32(len(p.in.Spec.Steps)), "step"), p.mem.StableRevision)
 }
 
 // enterStep makes a step the current one, and what it asks for the target.

@@ -6,6 +6,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -53,28 +54,46 @@ func (p *pass) canExpress(route Route) bool {
 }
 
 // warnOverwritten names who wrote into a route that carried the target already, and what (T6). The record of that goes
-// with the status of this pass, so each foreign write is told once. A route that was made anew was not overwritten, and
-// header rules that only follow an edit of their source rule are not worth a warning.
+// with the status of this pass, so each foreign write is reported once. A route that was deleted and created again was
+// not overwritten.
 func (p *pass) warnOverwritten(route Route, record v1alpha1.RouteMemory) {
-	traffic := p.prior.Traffic
-	isWeight, isMirror := route.Weight != traffic.Weight, route.Mirror != traffic.MirrorPercent
-	what := route.Weights
-	switch {
-	case record.Generation >= route.Generation, !isWeight && !isMirror && route.Headers != HeadersNone:
+	what := p.overwritten(route)
+	if what == "" || record.Generation >= route.Generation {
 		return
-	case !isWeight && isMirror && route.Mirror == 0:
-		what = "no mirror"
-	case !isWeight && isMirror:
-		what = "another mirror"
-	case !isWeight:
-		what = "no header routes"
 	}
-	with := fmt.Sprintf("%d header routes", len(p.headerRoutes()))
-	if traffic.MirrorPercent > 0 {
-		with += fmt.Sprintf(" and a mirror of %d %%", traffic.MirrorPercent)
+	var with []string
+	if headers := len(p.headerRoutes()); headers > 0 {
+		with = append(with, Quantity(int32(headers), "header route"))
 	}
-	p.warnRepeated(EventRouteOverwritten, "%s wrote %s into %s %s: it is put back to %d %% for the canary, with %s",
-		writer(route.Writer), what, route.Kind, route.Name, traffic.Weight, with)
+	if mirror := p.prior.Traffic.MirrorPercent; mirror > 0 {
+		with = append(with, fmt.Sprintf("a mirror of %d %%", mirror))
+	}
+	target := fmt.Sprintf("%d %% for the canary", p.prior.Traffic.Weight)
+	if len(with) > 0 {
+		target += ", with " + strings.Join(with, " and ")
+	}
+	p.warnRepeated(EventRouteOverwritten, "%s wrote %s into %s %s: it is put back to %s",
+		writer(route.Writer), what, route.Kind, route.Name, target)
+}
+
+// overwritten is what a route carries instead of the target. It is empty for header rules that are merely out of step: they
+// follow an edit of their source rule, which is not worth a warning.
+func (p *pass) overwritten(route Route) string {
+	traffic := p.prior.Traffic
+	switch {
+	case route.Weight != traffic.Weight:
+		return route.Weights
+	case route.Mirror != traffic.MirrorPercent && route.Mirror == 0:
+		return "no mirror"
+	case route.Mirror != traffic.MirrorPercent:
+		return "another mirror"
+	case len(p.headerRoutes()) == 0:
+		return "header routes of this rollout that are not in force"
+	case route.Headers == HeadersNone:
+		return "no header routes"
+	default:
+		return ""
+	}
 }
 
 func writer(name string) string { return cmp.Or(name, "somebody") }

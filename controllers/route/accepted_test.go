@@ -67,6 +67,11 @@ func TestAccepted(t *testing.T) {
 			`[{parentRef: {name: a}, conditions: [{type: Accepted, status: Unknown, reason: Pending, message: wait}, {type: ResolvedRefs, status: "True", observedGeneration: 4}]}]`,
 			Acceptance{Pending: "Gateway a: Accepted is Unknown (Pending: wait)"},
 		},
+		"refused without a message": {
+			`[{name: a}]`,
+			`[{parentRef: {name: a}, conditions: [{type: Accepted, status: "False", observedGeneration: 4, reason: NoMatchingParent}, {type: ResolvedRefs, status: "True", observedGeneration: 4}]}]`,
+			Acceptance{Pending: "Gateway a: Accepted is False for generation 4 (NoMatchingParent)"},
+		},
 		"refused long ago": {
 			`[{name: a}]`,
 			`[{parentRef: {name: a}, conditions: [{type: Accepted, status: "False", observedGeneration: 2, reason: NoMatchingParent, message: m}, {type: ResolvedRefs, status: "True", observedGeneration: 4}]}]`,

@@ -146,7 +146,11 @@ func complaintOf(c metav1.Condition) string {
 	if c.ObservedGeneration > 0 {
 		about = fmt.Sprintf(" for generation %d", c.ObservedGeneration)
 	}
-	return fmt.Sprintf(": %s is %s%s (%s: %s)", c.Type, c.Status, about, c.Reason, quote(c.Message))
+	why := c.Reason
+	if c.Message != "" {
+		why += ": " + quote(c.Message)
+	}
+	return fmt.Sprintf(": %s is %s%s (%s)", c.Type, c.Status, about, why)
 }
 
 func quote(message string) string {

@@ -60,12 +60,12 @@ func TestProgressing(t *testing.T) {
 	if s.State != v1alpha1.StateProgressing || s.Step != "1/2" || s.Weight != "0->50" || s.Ready != "2/3" || s.Revision != s.Canary.Revision {
 		t.Errorf("not Progressing: %s", describe(rollout))
 	}
-	if want := "waiting for 1 available pods of revision " + s.Revision; !strings.Contains(s.Message, want) {
+	if want := "waiting for 1 available pod of revision " + s.Revision; !strings.Contains(s.Message, want) {
 		t.Errorf("message is %q, want %q", s.Message, want)
 	}
 	a.checkTraffic("100/0")
 	a.checkSelects("reviews-canary", stable)
-	a.waitForEvent("Normal", "RolloutStarted", "starts its 2 steps")
+	a.waitForEvent("Normal", "RolloutStarted", "starts with 2 steps")
 }
 
 // TestPaused: at the pause the weight is verified, and the message says how to go on.

@@ -213,7 +213,7 @@ func degraded() Rollout {
 	rollout := stepping(0, 0, 1)
 	status := &rollout.Object.Status
 	status.State, status.Weight = v1alpha1.StateDegraded, "0"
-	status.Message = "no progress within 10m0s: waiting for 1 available pods of revision " + canaryRevision + ": 0 so far"
+	status.Message = "no progress within 10m0s: waiting for 1 available pod of revision " + canaryRevision + ": 0 so far"
 	sick := &rollout.Pods[len(rollout.Pods)-1]
 	sick.Status.ContainerStatuses = []corev1.ContainerStatus{{RestartCount: 6, State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{
 		Reason: "CrashLoopBackOff", Message: "back-off 5m0s restarting failed container=reviews pod=reviews-594c75879c-k7x20_shop(0c8a)"}}}}
