@@ -41,6 +41,7 @@ func Compute(in Input) Plan {
 	if in.Prior.Memory != nil {
 		p.prior = *in.Prior.Memory.DeepCopy()
 		p.prior.StepIndex = max(p.prior.StepIndex, 0)
+		clampTimes(&p.prior, in.Now)
 		p.mem = *p.prior.DeepCopy()
 	}
 	if in.Spec.Replicas == nil {

@@ -42,6 +42,7 @@ var Refused = map[string]struct{ Edits, Want string }{
 	"negative scaleDownDelaySeconds": {"spec.scaleDownDelaySeconds: -1", "greater than or equal to 0"},
 	"progressDeadlineSeconds 0":      {"spec.progressDeadlineSeconds: 0", "greater than or equal to 1"},
 	"deadline before readiness":      {"spec.minReadySeconds: 600", "progressDeadlineSeconds must be larger than minReadySeconds"},
+	"deadline before settling":       {"spec.traffic.settleSeconds: 600", "progressDeadlineSeconds must be larger than traffic.settleSeconds"},
 	"paused in words":                {`spec.paused: "yes"`, "must be of type boolean"},
 
 	"no selector":                  {"spec.selector: absent", "spec.selector: Required value"},

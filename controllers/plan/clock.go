@@ -1,0 +1,37 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// clampTimes puts remembered moments that lie in the future at now. A clock that was ahead, this one's or that of a former
+// leader, wrote them; after its correction every wait that counts from them would last until the clock gets there again.
+func clampTimes(mem *v1alpha1.Memory, now time.Time) {
+	clamp := func(moment *metav1.MicroTime) {
+		if moment != nil && moment.After(now) {
+			moment.Time = now
+		}
+	}
+	clamp(mem.StepStartedAt)
+	clamp(mem.StepHeldAt)
+	clamp(mem.LettingGoSince)
+	clamp(mem.Traffic.VerifiedAt)
+	clamp(mem.Traffic.UnverifiedSince)
+	for i := range mem.Traffic.Routes {
+		clamp(mem.Traffic.Routes[i].CarriedAt)
+	}
+	clamp(mem.StableService.ReadyAt)
+	clamp(mem.CanaryService.ReadyAt)
+	for i := range mem.Draining {
+		clamp(mem.Draining[i].Since)
+	}
+	clamp(mem.Progress.At)
+	clamp(mem.Progress.LostAt)
+}
