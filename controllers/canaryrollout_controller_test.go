@@ -33,6 +33,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 	"github.com/canaryrollout/canaryrollout/controllers/probe"
+	"github.com/canaryrollout/canaryrollout/test/builder"
 )
 
 var (
@@ -47,9 +48,9 @@ func aRollout() *v1alpha1.CanaryRollout {
 			Namespace: key.Namespace, Name: key.Name, UID: "u", Generation: 3,
 			Annotations: map[string]string{v1alpha1.AbortAnnotation: "too slow"},
 		},
-		Spec: v1alpha1.CanaryRolloutSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+		Spec: v1alpha1.CanaryRolloutSpec{Template: builder.Template(corev1.PodTemplateSpec{Spec: corev1.PodSpec{
 			Containers: []corev1.Container{{Name: "reviews", Image: "reviews:v1"}},
-		}}},
+		}})},
 		Status: v1alpha1.CanaryRolloutStatus{Memory: &v1alpha1.Memory{}},
 	}
 }

@@ -6,6 +6,7 @@ package controllers
 import (
 	"context"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -15,7 +16,8 @@ import (
 // dryRun implements observe.Normalizer: a create that the API server carries out but for storing the object.
 type dryRun struct{ client.Writer }
 
-// Normalize implements observe.Normalizer.
+// Normalize implements observe.Normalizer. It is strict: the API server stores the template of a rollout as it is given,
+// so a field that does not exist has to be refused here, or a probe with a typo in its name would be released without it.
 func (d dryRun) Normalize(ctx context.Context, replicaSet *unstructured.Unstructured) error {
-	return d.Create(ctx, replicaSet, client.DryRunAll, client.FieldOwner(v1alpha1.FieldManager))
+	return d.Create(ctx, replicaSet, client.DryRunAll, client.FieldValidation(metav1.FieldValidationStrict), client.FieldOwner(v1alpha1.FieldManager))
 }

@@ -4,8 +4,8 @@
 package v1alpha1
 
 import (
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // CanaryRollout runs the pods of a workload and releases each new version of it as a canary: it splits the
@@ -70,17 +70,19 @@ type CanaryRolloutSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="selector is immutable: delete the rollout with --cascade=orphan and create it again to change it"
 	Selector PodSelector `json:"selector,omitzero"`
 
-	// template is the pod to run. A change of it starts a release.
+	// template is the pod to run: a PodTemplateSpec, as in a Deployment. A change of it starts a release. It is stored as
+	// it is given, and checked by a dry run of its ReplicaSet: `kubectl explain deployment.spec.template` has its fields.
 	// +required
+	// +kubebuilder:pruning:PreserveUnknownFields
 	// +kubebuilder:validation:XValidation:rule="has(self.spec) && self.spec.containers.size() > 0",message="template.spec.containers must have at least one container"
 	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || self.spec.containers.all(c, has(c.image) && c.image.size() > 0)",message="every container must have an image",fieldPath=".spec.containers"
 	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.initContainers) || self.spec.initContainers.all(c, has(c.image) && c.image.size() > 0)",message="every init container must have an image",fieldPath=".spec.initContainers"
-	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.restartPolicy) || self.spec.restartPolicy == 'Always'",message="restartPolicy must be Always, the only one that a ReplicaSet allows: leave it out",fieldPath=".spec.restartPolicy"
+	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.restartPolicy) || self.spec.restartPolicy in ['', 'Always']",message="restartPolicy must be Always, the only one that a ReplicaSet allows: leave it out",fieldPath=".spec.restartPolicy"
 	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.activeDeadlineSeconds)",message="activeDeadlineSeconds is not allowed in a ReplicaSet: leave it out",fieldPath=".spec.activeDeadlineSeconds"
 	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.ephemeralContainers) || self.spec.ephemeralContainers.size() == 0",message="ephemeralContainers are added to running pods, not to templates: leave them out",fieldPath=".spec.ephemeralContainers"
 	// +kubebuilder:validation:XValidation:rule="!has(self.metadata) || !has(self.metadata.labels) || !('pod-template-hash' in self.metadata.labels)",message="labels must not hold pod-template-hash: the controller adds it to tell revisions apart",fieldPath=".metadata.labels"
 	// +kubebuilder:validation:XValidation:rule="!has(self.metadata) || !has(self.metadata.labels) || self.metadata.labels.all(k, k.matches('^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",message="the name of a label must be at most 63 letters, digits, '-', '_' and '.', beginning and ending with a letter or digit, with an optional DNS name and '/' before it",fieldPath=".metadata.labels"
-	Template corev1.PodTemplateSpec `json:"template,omitzero"`
+	Template runtime.RawExtension `json:"template,omitzero"`
 
 	// minReadySeconds is how long a pod must be ready before it counts as available.
 	// +optional

@@ -56,7 +56,7 @@ func (s *observation) isAdoptable(replicaSet *unstructured.Unstructured) bool {
 	if count(replicaSet, "spec", "replicas") == 0 && count(replicaSet, "status", "replicas") == 0 {
 		return false
 	}
-	podLabels, _, _ := unstructured.NestedStringMap(revision.Template(replicaSet), "metadata", "labels")
+	podLabels := revision.PodLabels(revision.Template(replicaSet))
 	own, _, _ := unstructured.NestedStringMap(replicaSet.Object, "spec", "selector", "matchLabels")
 	return labels.SelectorFromSet(s.Spec.Selector.MatchLabels).Matches(labels.Set(podLabels)) &&
 		own[v1alpha1.RevisionLabel] != "" && own[v1alpha1.RevisionLabel] == podLabels[v1alpha1.RevisionLabel]

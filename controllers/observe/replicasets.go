@@ -114,8 +114,7 @@ func revisionOf(replicaSet *unstructured.Unstructured) string {
 }
 
 func podLabels(replicaSet *unstructured.Unstructured) map[string]string {
-	labels, _, _ := unstructured.NestedStringMap(revision.Template(replicaSet), "metadata", "labels")
-	return labels
+	return revision.PodLabels(revision.Template(replicaSet))
 }
 
 func number(object *unstructured.Unstructured, fields ...string) int64 {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
+	"github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
 // lookAtServices reads the two Services and their endpoints.
@@ -82,7 +83,7 @@ func (s *observation) serviceProblem(ctx context.Context, service *corev1.Servic
 				service.Name, rival),
 		}, nil
 	}
-	return plan.SelectorProblem(service.Name, service.Spec.Selector, s.Spec.Template.Labels), nil
+	return plan.SelectorProblem(service.Name, service.Spec.Selector, revision.PodLabels(revision.Template(s.Raw))), nil
 }
 
 // servedProblem asks for the pods that the stable Service is meant to select, and not only for those of the template.

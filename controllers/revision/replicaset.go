@@ -36,7 +36,8 @@ func Render(rollout *unstructured.Unstructured, id Identity) *unstructured.Unstr
 	replicaSet.SetGroupVersionKind(ReplicaSetKind)
 	replicaSet.SetNamespace(rollout.GetNamespace())
 	replicaSet.SetName(ReplicaSetName(rollout.GetName(), id.Revision))
-	replicaSet.SetLabels(withLabel(labels, v1alpha1.RolloutLabel, rollout.GetName()))
+	labels[v1alpha1.RolloutLabel] = rollout.GetName()
+	replicaSet.SetLabels(labels)
 	replicaSet.SetAnnotations(map[string]string{v1alpha1.TemplateHashAnnotation: id.Hash})
 	replicaSet.SetOwnerReferences([]metav1.OwnerReference{Owner(rollout)})
 	return replicaSet
@@ -53,8 +54,8 @@ func revisionTemplate(rollout *unstructured.Unstructured, revision string) (map[
 	if template == nil {
 		template = map[string]any{} // the API server says what is missing in it
 	}
-	labels, _, _ := unstructured.NestedStringMap(template, "metadata", "labels")
-	labels = withLabel(labels, v1alpha1.RevisionLabel, revision)
+	labels := PodLabels(template)
+	labels[v1alpha1.RevisionLabel] = revision
 	// It fails only when metadata is no object, which the schema of a rollout rules out.
 	_ = unstructured.SetNestedStringMap(template, labels, "metadata", "labels")
 	return template, labels
@@ -72,12 +73,4 @@ func selector(rollout *unstructured.Unstructured, revision string) map[string]an
 func minReadySeconds(rollout *unstructured.Unstructured) int64 {
 	seconds, _, _ := unstructured.NestedInt64(rollout.Object, "spec", "minReadySeconds")
 	return seconds
-}
-
-func withLabel(labels map[string]string, key, value string) map[string]string {
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	labels[key] = value
-	return labels
 }

@@ -19,6 +19,16 @@ func Template(object *unstructured.Unstructured) map[string]any {
 	return template
 }
 
+// PodLabels are the labels of a template, as the API server reads them: null is an empty value.
+func PodLabels(template map[string]any) map[string]string {
+	values, _, _ := unstructured.NestedMap(template, "metadata", "labels")
+	labels := make(map[string]string, len(values))
+	for key, value := range values {
+		labels[key], _ = value.(string)
+	}
+	return labels
+}
+
 // Equal tells whether two templates that the API server has defaulted mean the same pods. The label
 // pod-template-hash names a revision and is no part of it.
 func Equal(a, b map[string]any) bool {

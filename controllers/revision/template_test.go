@@ -51,7 +51,7 @@ spec:
   minReadySeconds: 7
   selector: {matchLabels: {app: reviews}}
   template:
-    metadata: {labels: {app: reviews, version: v1}, annotations: {a: b}}
+    metadata: {labels: {app: reviews, version: v1, empty: null}, annotations: {a: b}}
     spec:
       fieldOfTomorrow: {x: 1}
       containers: [{name: reviews, image: reviews:v1}]
@@ -63,7 +63,7 @@ kind: ReplicaSet
 metadata:
   name: reviews-bcdf456789
   namespace: bookinfo
-  labels: {app: reviews, version: v1, pod-template-hash: bcdf456789, canaryrollout.dev/rollout: reviews}
+  labels: {app: reviews, version: v1, empty: "", pod-template-hash: bcdf456789, canaryrollout.dev/rollout: reviews}
   annotations: {canaryrollout.dev/template-hash: some-hash}
   ownerReferences:
   - {apiVersion: canaryrollout.dev/v1alpha1, kind: CanaryRollout, name: reviews, uid: some-uid, controller: true, blockOwnerDeletion: true}
@@ -72,7 +72,7 @@ spec:
   minReadySeconds: 7
   selector: {matchLabels: {app: reviews, pod-template-hash: bcdf456789}}
   template:
-    metadata: {labels: {app: reviews, version: v1, pod-template-hash: bcdf456789}, annotations: {a: b}}
+    metadata: {labels: {app: reviews, version: v1, empty: "", pod-template-hash: bcdf456789}, annotations: {a: b}}
     spec:
       fieldOfTomorrow: {x: 1}
       containers: [{name: reviews, image: reviews:v1}]

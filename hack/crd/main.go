@@ -1,17 +1,10 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command crd finishes the CustomResourceDefinition that controller-gen wrote. spec.template is a whole pod template,
-// made from the Go types of Kubernetes, and as generated it would be
-//
-//   - too large: with its descriptions the CRD does not fit into the annotation that `kubectl apply` keeps;
-//   - unstable: defaults would be written into stored templates, and a CRD made from newer types would then change
-//     templates that nobody edited;
-//   - unbounded: the API server refuses CEL rules on labels of any number and length;
-//   - too generous: it accepts numbers and quantities that Go cannot decode, and one such object would stop the
-//     controller's watch, which all rollouts share.
-//
-// So everything below spec.template loses descriptions and defaults and gains bounds. The rest stays as generated.
+// Command crd finishes the CustomResourceDefinition that controller-gen wrote. In Go, spec.template is raw JSON: the API
+// server stores it as it is given, and a dry run of its ReplicaSet checks it. The CEL rules of spec.template need types
+// for the few fields that they look at: they are in template.yaml. Labels gain the bounds that Kubernetes has for them,
+// since the API server refuses CEL rules on labels of any number and length.
 package main
 
 import (
@@ -63,7 +56,9 @@ func process(in []byte) ([]byte, error) {
 		if !ok {
 			return nil, fmt.Errorf("no spec.template in the schema")
 		}
-		finishTemplate(template)
+		if err := finishTemplate(template); err != nil {
+			return nil, fmt.Errorf("template.yaml: %w", err)
+		}
 		matchLabels, ok := lookup(spec, "selector", "properties", "matchLabels").(schema)
 		if !ok {
 			return nil, fmt.Errorf("no spec.selector.matchLabels in the schema")

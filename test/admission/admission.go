@@ -160,9 +160,15 @@ var Refused = map[string]struct{ Edits, Want string }{
 	"label with a bad prefix": {`spec.template.metadata.labels: {app: reviews, "a/b/c": d}`, "the name of a label must be"},
 	"label with a bad value":  {`spec.template.metadata.labels: {app: reviews, a: "b c"}`, "should match '^(([A-Za-z0-9]"},
 	"label with a long value": {"spec.template.metadata.labels: {app: reviews, a: " + strings.Repeat("b", 64) + "}", "may not be more than 63"},
-	"typo in the template":    {"spec.template.spec.nodeselector: {}", `unknown field "spec.template.spec.nodeselector"`},
-	"quantity without quotes": {Container("resources: {limits: {cpu: 1.5}}"), "must be of type integer,string"},
-	"quantity in words":       {Container("resources: {limits: {memory: plenty}}"), "should match '^[+-]?"},
+}
+
+// RefusedTemplates are stored, since the schema leaves the template as it is. The operator holds such a release: the dry run
+// of the ReplicaSet refuses it. Want is a part of its message, and of what lint says.
+var RefusedTemplates = map[string]struct{ Edits, Want string }{
+	"typo in the template": {"spec.template.spec.nodeselector: {}", `unknown field "spec.template.spec.nodeselector"`},
+	"typo in a container":  {Container("readinesProbe: {}"), `unknown field "spec.template.spec.containers[0].readinesProbe"`},
+	"quantity in words":    {Container("resources: {limits: {memory: plenty}}"), "quantities must match the regular expression"},
+	"port in words":        {Container("ports: [{containerPort: http}]"), "cannot unmarshal string into Go struct field"},
 }
 
 // Accepted has edits that must not be refused along with the bad.
@@ -188,6 +194,11 @@ var Accepted = map[string]string{
 	"more labels":               "spec.template.metadata.labels: {app: reviews, app.kubernetes.io/name: reviews, empty: \"\"}",
 	"one port, two protocols":   Container("ports: [{containerPort: 53}, {containerPort: 53, protocol: UDP}]"),
 	"secret without a name":     "spec.template.spec.imagePullSecrets: [{}]",
+	"quantity without quotes":   Container("resources: {limits: {cpu: 1.5}}"),
+	"creationTimestamp null":    "spec.template.metadata: {creationTimestamp: null, labels: {app: reviews}}",
+	"label null":                "spec.template.metadata: {labels: {app: reviews, version: null}}",
+	"a host alias twice":        `spec.template.spec.hostAliases: [{ip: 10.0.0.1, hostnames: [a]}, {ip: 10.0.0.1, hostnames: [b]}]`,
+	"empty restartPolicy":       `spec.template.spec.restartPolicy: ""`,
 	"quantities":                Container("resources: {limits: {cpu: \"1.5\", memory: 1Gi, ephemeral-storage: 1e9, a/b: 1}}"),
 	"ports by name and number":  Container("readinessProbe: {httpGet: {port: http}}, livenessProbe: {tcpSocket: {port: 9080}}"),
 }

@@ -144,7 +144,7 @@ func (a *App) Rollout(options Options) *v1alpha1.CanaryRollout {
 	rollout := builder.MakeRollout(a.Namespace, "reviews").Replicas(4).Steps(options.Steps...).Settle(1).ScaleDownDelay(3).
 		Routes("bookinfo-reviews").Obj()
 	rollout.Spec.Traffic.Routes[0].Kind = a.kind.Name
-	rollout.Spec.Template.Spec.TerminationGracePeriodSeconds = ptr.To[int64](1)
+	builder.GracePeriod(rollout, 1)
 	if options.Edit != nil {
 		options.Edit(rollout)
 	}

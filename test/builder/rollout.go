@@ -33,13 +33,13 @@ func MakeRollout(namespace, name string) *Rollout {
 		Spec: v1alpha1.CanaryRolloutSpec{
 			Replicas: ptr.To[int32](2), Selector: v1alpha1.PodSelector{MatchLabels: labels},
 			ScaleDownDelaySeconds: ptr.To[int32](0),
-			Template: corev1.PodTemplateSpec{
+			Template: Template(corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: labels},
 				Spec: corev1.PodSpec{
 					TerminationGracePeriodSeconds: ptr.To[int64](0),
 					Containers:                    []corev1.Container{{Name: "app", Image: ImageV1}},
 				},
-			},
+			}),
 			Traffic: v1alpha1.Traffic{
 				StableService: name + "-stable", CanaryService: name + "-canary", SettleSeconds: ptr.To[int32](0),
 				Routes: []v1alpha1.RouteReference{{Kind: "HTTPRoute", Name: name}},
@@ -92,20 +92,21 @@ func (r *Rollout) Paused() *Rollout {
 
 // Image sets the image of the one container.
 func (r *Rollout) Image(image string) *Rollout {
-	r.made.Spec.Template.Spec.Containers[0].Image = image
+	SetImage(&r.made, image)
 	return r
 }
 
 // PodAnnotation adds an annotation to the template.
 func (r *Rollout) PodAnnotation(key, value string) *Rollout {
-	metav1.SetMetaDataAnnotation(&r.made.Spec.Template.ObjectMeta, key, value)
+	EditTemplate(&r.made, func(t *corev1.PodTemplateSpec) { metav1.SetMetaDataAnnotation(&t.ObjectMeta, key, value) })
 	return r
 }
 
 // PodsOf makes the pods those of another application.
 func (r *Rollout) PodsOf(app string) *Rollout {
 	labels := map[string]string{"app": app}
-	r.made.Spec.Selector.MatchLabels, r.made.Spec.Template.Labels = labels, labels
+	r.made.Spec.Selector.MatchLabels = labels
+	EditTemplate(&r.made, func(t *corev1.PodTemplateSpec) { t.Labels = labels })
 	return r
 }
 

@@ -50,7 +50,7 @@ func deploymentOf(rollout *v1alpha1.CanaryRollout, name string) *appsv1.Deployme
 	return &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Namespace: rollout.Namespace, Name: name},
 		Spec: appsv1.DeploymentSpec{
-			Replicas: rollout.Spec.Replicas, Template: rollout.Spec.Template,
+			Replicas: rollout.Spec.Replicas, Template: builder.TemplateOf(rollout),
 			Selector: &metav1.LabelSelector{MatchLabels: rollout.Spec.Selector.MatchLabels},
 		},
 	}
@@ -147,7 +147,7 @@ func TestMigration(t *testing.T) {
 		options := app.Options{Rate: rate, Steps: []v1alpha1.Step{builder.Weight(50), builder.Hold()}}
 		a, _ := deployed(t, options, "reviews", nil)
 		s := a.Terminal()
-		options.Edit = func(r *v1alpha1.CanaryRollout) { r.Spec.Template.Spec.Containers[0].Image = builder.ImageV2 }
+		options.Edit = func(r *v1alpha1.CanaryRollout) { builder.SetImage(r, builder.ImageV2) }
 		write(t, s, "canaryrollout.yaml", manifest(t, a, options))
 		old := slices.Collect(maps.Values(podsOf(t, a)))[0]
 		s.Run(adopt)
@@ -173,10 +173,10 @@ func TestMigration(t *testing.T) {
 func testMigrationOfTwo(t *testing.T, adopt string) {
 	t.Helper()
 	// A Deployment ends pods while they get requests: they have to outlive what the gateway knows of them.
-	v1 := func(r *v1alpha1.CanaryRollout) { r.Spec.Template.Spec.TerminationGracePeriodSeconds = ptr.To[int64](5) }
+	v1 := func(r *v1alpha1.CanaryRollout) { builder.GracePeriod(r, 5) }
 	v2 := func(r *v1alpha1.CanaryRollout) {
 		v1(r)
-		r.Spec.Template.Spec.Containers[0].Image = builder.ImageV2
+		builder.SetImage(r, builder.ImageV2)
 	}
 	options := app.Options{Rate: rate, Edit: v2}
 	a, deployment := deployed(t, options, "reviews", v1)
@@ -213,7 +213,7 @@ func TestBeside(t *testing.T) {
 	legacy := podsOf(t, a)
 	revision := slices.Collect(maps.Values(legacy))[0]
 	a.Create(a.Rollout(app.Options{Steps: options.Steps, Edit: func(r *v1alpha1.CanaryRollout) {
-		r.Spec.Template.Labels["version"] = "v1" // not the template of the Deployment
+		builder.EditTemplate(r, func(t *corev1.PodTemplateSpec) { t.Labels["version"] = "v1" }) // not the template of the Deployment
 	}}))
 	healthy := a.WaitForState(v1alpha1.StateHealthy)
 	v1 := a.Stable()

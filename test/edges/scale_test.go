@@ -26,7 +26,7 @@ func graceful(t *testing.T) *app.App {
 	t.Helper()
 	a := app.Start(t, env, app.Options{
 		Rate: rate, Steps: []v1alpha1.Step{builder.HeaderRoute("qa", "role", "qa"), builder.Weight(40), builder.Hold()},
-		Edit: func(r *v1alpha1.CanaryRollout) { r.Spec.Template.Spec.TerminationGracePeriodSeconds = ptr.To[int64](5) },
+		Edit: func(r *v1alpha1.CanaryRollout) { builder.GracePeriod(r, 5) },
 	})
 	a.SetImage(builder.ImageV2)
 	a.WaitForPause("3/3")

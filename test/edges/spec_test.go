@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/utils/ptr"
-
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/test/app"
 	"github.com/canaryrollout/canaryrollout/test/builder"
@@ -58,7 +56,7 @@ func TestStepsEdited(t *testing.T) {
 func TestReplicasChanged(t *testing.T) {
 	t.Parallel()
 	a, stable, canary := at40(t, func(r *v1alpha1.CanaryRollout) {
-		r.Spec.Template.Spec.TerminationGracePeriodSeconds = ptr.To[int64](5)
+		builder.GracePeriod(r, 5)
 	})
 	size := func(stablePods, canaryPods int32) {
 		t.Helper()

@@ -465,23 +465,25 @@ func TestCRDUpgrade(t *testing.T) {
 	original := crd.DeepCopy()
 	t.Cleanup(func() { storeCRD(t, original) })
 	versions, _, _ := unstructured.NestedSlice(crd.Object, "spec", "versions")
-	for path, value := range map[string]any{
-		"spec.progressDeadlineSeconds":       int64(300),
-		"spec.revisionHistoryLimit":          int64(5),
-		"spec.template.spec.restartPolicy":   "Always",
-		"spec.template.spec.dnsPolicy":       "ClusterFirst",
-		"spec.template.spec.schedulerName":   "default-scheduler",
-		"spec.template.spec.securityContext": map[string]any{},
+	for path, property := range map[string]map[string]any{
+		"spec.progressDeadlineSeconds":       {"default": int64(300)},
+		"spec.revisionHistoryLimit":          {"default": int64(5)},
+		"spec.template.spec.restartPolicy":   {"default": "Always"},
+		"spec.template.spec.dnsPolicy":       {"default": "ClusterFirst", "type": "string"},
+		"spec.template.spec.schedulerName":   {"default": "default-scheduler", "type": "string"},
+		"spec.template.spec.securityContext": {"default": map[string]any{}, "type": "object"},
 	} {
 		fields := append([]string{"schema", "openAPIV3Schema", "properties"}, strings.Split(strings.ReplaceAll(path, ".", ".properties."), ".")...)
-		if err := unstructured.SetNestedField(versions[0].(map[string]any), value, append(fields, "default")...); err != nil {
-			t.Fatal(err)
+		for keyword, value := range property {
+			if err := unstructured.SetNestedField(versions[0].(map[string]any), value, append(fields, keyword)...); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	_ = unstructured.SetNestedSlice(crd.Object, versions, "spec", "versions")
 	storeCRD(t, crd)
 	a.Eventually("the defaults to be in force", func() (bool, string) {
-		policy := a.Get().Spec.Template.Spec.RestartPolicy
+		policy := builder.TemplateOf(a.Get()).Spec.RestartPolicy
 		return policy == corev1.RestartPolicyAlways, string(policy)
 	})
 	a.Touch()

@@ -21,12 +21,12 @@ import (
 func orphanedDeployment(t *testing.T) (a *app, pods map[string]string) {
 	t.Helper()
 	a = parallel(t)
-	spec := a.make().Obj().Spec
+	rollout := a.make().Obj()
 	deployment := &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Namespace: a.namespace, Name: a.name},
 		Spec: appsv1.DeploymentSpec{
-			Replicas: spec.Replicas, Template: spec.Template,
-			Selector: &metav1.LabelSelector{MatchLabels: spec.Selector.MatchLabels},
+			Replicas: rollout.Spec.Replicas, Template: builder.TemplateOf(rollout),
+			Selector: &metav1.LabelSelector{MatchLabels: rollout.Spec.Selector.MatchLabels},
 		},
 	}
 	a.create(deployment)

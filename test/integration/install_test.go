@@ -54,6 +54,7 @@ func TestExplain(t *testing.T) {
 		"canaryrollout.spec.traffic":              "routes are moved as one",
 		"cro.spec.steps.setCanaryScale":           "matchTrafficWeight ends an earlier setCanaryScale",
 		"cro.spec.template.spec.containers.image": "FIELD: image <string>",
+		"cro.spec.template":                       "`kubectl explain deployment.spec.template` has its fields",
 	}
 	for path, want := range tests {
 		if output := strings.Join(strings.Fields(mustKubectl(t, "", "explain", path)), " "); !strings.Contains(output, want) {

@@ -5,6 +5,7 @@ package integration
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -229,6 +230,9 @@ func TestServiceConflict(t *testing.T) {
 // invalid is a template that the API server refuses only when it becomes a ReplicaSet.
 const invalid = `{"spec":{"template":{"spec":{"containers":[{"name":"app","image":"reviews:v9","volumeMounts":[{"name":"none","mountPath":"/x"}]}]}}}}`
 
+// misspelt is one that the API server would make a ReplicaSet of, without the probe.
+const misspelt = `{"spec":{"template":{"spec":{"containers":[{"name":"app","image":"reviews:v9","readinesProbe":{}}]}}}}`
+
 // TestInvalidTemplate: stable serves on as it is, and another template is the cure.
 func TestInvalidTemplate(t *testing.T) {
 	a := deployed(t)
@@ -237,6 +241,10 @@ func TestInvalidTemplate(t *testing.T) {
 	rollout := a.waitForState(v1alpha1.StateDegraded)
 	checkConditions(t, rollout, stalled("InvalidTemplate"))
 	a.waitForEvent("Warning", "InvalidTemplate", `volumeMounts[0].name: Not found: "none"`)
+	a.patch(misspelt)
+	a.waitFor("the misspelt probe to be refused", func(r *v1alpha1.CanaryRollout) bool {
+		return strings.Contains(r.Status.Message, `unknown field "spec.template.spec.containers[0].readinesProbe"`)
+	})
 	a.barrier()
 	if after := a.userObjects(); after != before || len(a.operatorWrites()) != writes {
 		t.Errorf("the user's objects have changed:\nwas %s\nis  %s", before, after)

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -44,7 +43,7 @@ func TestSharedRoute(t *testing.T) {
 	}
 	second := builder.MakeRollout(a.Namespace, "ratings").Replicas(2).Steps(steps...).Settle(1).ScaleDownDelay(3).
 		Routes("bookinfo-reviews").Obj()
-	second.Spec.Template.Spec.TerminationGracePeriodSeconds = ptr.To[int64](1)
+	builder.GracePeriod(second, 1)
 	a.Create(second)
 	healthy := func(image string) func() (bool, string) {
 		return func() (bool, string) {
@@ -61,7 +60,7 @@ func TestSharedRoute(t *testing.T) {
 	v1 := a.Stable()
 
 	patch := client.MergeFrom(second.DeepCopy())
-	second.Spec.Template.Spec.Containers[0].Image = builder.ImageV2
+	builder.SetImage(second, builder.ImageV2)
 	if err := env.Admin.Patch(t.Context(), second, patch); err != nil {
 		t.Fatal(err)
 	}

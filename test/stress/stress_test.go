@@ -73,7 +73,7 @@ func start(t *testing.T, r run, kill func()) *driver {
 	t.Helper()
 	d := &driver{t: t, run: r, steps: script.Draw(r.seed, r.duration), kill: kill}
 	options := app.Options{Steps: r.appSteps(), Rate: rate, Edit: func(r *v1alpha1.CanaryRollout) {
-		r.Spec.Template.Spec.TerminationGracePeriodSeconds = ptr.To[int64](grace)
+		builder.GracePeriod(r, grace)
 		r.Spec.RevisionHistoryLimit = ptr.To[int32](2) // so that ReplicaSets are deleted, and made anew
 		if d.strict != nil {
 			r.Spec.Traffic.Probe = &v1alpha1.Probe{

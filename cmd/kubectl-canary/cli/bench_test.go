@@ -31,6 +31,7 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
+	"github.com/canaryrollout/canaryrollout/test/builder"
 )
 
 func TestMain(m *testing.M) {
@@ -71,7 +72,7 @@ func resting(edits ...edit) *v1alpha1.CanaryRollout {
 		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "CanaryRollout"},
 		ObjectMeta: metav1.ObjectMeta{Name: "reviews", Namespace: "shop", UID: "7", Generation: 4, CreationTimestamp: metav1.NewTime(now.Add(-time.Hour))},
 		Spec: v1alpha1.CanaryRolloutSpec{
-			Replicas: ptr.To[int32](3), Template: template("reviews:1"), Steps: []v1alpha1.Step{weight(10), hold(), weight(50)},
+			Replicas: ptr.To[int32](3), Template: builder.Template(template("reviews:1")), Steps: []v1alpha1.Step{weight(10), hold(), weight(50)},
 			Selector: v1alpha1.PodSelector{MatchLabels: map[string]string{"app": "reviews"}},
 		},
 		Status: v1alpha1.CanaryRolloutStatus{
@@ -115,7 +116,7 @@ func recognise(object *v1alpha1.CanaryRollout, memory *v1alpha1.Memory) {
 // paused has a canary at the pause of step 2/3.
 func paused(edits ...edit) *v1alpha1.CanaryRollout {
 	return resting(append([]edit{func(r *v1alpha1.CanaryRollout) {
-		r.Spec.Template = template("reviews:2")
+		r.Spec.Template = builder.Template(template("reviews:2"))
 		r.Status.State, r.Status.Step, r.Status.Weight, r.Status.Revision = v1alpha1.StatePaused, "2/3", "10", canaryRevision
 		r.Status.Message = "paused until promoted: kubectl -n shop annotate canaryrollout reviews canaryrollout.dev/promote=true"
 		r.Status.Pause = &v1alpha1.PauseStatus{Reason: v1alpha1.ReasonPauseStep}
@@ -132,7 +133,7 @@ func stepsHash() string { return "33wgt0s33lojh" }
 // aborted has an aborted revision in its spec.
 func aborted(edits ...edit) *v1alpha1.CanaryRollout {
 	return resting(append([]edit{func(r *v1alpha1.CanaryRollout) {
-		r.Spec.Template = template("reviews:2")
+		r.Spec.Template = builder.Template(template("reviews:2"))
 		r.Status.State, r.Status.Step, r.Status.Revision = v1alpha1.StateAborted, "0/3", canaryRevision
 		memory := r.Status.Memory
 		memory.AbortedRevision, memory.AbortReason, memory.Template.Revision = canaryRevision, "by hand", canaryRevision

@@ -106,10 +106,10 @@ func (o *Options) completeImages(command *cobra.Command, args []string, typed st
 			return nil, err
 		}
 		var offered []string
-		for _, container := range slices.Concat(r.Spec.Template.Spec.Containers, r.Spec.Template.Spec.InitContainers) {
-			offered = append(offered, container.Name+"=")
-			if strings.HasPrefix(typed, container.Name+"=") {
-				offered = append(offered, container.Name+"="+container.Image)
+		for _, c := range containers(r) {
+			offered = append(offered, c.name+"=")
+			if strings.HasPrefix(typed, c.name+"=") {
+				offered = append(offered, c.name+"="+c.image)
 			}
 		}
 		return offered, nil

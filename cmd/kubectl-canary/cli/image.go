@@ -10,7 +10,9 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
 func newSetImageCommand(o *Options) *cobra.Command {
@@ -75,30 +77,35 @@ func setImages(r *rollout, args []string, flags string) (change, error) {
 }
 
 func setImage(r *rollout, name, image string) (patch []operation, before string, err error) {
-	spec := r.Spec.Template.Spec
-	for _, list := range []struct {
-		field      string
-		containers []corev1.Container
-	}{{"containers", spec.Containers}, {"initContainers", spec.InitContainers}} {
-		index := slices.IndexFunc(list.containers, func(c corev1.Container) bool { return c.Name == name })
-		if index < 0 {
-			continue
+	all := containers(r)
+	index := slices.IndexFunc(all, func(c container) bool { return c.name == name })
+	if index < 0 {
+		var names []string
+		for _, c := range all {
+			names = append(names, c.name)
 		}
-		path := pointer("spec", "template", "spec", list.field, strconv.Itoa(index))
-		before = list.containers[index].Image
-		return []operation{
-			{Op: "test", Path: path + "/name", Value: name}, {Op: "test", Path: path + "/image", Value: before},
-			{Op: "replace", Path: path + "/image", Value: image},
-		}, before, nil
+		return nil, "", fmt.Errorf("the template of %s has no container %q; there is %s", r.Name, name, strings.Join(names, ", "))
 	}
-	return nil, "", fmt.Errorf("the template of %s has no container %q; there is %s", r.Name, name, strings.Join(containers(r), ", "))
+	found := all[index]
+	return []operation{
+		{Op: "test", Path: found.path + "/name", Value: name}, {Op: "test", Path: found.path + "/image", Value: found.image},
+		{Op: "replace", Path: found.path + "/image", Value: image},
+	}, found.image, nil
 }
 
-// containers are the names of all containers in the template.
-func containers(r *rollout) []string {
-	var names []string
-	for _, container := range slices.Concat(r.Spec.Template.Spec.Containers, r.Spec.Template.Spec.InitContainers) {
-		names = append(names, container.Name)
+// container is one of the template, and where it stands.
+type container struct{ path, name, image string }
+
+// containers are all containers of the template; those that run on come first.
+func containers(r *rollout) (all []container) {
+	for _, list := range []string{"containers", "initContainers"} {
+		items, _, _ := unstructured.NestedSlice(revision.Template(r.raw), "spec", list)
+		for i, item := range items {
+			fields, _ := item.(map[string]any)
+			name, _ := fields["name"].(string)
+			image, _ := fields["image"].(string)
+			all = append(all, container{pointer("spec", "template", "spec", list, strconv.Itoa(i)), name, image})
+		}
 	}
-	return names
+	return all
 }

@@ -9,12 +9,14 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/builder"
 )
 
 func annotated(key, value string) edit {
@@ -77,30 +79,32 @@ var writes = map[string]struct {
 	},
 	"undo a release": {
 		paused(), "undo reviews", "applied the template of revision 7d5c8b6f4x to reviews again; next: all traffic goes back to it, and the release is over." + followIt,
-		func(r *v1alpha1.CanaryRollout) { r.Spec.Template = template("reviews:1") },
+		func(r *v1alpha1.CanaryRollout) { r.Spec.Template = builder.Template(template("reviews:1")) },
 	},
 	"undo after an abort": {
 		aborted(), "undo reviews", "applied the template of revision 7d5c8b6f4x to reviews again; next: nothing, since it serves all traffic." + followIt,
-		func(r *v1alpha1.CanaryRollout) { r.Spec.Template = template("reviews:1") },
+		func(r *v1alpha1.CanaryRollout) { r.Spec.Template = builder.Template(template("reviews:1")) },
 	},
 	"undo at rest": {
 		resting(), "undo reviews", "applied the template of revision 66bd4k2vzq to reviews again; next: step 1/3, setWeight 10." + followIt,
-		func(r *v1alpha1.CanaryRollout) { r.Spec.Template = template("reviews:0") },
+		func(r *v1alpha1.CanaryRollout) { r.Spec.Template = builder.Template(template("reviews:0")) },
 	},
 	"undo to a revision": {
 		paused(), "undo reviews --to-revision=66bd4k2vzq",
 		"applied the template of revision 66bd4k2vzq to reviews again; next: the traffic of revision 594c75879c goes back to 7d5c8b6f4x, then step 1/3, setWeight 10." + followIt,
-		func(r *v1alpha1.CanaryRollout) { r.Spec.Template = template("reviews:0") },
+		func(r *v1alpha1.CanaryRollout) { r.Spec.Template = builder.Template(template("reviews:0")) },
 	},
 	"set image": {
 		resting(), "set image reviews app=reviews:2", "set app=reviews:2 in the template of reviews; next: step 1/3, setWeight 10." + followIt,
-		func(r *v1alpha1.CanaryRollout) { r.Spec.Template.Spec.Containers[0].Image = "reviews:2" },
+		func(r *v1alpha1.CanaryRollout) { builder.SetImage(r, "reviews:2") },
 	},
 	"set images, of an init container too": {
 		resting(held), "set image reviews proxy=proxy:2 migrate=migrate:2 app=reviews:1",
 		"set proxy=proxy:2, migrate=migrate:2, app=reviews:1 in the template of reviews; next: nothing, since spec.paused holds the rollout: kubectl canary resume reviews." + followIt,
 		func(r *v1alpha1.CanaryRollout) {
-			r.Spec.Template.Spec.Containers[1].Image, r.Spec.Template.Spec.InitContainers[0].Image = "proxy:2", "migrate:2"
+			builder.EditTemplate(r, func(t *corev1.PodTemplateSpec) {
+				t.Spec.Containers[1].Image, t.Spec.InitContainers[0].Image = "proxy:2", "migrate:2"
+			})
 		},
 	},
 }
@@ -206,7 +210,7 @@ func TestAbortUnseen(t *testing.T) {
 func TestMovedOn(t *testing.T) {
 	nextStep := func(r *v1alpha1.CanaryRollout) { r.Status.Memory.StepIndex = 2 }
 	another := func(r *v1alpha1.CanaryRollout) { r.Status.Memory.CurrentRevision = formerRevision }
-	newer := func(r *v1alpha1.CanaryRollout) { r.Spec.Template.Spec.Containers[0].Image = "reviews:3" }
+	newer := func(r *v1alpha1.CanaryRollout) { builder.SetImage(r, "reviews:3") }
 	for name, tc := range map[string]struct {
 		rollout   *v1alpha1.CanaryRollout
 		args      string

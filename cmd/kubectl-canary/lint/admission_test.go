@@ -52,6 +52,27 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestRefusedTemplates: the API server stores these, and the operator holds them. Lint says so before.
+func TestRefusedTemplates(t *testing.T) {
+	for name, tc := range admission.RefusedTemplates {
+		t.Run(name, func(t *testing.T) {
+			manifests, found := read(t, Source{"rollout.yaml", edited(t, tc.Edits)})
+			if text := lines(found); !strings.Contains(text, tc.Want) || len(manifests.Rollouts) > 0 {
+				t.Errorf("findings\n%sdo not contain\n  %s", text, tc.Want)
+			}
+		})
+	}
+}
+
+// TestHiddenVariable: a Deployment takes a variable twice, with a warning. So does lint.
+func TestHiddenVariable(t *testing.T) {
+	const want = "rollout.yaml:1: spec.template.spec.containers[0].env[0]: warning: variable A is set again in env[2], and the last value counts: take this one out\n"
+	manifests, found := read(t, Source{"rollout.yaml", edited(t, admission.Container("env: [{name: A, value: a}, {name: B}, {name: A, value: b}]"))})
+	if text := lines(found); text != want || len(manifests.Rollouts) != 1 {
+		t.Errorf("findings\n%sare not\n%s", text, want)
+	}
+}
+
 func TestAccepted(t *testing.T) {
 	for name, edits := range admission.Accepted {
 		t.Run(name, func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/forecast"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
+	"github.com/canaryrollout/canaryrollout/controllers/revision"
 	"github.com/canaryrollout/canaryrollout/controllers/route"
 )
 
@@ -73,7 +74,7 @@ func (m *Manifests) checkService(rollout Rollout, field, name string) []Finding 
 	if err != nil {
 		return append(found, service.find(Error, IDInvalid, "spec.selector", "a selector has names and values: "+err.Error()))
 	}
-	if problem := plan.SelectorProblem(name, selector, rollout.Spec.Template.Labels); problem != nil {
+	if problem := plan.SelectorProblem(name, selector, revision.PodLabels(revision.Template(rollout.place.Unstructured))); problem != nil {
 		found = append(found, service.find(Error, problem.Reason, "spec.selector", problem.Message))
 	}
 	return found

@@ -30,6 +30,8 @@ const (
 	IDNamespace    = "Namespace"
 	IDNoGateway    = "RouteWithoutGateway"
 	IDDuplicate    = "Duplicate"
+	// IDHiddenVariable is a variable that is set again later in the same list.
+	IDHiddenVariable = "HiddenVariable"
 )
 
 // Finding is something to know about a manifest.

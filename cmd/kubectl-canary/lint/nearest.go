@@ -19,12 +19,12 @@ var metadataFields = []string{"annotations", "finalizers", "generateName", "labe
 
 var listIndex = regexp.MustCompile(`\[[0-9]+\]`)
 
-// unknown says that a field does not exist, as the API server does, and which one may have been meant.
-func (s *schema) unknown(path string) string {
+// unknownField says that a field does not exist, as the API server does, and which one may have been meant.
+func unknownField(path string, fieldsAt func(path []string) []string) string {
 	message := fmt.Sprintf("unknown field %q", path)
 	fields := strings.Split(listIndex.ReplaceAllString(path, ".[]"), ".")
 	last := fields[len(fields)-1]
-	known := s.fieldsAt(fields[:len(fields)-1])
+	known := fieldsAt(fields[:len(fields)-1])
 	if nearest := nearest(last, known); nearest != "" {
 		return fmt.Sprintf("%s: did you mean %s?", message, nearest)
 	}

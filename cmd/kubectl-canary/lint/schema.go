@@ -77,11 +77,12 @@ func (s *schema) check(ctx context.Context, o object) []Finding {
 	unknown, err := s.prepare(o)
 	var found []Finding
 	for _, path := range unknown {
-		found = append(found, o.find(Error, IDUnknownField, path, s.unknown(path)))
+		found = append(found, o.find(Error, IDUnknownField, path, unknownField(path, s.fieldsAt)))
 	}
 	if err != nil {
 		return append(found, o.find(Error, IDInvalid, "metadata", err.Error()))
 	}
+	found = append(found, checkTemplate(o)...)
 	errs := s.validate(ctx, o)
 	for _, message := range messagesOf(errs) {
 		found = append(found, o.find(Error, IDInvalid, message.path, message.text))

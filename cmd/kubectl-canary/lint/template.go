@@ -1,0 +1,107 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package lint
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	sigsjson "sigs.k8s.io/json"
+
+	"github.com/canaryrollout/canaryrollout/controllers/revision"
+)
+
+// templateOnly is a rollout of which only the pod template matters: fields are named by their full path.
+type templateOnly struct {
+	Spec struct {
+		Template corev1.PodTemplateSpec `json:"template"`
+	} `json:"spec"`
+}
+
+var templatePath = []string{"spec", "template"}
+
+// checkTemplate decodes the pod template as the API server decodes that of a ReplicaSet. The schema of a CanaryRollout
+// leaves the template as it is, so this is what finds unknown fields and wrong types in it.
+func checkTemplate(o object) []Finding {
+	template := revision.Template(o.Unstructured)
+	if template == nil {
+		return nil // the schema asks for one
+	}
+	content, err := json.Marshal(map[string]any{"spec": map[string]any{"template": template}})
+	if err != nil {
+		return []Finding{o.find(Error, IDInvalid, "spec.template", err.Error())}
+	}
+	decoded := &templateOnly{}
+	strict, err := sigsjson.UnmarshalStrict(content, decoded)
+	if err != nil {
+		return []Finding{o.find(Error, IDInvalid, "spec.template", strings.TrimPrefix(err.Error(), "json: "))}
+	}
+	var found []Finding
+	for _, err := range strict {
+		if unknown, ok := err.(sigsjson.FieldError); ok {
+			path := unknown.FieldPath()
+			found = append(found, o.find(Error, IDUnknownField, path, unknownField(path, fieldsOfTemplate)))
+		}
+	}
+	return append(found, checkEnv(o, decoded.Spec.Template.Spec)...)
+}
+
+// checkEnv finds variables that are set twice, which a Deployment takes, too: the last one counts.
+func checkEnv(o object, pod corev1.PodSpec) (found []Finding) {
+	for _, list := range []struct {
+		field      string
+		containers []corev1.Container
+	}{{"initContainers", pod.InitContainers}, {"containers", pod.Containers}} {
+		for i, container := range list.containers {
+			last := map[string]int{}
+			for j, variable := range container.Env {
+				if before, twice := last[variable.Name]; twice {
+					path := fmt.Sprintf("spec.template.spec.%s[%d].env[%d]", list.field, i, before)
+					found = append(found, o.find(Warning, IDHiddenVariable, path, fmt.Sprintf(
+						"variable %s is set again in env[%d], and the last value counts: take this one out", variable.Name, j)))
+				}
+				last[variable.Name] = j
+			}
+		}
+	}
+	return found
+}
+
+// fieldsOfTemplate are the fields that are known below a path within spec.template.
+func fieldsOfTemplate(path []string) []string {
+	node := reflect.TypeFor[corev1.PodTemplateSpec]()
+	for _, name := range path[len(templatePath):] {
+		if name == "[]" {
+			node = node.Elem()
+		} else {
+			node = jsonFields(node)[name]
+		}
+		for node != nil && node.Kind() == reflect.Pointer {
+			node = node.Elem()
+		}
+		if node == nil {
+			return nil
+		}
+	}
+	return slices.Sorted(maps.Keys(jsonFields(node)))
+}
+
+// jsonFields are the fields of a struct by their names in JSON, those of embedded structs too.
+func jsonFields(node reflect.Type) map[string]reflect.Type {
+	fields := map[string]reflect.Type{}
+	if node.Kind() != reflect.Struct {
+		return fields
+	}
+	for _, field := range reflect.VisibleFields(node) {
+		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" && name != "-" {
+			fields[name] = field.Type
+		}
+	}
+	return fields
+}
