@@ -49,6 +49,10 @@ type Reconciler struct {
 	Recorder events.EventRecorder
 	// Prober measures weights.
 	Prober *probe.Prober
+	// Manager is the lease of this manager, as namespace/name.
+	Manager string
+	// rivals are other managers on the same rollouts.
+	rivals rivals
 	// kinds are the kinds of routes that are watched.
 	kinds *RouteKinds
 	// Clock is read once in each pass.
@@ -70,6 +74,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if isReleased(rollout) {
 		return ctrl.Result{}, nil
 	}
+	r.reportRival(ctx, rollout)
 	now := r.now()
 	wakeAt, err := r.passes(ctx, rollout, now)
 	if err != nil {
@@ -88,11 +93,11 @@ func (r *Reconciler) passes(ctx context.Context, rollout *observe.Rollout, now t
 		return time.Time{}, r.fail(ctx, unplanned, nil, err, now)
 	}
 	snap.Observed.Probe = r.Prober.Result(snap.Key())
-	next := r.Compute(input(snap, now))
+	next := r.compute(input(snap, now))
 	written, err := r.pass(ctx, snap, next, now)
 	if err == nil && len(next.Actions) == 0 && written != snap.Rollout {
 		snap.Rollout = written
-		if following := r.Compute(input(snap, now)); len(following.Actions) > 0 {
+		if following := r.compute(input(snap, now)); len(following.Actions) > 0 {
 			next = following
 			_, err = r.pass(ctx, snap, next, now)
 		}
@@ -171,6 +176,13 @@ func (r *Reconciler) apply(ctx context.Context, snap *observe.Snapshot, next pla
 	return result, err
 }
 
+// compute decides. Who writes a status is no part of what it says, so that it is no reason to write one.
+func (r *Reconciler) compute(in plan.Input) plan.Plan {
+	next := r.Compute(in)
+	next.Status.Manager = in.Prior.Manager
+	return next
+}
+
 // input is what the plan is made from.
 func input(snap *observe.Snapshot, now time.Time) plan.Input {
 	in := plan.Input{
@@ -217,6 +229,7 @@ func (r *Reconciler) now() time.Time { return r.Clock.Now().Truncate(time.Micros
 func (r *Reconciler) forget(ctx context.Context, rollout types.NamespacedName) {
 	r.Observer.Tracker.Forget(rollout)
 	r.Prober.Measure(ctx, rollout, nil)
+	r.rivals.forget(rollout)
 	metrics.Forget(rollout)
 }
 

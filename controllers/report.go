@@ -4,11 +4,14 @@
 package controllers
 
 import (
+	"context"
 	"fmt"
 	"hash/fnv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
@@ -32,6 +35,22 @@ func (r *Reconciler) report(rollout *observe.Rollout, events []plan.Event) {
 		regarding, action := identity(rollout, event)
 		r.Recorder.Eventf(regarding, nil, kind, event.Reason, action, "%s", cut(event.Message))
 	}
+}
+
+// reportRival says that another manager works on the same rollout. Each write is guarded by what it was made from, so they do
+// not undo each other's work; but neither knows how fresh its view is, and of two versions the older one may be wrong.
+func (r *Reconciler) reportRival(ctx context.Context, rollout *observe.Rollout) {
+	rival := r.rivals.lookAt(rollout.CanaryRollout)
+	if rival == "" {
+		return
+	}
+	log.FromContext(ctx).Info("A second manager works on this rollout: uninstall one of them, or give them different namespaces",
+		"lease", r.Manager, "otherLease", rival)
+	r.report(rollout, []plan.Event{{
+		Warning: true, Repeats: true, Reason: plan.EventSecondManager,
+		Message: fmt.Sprintf("the manager with the lease %s works on this rollout beside the one with the lease %s: uninstall one of them, "+
+			"or give them different namespaces", rival, r.Manager),
+	}})
 }
 
 // identity is what the recorder tells Events apart by: those with the same object, reason and action are counted as one,

@@ -86,14 +86,16 @@ func ClientOptions() client.Options {
 	return client.Options{Cache: &client.CacheOptions{Unstructured: true}}
 }
 
-// NewReconciler joins the parts on the clients of a manager; kinds are those of its CacheOptions.
-func NewReconciler(mgr ctrl.Manager, kinds *RouteKinds) *Reconciler {
+// NewReconciler joins the parts on the clients of a manager; kinds are those of its CacheOptions, and lease is its lease as
+// namespace/name.
+func NewReconciler(mgr ctrl.Manager, kinds *RouteKinds, lease string) *Reconciler {
 	return &Reconciler{
 		Observer: &observe.Observer{
 			Cache: mgr.GetClient(), Live: mgr.GetAPIReader(), Kinds: kinds,
 			Normalizer: dryRun{mgr.GetClient()}, Tracker: &observe.Tracker{}, Features: observe.NewFeatures(mgr.GetAPIReader()),
 		},
 		Applier:  &apply.Applier{Writer: mgr.GetClient()},
+		Manager:  lease, rivals: rivals{self: lease},
 		kinds:    kinds,
 		Status:   mgr.GetClient().Status(),
 		Recorder: mgr.GetEventRecorder(controllerName),

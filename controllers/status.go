@@ -36,6 +36,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, w *write) error {
 	base.ResourceVersion = w.version
 	next := base.DeepCopy()
 	next.Status = w.status
+	next.Status.Manager = r.Manager
 	patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
 	if err := r.Status.Patch(ctx, next, patch, client.FieldOwner(v1alpha1.FieldManager)); err != nil {
 		return err

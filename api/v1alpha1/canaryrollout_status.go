@@ -20,6 +20,11 @@ type CanaryRolloutStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
+	// manager is the one that wrote this status last: namespace and name of its lease. Managers with different leases must not
+	// work on the same rollouts; one that meets another one's writes emits the Event SecondManager.
+	// +optional
+	Manager string `json:"manager,omitempty"`
+
 	// state sums the rollout up in one word.
 	// +optional
 	State State `json:"state,omitempty"`

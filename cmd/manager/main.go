@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"go.uber.org/zap/zapcore"
@@ -105,15 +106,39 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return fmt.Errorf("find the API server: %w", err)
 	}
+	if o.leaseNamespace == "" {
+		o.leaseNamespace = podNamespace()
+	}
 	kinds := controllers.NewRouteKinds()
 	mgr, err := newManager(config, o, kinds)
 	if err != nil {
 		return err
 	}
-	if err := controllers.NewReconciler(mgr, kinds).SetupWithManager(ctx, mgr, o.concurrency); err != nil {
+	if err := controllers.NewReconciler(mgr, kinds, o.lease()).SetupWithManager(ctx, mgr, o.concurrency); err != nil {
 		return err
 	}
 	return mgr.Start(ctx)
+}
+
+// podNamespace is where the kubelet says that this pod is; empty outside a cluster.
+func podNamespace() string {
+	content, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(content))
+}
+
+// lease tells managers apart that do not take turns: those that share it do.
+func (o *options) lease() string {
+	if o.leaderElection {
+		return o.leaseNamespace + "/" + leaderElectionID
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return "none, on host " + host
 }
 
 func newManager(config *rest.Config, o *options, kinds *controllers.RouteKinds) (ctrl.Manager, error) {

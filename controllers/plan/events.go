@@ -26,4 +26,5 @@ const (
 	EventReleased           = "RolloutReleased"
 	EventRouteOverwritten   = "RouteOverwritten"
 	EventServiceOverwritten = "ServiceOverwritten"
+	EventSecondManager      = "SecondManager"
 )

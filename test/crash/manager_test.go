@@ -72,7 +72,7 @@ func newManager(
 	}
 	mgr, err := ctrl.NewManager(config, options)
 	fatal(err)
-	reconciler := controllers.NewReconciler(mgr, kinds)
+	reconciler := controllers.NewReconciler(mgr, kinds, "canaryrollout-system/manager")
 	reconciler.Observer.Cache = newLagging(d, reconciler.Observer.Cache)
 	fatal(reconciler.SetupWithManager(ctx, mgr, 2))
 	return mgr
