@@ -154,6 +154,7 @@ func (r *Reconciler) setupKinds(ctx context.Context, mgr ctrl.Manager, watch fun
 	if err != nil {
 		return fmt.Errorf("make a discovery client: %w", err)
 	}
+	r.Observer.Schemas = observe.NewSchemas(client.OpenAPIV3WithContext(ctx))
 	r.kinds.discovery, r.kinds.cache, r.kinds.watch = client, mgr.GetCache(), watch
 	if _, _, err := r.kinds.informer(ctx, observe.HTTPRouteKind.Kind); err != nil {
 		ctrl.LoggerFrom(ctx).Info("HTTPRoutes cannot be watched yet: rollouts wait, deletions go on. Install the Gateway API "+

@@ -40,6 +40,9 @@ func (r *run) pointService(ctx context.Context, act plan.PointService) (*observe
 	return wrote(observe.Object{Kind: observe.ServiceKind, Name: act.Name}, service), nil
 }
 
+// strict makes the API server refuse a field that it would drop otherwise.
+const strict = client.FieldValidation(metav1.FieldValidationStrict)
+
 // setTraffic sends the codec's patch, if there is anything to change.
 func (r *run) setTraffic(ctx context.Context, act plan.SetTraffic) (*observe.Write, error) {
 	object, seen := r.route(act)
@@ -52,7 +55,7 @@ func (r *run) setTraffic(ctx context.Context, act plan.SetTraffic) (*observe.Wri
 		return nil, err
 	}
 	written := named(seen)
-	if err := r.Writer.Patch(ctx, written, client.RawPatch(types.JSONPatchType, patch), fieldOwner); err != nil {
+	if err := r.Writer.Patch(ctx, written, client.RawPatch(types.JSONPatchType, patch), fieldOwner, strict); err != nil {
 		return nil, asConflict(err, object)
 	}
 	return wrote(object, written), nil

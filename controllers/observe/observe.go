@@ -16,6 +16,7 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
+	"github.com/canaryrollout/canaryrollout/controllers/route"
 )
 
 // Observer reads the cluster for one rollout at a time. It is safe for concurrent use.
@@ -30,6 +31,8 @@ type Observer struct {
 	Kinds RouteKinds
 	// Features knows what the gateways of the routes can do.
 	Features *Features
+	// Schemas knows which fields the routes can have.
+	Schemas *Schemas
 	// Tracker knows what this process wrote.
 	Tracker *Tracker
 }
@@ -66,6 +69,8 @@ type Snapshot struct {
 	Services map[string]*corev1.Service
 	// Routes are those that were found.
 	Routes map[Object]*unstructured.Unstructured
+	// missing are the fields that a kind of routes lacks, by kind.
+	missing map[string]route.Missing
 }
 
 // Rollout reads a rollout from the cache.
@@ -91,6 +96,7 @@ func (o *Observer) Observe(ctx context.Context, rollout *Rollout, now time.Time)
 		ReplicaSets: map[string]*unstructured.Unstructured{},
 		Services:    map[string]*corev1.Service{},
 		Routes:      map[Object]*unstructured.Unstructured{},
+		missing:     map[string]route.Missing{},
 	}}
 	for _, look := range []func(context.Context) error{
 		seen.lookAtReplicaSets, seen.lookForOrphans, seen.lookAtTemplate,

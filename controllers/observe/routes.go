@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -18,9 +19,12 @@ import (
 )
 
 // Pair is the pair of backends that a route of the rollout carries.
-func (r *Rollout) Pair(kind, name string) route.Pair {
-	traffic := r.Spec.Traffic
-	pair := route.Pair{Rollout: r.Name, Namespace: r.Namespace, Stable: traffic.StableService, Canary: traffic.CanaryService}
+func (s *Snapshot) Pair(kind, name string) route.Pair {
+	traffic := s.Spec.Traffic
+	pair := route.Pair{
+		Rollout: s.Name, Namespace: s.Namespace, Stable: traffic.StableService, Canary: traffic.CanaryService,
+		Missing: s.missing[kind],
+	}
 	for _, reference := range traffic.Routes {
 		if reference.Name == name && cmp.Or(reference.Kind, HTTPRouteKind.Kind) == kind {
 			pair.RuleNames = reference.RuleNames
@@ -80,6 +84,9 @@ func (s *observation) observedRoute(ctx context.Context, found *unstructured.Uns
 	if s.hasMemory() {
 		headerRoutes = s.Status.Memory.StepHeaderRoutes
 	}
+	if s.needsOptionalFields() {
+		s.missing[found.GetKind()] = s.Schemas.Missing(ctx, found.GroupVersionKind())
+	}
 	pair := s.Pair(found.GetKind(), found.GetName())
 	reading := route.Read(found, pair, headerRoutes)
 	acceptance := route.Accepted(found, func(gateway types.NamespacedName) string { return s.Features.of(ctx, gateway).controller })
@@ -103,6 +110,13 @@ func (s *observation) observedRoute(ctx context.Context, found *unstructured.Uns
 		}
 	}
 	return observed
+}
+
+// needsOptionalFields says that header rules or mirrors are written, or may have been.
+func (s *observation) needsOptionalFields() bool {
+	return slices.ContainsFunc(s.Spec.Steps, func(step v1alpha1.Step) bool {
+		return step.SetHeaderRoute != nil || step.SetMirrorRoute != nil
+	}) || s.hasMemory() && (len(s.Status.Memory.StepHeaderRoutes) > 0 || s.Status.Memory.Traffic.MirrorPercent > 0)
 }
 
 // usePorts notes to which ports of the Services a route sends requests.

@@ -89,20 +89,20 @@ func TestWeightRises(t *testing.T) {
 	}
 	stale := set("b", func(rs *ReplicaSet) { rs.Current = false })
 	for name, tc := range map[string]planCase{
-		"enough endpoints":         {in: half(), targets: "Stepping 0: 50% a/b"},
-		"one too few":              {in: half(canaryEndpoints("b", 1)), targets: "Stepping 0: 10% a/b"},
-		"of another revision":      {in: half(canaryEndpoints("a", 4), set("a", func(*ReplicaSet) {})), targets: "Stepping 0: 0% a/b"},
-		"status of an older size":  {in: half(stale), targets: "Stepping 0: 10% a/b"},
-		"settling after a move":    {in: half(readyAt(4)), targets: "Stepping 0: 10% a/b", wake: time.Second},
-		"settled after a move":     {in: half(readyAt(5)), targets: "Stepping 0: 50% a/b"},
-		"ready a moment ago":       {in: half(justMoved), targets: "Stepping 0: 10% a/b", wake: 5 * time.Second},
-		"pinned to less":           {in: half(scale("Exact", 1), pods("b", 1)), targets: "Stepping 0: 50% a/b"},
-		"pinned to more":           {in: half(scale("Exact", 3), pods("b", 3), alive("b", 2)), targets: "Stepping 0: 10% a/b"},
-		"a minimum is not a pin":   {in: half(scale("Minimum", 1), alive("b", 1)), targets: "Stepping 0: 10% a/b"},
-		"down with one pod":        {in: changed(midway(50, weight(10)), alive("b", 1)), targets: "Stepping 0: 10% a/b"},
-		"headers wait for a pod":   {in: changed(midway(0, headerStep()), headers(false), alive("b", 0)), targets: "Stepping 0: 0% a/b"},
-		"headers with a pod":       {in: changed(midway(0, headerStep()), headers(false)), targets: "Stepping 0: 0% a/b +headers"},
-		"headers, sick stable":     {in: changed(midway(0, headerStep()), headers(false), alive("a", 0)), targets: "Stepping 0: 0% a/b +headers"},
+		"enough endpoints":        {in: half(), targets: "Stepping 0: 50% a/b"},
+		"one too few":             {in: half(canaryEndpoints("b", 1)), targets: "Stepping 0: 10% a/b"},
+		"of another revision":     {in: half(canaryEndpoints("a", 4), set("a", func(*ReplicaSet) {})), targets: "Stepping 0: 0% a/b"},
+		"status of an older size": {in: half(stale), targets: "Stepping 0: 10% a/b"},
+		"settling after a move":   {in: half(readyAt(4)), targets: "Stepping 0: 10% a/b", wake: time.Second},
+		"settled after a move":    {in: half(readyAt(5)), targets: "Stepping 0: 50% a/b"},
+		"ready a moment ago":      {in: half(justMoved), targets: "Stepping 0: 10% a/b", wake: 5 * time.Second},
+		"pinned to less":          {in: half(scale("Exact", 1), pods("b", 1)), targets: "Stepping 0: 50% a/b"},
+		"pinned to more":          {in: half(scale("Exact", 3), pods("b", 3), alive("b", 2)), targets: "Stepping 0: 10% a/b"},
+		"a minimum is not a pin":  {in: half(scale("Minimum", 1), alive("b", 1)), targets: "Stepping 0: 10% a/b"},
+		"down with one pod":       {in: changed(midway(50, weight(10)), alive("b", 1)), targets: "Stepping 0: 10% a/b"},
+		"headers wait for a pod":  {in: changed(midway(0, headerStep()), headers(false), alive("b", 0)), targets: "Stepping 0: 0% a/b"},
+		"headers with a pod":      {in: changed(midway(0, headerStep()), headers(false)), targets: "Stepping 0: 0% a/b +headers"},
+		"headers, sick stable":    {in: changed(midway(0, headerStep()), headers(false), alive("a", 0)), targets: "Stepping 0: 0% a/b +headers"},
 		"pods without the port": {
 			in: half(func(in *Input) {
 				in.Observed.Canary.Endpoints = []Endpoints{{Revision: "b", Total: 2, LacksPort: "port 80 leads nowhere"}}

@@ -154,7 +154,7 @@ func (p *pass) returnBlindly(why Reason) bool {
 	}
 	isBack := true
 	for _, route := range p.in.Observed.Routes {
-		if route.Found && route.Problem == nil && (route.Weight != 0 || route.Headers != HeadersNone) {
+		if route.Found && route.Problem == nil && (route.Weight != 0 || route.Mirror != 0 || route.Headers != HeadersNone) {
 			isBack = false
 			p.act(SetTraffic{Reason: why, Kind: route.Kind, Name: route.Name})
 		}

@@ -46,6 +46,7 @@ func TestDeletion(t *testing.T) {
 	both := func(in *Input) { in.Observed.Canary.Revision = "a"; canaryEndpoints("a", 4)(in) }
 	alone := func(in *Input) { alive("a", 0)(in); deleted(60)(in); lettingGo(0)(in) }
 	carrying := route(func(r *Route) { r.Weight = 50 })
+	mirroring := route(func(r *Route) { r.Mirror = 10 })
 	missing := route(func(r *Route) { r.Found, r.Problem = false, &Problem{v1alpha1.ReasonRouteNotFound, "missing"} })
 	bare := func(in *Input) {
 		in.Observed.Stable, in.Observed.Canary = Service{Name: "reviews-stable"}, Service{Name: "reviews-canary"}
@@ -79,6 +80,7 @@ func TestDeletion(t *testing.T) {
 		"59 s":                {in: changed(returning(0), unproven, deleted(59)), targets: "Returning 0: 0% a/b"},
 		"60 s, memory first":  {in: changed(returning(0), unproven, deleted(60), carrying), targets: "Returning 0: 0% a/b"},
 		"60 s, traffic first": {in: changed(returning(0), unproven, deleted(60), carrying, lettingGo(0)), targets: "Returning 0: 0% a/b", actions: []string{back}},
+		"60 s, mirror first":  {in: changed(returning(0), unproven, deleted(60), mirroring, lettingGo(0)), targets: "Returning 0: 0% a/b", actions: []string{back}},
 		"60 s, then Services": {in: changed(returning(0), unproven, deleted(60), lettingGo(0)), targets: "Returning 0: 0% a/a", actions: []string{`PointService reviews-canary -> "a"`}},
 		"60 s, then pods":     {in: changed(returning(0), unproven, deleted(60), lettingGo(0), both), targets: "Returning 0: 0% a/a", actions: []string{scale}},
 		"60 s, no other pods": {in: changed(returning(0), unproven, deleted(60), lettingGo(0), pods("b", 0)), targets: "Returning 0: 0% a/b", actions: handedBack, released: true},

@@ -34,6 +34,9 @@
 // rollout's canary Service a fraction whose numerator is a multiple of 997, and whose denominator is 99700: the multiple is
 // the percentage. A user who mirrors to that Service writes a percent, or a fraction of smaller numbers.
 //
+// Where the schema has no fractions, each mirror to that Service is ours: one that an older version of this package wrote
+// has lost its fraction there, and copies every request.
+//
 // Rollout names that begin alike (a and a-b) do not meet, because no two rollouts share a canary Service. Everything
 // else is the user's, also a rule with a name of ours and other backends.
 package route

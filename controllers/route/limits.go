@@ -73,6 +73,9 @@ func (l *layout) tooMuchInRule(rule any) *Problem {
 // nameTaken finds another rule with the name of an added one: names must be unique in a route.
 func (l *layout) nameTaken(added any, rules []any) *Problem {
 	name := nameOf(added)
+	if name == "" { // the schema has no names
+		return nil
+	}
 	count := 0
 	for _, rule := range rules {
 		if nameOf(rule) == name {

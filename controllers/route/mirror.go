@@ -44,6 +44,9 @@ func (p Pair) mirrored(filter map[string]any) (share int32, isOurs bool) {
 	if field(filter, "type", "") != requestMirror || len(p.usesOf([]any{target}).canary) != 1 {
 		return 0, false
 	}
+	if p.Missing.MirrorFraction && copies["fraction"] == nil && copies["percent"] == nil {
+		return int32(percent), true
+	}
 	fraction, _ := copies["fraction"].(map[string]any)
 	numerator, isNumber := integer(fraction["numerator"])
 	denominator, _ := integer(fraction["denominator"])
@@ -132,6 +135,11 @@ func (l *layout) mirrorProblem() *Problem {
 		return &Problem{Reason: v1alpha1.ReasonMirrorNotSupported, Message: fmt.Sprintf(
 			"%s carries no requests that setMirrorRoute could copy: take it out of the steps, or the route out of spec.traffic.routes",
 			l.label)}
+	}
+	if l.pair.Missing.MirrorFraction {
+		return &Problem{Reason: v1alpha1.ReasonMirrorNotSupported, Message: fmt.Sprintf(
+			"%s: the installed CustomResourceDefinition of its kind has no requestMirror.fraction, so a mirror would copy every request: "+
+				"install Gateway API v1.3 or newer, or take setMirrorRoute out of the steps", l.label)}
 	}
 	for _, s := range l.sources {
 		if s.rule["filters"] != nil && list(s.rule, "filters") == nil {

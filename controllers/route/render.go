@@ -83,7 +83,10 @@ func (l *layout) headerRules(n int, headerRoute string, matches []any) []any {
 func (l *layout) headerRule(s source, name string, matches []any) any {
 	rule, ref := runtime.DeepCopyJSON(s.rule), runtime.DeepCopyJSON(s.canary.ref)
 	ref["weight"] = marker
-	rule["name"], rule["matches"], rule["backendRefs"] = name, matches, []any{ref}
+	rule["matches"], rule["backendRefs"] = matches, []any{ref}
+	if !l.pair.Missing.RuleNames {
+		rule["name"] = name
+	}
 	if len(l.pair.mirrors(rule)) > 0 {
 		rule["filters"] = l.pair.withoutMirror(list(rule, "filters"))
 		if len(list(rule, "filters")) == 0 {

@@ -19,6 +19,17 @@ type Pair struct {
 	Stable, Canary string
 	// RuleNames are the names of the rules that may be written; empty for all that have the pair.
 	RuleNames []string
+	// Missing are the fields that the served schema does not have.
+	Missing Missing
+}
+
+// Missing are the optional fields that an older Gateway API lacks. The API server drops what a schema lacks, so they are
+// never written then.
+type Missing struct {
+	// RuleNames says that rules have no name.
+	RuleNames bool
+	// MirrorFraction says that a mirror copies all requests or none.
+	MirrorFraction bool
 }
 
 // Target is what a route should carry.

@@ -1,0 +1,67 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package route
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// TestMirrorWithoutFractions holds what becomes of mirrors where the CRD is older than v1.3 of the Gateway API: it drops
+// the fraction, 10 % became 100 %, the filter was not known again, and each pass added another one.
+func TestMirrorWithoutFractions(t *testing.T) {
+	old := reviews
+	old.Missing.MirrorFraction = true
+	const pruned = `{type: RequestMirror, requestMirror: {backendRef: {group: "", kind: Service, name: reviews-canary, port: 9080}}}`
+	_, err := Patch(routeOf(t, filtered()), old, Target{Mirror: 10})
+	wantProblem(t, problemOf(t, err), v1alpha1.ReasonMirrorNotSupported, "has no requestMirror.fraction")
+	wantProblem(t, Read(routeOf(t, filtered()), old, nil).MirrorProblem, v1alpha1.ReasonMirrorNotSupported, "install Gateway API v1.3 or newer")
+	for name, tc := range map[string]struct{ rules, want string }{
+		"one":           {filtered(usersFilter, pruned), filtered(usersFilter)},
+		"all there are": {filtered(strings.Split(strings.Repeat(pruned+";", 15)+pruned, ";")...), `[{` + pairRefs + `}]`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			obj := routeOf(t, tc.rules)
+			if got := Read(obj, old, nil).Mirror; got != MixedWeight {
+				t.Errorf("reads a mirror of %d", got)
+			}
+			after := applied(t, obj, old, Target{Weight: 10})
+			want := applied(t, routeOf(t, tc.want), old, Target{Weight: 10})
+			if diff := cmp.Diff(want.Object["spec"], after.Object["spec"]); diff != "" {
+				t.Errorf("spec (-want +got):\n%s", diff)
+			}
+			if got := Read(obj, reviews, nil).Mirror; got != 0 {
+				t.Errorf("a mirror without a fraction is taken for ours where the CRD has fractions: %d", got)
+			}
+		})
+	}
+	users := routeOf(t, filtered(usersMirror))
+	if got := Read(users, old, nil).Mirror; got != 0 {
+		t.Errorf("the user's mirror is taken for ours: %d", got)
+	}
+}
+
+// TestHeaderRulesWithoutNames holds that no name is written where the CRD has none, since it would be refused, and that
+// such rules are known again.
+func TestHeaderRulesWithoutNames(t *testing.T) {
+	old := reviews
+	old.Missing.RuleNames = true
+	target := Target{HeaderRoutes: []v1alpha1.SetHeaderRoute{headerRoute("qa", header("role", "qa")), headerRoute("beta", header("role", "beta"))}}
+	after := applied(t, routeOf(t, atRest), old, target)
+	rules := list(after.Object, "spec", "rules")
+	if isNamed := func(rule any) bool { return nameOf(rule) != "" }; slices.ContainsFunc(rules, isNamed) {
+		t.Errorf("a rule has a name: %v", rules)
+	}
+	if got := Read(after, old, target.HeaderRoutes).Headers; got != HeadersCurrent {
+		t.Errorf("header rules are %s", got)
+	}
+	if got := applied(t, after, old, Target{}); len(list(got.Object, "spec", "rules")) != len(rules)-2 {
+		t.Errorf("header rules are left: %v", got.Object["spec"])
+	}
+}
