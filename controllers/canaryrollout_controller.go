@@ -168,7 +168,9 @@ func (r *Reconciler) apply(ctx context.Context, snap *observe.Snapshot, next pla
 			return apply.Result{ResourceVersion: snap.ResourceVersion}, err
 		}
 	}
-	result, err := r.Applier.Apply(ctx, snap, next.Actions)
+	actionsCtx, cancel := context.WithTimeout(ctx, actionsTimeout)
+	defer cancel()
+	result, err := r.Applier.Apply(actionsCtx, snap, next.Actions)
 	for _, w := range result.Writes {
 		r.Observer.Tracker.Wrote(snap.Key(), w)
 	}

@@ -61,8 +61,9 @@ type harness struct {
 	client.WithWatch
 	events   *events.FakeRecorder
 	requests []string
-	// fail is what requests end with, by their name.
+	// fail is what requests end with, by their name; hang has those that are never answered.
 	fail map[string]error
+	hang map[string]bool
 	// plan is the next one; in is what it was asked for.
 	plan plan.Plan
 	in   *plan.Input
@@ -102,8 +103,12 @@ func newHarness(t *testing.T, objects ...client.Object) *harness {
 }
 
 func (h *harness) interceptors() interceptor.Funcs {
-	request := func(name string) error {
+	request := func(ctx context.Context, name string) error {
 		h.requests = append(h.requests, name)
+		if h.hang[name] {
+			<-ctx.Done()
+			return ctx.Err()
+		}
 		return h.fail[name]
 	}
 	return interceptor.Funcs{
@@ -112,19 +117,19 @@ func (h *harness) interceptors() interceptor.Funcs {
 			if len((&client.CreateOptions{}).ApplyOptions(opts).DryRun) > 0 {
 				name = "dry run"
 			}
-			if err := request(name); err != nil {
+			if err := request(ctx, name); err != nil {
 				return err
 			}
 			return c.Create(ctx, object, opts...)
 		},
 		Patch: func(ctx context.Context, c client.WithWatch, object client.Object, patch client.Patch, opts ...client.PatchOption) error {
-			if err := request("patch"); err != nil {
+			if err := request(ctx, "patch"); err != nil {
 				return err
 			}
 			return c.Patch(ctx, object, patch, opts...)
 		},
 		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, object client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
-			if err := request(sub); err != nil {
+			if err := request(ctx, sub); err != nil {
 				return err
 			}
 			return c.SubResource(sub).Patch(ctx, object, patch, opts...)

@@ -29,8 +29,8 @@ const (
 func outcome(ctx context.Context, err error) (ctrl.Result, error) {
 	logger := log.FromContext(ctx).V(1)
 	switch {
-	case ctx.Err() != nil, errors.Is(err, context.Canceled):
-		return ctrl.Result{}, nil //nolint:nilerr // the process is on its way out; its successor makes the pass
+	case errors.Is(ctx.Err(), context.Canceled), errors.Is(err, context.Canceled):
+		return ctrl.Result{}, nil // the process is on its way out; its successor makes the pass
 	case errors.Is(err, observe.ErrStale):
 		logger.Info("Waiting for the cache", "cause", err.Error())
 		return ctrl.Result{RequeueAfter: staleBackstop}, nil

@@ -19,5 +19,7 @@ type dryRun struct{ client.Writer }
 // Normalize implements observe.Normalizer. It is strict: the API server stores the template of a rollout as it is given,
 // so a field that does not exist has to be refused here, or a probe with a typo in its name would be released without it.
 func (d dryRun) Normalize(ctx context.Context, replicaSet *unstructured.Unstructured) error {
+	ctx, cancel := context.WithTimeout(ctx, dryRunTimeout)
+	defer cancel()
 	return d.Create(ctx, replicaSet, client.DryRunAll, client.FieldValidation(metav1.FieldValidationStrict), client.FieldOwner(v1alpha1.FieldManager))
 }

@@ -6,7 +6,6 @@ package controllers
 import (
 	"context"
 	"fmt"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -18,14 +17,11 @@ import (
 	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/discovery"
-	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -39,12 +35,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/probe"
 )
 
-const (
-	controllerName = "canaryrollout"
-	// Backoff is kept per rollout, and there is no limit on all of them together: a broken object never slows
-	// another one. It is bounded, so that a rollout whose cause was put right does not wait for long.
-	backoffBase, backoffMaximum = 50 * time.Millisecond, 30 * time.Second
-)
+const controllerName = "canaryrollout"
 
 // CacheOptions are what a manager's cache must hold for Reconciler: ReplicaSets with our label only, and Services and
 // EndpointSlices without what is not read. Without namespaces it is the whole cluster.
@@ -132,12 +123,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 			builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(source.Channel(r.Prober.News(), &handler.EnqueueRequestForObject{})).
 		WatchesRawSource(source.Channel(r.kinds.lost, handler.EnqueueRequestsFromMapFunc(w.all))).
-		WithOptions(controller.Options{
-			MaxConcurrentReconciles: concurrency,
-			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
-				backoffBase, backoffMaximum),
-			EnableWarmup: ptr.To(true),
-		}).
+		WithOptions(controllerOptions(concurrency)).
 		Build(r)
 	if err != nil {
 		return err
