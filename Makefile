@@ -10,6 +10,8 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 VERSION ?= v0.1.0
+ARCH ?= $(shell go env GOARCH)
+LDFLAGS := -X github.com/canaryrollout/canaryrollout/cmd/version.Version=$(VERSION)
 IMG ?= canaryrollout/canaryrollout:$(VERSION)
 CRD := config/crd/canaryrollout.dev_canaryrollouts.yaml
 # The race detector needs a C compiler; without one the tests run all the same.
@@ -131,11 +133,12 @@ run: ## Run the manager here, against the cluster of the current kubectl context
 
 .PHONY: build
 build: ## Build the programs into bin/.
-	CGO_ENABLED=0 go build -trimpath -ldflags="-X github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/cli.Version=$(VERSION)" -o bin/ ./cmd/...
+	CGO_ENABLED=0 go build -trimpath -ldflags="$(LDFLAGS)" -o bin/ ./cmd/...
 
 .PHONY: docker-build
-docker-build: ## Build the manager's image. IMG="..." is its name.
-	docker build -t $(IMG) .
+docker-build: ## Build the manager's image. IMG="..." is its name, ARCH="..." another architecture.
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -ldflags="-s -w $(LDFLAGS)" -o bin/linux-$(ARCH)/manager ./cmd/manager
+	docker build --platform=linux/$(ARCH) --build-arg=VERSION=$(VERSION) --build-arg=REVISION=$$(git rev-parse HEAD) --tag=$(IMG) .
 
 .PHONY: install
 install: ## Install the CRD alone.

@@ -20,7 +20,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/canaryrollout/canaryrollout/cmd/version"
 	"github.com/canaryrollout/canaryrollout/controllers"
+	"github.com/canaryrollout/canaryrollout/controllers/metrics"
 )
 
 const leaderElectionID = "manager.canaryrollout.dev"
@@ -29,6 +31,9 @@ func main() {
 	options := newOptions(flag.CommandLine)
 	flag.Parse()
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&options.logging)))
+	build := version.Get()
+	ctrl.Log.Info("Starting the manager", "version", build.Version, "revision", build.Revision, "go", build.GoVersion)
+	metrics.RecordBuild(build.Version, build.Revision, build.GoVersion)
 	if err := run(ctrl.SetupSignalHandler(), options); err != nil {
 		ctrl.Log.Error(err, "The manager cannot run")
 		os.Exit(1)
@@ -175,12 +180,12 @@ func newManager(config *rest.Config, o *options, kinds *controllers.RouteKinds) 
 }
 
 func (o *options) metrics() metricsserver.Options {
-	metrics := metricsserver.Options{
+	served := metricsserver.Options{
 		BindAddress: o.metricsAddress, SecureServing: o.metricsSecure,
 		CertDir: o.metricsCertDir, CertName: o.metricsCertName, KeyName: o.metricsKeyName,
 	}
 	if o.metricsSecure {
-		metrics.FilterProvider = filters.WithAuthenticationAndAuthorization
+		served.FilterProvider = filters.WithAuthenticationAndAuthorization
 	}
-	return metrics
+	return served
 }

@@ -57,6 +57,10 @@ func TestRouteKindNotServed(t *testing.T) {
 	})
 	// The version that is watched goes, and the kind lives on in another one. What happens there is seen.
 	serve(t, "v1")
+	eventually(t, "the manager to watch TCPRoutes in version v1", func(context.Context) (bool, error) {
+		log, err := os.ReadFile(manager.running.Log)
+		return strings.Contains(string(log), `"kind":"TCPRoute","version":"v1"`), err
+	})
 	mustKubectl(t, "", "delete", "tcproutes.v1."+gatewayv1.GroupName, "stream", "-n", a.namespace)
 	a.waitForProblem(problem{reason: v1alpha1.ReasonRouteNotFound, says: "TCPRoute stream does not exist: create it"})
 	a.patch(`{"spec":{"traffic":{"routes":[{"kind":"HTTPRoute","name":%q}]}}}`, a.name)

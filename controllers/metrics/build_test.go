@@ -1,0 +1,21 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics
+
+import (
+	"testing"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// TestRecordBuild: the version is there before the first rollout, and stays when a rollout goes.
+func TestRecordBuild(t *testing.T) {
+	RecordBuild("v1.2.3", "abc", "go1.26.8")
+	Forget(types.NamespacedName{Namespace: "bookinfo", Name: "reviews"})
+	compare(t, `
+# HELP canaryrollout_build_info 1, with the version of the manager in its labels.
+# TYPE canaryrollout_build_info gauge
+canaryrollout_build_info{goversion="go1.26.8",revision="abc",version="v1.2.3"} 1
+`, prefix+"build_info")
+}
