@@ -62,6 +62,7 @@ const (
 	ReasonWeightTooCoarse         = "WeightTooCoarse"
 	ReasonRouteLimitExceeded      = "RouteLimitExceeded"
 	ReasonHeaderRouteConflict     = "HeaderRouteConflict"
+	ReasonHeaderRouteOnNamedRule  = "HeaderRouteOnNamedRule"
 	ReasonMirrorNotSupported      = "MirrorNotSupported"
 	ReasonServiceNotFound         = "ServiceNotFound"
 	ReasonServicePortNotServed    = "ServicePortNotServed"

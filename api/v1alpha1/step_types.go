@@ -88,6 +88,12 @@ type SetHeaderRoute struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=8
 	Matches []RequestMatch `json:"matches,omitempty"`
+
+	// allowNamedRules lets the header route copy rules that have a name. A policy can be attached to such a rule by its
+	// name (sectionName), for example a login, and does not hold for the copy, which has a name of its own: requests that
+	// match reach the canary without it. So rules with a name are refused unless this is true (T7).
+	// +optional
+	AllowNamedRules bool `json:"allowNamedRules,omitempty"`
 }
 
 // SetMirrorRoute copies requests to the canary. Whoever sent them gets the answer of the pod that they were sent to by

@@ -46,7 +46,7 @@ func TestHeaderRules(t *testing.T) {
   sessionPersistence: {sessionName: s}
   unheardOf: [1, {a: b}]
   backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 0, filters: [{type: RequestHeaderModifier}]}]`,
-			[]v1alpha1.SetHeaderRoute{headerRoute("qa", header("role", "qa"), query("1"))}, `
+			onNamedRules(headerRoute("qa", header("role", "qa"), query("1"))), `
 - name: canaryrollout-reviews-qa-0
   matches: [{path: {type: PathPrefix, value: /smart}, headers: [{type: Exact, name: role, value: qa}]}]
   filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /}}}]
@@ -168,4 +168,25 @@ func TestHeaderRulesOfTwoRolloutsInOneRule(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNamedRules holds that a rule with a name is copied only when the step says that this is meant (T7): a login that is
+// attached to the rule by sectionName does not hold for the copy, and anybody with the header got past it
+// (envoyproxy/gateway#5384). Weights and the way back are not touched by that.
+func TestNamedRules(t *testing.T) {
+	const rules = `[{name: private, matches: [{path: {type: PathPrefix, value: /admin}}], ` + pairRefs + `}, {` + pairRefs + `}]`
+	obj := routeOf(t, rules)
+	_, err := Patch(obj, reviews, Target{Weight: 10, HeaderRoutes: qa})
+	wantProblem(t, problemOf(t, err), v1alpha1.ReasonHeaderRouteOnNamedRule, "spec.rules[0], which has the name private")
+	reading := Read(obj, reviews, qa)
+	wantProblem(t, reading.Problem, v1alpha1.ReasonHeaderRouteOnNamedRule, "set allowNamedRules: true")
+	if !reading.Problem.HeadersOnly {
+		t.Error("the weights cannot be written either")
+	}
+	applied(t, obj, reviews, Target{Weight: 10, HeaderRoutes: []v1alpha1.SetHeaderRoute{headerRoute("qa")}})
+	there := applied(t, obj, reviews, Target{Weight: 10, HeaderRoutes: onNamedRules(qa...)})
+	if got := Read(there, reviews, onNamedRules(qa...)).Headers; got != HeadersCurrent {
+		t.Errorf("header rules that are meant are %s", got)
+	}
+	applied(t, there, reviews, Target{})
 }

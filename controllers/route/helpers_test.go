@@ -6,6 +6,7 @@ package route
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -170,3 +171,12 @@ const atRest = `
   - {group: "", kind: Service, name: reviews-stable, port: 9080, weight: 100}
   - {group: "", kind: Service, name: reviews-canary, port: 9080, weight: 0}
 `
+
+// onNamedRules are header routes that may copy rules with a name.
+func onNamedRules(headerRoutes ...v1alpha1.SetHeaderRoute) []v1alpha1.SetHeaderRoute {
+	allowed := slices.Clone(headerRoutes)
+	for i := range allowed {
+		allowed[i].AllowNamedRules = true
+	}
+	return allowed
+}

@@ -132,7 +132,7 @@ func TestRuleNames(t *testing.T) {
 	obj := routeOf(t, `[{name: api, `+pair+`}, {name: admin, `+pair+`}, {`+pair+`}]`)
 	scoped := reviews
 	scoped.RuleNames = []string{"api"}
-	got := applied(t, obj, scoped, Target{Weight: 20, HeaderRoutes: qa})
+	got := applied(t, obj, scoped, Target{Weight: 20, HeaderRoutes: onNamedRules(qa...)})
 	var names []string
 	for _, rule := range list(got.Object, "spec", "rules") {
 		names = append(names, nameOf(rule))
@@ -142,7 +142,7 @@ func TestRuleNames(t *testing.T) {
 	}
 	want := Reading{Generation: 4, Weight: 20, Headers: HeadersCurrent, OtherUses: "HTTPRoute bookinfo spec.rules[2] names both Services and is not among the ruleNames; " +
 		"HTTPRoute bookinfo spec.rules[3] names both Services and is not among the ruleNames"}
-	if diff := cmp.Diff(want, Read(got, scoped, qa)); diff != "" {
+	if diff := cmp.Diff(want, Read(got, scoped, onNamedRules(qa...))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	before, after := list(obj.Object, "spec", "rules"), list(got.Object, "spec", "rules")

@@ -105,7 +105,7 @@ func TestPatchKeepsUnknownFields(t *testing.T) {
   - {name: reviews-canary, port: 80, weight: 0, filters: [{type: X, x: {y: 0.1}}]}
 `)
 	want := encode(t, obj)
-	there := applied(t, obj, reviews, Target{Weight: 30, HeaderRoutes: qa})
+	there := applied(t, obj, reviews, Target{Weight: 30, HeaderRoutes: onNamedRules(qa...)})
 	back := applied(t, there, reviews, Target{})
 	if diff := cmp.Diff(want, encode(t, back)); diff != "" {
 		t.Errorf("there and back (-want +got):\n%s", diff)

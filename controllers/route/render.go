@@ -5,6 +5,7 @@ package route
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -23,6 +24,9 @@ func (l *layout) render(headerRoutes []v1alpha1.SetHeaderRoute) ([][]any, *Probl
 		}
 		reach := 0
 		for n, s := range l.sources {
+			if name := nameOf(s.rule); name != "" && len(headerRoute.Matches) > 0 && !headerRoute.AllowNamedRules {
+				return nil, l.namedRule(headerRoute.Name, s.index, name)
+			}
 			matches, err := s.join(headerRoute, l.kind)
 			if err != nil {
 				return nil, conflict("header route %s does not fit %s: %v", headerRoute.Name, l.at(s.index), err)
@@ -36,6 +40,14 @@ func (l *layout) render(headerRoutes []v1alpha1.SetHeaderRoute) ([][]any, *Probl
 		}
 	}
 	return rendered, nil
+}
+
+// namedRule refuses to copy a rule to which a policy can be attached by its name, since the copy would escape it (T7).
+func (l *layout) namedRule(headerRoute string, index int, name string) *Problem {
+	return &Problem{Reason: v1alpha1.ReasonHeaderRouteOnNamedRule, HeadersOnly: true, Message: fmt.Sprintf(
+		"header route %s would copy %s, which has the name %s: a policy that is attached to that name by sectionName does not hold for the copy; "+
+			"if there is none, or that is meant, set allowNamedRules: true in setHeaderRoute; otherwise take the name off the rule and attach the policy to the route",
+		headerRoute, l.at(index), name)}
 }
 
 // join ANDs each match of the source with each of the header route. Pairs that no request can match are left out.
