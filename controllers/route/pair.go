@@ -164,13 +164,34 @@ type uses struct {
 	stableAbroad, canaryAbroad bool
 }
 
+// isService says that a backendRef is to a Service. Some write the name that people use for the group without a name.
+func isService(ref map[string]any) bool {
+	group := field(ref, "group", "")
+	return (group == "" || group == "core") && field(ref, "kind", "Service") == "Service"
+}
+
+// NamespaceOf is the namespace that the backendRefs to the pair name; empty when they name none.
+func NamespaceOf(obj *unstructured.Unstructured, pair Pair) string {
+	for _, rule := range list(obj.Object, "spec", "rules") {
+		fields, _ := rule.(map[string]any)
+		for _, item := range list(fields, "backendRefs") {
+			ref, _ := item.(map[string]any)
+			name := field(ref, "name", "")
+			if namespace := field(ref, "namespace", ""); namespace != "" && isService(ref) && (name == pair.Stable || name == pair.Canary) {
+				return namespace
+			}
+		}
+	}
+	return ""
+}
+
 // usesOf finds the pair by group, kind, namespace and name (T5). The port says which door of a Service is used, not
 // which Service.
 func (p Pair) usesOf(refs []any) uses {
 	found := uses{refs: refs}
 	for i, item := range refs {
 		ref, _ := item.(map[string]any)
-		if field(ref, "group", "") != "" || field(ref, "kind", "Service") != "Service" {
+		if !isService(ref) {
 			continue
 		}
 		home := field(ref, "namespace", p.Namespace) == p.Namespace

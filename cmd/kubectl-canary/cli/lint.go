@@ -9,7 +9,9 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/utils/ptr"
 
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/lint"
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/source"
@@ -18,21 +20,22 @@ import (
 // lintOptions are the flags of lint.
 type lintOptions struct {
 	genericiooptions.IOStreams
+	flags  *genericclioptions.ConfigFlags
 	files  source.Files
 	output string
 	strict bool
 }
 
 // NewLintCommand makes `kubectl canary lint`.
-func NewLintCommand(streams genericiooptions.IOStreams) *cobra.Command {
-	o := &lintOptions{IOStreams: streams}
+func NewLintCommand(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) *cobra.Command {
+	o := &lintOptions{IOStreams: streams, flags: flags}
 	command := &cobra.Command{
 		Use:   "lint -f FILE...",
 		Short: "Check manifests without a cluster",
 		Long: `Check the CanaryRollouts in files as the API server would: unknown fields, the schema, the rules. Then hold them
 against the Services and routes in the same files, and look for risks in their releases.
 
-Errors end with exit code 1; with --strict warnings do, too. Services and routes that are not in the files are not
+With -n, objects that name no namespace are checked as those of that one. Errors end with exit code 1; with --strict warnings do, too. Services and routes that are not in the files are not
 checked, and no cluster is asked.`,
 		Example: `  kubectl canary lint -f deploy/
   kubectl kustomize deploy | kubectl canary lint -f -`,
@@ -59,18 +62,21 @@ func (o *lintOptions) run(command *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	manifests, found, err := lint.Read(command.Context(), sources)
+	manifests, found, err := lint.Read(command.Context(), sources, ptr.Deref(o.flags.Namespace, ""))
 	if err != nil {
 		return err
 	}
 	found = append(found, manifests.Check()...)
-	if len(manifests.Rollouts) == 0 && len(found) == 0 {
-		return errors.New("there is no CanaryRollout in these files, so nothing was checked")
-	}
 	if err := o.print(found); err != nil {
 		return err
 	}
-	return o.verdict(found)
+	if err := o.verdict(found); err != nil {
+		return err
+	}
+	if len(manifests.Rollouts) == 0 {
+		return errors.New("there is no CanaryRollout in these files, so nothing was checked")
+	}
+	return nil
 }
 
 func (o *lintOptions) print(found []lint.Finding) error {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/lint"
@@ -19,7 +20,7 @@ func runLint(t *testing.T, stdin string, args ...string) (string, error) {
 	t.Helper()
 	streams, in, out, _ := genericiooptions.NewTestIOStreams()
 	in.WriteString(stdin)
-	command := NewLintCommand(streams)
+	command := NewLintCommand(genericclioptions.NewConfigFlags(true), streams)
 	command.SilenceErrors = true
 	command.SetOut(out)
 	command.SetErr(out)
@@ -51,6 +52,9 @@ stdin:1: spec.traffic.routes[0]: note: HTTPRoute bookinfo-reviews is not in thes
 		"no flag":        {err: "say what to check, for example: kubectl canary lint -f deploy/"},
 		"unknown output": {args: []string{"-f", "-", "-o", "yaml"}, err: "-o yaml is not known: text and json are"},
 		"nothing":        {stdin: "apiVersion: v1\nkind: Service\n", args: []string{"-f", "-"}, err: "there is no CanaryRollout in these files, so nothing was checked"},
+		"another tool": {stdin: "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: old}\n", args: []string{"-f", "-"},
+			want: "stdin:1: note: not checked: Rollout old is an object of Argo, which this tool does not know\n",
+			err:  "there is no CanaryRollout in these files, so nothing was checked"},
 		"errors": {stdin: broken, args: []string{"-f", "-"}, err: "found 2 errors and 0 warnings",
 			want: `stdin:1: spec.replica: unknown field "spec.replica": did you mean replicas?
 stdin:1: spec.steps[5].setWeight: Invalid value: 200: should be less than or equal to 100

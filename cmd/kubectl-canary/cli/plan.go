@@ -18,6 +18,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -108,7 +109,7 @@ func (o *planOptions) read(ctx context.Context) ([]lint.Rollout, error) {
 	if err != nil {
 		return nil, err
 	}
-	manifests, found, err := lint.Read(ctx, sources)
+	manifests, found, err := lint.Read(ctx, sources, ptr.Deref(o.flags.Namespace, ""))
 	if err != nil {
 		return nil, err
 	}
@@ -118,13 +119,29 @@ func (o *planOptions) read(ctx context.Context) ([]lint.Rollout, error) {
 			lines = append(lines, finding.String())
 		}
 	}
-	switch {
-	case len(lines) > 0:
+	if len(lines) > 0 {
 		return nil, fmt.Errorf("these files would be refused:\n%s", strings.Join(lines, "\n"))
-	case len(manifests.Rollouts) == 0:
+	}
+	if err := o.warn(append(found, manifests.Check()...)); err != nil {
+		return nil, err
+	}
+	if len(manifests.Rollouts) == 0 {
 		return nil, errors.New("there is no CanaryRollout in these files")
 	}
 	return manifests.Rollouts, nil
+}
+
+// warn says on the error stream what would hold the release, and which objects have no part in the plan. The plan itself
+// has the risks.
+func (o *planOptions) warn(found []lint.Finding) error {
+	for _, finding := range found {
+		if finding.Severity == lint.Error || finding.ID == lint.IDForeign {
+			if _, err := fmt.Fprintln(o.ErrOut, finding); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // get reads a rollout from the cluster.

@@ -96,6 +96,28 @@ func TestPlanOfSeveral(t *testing.T) {
 	}
 }
 
+// TestPlanSaysWhatHolds: a plan is what happens when all goes well. What would hold the release stands on the error stream.
+func TestPlanSaysWhatHolds(t *testing.T) {
+	streams, in, out, errOut := genericiooptions.NewTestIOStreams()
+	in.WriteString(readText(t, sampleFile) + `
+---
+{apiVersion: v1, kind: Service, metadata: {name: reviews-canary}, spec: {type: ExternalName, externalName: a.example.com}}
+---
+{apiVersion: flagger.app/v1beta1, kind: Canary, metadata: {name: old}}
+`)
+	command := NewPlanCommand(offline(), streams)
+	command.SetArgs([]string{"-f", "-"})
+	if err := command.ExecuteContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const want = `stdin:3: note: not checked: Canary old is an object of Flagger, which this tool does not know
+stdin:2: spec.type: Service reviews-canary is an ExternalName, which selects no pods: leave type and externalName out
+`
+	if errOut.String() != want || out.String() != readText(t, samplePlan) {
+		t.Errorf("got\n%s%swant\n%sand the plan of the sample", errOut, out, want)
+	}
+}
+
 func TestPlanOutput(t *testing.T) {
 	for _, output := range []string{"json", "yaml"} {
 		text, err := runPlan(t, offline(), "", "-f", sampleFile, "-o", output, "--pod-ready", "20s")

@@ -72,7 +72,7 @@ func NewCommand(o *Options) *cobra.Command {
 		NewGetCommand(o), NewListCommand(o), NewStatusCommand(o), NewHistoryCommand(o),
 		NewPromoteCommand(o), NewAbortCommand(o), NewRetryCommand(o),
 		NewPauseCommand(o), NewResumeCommand(o), NewUndoCommand(o), NewSetCommand(o),
-		newPlan(o), NewLintCommand(o.IOStreams), NewVersionCommand(o),
+		newPlan(o), NewLintCommand(o.Config, o.IOStreams), NewVersionCommand(o),
 	)
 	_ = root.RegisterFlagCompletionFunc("namespace", o.completeNamespaces) // the flag is there
 	return root

@@ -86,7 +86,7 @@ func TestAccepted(t *testing.T) {
 
 func read(t *testing.T, sources ...Source) (*Manifests, []Finding) {
 	t.Helper()
-	manifests, found, err := Read(t.Context(), sources)
+	manifests, found, err := Read(t.Context(), sources, "")
 	if err != nil {
 		t.Fatal(err)
 	}

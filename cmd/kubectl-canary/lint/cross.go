@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -22,6 +23,7 @@ import (
 func (m *Manifests) Check() []Finding {
 	found := []Finding{}
 	for i, rollout := range m.Rollouts {
+		found = append(found, checkExpressions(rollout)...)
 		found = append(found, m.checkRivals(rollout, m.Rollouts[:i])...)
 		found = append(found, m.checkService(rollout, "stableService", rollout.Spec.Traffic.StableService)...)
 		found = append(found, m.checkService(rollout, "canaryService", rollout.Spec.Traffic.CanaryService)...)
@@ -70,6 +72,11 @@ func (m *Manifests) checkService(rollout Rollout, field, name string) []Finding 
 	if service == nil {
 		return found
 	}
+	if kind, _, _ := unstructured.NestedString(service.Object, "spec", "type"); kind == string(corev1.ServiceTypeExternalName) {
+		return append(found, service.find(Error, IDExternalName, "spec.type", fmt.Sprintf(
+			"Service %s is an ExternalName, which selects no pods: leave type and externalName out", name)))
+	}
+	found = append(found, checkTargetPorts(rollout, service)...)
 	selector, _, err := unstructured.NestedStringMap(service.Object, "spec", "selector")
 	if err != nil {
 		return append(found, service.find(Error, IDInvalid, "spec.selector", "a selector has names and values: "+err.Error()))
@@ -86,14 +93,23 @@ func (m *Manifests) checkRoute(rollout Rollout, reference v1alpha1.RouteReferenc
 		return found
 	}
 	if parents, _, _ := unstructured.NestedSlice(obj.Object, "spec", "parentRefs"); len(parents) == 0 {
-		found = append(found, obj.find(Error, IDNoGateway, "spec.parentRefs", fmt.Sprintf(
-			"%s %s is attached to no Gateway, so no weight could ever be proven: name a Gateway in parentRefs", reference.Kind, reference.Name)))
+		found = append(found, obj.find(Warning, IDNoGateway, "spec.parentRefs", fmt.Sprintf(
+			"%s %s has no parentRefs, so a weight is proven only if another route delegates to it: name a Gateway in parentRefs otherwise",
+			reference.Kind, reference.Name)))
 	}
 	pair := route.Pair{
-		Rollout: rollout.Name, Namespace: cmp.Or(rollout.Namespace, obj.GetNamespace(), metav1.NamespaceDefault),
+		Rollout: rollout.Name, Namespace: cmp.Or(rollout.Namespace, obj.GetNamespace()),
 		Stable: rollout.Spec.Traffic.StableService, Canary: rollout.Spec.Traffic.CanaryService,
 		RuleNames: reference.RuleNames,
 	}
+	if pair.Namespace == "" {
+		if pair.Namespace = route.NamespaceOf(obj.Unstructured, pair); pair.Namespace != "" {
+			found = append(found, obj.find(Note, IDNamespace, "spec.rules", fmt.Sprintf(
+				"the backendRefs name namespace %s, so these files must be applied to it: -n %s checks them for it", pair.Namespace, pair.Namespace)))
+		}
+		pair.Namespace = cmp.Or(pair.Namespace, metav1.NamespaceDefault)
+	}
+	found = append(found, m.checkPorts(rollout, obj, pair)...)
 	reading := route.Read(obj.Unstructured, pair, nil)
 	if reading.Problem != nil {
 		return append(found, obj.find(Error, reading.Problem.Reason, rulePath(reading.Problem.Message), reading.Problem.Message))

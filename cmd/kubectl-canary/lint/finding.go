@@ -30,6 +30,11 @@ const (
 	IDNamespace    = "Namespace"
 	IDNoGateway    = "RouteWithoutGateway"
 	IDDuplicate    = "Duplicate"
+	IDForeign      = "Foreign"
+	IDExternalName = "ExternalName"
+	IDServicePort  = "ServicePort"
+	IDTargetPort   = "TargetPort"
+	IDExpression   = "InvalidExpression"
 	// IDHiddenVariable is a variable that is set again later in the same list.
 	IDHiddenVariable = "HiddenVariable"
 )

@@ -52,11 +52,31 @@ func TestCheck(t *testing.T) {
 		"route is not there": {"httproute.yaml", "name: bookinfo-reviews", "name: other",
 			[]string{"canaryrollout.yaml:1: spec.traffic.routes[0]: note: HTTPRoute bookinfo-reviews is not in these files: not checked"}},
 		"route without a Gateway": {"httproute.yaml", "  parentRefs:\n  - group: gateway.networking.k8s.io\n    kind: Gateway\n    name: http-gateway\n", "",
-			[]string{"httproute.yaml:1: spec.parentRefs: HTTPRoute bookinfo-reviews is attached to no Gateway, so no weight could ever be proven: name a Gateway in parentRefs"}},
+			[]string{"httproute.yaml:1: spec.parentRefs: warning: HTTPRoute bookinfo-reviews has no parentRefs, so a weight is proven only if another route delegates to it: name a Gateway in parentRefs otherwise"}},
 		"route without the pair": {"httproute.yaml", "name: reviews-canary", "name: reviews-next",
 			[]string{"httproute.yaml:1: spec.rules: no rule of HTTPRoute bookinfo-reviews names both Services: put backendRefs to reviews-stable and to reviews-canary into the same rule"}},
 		"pair in another namespace": {"httproute.yaml", "name: reviews-canary", "name: reviews-canary\n      namespace: shop",
-			[]string{"httproute.yaml:1: spec.rules[0]: HTTPRoute bookinfo-reviews spec.rules[0] names reviews-stable and reviews-canary in two namespaces or in another one: Services, routes and rollout must be in namespace default; move the Services there and leave namespace out of the backendRefs"}},
+			[]string{"httproute.yaml:1: spec.rules: note: the backendRefs name namespace shop, so these files must be applied to it: -n shop checks them for it"}},
+		"group in words": {"httproute.yaml", "group: \"\"\n      kind: Service\n      name: reviews-canary", "group: core\n      kind: Service\n      name: reviews-canary", nil},
+		"port that is not routed": {"services.yaml", "  - port: 9080\n", "  - port: 80\n",
+			[]string{"services.yaml:1: spec.ports: Service reviews-stable has no port 9080, which HTTPRoute bookinfo-reviews sends requests to"}},
+		"target port by number": {"services.yaml", "    name: http\n", "    name: http\n    targetPort: 1\n", nil},
+		"target port by name":   {"services.yaml", "    name: http\n", "    name: http\n    targetPort: http\n", nil},
+		"target port of no container": {"services.yaml", "    name: http\n", "    name: http\n    targetPort: web\n",
+			[]string{"services.yaml:1: spec.ports[0].targetPort: no container of the template of reviews has a port named web for TCP: endpoints of Service reviews-stable would lack it, and requests fail"}},
+		"target port of another protocol": {"services.yaml", "    name: http\n", "    name: http\n    targetPort: http\n    protocol: UDP\n",
+			[]string{"services.yaml:1: spec.ports[0].targetPort: no container of the template of reviews has a port named http for UDP: endpoints of Service reviews-stable would lack it, and requests fail"}},
+		"target port of an init container": {"canaryrollout.yaml", "      containers:\n      - name: reviews\n", "      initContainers:\n      - name: proxy\n        image: proxy\n        ports: [{name: web, containerPort: 1}]\n      containers:\n      - name: reviews\n", nil},
+		"ports that are none": {"services.yaml", "  ports:\n  - port: 9080\n    name: http\n", "  ports: {a: b}\n",
+			[]string{"services.yaml:1: spec.ports: Service reviews-stable has no port 9080, which HTTPRoute bookinfo-reviews sends requests to"}},
+		"ExternalName": {"services.yaml", "spec:\n  ports:", "spec:\n  type: ExternalName\n  externalName: example.com\n  ports:",
+			[]string{"services.yaml:1: spec.type: Service reviews-stable is an ExternalName, which selects no pods: leave type and externalName out"}},
+		"expression": {"canaryrollout.yaml", "type: Exact\n          name: role\n          value: qa", "type: RegularExpression\n          name: role\n          value: q(a",
+			[]string{`canaryrollout.yaml:1: spec.steps[1].setHeaderRoute.matches[0].headers[0].value: "q(a" is no regular expression (RE2): missing closing )`}},
+		"Argo": {"services.yaml", "apiVersion: v1\n", "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: old}\n---\napiVersion: v1\n",
+			[]string{"services.yaml:1: note: not checked: Rollout old is an object of Argo, which this tool does not know"}},
+		"Flagger": {"services.yaml", "apiVersion: v1\n", "apiVersion: flagger.app/v1beta1\nkind: Canary\nmetadata: {name: old}\n---\napiVersion: v1\n",
+			[]string{"services.yaml:1: note: not checked: Canary old is an object of Flagger, which this tool does not know"}},
 		"weights too coarse": {"httproute.yaml", "      weight: 100\n", "      weight: 3\n    - name: legacy\n      port: 9080\n      weight: 1\n",
 			[]string{"httproute.yaml:1: spec.rules: HTTPRoute bookinfo-reviews: the weights of the rule that holds the Services beside other backends are too coarse for the steps: multiply every weight of that rule by 10"}},
 		"header route against the rule": {"httproute.yaml", "        value: /reviews\n", "        value: /reviews\n      headers:\n      - name: role\n        value: dev\n",
@@ -146,6 +166,33 @@ func TestServiceInAnotherNamespace(t *testing.T) {
 		"Services, routes and rollout must be in one namespace"
 	if got := lines(manifests.Check()); !strings.Contains(got, want+"\n") {
 		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+// TestNamespaceOfCommandLine: -n is the namespace of objects that name none, and kubectl refuses those of another one.
+func TestNamespaceOfCommandLine(t *testing.T) {
+	sources := sampleFiles(t)
+	for i := range sources {
+		text := strings.ReplaceAll(string(sources[i].Content), "name: reviews-canary\n      port", "name: reviews-canary\n      namespace: shop\n      port")
+		sources[i].Content = []byte(text)
+	}
+	for namespace, want := range map[string]string{
+		"shop":  "",
+		"books": "httproute.yaml:1: spec.rules[0]: HTTPRoute bookinfo-reviews spec.rules[0] names reviews-stable and reviews-canary in two namespaces",
+	} {
+		manifests, found, err := Read(t.Context(), sources, namespace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := lines(append(found, manifests.Check()...))
+		if want == "" && got != "" || !strings.HasPrefix(got, want) {
+			t.Errorf("-n %s: got\n%swant\n%s", namespace, got, want)
+		}
+	}
+	_, found, err := Read(t.Context(), []Source{{"two.yaml", []byte(strings.ReplaceAll(two, "NAMESPACE", "other"))}}, "shop")
+	const want = "two.yaml:1: metadata.namespace: the namespace is other, and -n says shop: kubectl refuses an object of another namespace\n"
+	if got := lines(found); err != nil || !strings.HasPrefix(got, want) {
+		t.Errorf("got %v\n%swant\n%s", err, got, want)
 	}
 }
 

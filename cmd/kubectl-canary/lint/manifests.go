@@ -33,6 +33,8 @@ type Manifests struct {
 	Rollouts []Rollout
 
 	services, routes []object
+	// namespace is what -n says: that of objects that name none.
+	namespace string
 }
 
 // Rollout is a CanaryRollout and where it stands.
@@ -60,13 +62,14 @@ func (o object) find(severity Severity, id, path, message string) Finding {
 	}
 }
 
-// Read parses all sources and checks each CanaryRollout by itself.
-func Read(ctx context.Context, sources []Source) (*Manifests, []Finding, error) {
+// Read parses all sources and checks each CanaryRollout by itself. Objects that name no namespace get the given one; empty
+// when it is not known.
+func Read(ctx context.Context, sources []Source, namespace string) (*Manifests, []Finding, error) {
 	checked, err := loadSchema()
 	if err != nil {
 		return nil, nil, err
 	}
-	manifests, found := &Manifests{}, []Finding{}
+	manifests, found := &Manifests{namespace: namespace}, []Finding{}
 	for _, source := range sources {
 		objects, findings := parse(source)
 		found = append(found, findings...)
@@ -84,11 +87,33 @@ func (m *Manifests) add(ctx context.Context, checked *schema, o object) []Findin
 	case o.GetAPIVersion() == "" || o.GetKind() == "":
 		return []Finding{o.find(Error, IDSyntax, "", "this is no Kubernetes object: apiVersion or kind is missing")}
 	case group == v1alpha1.GroupVersion.Group:
-		return m.addRollout(ctx, checked, o)
+		return append(m.home(o), m.addRollout(ctx, checked, o)...)
 	case o.GetAPIVersion() == "v1" && o.GetKind() == "Service":
 		m.services = append(m.services, o)
+		return m.home(o)
 	case group == "gateway.networking.k8s.io" && strings.HasSuffix(o.GetKind(), "Route"):
 		m.routes = append(m.routes, o)
+		return m.home(o)
+	case foreign[group] != "":
+		return []Finding{o.find(Note, IDForeign, "", fmt.Sprintf("not checked: %s %s is an object of %s, which this tool does not know",
+			o.GetKind(), o.GetName(), foreign[group]))}
+	}
+	return nil
+}
+
+// foreign are the other tools that release canaries, by the groups of their objects. Whoever has one of these in the files may
+// expect that it is checked.
+var foreign = map[string]string{"argoproj.io": "Argo", "flagger.app": "Flagger"}
+
+// home gives an object the namespace of the command line, which kubectl does only where there is none.
+func (m *Manifests) home(o object) []Finding {
+	switch namespace := o.GetNamespace(); {
+	case m.namespace == "" || namespace == m.namespace:
+	case namespace == "":
+		o.SetNamespace(m.namespace)
+	default:
+		return []Finding{o.find(Error, IDNamespace, "metadata.namespace", fmt.Sprintf(
+			"the namespace is %s, and -n says %s: kubectl refuses an object of another namespace", namespace, m.namespace))}
 	}
 	return nil
 }

@@ -1,0 +1,58 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package route
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"regexp/syntax"
+
+	"k8s.io/utils/ptr"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// ExpressionProblem compiles the regular expressions of a header route, in the syntax RE2. It names the first that is none,
+// and is nil when all are good. Gateways may accept a rule with such an expression and leave it out.
+func ExpressionProblem(headerRoute v1alpha1.SetHeaderRoute) error {
+	for i, match := range headerRoute.Matches {
+		for j, header := range match.Headers {
+			if ptr.Deref(header.Type, gatewayv1.HeaderMatchExact) == gatewayv1.HeaderMatchRegularExpression {
+				if err := compile(fmt.Sprintf("matches[%d].headers[%d].value", i, j), header.Value); err != nil {
+					return err
+				}
+			}
+		}
+		for j, param := range match.QueryParams {
+			if ptr.Deref(param.Type, gatewayv1.QueryParamMatchExact) == gatewayv1.QueryParamMatchRegularExpression {
+				if err := compile(fmt.Sprintf("matches[%d].queryParams[%d].value", i, j), param.Value); err != nil {
+					return err
+				}
+			}
+		}
+		if method := match.GRPCMethod; method != nil && ptr.Deref(method.Type, gatewayv1.GRPCMethodMatchExact) == gatewayv1.GRPCMethodMatchRegularExpression {
+			if err := errors.Join(
+				compile(fmt.Sprintf("matches[%d].grpcMethod.service", i), ptr.Deref(method.Service, "")),
+				compile(fmt.Sprintf("matches[%d].grpcMethod.method", i), ptr.Deref(method.Method, "")),
+			); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func compile(path, expression string) error {
+	_, err := regexp.Compile(expression)
+	if err == nil {
+		return nil
+	}
+	reason := err.Error()
+	if invalid := (*syntax.Error)(nil); errors.As(err, &invalid) {
+		reason = invalid.Code.String()
+	}
+	return fmt.Errorf("%s: %q is no regular expression (RE2): %s", path, expression, reason)
+}
