@@ -139,9 +139,20 @@ func (p *pass) returnTraffic() {
 		p.dropTraffic()
 	case ready(observed.Stable) == 0:
 		p.stallStable()
-	case memory.Revision == "" || p.canServe(observed.Stable, memory, 1):
+	case memory.Revision == "" || p.stableAnswers():
 		p.dropTraffic()
 	}
+}
+
+// stableAnswers is the condition of T9 for traffic that goes back. It asks for an endpoint of the stable revision, and
+// not for the selector: one that somebody changed may be impossible to repair while the Service has a problem.
+func (p *pass) stableAnswers() bool {
+	service, memory := p.in.Observed.Stable, p.mem.StableService
+	if readyOf(service, memory.Revision) == 0 {
+		p.waitForEndpoints(service, memory.Revision, 1)
+		return false
+	}
+	return p.hasSettled(service, memory)
 }
 
 func (p *pass) dropTraffic() {
@@ -188,10 +199,10 @@ func (p *pass) fleeDyingCanary() bool {
 	if !ReachesCanary(traffic) {
 		return false
 	}
-	if observed.Canary.Revision != p.mem.CanaryService.Revision && observed.Canary.Found {
-		return false
+	if observed.Canary.Revision != p.mem.CanaryService.Revision && observed.Canary.Found && observed.Canary.Problem == nil {
+		return false // its selector is repaired in this pass
 	}
-	if !p.isDown(observed.Canary, current) || ready(observed.Stable) == 0 {
+	if !p.isDown(observed.Canary, current) || readyOf(observed.Stable, p.mem.StableRevision) == 0 {
 		return false
 	}
 	p.warn(EventCanaryUnavailable, "revision %s has no ready endpoint: its traffic goes to %s until it is back", current, p.mem.StableRevision)

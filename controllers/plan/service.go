@@ -20,12 +20,14 @@ func (p *pass) serviceActions() {
 	case p.isOutlived(): // it never left, and has served since before this phase began
 		p.mem.StableService = v1alpha1.ServiceMemory{Revision: p.mem.StableRevision, ReadyAt: p.prior.StepStartedAt}
 	default:
-		p.pointService(p.in.Observed.Stable, p.prior.StableService)
+		p.pointService(p.in.Observed.Stable, p.prior.StableService, p.prior.Traffic.Weight == 100)
 	}
-	p.pointService(p.in.Observed.Canary, p.prior.CanaryService)
+	p.pointService(p.in.Observed.Canary, p.prior.CanaryService, !ReachesCanary(p.prior.Traffic))
 }
 
-func (p *pass) pointService(service Service, memory v1alpha1.ServiceMemory) {
+// pointService lets a Service select the revision in memory. carriesNothing says that the target of traffic leaves the
+// Service idle.
+func (p *pass) pointService(service Service, memory v1alpha1.ServiceMemory, carriesNothing bool) {
 	if !service.Found || service.Problem != nil || memory.Revision == "" || service.Revision == memory.Revision {
 		return
 	}
@@ -38,6 +40,10 @@ func (p *pass) pointService(service Service, memory v1alpha1.ServiceMemory) {
 	if p.admitsDrained(service) {
 		return
 	}
+	if !p.mayMove(service, memory, carriesNothing) {
+		p.wait("Service %s moves to revision %s when the routes are proven again to send nothing to it", service.Name, memory.Revision)
+		return
+	}
 	if memory.ReadyAt != nil && !service.Created.After(memory.ReadyAt.Time) { // this object selected that revision before
 		p.warnRepeated(EventServiceOverwritten, "%s made Service %s select %s: it is put back to revision %s",
 			writer(service.Writer), service.Name, selects(service), memory.Revision)
@@ -45,6 +51,25 @@ func (p *pass) pointService(service Service, memory v1alpha1.ServiceMemory) {
 	p.act(PointService{
 		Reason: Reason(fmt.Sprintf("%s is meant to select revision %s, and selects %s", service.Name, memory.Revision, selects(service))),
 		Name:   service.Name, Revision: memory.Revision,
+	})
+}
+
+// mayMove holds T1 against the world of this pass. The move may have been decided long before, and somebody may have
+// changed the routes since. A Service that selected its revision already is repaired at once, and so is one at rest; a
+// move that takes no ready endpoint away from a Service loses nothing.
+func (p *pass) mayMove(service Service, memory v1alpha1.ServiceMemory, carriesNothing bool) bool {
+	isRepair := memory.ReadyAt != nil || p.prior.Phase == v1alpha1.PhaseResting
+	return isRepair || ready(service) == readyOf(service, memory.Revision) || carriesNothing && p.isStillSettled()
+}
+
+// isStillSettled says that every route shows the target, whose proof in memory has settled.
+func (p *pass) isStillSettled() bool {
+	verifiedAt := p.prior.Traffic.VerifiedAt
+	if verifiedAt == nil || !p.reached(verifiedAt.Add(p.spec.settle)) {
+		return false
+	}
+	return !slices.ContainsFunc(p.in.Observed.Routes, func(route Route) bool {
+		return !p.carries(route) && !p.isOutOfReach(route)
 	})
 }
 
@@ -124,12 +149,20 @@ func (p *pass) moveService(memory *v1alpha1.ServiceMemory, revision string) {
 // canServe is the condition of T2: the Service holds enough ready endpoints of the revision that it is meant to
 // select, and has done so long enough since it was moved.
 func (p *pass) canServe(service Service, memory v1alpha1.ServiceMemory, need int32) bool {
-	got := readyOf(service, memory.Revision)
-	if service.Revision != memory.Revision || got < need {
-		p.stallPort(service, memory.Revision)
-		p.wait("waiting for %s of revision %s in Service %s: %d so far", Quantity(need, "ready endpoint"), memory.Revision, service.Name, got)
+	if service.Revision != memory.Revision || readyOf(service, memory.Revision) < need {
+		p.waitForEndpoints(service, memory.Revision, need)
 		return false
 	}
+	return p.hasSettled(service, memory)
+}
+
+func (p *pass) waitForEndpoints(service Service, revision string, need int32) {
+	p.stallPort(service, revision)
+	p.wait("waiting for %s of revision %s in Service %s: %d so far", Quantity(need, "ready endpoint"), revision, service.Name, readyOf(service, revision))
+}
+
+// hasSettled says that the Service has had the endpoints of its revision for long enough since it was moved.
+func (p *pass) hasSettled(service Service, memory v1alpha1.ServiceMemory) bool {
 	if memory.ReadyAt == nil {
 		p.wait("waiting until Service %s has the endpoints of revision %s and no others", service.Name, memory.Revision)
 		return false

@@ -31,6 +31,9 @@ func (p *pass) routeActions() {
 			p.warnOverwritten(route, *record)
 			continue
 		}
+		if !p.mayCarry(route) {
+			continue
+		}
 		p.act(SetTraffic{
 			Reason: Reason(p.trafficReason(route)), Kind: route.Kind, Name: route.Name,
 			Weight: p.prior.Traffic.Weight, Mirror: p.prior.Traffic.MirrorPercent, HeaderRoutes: p.headerRoutes(),
@@ -149,8 +152,8 @@ func (p *pass) prove() {
 	p.proven = map[[2]string]bool{}
 	proven := len(p.in.Observed.Routes) > 0
 	for _, route := range p.in.Observed.Routes {
-		if p.isTerminating() && (!route.Found || route.Problem != nil) {
-			continue // nobody could put it right for a rollout that goes
+		if p.isOutOfReach(route) {
+			continue
 		}
 		if !p.carries(route) {
 			proven = false
@@ -175,6 +178,45 @@ func (p *pass) prove() {
 		traffic.VerifiedAt = p.now()
 	}
 	traffic.VerifiedWeight, traffic.UnverifiedSince = traffic.Weight, nil
+}
+
+// isOutOfReach says that a rollout that is being deleted does not wait for a route: nobody would fix it any more.
+func (p *pass) isOutOfReach(route Route) bool {
+	return p.isTerminating() && (!route.Found || route.Problem != nil)
+}
+
+// mayCarry holds a write to a route against the endpoints of this pass. The target may have been written to memory long
+// before, and the pods that were to get the traffic may be gone since.
+func (p *pass) mayCarry(route Route) bool {
+	stable, canary := p.in.Observed.Stable, p.in.Observed.Canary
+	if need := p.raises(route); need > 0 && (readyOf(canary, p.prior.CanaryService.Revision) < need ||
+		p.isDown(canary, p.prior.CanaryService.Revision)) {
+		p.waitForRoute(route, fmt.Sprintf("gets its traffic back when Service %s has %s of revision %s",
+			canary.Name, Quantity(need, "ready endpoint"), p.prior.CanaryService.Revision))
+		return false
+	}
+	lowers := p.prior.Traffic.Weight < 100 && (route.Weight == MixedWeight || route.Weight > p.prior.Traffic.Weight)
+	if lowers && stable.Found && ready(stable) == 0 && ready(canary) > 0 {
+		p.stallStable()
+		return false
+	}
+	return true
+}
+
+// raises is the number of ready canary endpoints that a route needs to get more traffic by the target than it has (T2);
+// 0 when it gets no more.
+func (p *pass) raises(route Route) int32 {
+	target := p.prior.Traffic
+	isMore := target.Weight > max(route.Weight, 0) || target.MirrorPercent > max(route.Mirror, 0) ||
+		len(p.headerRoutes()) > 0 && route.Headers != HeadersCurrent
+	switch {
+	case !isMore:
+		return 0
+	case p.prior.Phase == v1alpha1.PhaseReturning: // one is enough for a way back that leads by the canary Service (T9)
+		return 1
+	default:
+		return max(1, p.needFor(loadOf(target.Weight, target.MirrorPercent)))
+	}
 }
 
 func (p *pass) waitForRoute(route Route, what string) {
