@@ -33,6 +33,7 @@ import (
 // +kubebuilder:rbac:groups=apps,resources=replicasets,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=services,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get
+// +kubebuilder:rbac:groups="",resources=pods,verbs=list
 // +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch
 // +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes;grpcroutes;tlsroutes;tcproutes,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gateways;gatewayclasses,verbs=get
@@ -149,8 +150,10 @@ func wakeAt(planned time.Time, snap *observe.Snapshot, now time.Time) time.Time 
 			earliest = at
 		}
 	}
-	if !snap.TemplateRetryAt.IsZero() {
-		wake(snap.TemplateRetryAt)
+	for _, at := range []time.Time{snap.TemplateRetryAt, snap.PodsLookAt} {
+		if !at.IsZero() {
+			wake(at)
+		}
 	}
 	for _, route := range snap.Observed.Routes {
 		if route.Problem != nil && route.Problem.Reason == v1alpha1.ReasonRouteKindNotServed {

@@ -89,7 +89,7 @@ func newHarness(t *testing.T, objects ...client.Object) *harness {
 	})
 	h.Reconciler = &Reconciler{
 		Observer: &observe.Observer{
-			Cache: h.WithWatch, Live: live, Normalizer: dryRun{h.WithWatch}, Kinds: NewRouteKinds(), Tracker: &observe.Tracker{},
+			Cache: h.WithWatch, Live: live, Normalizer: dryRun{h.WithWatch}, Kinds: NewRouteKinds(), Tracker: &observe.Tracker{}, Pods: observe.NewPods(live),
 		},
 		Applier: &apply.Applier{Writer: h.WithWatch}, Status: h.WithWatch.Status(), Recorder: h.events,
 		Prober: probe.NewProber(),

@@ -84,6 +84,7 @@ func NewReconciler(mgr ctrl.Manager, kinds *RouteKinds, lease string) *Reconcile
 		Observer: &observe.Observer{
 			Cache: mgr.GetClient(), Live: mgr.GetAPIReader(), Kinds: kinds,
 			Normalizer: dryRun{mgr.GetClient()}, Tracker: &observe.Tracker{}, Features: observe.NewFeatures(mgr.GetAPIReader()),
+			Pods: observe.NewPods(mgr.GetAPIReader()),
 		},
 		Applier: &apply.Applier{Writer: mgr.GetClient()},
 		Manager: lease, rivals: rivals{self: lease},

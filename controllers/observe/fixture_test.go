@@ -145,7 +145,7 @@ func newWorld(t *testing.T, cache []client.Object, live ...client.Object) *world
 				return c.List(ctx, into, opts...)
 			},
 		}).Build()
-	w.Observer = &Observer{Cache: cached.Build(), Live: w.live, Normalizer: w.normalizer, Kinds: served{"HTTPRoute": HTTPRouteKind}, Tracker: &Tracker{}, Features: NewFeatures(w.live)}
+	w.Observer = &Observer{Cache: cached.Build(), Live: w.live, Normalizer: w.normalizer, Kinds: served{"HTTPRoute": HTTPRouteKind}, Tracker: &Tracker{}, Features: NewFeatures(w.live), Pods: NewPods(w.live)}
 	return w
 }
 

@@ -33,6 +33,8 @@ type Observer struct {
 	Features *Features
 	// Schemas knows which fields the routes can have.
 	Schemas *Schemas
+	// Pods knows why pods are not ready.
+	Pods *Pods
 	// Tracker knows what this process wrote.
 	Tracker *Tracker
 }
@@ -63,6 +65,8 @@ type Snapshot struct {
 	TemplateError error
 	// TemplateRetryAt is when the API server is asked again about a template that it refused; zero when it did not.
 	TemplateRetryAt time.Time
+	// PodsLookAt is when the API server is asked again why pods are not ready; zero when they are.
+	PodsLookAt time.Time
 	// ReplicaSets are those of Observed, orphans included, by name.
 	ReplicaSets map[string]*unstructured.Unstructured
 	// Services are those that were found, by name.
@@ -99,7 +103,7 @@ func (o *Observer) Observe(ctx context.Context, rollout *Rollout, now time.Time)
 		missing:     map[string]route.Missing{},
 	}}
 	for _, look := range []func(context.Context) error{
-		seen.lookAtReplicaSets, seen.lookForOrphans, seen.lookAtTemplate,
+		seen.lookAtReplicaSets, seen.lookAtPods, seen.lookForOrphans, seen.lookAtTemplate,
 		seen.lookAtRoutes, seen.lookAtServices, seen.lookAtNamespace,
 	} {
 		if err := look(ctx); err != nil {

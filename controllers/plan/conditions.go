@@ -60,7 +60,8 @@ func (p *pass) availableCondition() metav1.Condition {
 	if stable == "" {
 		return condition(v1alpha1.ConditionAvailable, false, v1alpha1.ReasonInitializing, "no revision is stable yet")
 	}
-	message := fmt.Sprintf("stable revision %s has %d of %s", stable, p.replicaSet(stable).Available, Quantity(p.spec.replicas, "available pod"))
+	message := fmt.Sprintf("stable revision %s has %d of %s%s", stable, p.replicaSet(stable).Available,
+		Quantity(p.spec.replicas, "available pod"), p.trouble(stable))
 	if !p.stableIsAvailable() {
 		return condition(v1alpha1.ConditionAvailable, false, v1alpha1.ReasonPodsUnavailable, message)
 	}

@@ -94,8 +94,8 @@ func (p *pass) judgeRest() verdict {
 			message: "revision " + p.mem.StableRevision + " serves all traffic"}
 	case !p.stableIsAvailable():
 		return verdict{state: v1alpha1.StateProgressing, reason: v1alpha1.ReasonPodsUnavailable, message: fmt.Sprintf(
-			"waiting for %s of stable revision %s: %d so far", Quantity(p.spec.replicas, "available pod"), p.mem.StableRevision,
-			p.replicaSet(p.mem.StableRevision).Available)}
+			"waiting for %s of stable revision %s: %d so far%s", Quantity(p.spec.replicas, "available pod"), p.mem.StableRevision,
+			p.replicaSet(p.mem.StableRevision).Available, p.trouble(p.mem.StableRevision))}
 	default:
 		return verdict{state: v1alpha1.StateProgressing, reason: v1alpha1.ReasonProgressing, message: p.restWait()}
 	}

@@ -107,6 +107,8 @@ type ReplicaSet struct {
 	MinReadySeconds int32
 	// Created orders ReplicaSets by age.
 	Created time.Time
+	// Trouble says why pods are missing, or not ready; empty while nothing says so.
+	Trouble string
 }
 
 // Orphan is a running ReplicaSet that could be adopted.

@@ -126,7 +126,17 @@ func (p *pass) available(revision string) int32 {
 
 // waitForPods says how many pods there are of those that are needed.
 func (p *pass) waitForPods(revision string, need int32) {
-	p.wait("waiting for %s of revision %s: %d so far", Quantity(need, "available pod"), revision, p.replicaSet(revision).Available)
+	p.wait("waiting for %s of revision %s: %d so far%s", Quantity(need, "available pod"), revision,
+		p.replicaSet(revision).Available, p.trouble(revision))
+}
+
+// trouble says why a revision lacks pods, to go on from a message that says how many it has.
+func (p *pass) trouble(revision string) string {
+	rs := p.replicaSet(revision)
+	if rs.Trouble == "" || rs.Available >= rs.Desired {
+		return ""
+	}
+	return " (" + quote(rs.Trouble) + ")"
 }
 
 // problem is the first thing that a user has to put right before steps and Services may move.

@@ -187,6 +187,31 @@ func TestProblemEvents(t *testing.T) {
 	}
 }
 
+// TestTrouble: where a rollout says that pods are missing it says why, as far as that is known.
+func TestTrouble(t *testing.T) {
+	forbidden := func(revision string) change {
+		return func(in *Input) {
+			alive(revision, 1)(in)
+			set(revision, func(rs *ReplicaSet) { rs.Trouble = "exceeded quota: tight" })(in)
+		}
+	}
+	why := "waiting for 2 available pods of revision b: 1 so far (exceeded quota: tight)"
+	overdue := memory(func(m *v1alpha1.Memory) { m.Progress.At = ago(3600) })
+	for want, in := range map[string]Input{
+		why:                                 changed(midway(40, weight(50)), forbidden("b")),
+		"no progress within 1h0m0s: " + why: changed(midway(40, weight(50)), forbidden("b"), overdue),
+		"waiting for 4 available pods of stable revision a: 1 so far (exceeded quota: tight)": changed(resting(), forbidden("a")),
+	} {
+		if got := Compute(in).Status.Message; got != want {
+			t.Errorf("message %q, want %q", got, want)
+		}
+	}
+	condition := conditionOf(Compute(changed(resting(), forbidden("a"))), v1alpha1.ConditionAvailable)
+	if want := "stable revision a has 1 of 4 available pods (exceeded quota: tight)"; condition.Message != want {
+		t.Errorf("Available says %q, want %q", condition.Message, want)
+	}
+}
+
 // TestStalledOnce: what stalls a return is reported once, also while a command is accepted and carried out. Each pass that
 // did not look for it said that it was over, and the next one warned again.
 func TestStalledOnce(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
+	revisions "github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
 // Rollout is what is shown of one.
@@ -119,6 +120,9 @@ func (r Rollout) header(s Style, width int, now time.Time) []string {
 		add("Weight:", weight)
 	}
 	add("Ready:", r.ready())
+	if trouble := r.trouble(); trouble != "" {
+		add("Not ready:", wrap(trouble, room)...)
+	}
 	add("Images:", r.images(s, room)...)
 	return lines
 }
@@ -216,6 +220,21 @@ func (r Rollout) ready() string {
 			status.Canary.Ready, status.Canary.Desired)
 	}
 	return text
+}
+
+// trouble says why the revisions that should serve lack pods, where the message does not.
+func (r Rollout) trouble() string {
+	var words []string
+	for _, v := range r.revisions() {
+		if v.role == roleDraining || v.role == roleFormer || v.set == nil || v.set.Status.ReadyReplicas >= wanted(v.set) {
+			continue
+		}
+		why := cmp.Or(revisions.Failure(wanted(v.set), v.set.Status), revisions.Unready(v.pods))
+		if why != "" && !strings.Contains(r.Object.Status.Message, why) {
+			words = append(words, fmt.Sprintf("revision %s: %s", v.name, why))
+		}
+	}
+	return strings.Join(words, "; ")
 }
 
 // images are those of the revisions that serve or will, each with its roles.

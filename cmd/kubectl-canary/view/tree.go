@@ -12,6 +12,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
+
+	revisions "github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
 // delay is how long a drained revision keeps its pods; what the spec leaves out is defaulted as the API server does.
@@ -37,9 +39,9 @@ func (r Rollout) tree(s Style, now time.Time) []string {
 	status := r.Object.Status
 	t.add(row(r.Object.Name, cell{stateWord(status), lookOf(status.State).color}, status.Ready, "",
 		age(r.Object.CreationTimestamp.Time, now))...)
-	revisions := r.revisions()
-	for i, v := range revisions {
-		v.add(t, s, i == len(revisions)-1, now)
+	all := r.revisions()
+	for i, v := range all {
+		v.add(t, s, i == len(all)-1, now)
 	}
 	return t.lines(s)
 }
@@ -125,19 +127,20 @@ func addPod(t *table, s Style, prefix string, pod *corev1.Pod, last bool, now ti
 	cells := row(to+pod.Name, cell{strings.TrimSpace(s.glyph(look.icon, "") + " " + reason), look.color},
 		fmt.Sprintf("%d/%d", ready, len(pod.Spec.Containers)), fmt.Sprint(restarts), age(pod.CreationTimestamp.Time, now))
 	if s.isWide() {
-		cells = append(cells, cell{podMessage(pod), dim})
+		_, message := revisions.UnreadyReason(pod)
+		cells = append(cells, cell{cmp.Or(message, pod.Status.Message), dim})
 	}
 	t.add(cells...)
 }
 
-// podLook sums a pod up as kubectl get does: by what it waits for or died of, else by its phase.
+// podLook sums a pod up by what it waits for or died of, else by its phase.
 func podLook(pod *corev1.Pod) (look, string) {
-	reason := cmp.Or(containerReason(pod.Status.InitContainerStatuses, "Init:"), containerReason(pod.Status.ContainerStatuses, ""),
-		pod.Status.Reason, string(pod.Status.Phase), "Pending")
+	why, _ := revisions.UnreadyReason(pod)
+	reason := cmp.Or(why, pod.Status.Reason, string(pod.Status.Phase), "Pending")
 	switch {
 	case pod.DeletionTimestamp != nil:
 		return look{"◌", dim}, "Terminating"
-	case isReady(pod):
+	case why == "":
 		return look{"✔", green}, reason
 	case pod.Status.Phase == corev1.PodFailed, isTrouble(reason):
 		return look{"✖", red}, reason
@@ -146,49 +149,12 @@ func podLook(pod *corev1.Pod) (look, string) {
 	}
 }
 
-func isReady(pod *corev1.Pod) bool {
-	for _, condition := range pod.Status.Conditions {
-		if condition.Type == corev1.PodReady {
-			return condition.Status == corev1.ConditionTrue
-		}
-	}
-	return false
-}
-
-// containerReason is why the first container that does not run does not.
-func containerReason(statuses []corev1.ContainerStatus, prefix string) string {
-	for _, status := range statuses {
-		switch state := status.State; {
-		case state.Waiting != nil && state.Waiting.Reason != "" && state.Waiting.Reason != "PodInitializing":
-			return prefix + state.Waiting.Reason
-		case state.Terminated != nil && state.Terminated.ExitCode != 0:
-			return prefix + cmp.Or(state.Terminated.Reason, "Error")
-		}
-	}
-	return ""
-}
-
 // isTrouble tells what does not pass by itself from what is on its way.
 func isTrouble(reason string) bool {
-	for _, sign := range []string{"BackOff", "Err", "Invalid", "OOMKilled", "Evicted"} {
+	for _, sign := range []string{"BackOff", "Err", "Invalid", "OOMKilled", "Evicted", corev1.PodReasonUnschedulable} {
 		if strings.Contains(reason, sign) {
 			return true
 		}
 	}
 	return false
-}
-
-// podMessage is what the kubelet or the scheduler says about a pod that does not run.
-func podMessage(pod *corev1.Pod) string {
-	for _, status := range pod.Status.ContainerStatuses {
-		if status.State.Waiting != nil && status.State.Waiting.Message != "" {
-			return status.State.Waiting.Message
-		}
-	}
-	for _, condition := range pod.Status.Conditions {
-		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse {
-			return condition.Message
-		}
-	}
-	return pod.Status.Message
 }

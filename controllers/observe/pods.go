@@ -1,0 +1,128 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package observe
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	utilcache "k8s.io/apimachinery/pkg/util/cache"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
+	"github.com/canaryrollout/canaryrollout/controllers/revision"
+)
+
+const (
+	// firstLook is how long pods are given to become ready before somebody has to know why they are not.
+	firstLook = 10 * time.Second
+	// rarestLook is how often the API server is asked about pods that stay unready.
+	rarestLook = 10 * time.Minute
+)
+
+// Pods knows why pods are not ready. A cache of pods would cost memory for each pod of the cluster. So the API server is
+// asked, by revision, and only while a revision lacks ready pods: 10 seconds after that was first seen, then each time as
+// much later again, every 10 minutes at the least. It is safe for concurrent use.
+type Pods struct {
+	live client.Reader
+	// looks are those at ReplicaSets that lack ready pods, by UID.
+	looks *utilcache.Expiring
+}
+
+// look is what was found out about the pods of a ReplicaSet, and when to ask again.
+type look struct {
+	since, next time.Time
+	words       string
+}
+
+// NewPods asks the API server by this reader.
+func NewPods(live client.Reader) *Pods {
+	return &Pods{live: live, looks: utilcache.NewExpiring()}
+}
+
+// unready says why pods of a ReplicaSet are not ready, as far as that is known, and when there may be more to say.
+func (p *Pods) unready(ctx context.Context, replicaSet *unstructured.Unstructured, labels map[string]string, now time.Time) (string, time.Time) {
+	uid := replicaSet.GetUID()
+	last, isKnown := p.known(uid)
+	switch {
+	case !isKnown:
+		last = look{since: now, next: now.Add(firstLook)}
+	case now.Before(last.next):
+		return last.words, last.next
+	default:
+		last.words = p.ask(ctx, replicaSet, labels)
+		last.next = now.Add(min(max(now.Sub(last.since), firstLook), rarestLook))
+	}
+	p.looks.Set(uid, last, 2*rarestLook)
+	return last.words, last.next
+}
+
+func (p *Pods) known(uid types.UID) (look, bool) {
+	last, isKnown := p.looks.Get(uid)
+	if !isKnown {
+		return look{}, false
+	}
+	return last.(look), true
+}
+
+func (p *Pods) forget(replicaSet *unstructured.Unstructured) { p.looks.Delete(replicaSet.GetUID()) }
+
+// ask lists the pods from the API server's cache. What cannot be found out is no error: it is only for people.
+func (p *Pods) ask(ctx context.Context, replicaSet *unstructured.Unstructured, labels map[string]string) string {
+	pods := &corev1.PodList{}
+	err := p.live.List(ctx, pods, client.InNamespace(replicaSet.GetNamespace()), client.MatchingLabels(labels),
+		&client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: "0"}})
+	if err != nil {
+		ctrl.LoggerFrom(ctx).V(1).Info("Cannot find out why pods are not ready", "replicaSet", replicaSet.GetName(), "reason", err.Error())
+		return ""
+	}
+	return revision.Unready(pods.Items)
+}
+
+// lookAtPods says why the revisions that should serve lack pods: the ReplicaSet's own condition when pods cannot be created,
+// else what the pods wait for.
+func (s *observation) lookAtPods(ctx context.Context) error {
+	for i, replicaSet := range s.owned {
+		observed := &s.Observed.ReplicaSets[i]
+		if !s.shouldServe(*observed) || observed.Ready >= observed.Desired {
+			s.Pods.forget(replicaSet)
+			continue
+		}
+		if observed.Trouble = failure(replicaSet); observed.Trouble != "" {
+			continue
+		}
+		labels := map[string]string{v1alpha1.RevisionLabel: observed.Revision}
+		maps.Copy(labels, s.Spec.Selector.MatchLabels)
+		words, next := s.Pods.unready(ctx, replicaSet, labels, s.now)
+		observed.Trouble = words
+		if s.PodsLookAt.IsZero() || next.Before(s.PodsLookAt) {
+			s.PodsLookAt = next
+		}
+	}
+	return nil
+}
+
+func (s *observation) shouldServe(of plan.ReplicaSet) bool {
+	memory := s.Status.Memory
+	return memory != nil && (of.Revision == memory.StableRevision || of.Revision == memory.CurrentRevision)
+}
+
+// failure is revision.Failure of a ReplicaSet as it is stored; a status that cannot be read says nothing.
+func failure(replicaSet *unstructured.Unstructured) string {
+	var status appsv1.ReplicaSetStatus
+	fields, _, _ := unstructured.NestedMap(replicaSet.Object, "status")
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(fields, &status); err != nil {
+		return ""
+	}
+	return revision.Failure(count(replicaSet, "spec", "replicas"), status)
+}
