@@ -87,7 +87,7 @@ func (o *lintOptions) print(found []lint.Finding) error {
 		return encoder.Encode(found)
 	}
 	for _, finding := range found {
-		if _, err := fmt.Fprintln(o.Out, finding); err != nil {
+		if _, err := fmt.Fprintln(safeWriter{o.Out}, finding); err != nil {
 			return err
 		}
 	}

@@ -61,7 +61,7 @@ func (o *Options) connect() (client.WithWatch, error) {
 		return nil, fmt.Errorf("find the API server: %w", err)
 	}
 	config.QPS, config.Burst = 50, 100
-	config.WarningHandler = rest.NewWarningWriter(o.ErrOut, rest.WarningWriterOptions{Deduplicate: true})
+	config.WarningHandler = rest.NewWarningWriter(safeWriter{o.ErrOut}, rest.WarningWriterOptions{Deduplicate: true})
 	scheme, err := NewScheme()
 	if err != nil {
 		return nil, err
@@ -115,7 +115,10 @@ func (o *Options) style() view.Style {
 	}
 }
 
-func (o *Options) print(text string) error {
+func (o *Options) print(text string) error { return o.control(safe(text)) }
+
+// control prints what a terminal obeys.
+func (o *Options) control(text string) error {
 	_, err := fmt.Fprint(o.Out, text)
 	return err
 }

@@ -199,7 +199,7 @@ func (o *planOptions) print(rollouts []table.Rollout) (err error) {
 			if i > 0 {
 				content = append(content, '\n')
 			}
-			content = append(content, rollout.Text(o.forecast.PodReady)...)
+			content = append(content, safe(rollout.Text(o.forecast.PodReady))...)
 		}
 	}
 	if err != nil {

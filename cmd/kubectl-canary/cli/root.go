@@ -44,7 +44,7 @@ func Run(ctx context.Context, command *cobra.Command, streams genericiooptions.I
 			return code
 		}
 	}
-	_, _ = fmt.Fprintln(streams.ErrOut, "error:", err)
+	_, _ = fmt.Fprintln(safeWriter{streams.ErrOut}, "error:", err)
 	return code
 }
 

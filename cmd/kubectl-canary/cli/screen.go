@@ -50,13 +50,13 @@ func (o *Options) show(ctx context.Context, dirty <-chan struct{}, render func(v
 	_, _, isTerminal := o.Size()
 	s := &screen{o: o, render: render, isTerminal: isTerminal, started: o.Now()}
 	if isTerminal {
-		if err := o.print(enterScreen); err != nil {
+		if err := o.control(enterScreen); err != nil {
 			return err
 		}
 	}
 	err := s.loop(ctx, dirty)
 	if isTerminal {
-		_ = o.print(leaveScreen + s.last) // the first error is the one to tell
+		_ = o.control(leaveScreen + safe(s.last)) // the first error is the one to tell
 	}
 	return err
 }
@@ -106,7 +106,7 @@ func (s *screen) draw() (isLast bool, err error) {
 	if s.isTerminal {
 		s.last = next.text
 		_, height, _ := s.o.Size()
-		return next.isLast, s.o.print(over(next.text, height))
+		return next.isLast, s.o.control(over(safe(next.text), height))
 	}
 	// At one and the same time, two frames differ only when something has changed.
 	if now := s.render(s.style(), s.started).text; now != s.last || next.isLast {

@@ -111,5 +111,5 @@ func Line(s Style, rollout *v1alpha1.CanaryRollout, flags string) string {
 	if message := Message(rollout, flags); message != "" {
 		fields = append(fields, message)
 	}
-	return strings.Join(fields, "  ")
+	return oneLine(strings.Join(fields, "  "))
 }

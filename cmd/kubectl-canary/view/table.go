@@ -101,4 +101,13 @@ func (t *table) lines(s Style) []string {
 	return lines
 }
 
-func join(lines []string) string { return strings.Join(lines, "\n") + "\n" }
+// join makes a text of lines. What somebody wrote into an object makes no line of its own.
+func join(lines []string) string {
+	var text strings.Builder
+	for _, line := range lines {
+		text.WriteString(oneLine(line) + "\n")
+	}
+	return text.String()
+}
+
+func oneLine(text string) string { return strings.ReplaceAll(text, "\n", " ") }
