@@ -49,6 +49,9 @@ func TestMirror(t *testing.T) {
 		"twice":                    {filtered(oursOf("9970", "9080"), usersFilter, oursOf("9970", "9080")), MixedWeight, 10, filtered(usersFilter, oursOf("9970", "9080"))},
 		"twice, and none wanted":   {filtered(oursOf("9970", "9080"), oursOf("9970", "9080")), MixedWeight, 0, plain},
 		"to a port of former days": {filtered(oursOf("9970", "9081")), MixedWeight, 10, filtered(oursOf("9970", "9080"))},
+		"the group by its name": {`[{backendRefs: [{group: core, name: reviews-stable, port: 9080, weight: 100}, {group: core, name: reviews-canary, port: 9080, weight: 0}]}]`, 0, 10,
+			`[{backendRefs: [{group: core, name: reviews-stable, port: 9080, weight: 100}, {group: core, name: reviews-canary, port: 9080, weight: 0}], filters: [` +
+				strings.Replace(oursOf("9970", "9080"), `group: ""`, "group: core", 1) + `]}]`},
 		"one rule of two": {`[{` + pairRefs + `}, {` + pairRefs + `, filters: [` + oursOf("9970", "9080") + `]}]`, MixedWeight, 10,
 			`[{` + pairRefs + `, filters: [` + oursOf("9970", "9080") + `]}, {` + pairRefs + `, filters: [` + oursOf("9970", "9080") + `]}]`},
 	} {

@@ -67,6 +67,7 @@ func TestPairIsFoundByGroupKindNamespaceAndName(t *testing.T) {
 	for name, rules := range map[string]string{
 		"short":         `[{backendRefs: [{name: reviews-stable, weight: 90}, {name: reviews-canary, weight: 10}]}]`,
 		"spelled out":   `[{backendRefs: [{group: "", kind: Service, namespace: bookinfo, name: reviews-canary, port: 80, weight: 10}, {name: reviews-stable, weight: 90}]}]`,
+		"group by name": `[{backendRefs: [{group: core, namespace: bookinfo, name: reviews-canary, weight: 10}, {group: core, kind: Service, name: reviews-stable, weight: 90}]}]`,
 		"nulls":         `[{backendRefs: [{group: null, kind: null, namespace: null, name: reviews-stable, weight: 90}, {name: reviews-canary, weight: 10}]}]`,
 		"twins of them": `[{backendRefs: [{name: reviews-stable, weight: 90}, {name: reviews-canary, weight: 10}, {name: reviews-canary, kind: Backend, group: example.com, weight: 0}]}]`,
 		"a pair of the same names in another namespace": `
