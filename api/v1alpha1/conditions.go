@@ -62,6 +62,7 @@ const (
 	ReasonWeightTooCoarse         = "WeightTooCoarse"
 	ReasonRouteLimitExceeded      = "RouteLimitExceeded"
 	ReasonHeaderRouteConflict     = "HeaderRouteConflict"
+	ReasonInvalidExpression       = "InvalidExpression"
 	ReasonHeaderRouteOnNamedRule  = "HeaderRouteOnNamedRule"
 	ReasonMirrorNotSupported      = "MirrorNotSupported"
 	ReasonServiceNotFound         = "ServiceNotFound"

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/utils/ptr"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -90,5 +92,18 @@ func TestHeaderRoutesThatDoNotFit(t *testing.T) {
 				t.Errorf("without header routes, the weight is %d", weight)
 			}
 		})
+	}
+}
+
+// TestBadExpressionIsRefused holds that a rule that no gateway can compile is never written: Traefik accepts the route and
+// leaves the rule out, so a step counted as done for testers whose requests never reached the canary.
+func TestBadExpressionIsRefused(t *testing.T) {
+	bad := header("role", "qa(")
+	bad.Headers[0].Type = ptr.To(gatewayv1.HeaderMatchRegularExpression)
+	routes := []v1alpha1.SetHeaderRoute{headerRoute("qa", bad)}
+	_, err := Patch(routeOf(t, atRest), reviews, Target{HeaderRoutes: routes})
+	wantProblem(t, problemOf(t, err), v1alpha1.ReasonInvalidExpression, `matches[0].headers[0].value: "qa(" is no regular expression`)
+	if got := Read(routeOf(t, atRest), reviews, routes); !got.Problem.HeadersOnly {
+		t.Error("the weights cannot be written either")
 	}
 }

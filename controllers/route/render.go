@@ -22,6 +22,10 @@ func (l *layout) render(headerRoutes []v1alpha1.SetHeaderRoute) ([][]any, *Probl
 			return nil, conflict("%s cannot carry header route %s, because nothing of its traffic can be matched: take it out of the steps, or the route out of spec.traffic.routes",
 				l.label, headerRoute.Name)
 		}
+		if err := ExpressionProblem(headerRoute); err != nil {
+			return nil, &Problem{Reason: v1alpha1.ReasonInvalidExpression, HeadersOnly: true, Message: fmt.Sprintf(
+				"header route %s: %v; correct it in setHeaderRoute: a gateway may accept the rule, and leave it out", headerRoute.Name, err)}
+		}
 		reach := 0
 		for n, s := range l.sources {
 			if name := nameOf(s.rule); name != "" && len(headerRoute.Matches) > 0 && !headerRoute.AllowNamedRules {
