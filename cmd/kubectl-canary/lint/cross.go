@@ -150,7 +150,8 @@ func checkHeaderRoutes(rollout Rollout, obj *object, pair route.Pair) []Finding 
 		for _, name := range names {
 			headerRoutes = append(headerRoutes, inForce[name])
 		}
-		if problem := route.Read(obj.Unstructured, pair, headerRoutes).Problem; problem != nil {
+		// checkExpressions speaks of the expressions, whatever the routes are.
+		if problem := route.Read(obj.Unstructured, pair, headerRoutes).Problem; problem != nil && problem.Reason != v1alpha1.ReasonInvalidExpression {
 			path := fmt.Sprintf("spec.steps[%d].setHeaderRoute", i)
 			return []Finding{rollout.place.find(Error, problem.Reason, path, problem.Message)}
 		}
