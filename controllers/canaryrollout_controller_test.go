@@ -132,6 +132,10 @@ func (h *harness) interceptors() interceptor.Funcs {
 			if err := request(ctx, sub); err != nil {
 				return err
 			}
+			options := client.SubResourcePatchOptions{}
+			if options.ApplyOptions(opts); options.AsPatchOptions().FieldValidation != metav1.FieldValidationStrict {
+				return errors.New("the API server would drop fields that it does not know")
+			}
 			return c.SubResource(sub).Patch(ctx, object, patch, opts...)
 		},
 	}
@@ -341,6 +345,19 @@ func TestReconcileCommandOnce(t *testing.T) {
 	if stored := h.stored(t); len(stored.Annotations) != 0 || stored.Status.Message != "carried out" {
 		t.Errorf("the annotations are %v, and the status says %q", stored.Annotations, stored.Status.Message)
 	}
+}
+
+// TestReconcileStatusRefused has a CRD that does not know a field of the status. Nothing is dropped in silence: the write is
+// refused, and an Event says so, since the status cannot.
+func TestReconcileStatusRefused(t *testing.T) {
+	h := newHarness(t, aRollout())
+	h.fail["status"] = apierrors.NewBadRequest(`strict decoding error: unknown field "status.memory.version"`)
+	h.plan = plan.Plan{Status: withMessage("planned"), Events: []plan.Event{{Reason: "A", Message: "m"}}}
+	if _, err := h.reconcile(t); !errors.Is(err, h.fail["status"]) {
+		t.Errorf("err = %v", err)
+	}
+	h.wantEvents(t, "Warning ReconcileError the status cannot be written, so nothing goes on; if the installed CustomResourceDefinition "+
+		"is older than the operator, update it: "+h.fail["status"].Error())
 }
 
 // TestReconcileStale has a cache that does not show our own last write: nothing is done.

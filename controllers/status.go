@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -27,7 +28,8 @@ type write struct {
 	status v1alpha1.CanaryRolloutStatus
 }
 
-// writeStatus writes the status if it says something new; a rollout that changed in between is a conflict.
+// writeStatus writes the status if it says something new; a rollout that changed in between is a conflict. It is strict: a
+// field that the installed CRD does not know would be dropped in silence, and memory with it.
 func (r *Reconciler) writeStatus(ctx context.Context, w *write) error {
 	if equality.Semantic.DeepEqual(w.rollout.Status, w.status) {
 		return nil
@@ -38,7 +40,14 @@ func (r *Reconciler) writeStatus(ctx context.Context, w *write) error {
 	next.Status = w.status
 	next.Status.Manager = r.Manager
 	patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
-	if err := r.Status.Patch(ctx, next, patch, client.FieldOwner(v1alpha1.FieldManager)); err != nil {
+	err := r.Status.Patch(ctx, next, patch, client.FieldOwner(v1alpha1.FieldManager), client.FieldValidation(metav1.FieldValidationStrict))
+	if observe.IsRefusal(err) {
+		r.report(w.rollout, []plan.Event{{
+			Warning: true, Reason: v1alpha1.ReasonReconcileError, Repeats: true,
+			Message: "the status cannot be written, so nothing goes on; if the installed CustomResourceDefinition is older than the operator, update it: " + err.Error(),
+		}})
+	}
+	if err != nil {
 		return err
 	}
 	r.Observer.Tracker.Wrote(w.rollout.Key(), observe.Write{

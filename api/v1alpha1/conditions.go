@@ -44,6 +44,7 @@ const (
 	ReasonStableUnavailable        = "StableUnavailable"
 	ReasonInvalidTemplate          = "InvalidTemplate"
 	ReasonReconcileError           = "ReconcileError"
+	ReasonUnsupportedMemory        = "UnsupportedMemory"
 	ReasonNotStalled               = "NotStalled"
 )
 

@@ -24,9 +24,19 @@ const (
 	PhaseReturning Phase = "Returning"
 )
 
+// MemoryVersion is the version of Memory that this package describes. It is raised with a change that a manager must not
+// ignore which does not know it.
+const MemoryVersion int32 = 1
+
 // Memory holds what cannot be observed again. Every target stands here before an object is touched for it, so that a
 // restart at any point goes on where it was.
 type Memory struct {
+	// version is that of the memory's format; 0 was written before there were versions. A manager leaves a rollout alone
+	// whose memory has a version that it does not know.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Version int32 `json:"version,omitempty"`
+
 	// template is the template that was last recognised, so that an unchanged one costs no request.
 	// +optional
 	Template TemplateMemory `json:"template,omitzero"`
@@ -66,7 +76,7 @@ type Memory struct {
 	// stepHeldFor is how long the clock of the current pause was stopped before.
 	// +optional
 	StepHeldFor *metav1.Duration `json:"stepHeldFor,omitempty"`
-	// stepsHash tells whether the steps were edited.
+	// stepsHash tells whether the steps were edited. It is taken over the canonical JSON of spec.steps as stored.
 	// +optional
 	StepsHash string `json:"stepsHash,omitempty"`
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
+	"github.com/canaryrollout/canaryrollout/controllers/revision"
 	"github.com/canaryrollout/canaryrollout/controllers/route"
 )
 
@@ -39,6 +40,10 @@ func TestObserve(t *testing.T) {
 		aServiceWith(map[string]string{"app": "reviews", "pod-template-hash": "aaa"}), canary, parse(t, aRoute),
 	})
 	snap := w.mustLook(t)
+	stepsHash, err := revision.StepsHash(snap.Raw)
+	if err != nil {
+		t.Fatal(err)
+	}
 	replicaSet := plan.ReplicaSet{
 		Name: "reviews-aaa", Revision: "aaa", Images: "reviews:v1, proxy:v9", Desired: 2, Replicas: 2, Ready: 1, Current: true,
 	}
@@ -47,6 +52,7 @@ func TestObserve(t *testing.T) {
 	got.Routes = nil
 	if diff := cmp.Diff(plan.Observed{
 		Template:    plan.Template{Hash: hash, Revision: "aaa", Images: "reviews:v1, proxy:v9"},
+		StepsHash:   stepsHash,
 		ReplicaSets: []plan.ReplicaSet{replicaSet},
 		Stable:      plan.Service{Name: "reviews-stable", Found: true, Revision: "aaa"},
 		Canary:      plan.Service{Name: "reviews-canary", Found: true},

@@ -34,6 +34,9 @@ func (s *observation) lookAtTemplate(ctx context.Context) error {
 		return err
 	}
 	s.Observed.Template = plan.Template{Hash: hash, Images: images(raw)}
+	if s.Observed.StepsHash, err = revision.StepsHash(s.Raw); err != nil {
+		return err
+	}
 	known := cmp.Or(s.remembered(hash), s.annotated(hash))
 	if len(s.orphans) == 0 && (known != "" || s.isDeleting()) {
 		s.Observed.Template.Revision = known

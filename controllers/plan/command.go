@@ -192,7 +192,7 @@ func (p *pass) carryOutRetry() {
 // pauseStep is the pause that is the current step, if it is one.
 func (p *pass) pauseStep() *v1alpha1.Pause {
 	if p.mem.Phase != v1alpha1.PhaseStepping || int(p.mem.StepIndex) >= len(p.in.Spec.Steps) ||
-		p.mem.StepsHash != stepsHash(p.in.Spec.Steps) {
+		p.mem.StepsHash != p.in.Observed.StepsHash {
 		return nil
 	}
 	return p.in.Spec.Steps[p.mem.StepIndex].Pause

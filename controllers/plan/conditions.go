@@ -160,17 +160,23 @@ func (p *pass) problemEvent(c metav1.Condition) {
 // Failed is the status of a pass that the API server refused a write of, for good: its memory, and beside it for people
 // what was refused. The prior status is the one that stands.
 func Failed(prior, next v1alpha1.CanaryRolloutStatus, generation int64, message string, now time.Time) v1alpha1.CanaryRolloutStatus {
+	return helpless(prior, next, generation, Problem{Reason: v1alpha1.ReasonReconcileError, Message: message}, now)
+}
+
+// helpless is a status over which a problem stands that is not the planner's own.
+func helpless(prior, next v1alpha1.CanaryRolloutStatus, generation int64, problem Problem, now time.Time) v1alpha1.CanaryRolloutStatus {
 	status := *next.DeepCopy()
-	status.State, status.Message, status.ObservedGeneration = v1alpha1.StateDegraded, message, generation
-	status.Conditions = prior.DeepCopy().Conditions // which know since when it is refused
-	refused := func(kind string, is bool) {
-		c := condition(kind, is, v1alpha1.ReasonReconcileError, message)
+	text := message(problem.Message)
+	status.State, status.Message, status.ObservedGeneration = v1alpha1.StateDegraded, text, generation
+	status.Conditions = prior.DeepCopy().Conditions // which know since when it stands
+	stand := func(kind string, is bool) {
+		c := condition(kind, is, problem.Reason, text)
 		c.ObservedGeneration, c.LastTransitionTime = generation, metav1.Time{Time: now}.Rfc3339Copy()
 		meta.SetStatusCondition(&status.Conditions, c)
 	}
-	refused(v1alpha1.ConditionReady, false)
-	refused(v1alpha1.ConditionReconciling, false)
-	refused(v1alpha1.ConditionStalled, true)
+	stand(v1alpha1.ConditionReady, false)
+	stand(v1alpha1.ConditionReconciling, false)
+	stand(v1alpha1.ConditionStalled, true)
 	for _, c := range next.Conditions {
 		switch c.Type {
 		case v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled:
@@ -178,6 +184,5 @@ func Failed(prior, next v1alpha1.CanaryRolloutStatus, generation int64, message 
 			meta.SetStatusCondition(&status.Conditions, c)
 		}
 	}
-	bound(&status)
 	return status
 }

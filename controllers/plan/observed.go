@@ -41,7 +41,9 @@ type Commands struct {
 // Observed is what a pass saw of the cluster, in small comparable values. It is never older than the controller's own
 // last write to any of these objects.
 type Observed struct {
-	Template    Template
+	Template Template
+	// StepsHash is taken over the raw spec.steps. It tells whether they were edited.
+	StepsHash   string
 	ReplicaSets []ReplicaSet
 	// Orphans are running ReplicaSets without an owner that match the selector; looked for only while there is no
 	// memory (adoption).

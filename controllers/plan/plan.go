@@ -40,12 +40,17 @@ func Compute(in Input) Plan {
 	}
 	if in.Prior.Memory != nil {
 		p.prior = *in.Prior.Memory.DeepCopy()
+		upgrade(&p.prior, &p.in.Spec, in.Observed.StepsHash)
 		p.prior.StepIndex = max(p.prior.StepIndex, 0)
 		clampTimes(&p.prior, in.Now)
 		p.mem = *p.prior.DeepCopy()
 	}
 	if in.Spec.Replicas == nil {
 		p.spec.replicas = p.runningSize()
+	}
+	if why := unsupported(in.Prior.Memory); why != "" {
+		p.leave(why)
+		return p.plan
 	}
 	switch {
 	case p.isTerminating():

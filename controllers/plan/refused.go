@@ -13,8 +13,11 @@ func Refused(rollout *v1alpha1.CanaryRollout, target, key, value string) string 
 	if status.Memory == nil {
 		return "the operator has not looked at the rollout yet"
 	}
+	if why := unsupported(status.Memory); why != "" {
+		return "a newer version wrote the status: " + why
+	}
 	p := &pass{
-		in:  Input{Spec: rollout.Spec, Prior: status, Observed: Observed{Template: Template{Revision: target}}},
+		in:  Input{Spec: rollout.Spec, Prior: status, Observed: Observed{Template: Template{Revision: target}, StepsHash: seenStepsHash(rollout)}},
 		mem: *status.Memory,
 	}
 	for _, revision := range []*v1alpha1.RevisionStatus{status.Stable, status.Canary} {
@@ -30,6 +33,15 @@ func Refused(rollout *v1alpha1.CanaryRollout, target, key, value string) string 
 		return given.refused
 	}
 	return key + " is no command"
+}
+
+// seenStepsHash is the hash of the steps as far as a status tells: they are those in memory once the status is about the
+// spec as it stands.
+func seenStepsHash(rollout *v1alpha1.CanaryRollout) string {
+	if rollout.Status.ObservedGeneration < rollout.Generation {
+		return ""
+	}
+	return rollout.Status.Memory.StepsHash
 }
 
 func commandsOf(key, value string) Commands {
@@ -52,7 +64,7 @@ func CurrentStep(rollout *v1alpha1.CanaryRollout) (index int, pause *v1alpha1.Pa
 	if memory == nil {
 		return -1, nil
 	}
-	p := &pass{in: Input{Spec: rollout.Spec}, mem: *memory}
+	p := &pass{in: Input{Spec: rollout.Spec, Observed: Observed{StepsHash: seenStepsHash(rollout)}}, mem: *memory}
 	switch memory.Phase {
 	case v1alpha1.PhaseStepping:
 		return min(int(memory.StepIndex), len(rollout.Spec.Steps)), p.pauseStep()

@@ -46,7 +46,9 @@ func TestRefusedWithoutMemory(t *testing.T) {
 
 // TestCurrentStep holds where the marker of a list of steps stands.
 func TestCurrentStep(t *testing.T) {
-	edited := changed(midway(20, pause(0)), func(in *Input) { in.Spec.Steps = []v1alpha1.Step{pause(1), pause(2)} })
+	edited := changed(midway(20, pause(0)), func(in *Input) {
+		in.Spec.Steps, in.Generation = []v1alpha1.Step{pause(1), pause(2)}, 2
+	})
 	for name, tc := range map[string]struct {
 		in     Input
 		index  int
@@ -61,7 +63,10 @@ func TestCurrentStep(t *testing.T) {
 		"going back":        {returning(20), -1, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			index, pause := CurrentStep(&v1alpha1.CanaryRollout{Spec: tc.in.Spec, Status: tc.in.Prior})
+			tc.in.Prior.ObservedGeneration = 1
+			rollout := &v1alpha1.CanaryRollout{Spec: tc.in.Spec, Status: tc.in.Prior}
+			rollout.Generation = tc.in.Generation
+			index, pause := CurrentStep(rollout)
 			if index != tc.index || (pause != nil) != tc.paused {
 				t.Errorf("at %d, pause %v; want %d, %v", index, pause, tc.index, tc.paused)
 			}

@@ -27,6 +27,7 @@ func (p *pass) report() {
 	status.History = p.history
 	if p.mem.Template.Revision != "" || p.in.Prior.Memory != nil {
 		status.Memory = p.mem.DeepCopy()
+		status.Memory.Version = v1alpha1.MemoryVersion
 	}
 	p.reportRevisions(status)
 	p.reportTraffic(status)

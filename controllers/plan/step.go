@@ -4,11 +4,8 @@
 package plan
 
 import (
-	"encoding/json"
 	"fmt"
-	"hash/fnv"
 	"slices"
-	"strconv"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/utils/ptr"
@@ -25,7 +22,7 @@ func (p *pass) stepping() {
 	case p.hold():
 	case p.spec.replicas == 0:
 		p.wait("spec.replicas is 0: the steps wait until it is raised")
-	case p.mem.StepsHash != stepsHash(p.in.Spec.Steps):
+	case p.mem.StepsHash != p.in.Observed.StepsHash:
 		p.event(EventStepsChanged, "the steps were edited: revision %s starts over at step 1, weight and scale stay where they are", p.mem.CurrentRevision)
 		p.enterStep(0)
 	case int(p.mem.StepIndex) >= len(p.in.Spec.Steps):
@@ -69,7 +66,7 @@ func (p *pass) start(revision string) {
 func (p *pass) enterStep(index int) {
 	p.mem.StepIndex, p.mem.StepStartedAt = int32(index), p.now()
 	p.mem.StepHeldAt, p.mem.StepHeldFor = nil, nil
-	p.mem.StepsHash = stepsHash(p.in.Spec.Steps)
+	p.mem.StepsHash = p.in.Observed.StepsHash
 	if index >= len(p.in.Spec.Steps) {
 		return
 	}
@@ -223,13 +220,4 @@ func describe(step v1alpha1.Step) string {
 	default:
 		return "pause"
 	}
-}
-
-// stepsHash tells edited steps from unedited ones.
-func stepsHash(steps []v1alpha1.Step) string {
-	hash := fnv.New64a()
-	// Encoding a struct of strings and numbers cannot fail, and a hash takes all that it is given.
-	encoded, _ := json.Marshal(steps)
-	_, _ = hash.Write(encoded)
-	return strconv.FormatUint(hash.Sum64(), 36)
 }

@@ -251,13 +251,14 @@ func TestStepsEdited(t *testing.T) {
 	in := changed(midway(50, weight(50), pause(0)), headers(true), memory(func(m *v1alpha1.Memory) {
 		m.StepIndex, m.StepScale = 1, exactly(2)
 	}))
-	in.Spec.Steps = []v1alpha1.Step{pause(0), weight(20)}
+	edit := func(steps ...v1alpha1.Step) { in.Spec.Steps, in.Observed.StepsHash = steps, stepsHash(steps) }
+	edit(pause(0), weight(20))
 	got := Compute(in)
 	planCase{in: in, targets: "Stepping 0: 50% a/b +headers"}.check(t)
 	if mem := got.Status.Memory; mem.StepWeight != 50 || mem.StepScale == nil || mem.CurrentRevision != "b" {
 		t.Errorf("held weight %d, scale %v, revision %s", mem.StepWeight, mem.StepScale, mem.CurrentRevision)
 	}
-	in.Spec.Steps = nil
+	edit()
 	in.Prior = Compute(in).Status
 	planCase{in: in, targets: "Promoting 0: 50% a/b +headers"}.check(t)
 }

@@ -157,6 +157,7 @@ func (w *world) input() Input {
 		Commands: w.commands, DeletedAt: w.deleted, HasFinalizer: w.finalizer, Now: w.now,
 	}
 	in.Observed.Template = Template{Hash: "hash-" + name(w.template), Revision: name(w.template), Images: "reviews:" + name(w.template)}
+	in.Observed.StepsHash = stepsHash(w.spec.Steps)
 	for i, set := range w.sets {
 		if set.exists && !w.isForeign(i) {
 			in.Observed.ReplicaSets = append(in.Observed.ReplicaSets, ReplicaSet{
@@ -173,6 +174,9 @@ func (w *world) input() Input {
 	}
 	return in
 }
+
+// stepsHash stands for the hash of the raw steps.
+func stepsHash(steps []v1alpha1.Step) string { return formerStepsHash(steps) }
 
 // migrate lets somebody else's pods answer before there is a rollout.
 func migrate(w *world) {

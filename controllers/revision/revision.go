@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 const (
@@ -21,9 +23,27 @@ const (
 
 // Hash identifies a raw pod template. encoding/json sorts the keys of a map, which makes its output canonical.
 func Hash(template map[string]any) (string, error) {
-	canonical, err := json.Marshal(template)
+	sum, err := hash(template)
 	if err != nil {
 		return "", fmt.Errorf("encode the pod template: %w", err)
+	}
+	return sum, nil
+}
+
+// StepsHash identifies the raw steps of a rollout, by its JSON too: a hash over Go types may change with their code.
+func StepsHash(rollout *unstructured.Unstructured) (string, error) {
+	spec, _ := rollout.Object["spec"].(map[string]any)
+	sum, err := hash(spec["steps"])
+	if err != nil {
+		return "", fmt.Errorf("encode the steps: %w", err)
+	}
+	return sum, nil
+}
+
+func hash(raw any) (string, error) {
+	canonical, err := json.Marshal(raw)
+	if err != nil {
+		return "", err
 	}
 	sum := sha256.Sum256(canonical)
 	return hex.EncodeToString(sum[:]), nil

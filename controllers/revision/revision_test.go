@@ -50,6 +50,21 @@ func TestHashGolden(t *testing.T) {
 	}
 }
 
+// TestStepsHashGolden pins the hash of steps: if it changes, every release in flight starts over at its first step. The
+// steps are hashed as they are stored, so a field that our types do not know counts, and how they encode a duration does not.
+func TestStepsHashGolden(t *testing.T) {
+	for text, want := range map[string]string{
+		`{}`: "74234e98afe7498fb5daf1f36ac2d78acc339464f950703b8c019892f982b90b",
+		`{spec: {steps: [{setWeight: 10}, {pause: {duration: 1h30m}}]}}`:                 "f6cfd3bd9e1fbcdfb4ee12ed34aa62a9ce62b92091748ebe4761e9ed45f88bcb",
+		`{spec: {steps: [{setWeight: 10}, {pause: {duration: 1h30m, tomorrow: true}}]}}`: "c71162da7bcea96d08ba515cc549455492c3421ee0a4fdef73f45a9213fbb3b9",
+	} {
+		hash, err := StepsHash(&unstructured.Unstructured{Object: object(t, text)})
+		if err != nil || hash != want {
+			t.Errorf("hash of %s is %s, want %s (%v)", text, hash, want, err)
+		}
+	}
+}
+
 func TestHashIgnoresOrderOnly(t *testing.T) {
 	hash := func(text string) string {
 		sum, err := Hash(object(t, text))

@@ -1,0 +1,68 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"strconv"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// unsupported says by what a memory shows that a newer manager wrote it; empty if it shows nothing of the kind. To act on
+// it could do harm: what this manager does not know of it may be what keeps traffic where it is.
+func unsupported(memory *v1alpha1.Memory) string {
+	if memory == nil {
+		return ""
+	}
+	if memory.Version > v1alpha1.MemoryVersion {
+		return fmt.Sprintf("its memory has version %d, and this manager knows versions up to %d", memory.Version, v1alpha1.MemoryVersion)
+	}
+	switch memory.Phase {
+	case "", v1alpha1.PhaseResting, v1alpha1.PhaseStepping, v1alpha1.PhasePromoting, v1alpha1.PhaseReturning:
+	default:
+		return fmt.Sprintf("this manager does not know the phase %q", memory.Phase)
+	}
+	if memory.Command == nil {
+		return ""
+	}
+	switch memory.Command.Command {
+	case v1alpha1.CommandPromote, v1alpha1.CommandPromoteFull, v1alpha1.CommandAbort, v1alpha1.CommandRetry:
+		return ""
+	default:
+		return fmt.Sprintf("this manager does not know the command %q", memory.Command.Command)
+	}
+}
+
+// leave does nothing to a rollout whose memory a newer manager wrote, and says so. Memory stays as it is, and so does a
+// deletion: without the memory, traffic cannot be handed back.
+func (p *pass) leave(why string) {
+	const reason = v1alpha1.ReasonUnsupportedMemory
+	text := "a newer version of the operator wrote this status: " + why + ". Nothing is done: run that version again, or a newer one"
+	if stalled := meta.FindStatusCondition(p.in.Prior.Conditions, v1alpha1.ConditionStalled); stalled == nil || stalled.Reason != reason {
+		p.warn(reason, "%s", text)
+	}
+	p.plan.Status = helpless(p.in.Prior, p.in.Prior, p.in.Generation, Problem{Reason: reason, Message: text}, p.in.Now)
+}
+
+// upgrade brings a memory that was written before there were versions up to date.
+func upgrade(memory *v1alpha1.Memory, spec *v1alpha1.CanaryRolloutSpec, stepsHash string) {
+	if memory.Version == 0 && memory.StepsHash == formerStepsHash(spec.Steps) {
+		memory.StepsHash = stepsHash
+	}
+}
+
+// formerStepsHash is the hash that memories without a version have of their steps. It was taken over Go types, so an
+// update of a library could change it, and with it start the steps over.
+func formerStepsHash(steps []v1alpha1.Step) string {
+	hash := fnv.New64a()
+	// Encoding a struct of strings and numbers cannot fail, and a hash takes all that it is given.
+	encoded, _ := json.Marshal(steps)
+	_, _ = hash.Write(encoded)
+	return strconv.FormatUint(hash.Sum64(), 36)
+}
