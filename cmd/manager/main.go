@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"go.uber.org/zap/zapcore"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -43,6 +44,7 @@ func main() {
 // options are the flags.
 type options struct {
 	namespace       string
+	namespaces      []string
 	probeAddress    string
 	concurrency     int
 	qps             float64
@@ -63,7 +65,7 @@ type options struct {
 
 func newOptions(flags *flag.FlagSet) *options {
 	o := &options{logging: zap.Options{TimeEncoder: zapcore.ISO8601TimeEncoder}}
-	flags.StringVar(&o.namespace, "namespace", "", "Work in this namespace alone; in all of them if empty.")
+	flags.StringVar(&o.namespace, "namespace", "", "Work in these namespaces alone, separated by commas; in all of them if empty.")
 	flags.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz; 0 for none.")
 	flags.IntVar(&o.concurrency, "max-concurrent-reconciles", 10, "How many rollouts are worked on at once.")
 	flags.Float64Var(&o.qps, "kube-api-qps", 50, "Sustained requests per second to the API server.")
@@ -104,7 +106,7 @@ func (o *options) validate() error {
 }
 
 func run(ctx context.Context, o *options) error {
-	if err := o.validate(); err != nil {
+	if err := o.complete(); err != nil {
 		return err
 	}
 	config, err := ctrl.GetConfig()
@@ -123,6 +125,20 @@ func run(ctx context.Context, o *options) error {
 		return err
 	}
 	return mgr.Start(ctx)
+}
+
+// complete reads what the flags say together, and refuses what does not fit.
+func (o *options) complete() error {
+	if o.namespace == "" {
+		return o.validate()
+	}
+	o.namespaces = strings.Split(o.namespace, ",")
+	for _, namespace := range o.namespaces {
+		if problems := validation.IsDNS1123Label(namespace); len(problems) > 0 {
+			return fmt.Errorf("--namespace is %q: %q is no name of a namespace: %s", o.namespace, namespace, strings.Join(problems, "; "))
+		}
+	}
+	return o.validate()
 }
 
 // podNamespace is where the kubelet says that this pod is; empty outside a cluster.
@@ -152,13 +168,9 @@ func newManager(config *rest.Config, o *options, kinds *controllers.RouteKinds) 
 	if err != nil {
 		return nil, err
 	}
-	var namespaces []string
-	if o.namespace != "" {
-		namespaces = append(namespaces, o.namespace)
-	}
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:                  scheme,
-		Cache:                   controllers.CacheOptions(kinds, namespaces...),
+		Cache:                   controllers.CacheOptions(kinds, o.namespaces...),
 		Client:                  controllers.ClientOptions(),
 		Metrics:                 o.metrics(),
 		HealthProbeBindAddress:  o.probeAddress,

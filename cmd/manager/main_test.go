@@ -41,3 +41,18 @@ func TestTimings(t *testing.T) {
 		}
 	}
 }
+
+// TestNamespaces: an empty list is the whole cluster, and one that somebody mistyped must not become that, nor nothing.
+func TestNamespaces(t *testing.T) {
+	for value, want := range map[string]string{"": "", "shop": "shop", "shop,books": "shop books"} {
+		o := parse(t, "--namespace="+value)
+		if err := o.complete(); err != nil || strings.Join(o.namespaces, " ") != want {
+			t.Errorf("--namespace=%s is %v, %v", value, o.namespaces, err)
+		}
+	}
+	for _, value := range []string{",", "shop,", "shop, books", "Shop"} {
+		if err := parse(t, "--namespace="+value).complete(); err == nil || !strings.Contains(err.Error(), "is no name of a namespace") {
+			t.Errorf("--namespace=%s: %v", value, err)
+		}
+	}
+}

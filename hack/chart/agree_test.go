@@ -152,26 +152,29 @@ func TestShutdownWithinGrace(t *testing.T) {
 	}
 }
 
-// TestNamespacedRights: in one namespace the manager has the rights that it has in all of them otherwise, and none
+// TestNamespacedRights: in each of its namespaces the manager has the rights that it has in all of them otherwise, and none
 // anywhere else.
 func TestNamespacedRights(t *testing.T) {
-	everywhere, here := &rbacv1.ClusterRole{}, &rbacv1.Role{}
+	everywhere := &rbacv1.ClusterRole{}
 	typed(t, named(kustomization(t), "canaryrollout-controller-manager"), "ClusterRole", everywhere)
 	rendered := objects(t, "--values=testdata/namespaced.values.yaml")
 	for _, object := range rendered {
 		if object.GetNamespace() == "" {
 			t.Errorf("%s %s is not in a namespace", object.GetKind(), object.GetName())
 		}
-		if isRight := strings.HasPrefix(object.GetKind(), "Role"); isRight && object.GetNamespace() != "shop" {
+		if isRight := strings.HasPrefix(object.GetKind(), "Role"); isRight && !slices.Contains([]string{"shop", "books"}, object.GetNamespace()) {
 			t.Errorf("%s %s gives rights in namespace %s", object.GetKind(), object.GetName(), object.GetNamespace())
 		}
 	}
-	typed(t, named(rendered, "canaryrollout-controller-manager"), "Role", here)
-	if here.Namespace != "shop" {
-		t.Errorf("the manager's Role is in namespace %q, want shop", here.Namespace)
-	}
-	if diff := cmp.Diff(everywhere.Rules, here.Rules); diff != "" {
-		t.Errorf("other rules than cluster-wide (-want +got):\n%s", diff)
+	manager := named(rendered, "canaryrollout-controller-manager")
+	for _, namespace := range []string{"shop", "books"} {
+		own := slices.DeleteFunc(slices.Clone(manager), func(o *unstructured.Unstructured) bool { return o.GetNamespace() != namespace })
+		here := &rbacv1.Role{}
+		typed(t, own, "Role", here)
+		typed(t, own, "RoleBinding", &rbacv1.RoleBinding{})
+		if diff := cmp.Diff(everywhere.Rules, here.Rules); diff != "" {
+			t.Errorf("other rules in %s than cluster-wide (-want +got):\n%s", namespace, diff)
+		}
 	}
 }
 

@@ -24,8 +24,11 @@ func TestNotes(t *testing.T) {
 			"kubectl delete canaryrollouts -A --all --wait\n  helm uninstall canaryrollout -n canaryrollout-system\n",
 			"in metrics.readers",
 		}, "crds.keep is false"},
-		"one namespace": {"watchNamespace=shop", []string{
+		"one namespace": {"watchNamespaces={shop}", []string{
 			"works in the namespace shop", "kubectl delete canaryrollouts -n shop --all --wait\n",
+		}, "all namespaces"},
+		"two namespaces": {"watchNamespaces={shop,books}", []string{
+			"works in the namespaces shop, books", "kubectl delete canaryrollouts -n shop --all --wait\n  kubectl delete canaryrollouts -n books --all --wait\n",
 		}, "all namespaces"},
 		"CRD not kept": {"crds.keep=false", []string{"helm uninstall deletes the CustomResourceDefinition"}, ""},
 		"readers":      {"metrics.readers[0].name=prometheus,metrics.readers[0].namespace=monitoring", []string{"BEFORE YOU UNINSTALL"}, "in metrics.readers"},
@@ -51,7 +54,7 @@ func TestNotes(t *testing.T) {
 // TestDocumentedValues: the chart takes every value that the documentation sets, and has every value that it names.
 func TestDocumentedValues(t *testing.T) {
 	var args []string
-	flag := regexp.MustCompile(`--set ([A-Za-z.]+=\S+)`)
+	flag := regexp.MustCompile(`--set "?([A-Za-z.]+=[^\s"]+)`)
 	for _, file := range []string{"../../README.md", "../../docs/install.md", helm.Chart() + "/README.md"} {
 		for _, match := range flag.FindAllStringSubmatch(read(t, file), -1) {
 			args = append(args, "--set="+match[1])

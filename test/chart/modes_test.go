@@ -92,7 +92,7 @@ func checkMetrics(t *testing.T, a *app.App) {
 	}
 }
 
-// TestNamespaced: with rights in one namespace alone a release goes through there, and a deletion; a rollout elsewhere
+// TestNamespaced: with rights in two namespaces alone a release goes through there, and a deletion; a rollout elsewhere
 // is not touched. The release begins cluster-wide, as the CRD must be there before a rollout's namespace is prepared,
 // so the change between the modes is tested, too.
 func TestNamespaced(t *testing.T) {
@@ -100,12 +100,14 @@ func TestNamespaced(t *testing.T) {
 	options := app.Options{Steps: []v1alpha1.Step{builder.Weight(50)}}
 	a := app.Prepare(t, env, options)
 	other := elsewhere(t)
-	r.upgrade("--set=watchNamespace=" + a.Namespace)
+	second := a.Namespace + "-second"
+	kubectl(t, "create", "namespace", second)
+	r.upgrade("--set=watchNamespaces={" + a.Namespace + "," + second + "}")
 	r.start()
-	if args := r.deployment().Spec.Template.Spec.Containers[0].Args; !slices.Contains(args, "--namespace="+a.Namespace) {
+	if args := r.deployment().Spec.Template.Spec.Containers[0].Args; !slices.Contains(args, "--namespace="+a.Namespace+","+second) {
 		t.Errorf("the manager is started with %v", args)
 	}
-	checkRights(t, r, a.Namespace)
+	checkRights(t, r, a.Namespace, second)
 
 	a.Create(a.Rollout(options))
 	a.WaitForState(v1alpha1.StateHealthy)
@@ -137,8 +139,8 @@ func elsewhere(t *testing.T) *v1alpha1.CanaryRollout {
 	return rollout
 }
 
-// checkRights: the service account has what it needs in its namespace, and nothing elsewhere.
-func checkRights(t *testing.T, r *release, own string) {
+// checkRights: the service account has what it needs in its namespaces, and nothing elsewhere. The lease is in the first.
+func checkRights(t *testing.T, r *release, own, second string) {
 	t.Helper()
 	clients := kubernetes.NewForConfigOrDie(r.config)
 	if _, err := clients.CoreV1().Namespaces().Get(t.Context(), own, metav1.GetOptions{}); err != nil {
@@ -154,7 +156,7 @@ func checkRights(t *testing.T, r *release, own string) {
 		{Verb: "list", Group: v1alpha1.GroupVersion.Group, Resource: "canaryrollouts"},
 		{Verb: "update", Group: "coordination.k8s.io", Resource: "leases"},
 	} {
-		for in, want := range map[string]bool{own: true, "default": false, namespace: false, "": false} {
+		for in, want := range map[string]bool{own: true, second: resource.Resource != "leases", "default": false, namespace: false, "": false} {
 			resource.Namespace = in
 			if got := allowed(t.Context(), t, clients, resource); got != want {
 				t.Errorf("may %s %s in namespace %q: %t, want %t", resource.Verb, resource.Resource, in, got, want)

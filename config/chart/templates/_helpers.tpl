@@ -53,10 +53,10 @@ subjects:
 {{- end -}}
 {{- end -}}
 
-{{- /* Where the lease is: beside the manager, or in the one namespace that it works in. So there is one lease for what
-is worked on: two releases in one namespace do not wait for each other, and two for one namespace do. */ -}}
+{{- /* Where the lease is: beside the manager, or in the first of the namespaces that it works in. So two releases for one
+namespace take turns, and two in one namespace do not wait for each other. */ -}}
 {{- define "canaryrollout.leaseNamespace" -}}
-{{- .Values.watchNamespace | default .Release.Namespace -}}
+{{- first .Values.watchNamespaces | default .Release.Namespace -}}
 {{- end -}}
 
 {{- /* How long passes may take to end: less than the grace period, so that the lease is given up before the process is killed. */ -}}
@@ -98,7 +98,7 @@ rules:
 {{- end -}}
 {{- range .Values.extraArgs -}}
 {{- $flag := . | trimPrefix "-" | trimPrefix "-" | splitList "=" | first -}}
-{{- $value := get (dict "namespace" "watchNamespace" "leader-election-namespace" "watchNamespace" "leader-elect" "replicas" "shutdown-timeout" "terminationGracePeriodSeconds" "health-probe-bind-address" "none: probes are on port 8081" "metrics-bind-address" "metrics.enabled" "metrics-secure" "metrics.secure" "metrics-cert-dir" "metrics.certificateSecret" "zap-log-level" "log.level" "zap-encoder" "log.encoder") $flag -}}
+{{- $value := get (dict "namespace" "watchNamespaces" "leader-election-namespace" "watchNamespaces" "leader-elect" "replicas" "shutdown-timeout" "terminationGracePeriodSeconds" "health-probe-bind-address" "none: probes are on port 8081" "metrics-bind-address" "metrics.enabled" "metrics-secure" "metrics.secure" "metrics-cert-dir" "metrics.certificateSecret" "zap-log-level" "log.level" "zap-encoder" "log.encoder") $flag -}}
 {{- if $value -}}
 {{- fail (printf "extraArgs: the chart itself sets --%s; the value for it is %s" $flag $value) -}}
 {{- end -}}
