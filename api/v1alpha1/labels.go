@@ -25,6 +25,12 @@ const (
 	RolloutLabel = "canaryrollout.dev/rollout"
 	// TemplateHashAnnotation is the hash of the raw pod template that a ReplicaSet was made from or recognised by.
 	TemplateHashAnnotation = "canaryrollout.dev/template-hash"
+	// PromotionAnnotation is a number on each ReplicaSet that was promoted: the stable one has the highest. It is read
+	// when the status of the rollout was lost, for example after a restore from a backup.
+	PromotionAnnotation = "canaryrollout.dev/promotion"
+	// AbortedAnnotation is the reason for which the revision was aborted, on its ReplicaSet. It is read like
+	// PromotionAnnotation: an aborted revision waits for a retry after a restore, too.
+	AbortedAnnotation = "canaryrollout.dev/aborted"
 )
 
 const (

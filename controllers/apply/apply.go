@@ -121,6 +121,9 @@ func (r *run) call(ctx context.Context, action plan.Action) (what string, write 
 	case plan.ScaleReplicaSet:
 		write, err = r.scaleReplicaSet(ctx, act)
 		return fmt.Sprintf("scale ReplicaSet %s to %d pods", act.Name, act.Replicas), write, err
+	case plan.MarkReplicaSet:
+		write, err = r.markReplicaSet(ctx, act)
+		return "mark ReplicaSet " + act.Name, write, err
 	case plan.DeleteReplicaSet:
 		write, err = r.deleteReplicaSet(ctx, act)
 		return "delete ReplicaSet " + act.Name, write, err

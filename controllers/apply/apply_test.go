@@ -209,6 +209,16 @@ func TestApply(t *testing.T) {
 			`merge bookinfo/reviews-aaa {"metadata":{"resourceVersion":"20"},"spec":{"minReadySeconds":5,"replicas":0}}`,
 			observe.Write{Object: object(observe.ReplicaSetKind, "reviews-aaa"), UID: "uid-of-aaa", ResourceVersion: "21"}, "10",
 		},
+		"mark": {
+			plan.MarkReplicaSet{Name: "reviews-aaa", Marks: plan.Marks{Promotion: 7}},
+			`merge bookinfo/reviews-aaa {"metadata":{"annotations":{"canaryrollout.dev/aborted":null,"canaryrollout.dev/promotion":"7"},"resourceVersion":"20"}}`,
+			observe.Write{Object: object(observe.ReplicaSetKind, "reviews-aaa"), UID: "uid-of-aaa", ResourceVersion: "21"}, "10",
+		},
+		"mark as aborted": {
+			plan.MarkReplicaSet{Name: "reviews-aaa", Marks: plan.Marks{AbortReason: "slow"}},
+			`merge bookinfo/reviews-aaa {"metadata":{"annotations":{"canaryrollout.dev/aborted":"slow","canaryrollout.dev/promotion":null},"resourceVersion":"20"}}`,
+			observe.Write{Object: object(observe.ReplicaSetKind, "reviews-aaa"), UID: "uid-of-aaa", ResourceVersion: "21"}, "10",
+		},
 		"delete": {
 			plan.DeleteReplicaSet{Name: "reviews-aaa"},
 			`delete reviews-aaa {"preconditions":{"uid":"uid-of-aaa","resourceVersion":"20"},"propagationPolicy":"Background"}`,
@@ -342,9 +352,19 @@ func TestApplyGoesOn(t *testing.T) {
 	}
 }
 
+// TestApplyTwice: a mark is written to the ReplicaSet as its scaling left it, not against the version that was observed.
+func TestApplyTwice(t *testing.T) {
+	got, err := (&Applier{Writer: newRecorder(t, everything...)}).Apply(t.Context(), snapshot(t), []plan.Action{
+		plan.ScaleReplicaSet{Name: "reviews-aaa", Replicas: 4}, plan.MarkReplicaSet{Name: "reviews-aaa", Marks: plan.Marks{Promotion: 1}},
+	})
+	if err != nil || len(got.Writes) != 2 || got.Writes[1].ResourceVersion != "22" {
+		t.Errorf("result = %+v, %v", got, err)
+	}
+}
+
 func TestApplyUnobserved(t *testing.T) {
 	for _, action := range []plan.Action{
-		plan.AdoptReplicaSet{Name: "x"}, plan.ScaleReplicaSet{Name: "x"}, plan.DeleteReplicaSet{Name: "x"},
+		plan.AdoptReplicaSet{Name: "x"}, plan.ScaleReplicaSet{Name: "x"}, plan.MarkReplicaSet{Name: "x"}, plan.DeleteReplicaSet{Name: "x"},
 		plan.PointService{Name: "x"}, plan.SetTraffic{Kind: "HTTPRoute", Name: "x"}, plan.SetTraffic{Kind: "X", Name: "reviews"},
 	} {
 		cluster := newRecorder(t, everything...)

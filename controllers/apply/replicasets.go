@@ -6,6 +6,7 @@ package apply
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -80,6 +81,31 @@ func (r *run) scaleReplicaSet(ctx context.Context, act plan.ScaleReplicaSet) (*o
 	if err != nil {
 		return nil, err
 	}
+	r.ReplicaSets[act.Name] = object // a mark may follow
+	return wrote(replicaSetNamed(act.Name), object), nil
+}
+
+// markReplicaSet changes nothing that a controller acts on.
+func (r *run) markReplicaSet(ctx context.Context, act plan.MarkReplicaSet) (*observe.Write, error) {
+	seen := r.ReplicaSets[act.Name]
+	if seen == nil {
+		return nil, errNotObserved
+	}
+	annotations := map[string]any{v1alpha1.PromotionAnnotation: nil, v1alpha1.AbortedAnnotation: nil}
+	if act.Marks.Promotion > 0 {
+		annotations[v1alpha1.PromotionAnnotation] = strconv.FormatInt(act.Marks.Promotion, 10)
+	}
+	if act.Marks.AbortReason != "" {
+		annotations[v1alpha1.AbortedAnnotation] = act.Marks.AbortReason
+	}
+	object := named(seen)
+	err := r.patch(ctx, object, map[string]any{
+		"metadata": map[string]any{"resourceVersion": seen.GetResourceVersion(), "annotations": annotations},
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.ReplicaSets[act.Name] = object
 	return wrote(replicaSetNamed(act.Name), object), nil
 }
 

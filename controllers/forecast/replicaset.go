@@ -17,6 +17,7 @@ type replicaSet struct {
 	grownAt         time.Time
 	minReadySeconds int32
 	created         time.Time
+	marks           plan.Marks
 }
 
 func (s *replicaSet) scale(to plan.ScaleReplicaSet, now time.Time) {
@@ -54,6 +55,6 @@ func (s *replicaSet) minReady() time.Duration { return time.Duration(s.minReadyS
 func (s *replicaSet) observed() plan.ReplicaSet {
 	return plan.ReplicaSet{
 		Name: s.revision, Revision: s.revision, Desired: s.desired, Replicas: s.desired, Ready: s.ready, Available: s.available,
-		Current: true, MinReadySeconds: s.minReadySeconds, Created: s.created,
+		Current: true, MinReadySeconds: s.minReadySeconds, Created: s.created, Marks: s.marks,
 	}
 }

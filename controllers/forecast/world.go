@@ -151,6 +151,12 @@ func (w *world) apply(action plan.Action) {
 				set.scale(a, w.now)
 			}
 		}
+	case plan.MarkReplicaSet:
+		for _, set := range w.sets {
+			if set.revision == a.Name {
+				set.marks = a.Marks
+			}
+		}
 	case plan.DeleteReplicaSet:
 		w.sets = slices.DeleteFunc(w.sets, func(set *replicaSet) bool { return set.revision == a.Name })
 	case plan.PointService:

@@ -47,13 +47,14 @@ func (s *observation) isOwned(replicaSet *unstructured.Unstructured) bool {
 	return metav1.IsControlledBy(replicaSet, s.CanaryRollout) && replicaSet.GetLabels()[v1alpha1.RolloutLabel] == s.Name
 }
 
-// isAdoptable says that a ReplicaSet runs, is nobody's, and that its pods are ones that our Services can select: they
-// have the labels of the rollout's selector and a revision.
+// isAdoptable says that a ReplicaSet is nobody's, that it runs or was ours (a backup keeps labels, and drops owners), and
+// that its pods are ones that our Services can select: they have the labels of the rollout's selector and a revision.
 func (s *observation) isAdoptable(replicaSet *unstructured.Unstructured) bool {
 	if metav1.GetControllerOf(replicaSet) != nil || replicaSet.GetDeletionTimestamp() != nil {
 		return false
 	}
-	if count(replicaSet, "spec", "replicas") == 0 && count(replicaSet, "status", "replicas") == 0 {
+	isIdle := count(replicaSet, "spec", "replicas") == 0 && count(replicaSet, "status", "replicas") == 0
+	if isIdle && replicaSet.GetLabels()[v1alpha1.RolloutLabel] != s.Name {
 		return false
 	}
 	podLabels := revision.PodLabels(revision.Template(replicaSet))
@@ -71,6 +72,7 @@ func (s *observation) reportOrphans(normalized map[string]any) {
 			Equal:    normalized != nil && revision.Equal(normalized, revision.Template(replicaSet)),
 			Desired:  count(replicaSet, "spec", "replicas"),
 			Ready:    count(replicaSet, "status", "readyReplicas"),
+			Marks:    marksOf(replicaSet),
 		})
 	}
 }

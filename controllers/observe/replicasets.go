@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -105,7 +106,15 @@ func observedReplicaSet(replicaSet *unstructured.Unstructured) plan.ReplicaSet {
 		Current:         number(replicaSet, "status", "observedGeneration") >= replicaSet.GetGeneration(),
 		MinReadySeconds: count(replicaSet, "spec", "minReadySeconds"),
 		Created:         replicaSet.GetCreationTimestamp().Time,
+		Marks:           marksOf(replicaSet),
 	}
+}
+
+// marksOf takes a number that somebody has broken for none.
+func marksOf(replicaSet *unstructured.Unstructured) plan.Marks {
+	annotations := replicaSet.GetAnnotations()
+	promotion, _ := strconv.ParseInt(annotations[v1alpha1.PromotionAnnotation], 10, 64)
+	return plan.Marks{Promotion: max(promotion, 0), AbortReason: annotations[v1alpha1.AbortedAnnotation]}
 }
 
 // revisionOf reads the template's label: it is what the pods have, and what Services select by.

@@ -215,7 +215,9 @@ func TestOrphans(t *testing.T) {
 	live := []client.Object{
 		running("equal"),
 		running("other", otherTemplate),
-		running("idle", set(int64(0), "spec", "replicas"), set(int64(0), "status", "replicas")),
+		running("idle", set(int64(0), "spec", "replicas"), set(int64(0), "status", "replicas"), func(rs *unstructured.Unstructured) { rs.SetLabels(map[string]string{"app": "reviews"}) }),
+		// One of ours that a backup brought back: without pods, too, for what is written on it.
+		running("restored", set(int64(0), "spec", "replicas"), set(int64(0), "status", "replicas"), set(int64(0), "status", "readyReplicas"), set("broken by hand", "metadata", "annotations", v1alpha1.PromotionAnnotation), set("why", "metadata", "annotations", v1alpha1.AbortedAnnotation)),
 		running("stopping", set(int64(0), "spec", "replicas")),
 		running("nohash", func(rs *unstructured.Unstructured) {
 			unstructured.RemoveNestedField(rs.Object, "spec", "selector", "matchLabels", "pod-template-hash")
@@ -233,12 +235,13 @@ func TestOrphans(t *testing.T) {
 	want := []plan.Orphan{
 		{Name: "reviews-equal", Revision: "equal", Equal: true, Desired: 2, Ready: 1},
 		{Name: "reviews-other", Revision: "other", Desired: 2, Ready: 1},
+		{Name: "reviews-restored", Revision: "restored", Equal: true, Marks: plan.Marks{AbortReason: "why"}},
 		{Name: "reviews-stopping", Revision: "stopping", Equal: true, Ready: 1},
 	}
 	if diff := cmp.Diff(want, snap.Observed.Orphans); diff != "" {
 		t.Errorf("orphans (-want +got):\n%s", diff)
 	}
-	if len(snap.ReplicaSets) != 3 {
+	if len(snap.ReplicaSets) != 4 {
 		t.Errorf("%d raw objects, want those of the orphans", len(snap.ReplicaSets))
 	}
 }

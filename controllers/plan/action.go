@@ -66,6 +66,13 @@ type (
 		Replicas, MinReadySeconds int32
 	}
 
+	// MarkReplicaSet writes the marks of a ReplicaSet into its annotations.
+	MarkReplicaSet struct {
+		Reason
+		Name  string
+		Marks Marks
+	}
+
 	// DeleteReplicaSet deletes a ReplicaSet that has no pods.
 	DeleteReplicaSet struct {
 		Reason

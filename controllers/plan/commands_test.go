@@ -32,7 +32,10 @@ func command(text string) change {
 }
 
 func aborted(revision string) change {
-	return memory(func(m *v1alpha1.Memory) { m.AbortedRevision, m.AbortReason = revision, "by hand" })
+	return func(in *Input) {
+		in.Prior.Memory.AbortedRevision, in.Prior.Memory.AbortReason = revision, "by hand"
+		set(revision, func(rs *ReplicaSet) { rs.Marks.AbortReason = "by hand" })(in)
+	}
 }
 
 // ignored are the Warnings about commands that are not carried out.

@@ -45,8 +45,8 @@ type Observed struct {
 	// StepsHash is taken over the raw spec.steps. It tells whether they were edited.
 	StepsHash   string
 	ReplicaSets []ReplicaSet
-	// Orphans are running ReplicaSets without an owner that match the selector; looked for only while there is no
-	// memory (adoption).
+	// Orphans are ReplicaSets without an owner that match the selector and could be adopted; looked for only while there
+	// is no memory.
 	Orphans []Orphan
 	// Stable and Canary are the user's two Services.
 	Stable, Canary Service
@@ -111,15 +111,27 @@ type ReplicaSet struct {
 	Created time.Time
 	// Trouble says why pods are missing, or not ready; empty while nothing says so.
 	Trouble string
+	// Marks are what its annotations say.
+	Marks Marks
 }
 
-// Orphan is a running ReplicaSet that could be adopted.
+// Marks are what the annotations of a ReplicaSet say about its revision, for a rollout that has lost its status.
+type Marks struct {
+	// Promotion is higher the later the revision was promoted; 0 if it never was.
+	Promotion int64
+	// AbortReason is why the revision was aborted; empty if it was not.
+	AbortReason string
+}
+
+// Orphan is a ReplicaSet that could be adopted: it runs, or it was one of this rollout's.
 type Orphan struct {
 	Name, Revision string
 	// Equal says that its template equals spec.template after defaulting.
 	Equal bool
 	// Desired is its spec.replicas.
 	Desired, Ready int32
+	// Marks are what its annotations say.
+	Marks Marks
 }
 
 // Service is one of the user's two Services with its endpoints.

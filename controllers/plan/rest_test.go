@@ -25,7 +25,7 @@ func TestAdoption(t *testing.T) {
 	}
 	orphan := func(revision string, equal bool, ready int32) change {
 		return func(in *Input) {
-			in.Observed.Orphans = append(in.Observed.Orphans, Orphan{Name: "old-" + revision, Revision: revision, Equal: equal, Ready: ready})
+			in.Observed.Orphans = append(in.Observed.Orphans, Orphan{Name: "old-" + revision, Revision: revision, Equal: equal, Desired: 5, Ready: ready})
 		}
 	}
 	named := func(revision string) change { return func(in *Input) { in.Observed.Stable.Revision = revision } }
@@ -40,7 +40,7 @@ func TestAdoption(t *testing.T) {
 		"most ready":                 {[]change{orphan("z", false, 2), orphan("x", false, 5), orphan("y", false, 3)}, "x", []string{"old-z", "old-x", "old-y"}},
 		"a tie":                      {[]change{orphan("y", false, 5), orphan("x", false, 5)}, "y", []string{"old-y", "old-x"}},
 		"named over equal":           {[]change{owned("b", 4, 4), owned("x", 4, 2), named("x")}, "x", nil},
-		"named, not ready":           {[]change{owned("b", 4, 4), owned("x", 4, 0), named("x")}, "b", nil},
+		"named, not ready":           {[]change{owned("b", 4, 4), owned("x", 4, 0), named("x")}, "no memory", nil},
 		"our own, memory lost":       {[]change{owned("x", 4, 4)}, "x", nil},
 		"our own, without pods":      {[]change{owned("x", 0, 0)}, "", nil},
 		"our own and an orphan":      {[]change{owned("x", 4, 2), orphan("y", false, 3)}, "y", []string{"old-y"}},
@@ -122,6 +122,7 @@ func TestRest(t *testing.T) {
 	none := func(in *Input) { in.Spec.Replicas = ptr.To[int32](0); pods("a", 0)(in) }
 	kept := func(in *Input) {
 		in.Observed.ReplicaSets = append(in.Observed.ReplicaSets, midway(50).Observed.ReplicaSets[1])
+		in.Observed.ReplicaSets[1].Marks.AbortReason = in.Prior.Memory.AbortReason
 		in.Prior.Memory.Draining = []v1alpha1.DrainMemory{{Revision: "b", Since: ago(1)}}
 	}
 	tenPods := func(in *Input) { in.Spec.Replicas = ptr.To[int32](10) }

@@ -158,7 +158,7 @@ func TestOutlived(t *testing.T) {
 
 // TestSickStable holds the edge rule that promote=full finishes what the canary Service serves when stable cannot.
 func TestSickStable(t *testing.T) {
-	in := changed(returning(50), alive("a", 0), memory(func(m *v1alpha1.Memory) { m.AbortedRevision = "b" }))
+	in := changed(returning(50), alive("a", 0), aborted("b"))
 	got := Compute(in)
 	if !strings.Contains(got.Status.Message, "annotate canaryrollout reviews canaryrollout.dev/promote=full") {
 		t.Errorf("the message does not say what helps: %s", got.Status.Message)

@@ -17,6 +17,7 @@ func (p *pass) replicaSetActions() {
 	for _, rs := range p.in.Observed.ReplicaSets {
 		p.scale(rs)
 	}
+	p.markReplicaSets()
 	p.trimHistory()
 }
 

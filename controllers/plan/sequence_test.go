@@ -89,6 +89,8 @@ func describeAction(action Action) string {
 		text += fmt.Sprintf(" %s -> %q", a.Name, a.Revision)
 	case CreateReplicaSet:
 		text += fmt.Sprintf(" %s replicas=%d", a.Revision, a.Replicas)
+	case MarkReplicaSet:
+		text += fmt.Sprintf(" %s promotion=%d aborted=%q", a.Name, a.Marks.Promotion, a.Marks.AbortReason)
 	case SetReplicas:
 		text += fmt.Sprintf(" %d", a.Replicas)
 	case ScaleReplicaSet:

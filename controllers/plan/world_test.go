@@ -163,6 +163,7 @@ func (w *world) input() Input {
 			in.Observed.ReplicaSets = append(in.Observed.ReplicaSets, ReplicaSet{
 				Name: "reviews-" + name(i), Revision: name(i), Images: "reviews:" + name(i), Desired: set.desired,
 				Replicas: set.ready, Ready: set.ready, Available: set.ready, Current: true, Created: epoch.Add(time.Duration(i)),
+				Marks: w.marks(name(i)),
 			})
 		}
 	}
@@ -177,6 +178,20 @@ func (w *world) input() Input {
 
 // stepsHash stands for the hash of the raw steps.
 func stepsHash(steps []v1alpha1.Step) string { return formerStepsHash(steps) }
+
+// marks stand as memory wants them: what comes of it when they do not is for tests without memory.
+func (w *world) marks(revision string) Marks {
+	switch mem := w.status.Memory; {
+	case mem == nil:
+		return Marks{}
+	case revision == mem.StableRevision:
+		return Marks{Promotion: 1}
+	case revision == mem.AbortedRevision:
+		return Marks{AbortReason: mem.AbortReason}
+	default:
+		return Marks{}
+	}
+}
 
 // migrate lets somebody else's pods answer before there is a rollout.
 func migrate(w *world) {
@@ -218,6 +233,7 @@ func (w *world) apply(action Action) {
 		w.sets[index(a.Revision)] = replicaSet{exists: true, desired: a.Replicas}
 	case ScaleReplicaSet:
 		w.sets[w.setIndex(a.Name)].desired = a.Replicas
+	case MarkReplicaSet:
 	case DeleteReplicaSet:
 		w.sets[w.setIndex(a.Name)] = replicaSet{}
 	case PointService:

@@ -265,6 +265,10 @@ func testElsewhere(t *testing.T) {
 	p = read(t, p.Terminal, "docs/concepts.md")
 	p.leave("kubectl delete deployment", isTested)
 	p.end()
+	p = read(t, p.Terminal, "docs/backup.md")
+	p.leave("kubectl annotate canaryrollout reviews", isTested)
+	p.leave("kubectl patch service reviews-stable", "the pages have no rollout that has lost its ReplicaSet")
+	p.end()
 	for _, name := range []string{"gitops", "design", "index", "api"} {
 		read(t, p.Terminal, "docs/"+name+".md").end()
 	}

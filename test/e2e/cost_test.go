@@ -69,7 +69,7 @@ func table(events []auditv1.Event) string {
 // budget is what the seed's whole release may cost, request by request:
 //
 //	1 dry run      recognises the new template
-//	5 ReplicaSet   created, then sized for 40, 60 and 100 %, and the former one to zero
+//	6 ReplicaSet   created, then sized for 40, 60 and 100 %, marked as stable, and the former one to zero
 //	2 Services     the canary's before the first weight, the stable one's in the promotion
 //	7 routes       header route, five weights, and back to 0 at the end of the promotion
 //	1 annotation   of the promote command
@@ -79,7 +79,7 @@ func table(events []auditv1.Event) string {
 var budget = map[string]int{
 	"create replicasets (dry run)": 1,
 	"create replicasets":           1,
-	"patch replicasets":            4,
+	"patch replicasets":            5,
 	"patch services":               2,
 	"patch httproutes":             7,
 	"patch canaryrollouts":         1,

@@ -1,0 +1,209 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// begin makes the first memory: nothing, or what is found running (adoption, a restore, a status that was lost).
+func (p *pass) begin() {
+	p.addFinalizer()
+	if p.target() == "" {
+		return
+	}
+	candidates := p.candidates()
+	var stable candidate
+	if len(candidates) > 0 {
+		stable = slices.MaxFunc(candidates, candidate.compare)
+	}
+	if p.isUndecided(stable, candidates) {
+		return
+	}
+	p.setReplicas()
+	p.recognise()
+	for _, orphan := range p.in.Observed.Orphans {
+		p.act(AdoptReplicaSet{Reason: Reason("it has no owner and matches the selector"), Name: orphan.Name})
+	}
+	if stable.revision != "" {
+		p.adopt(stable.revision)
+		return
+	}
+	p.mem.CurrentRevision = p.target()
+	p.enter(v1alpha1.PhasePromoting)
+	p.began(p.target())
+	p.event(EventStarted, "first deploy of revision %s (%s)", p.target(), p.in.Observed.Template.Images)
+}
+
+func (p *pass) addFinalizer() {
+	if !p.in.HasFinalizer {
+		p.act(AddFinalizer{"traffic has to be handed back before the rollout goes"})
+	}
+}
+
+// setReplicas makes the size that is in force visible to autoscalers, which read spec.replicas.
+func (p *pass) setReplicas() {
+	if p.in.Spec.Replicas == nil {
+		p.act(SetReplicas{Reason: "spec.replicas is not set: the present size is kept", Replicas: p.spec.replicas})
+	}
+}
+
+// runningSize stands in for spec.replicas while that is not set: what serves keeps its size, and a first deploy gets one
+// pod. While there is no memory, all that runs serves.
+func (p *pass) runningSize() int32 {
+	if p.in.Prior.Memory != nil {
+		if rs := p.replicaSet(cmp.Or(p.prior.StableRevision, p.prior.CurrentRevision)); rs.Name != "" {
+			return rs.Desired
+		}
+		return 1
+	}
+	var size int32
+	for _, rs := range p.in.Observed.ReplicaSets {
+		size += rs.Desired
+	}
+	for _, orphan := range p.in.Observed.Orphans {
+		size += orphan.Desired
+	}
+	return max(size, 1)
+}
+
+// candidate is a revision that could be the stable one.
+type candidate struct {
+	revision string
+	marks    Marks
+	// named says that the stable Service selects it, equal that spec.template does, runs that it has pods.
+	named, equal, runs bool
+	ready              int32
+}
+
+// candidates are the revisions that run. When none does, they are those that were stable before.
+func (p *pass) candidates() []candidate {
+	var all []candidate
+	add := func(c candidate) {
+		c.named = c.revision != "" && c.revision == p.in.Observed.Stable.Revision && c.marks.AbortReason == ""
+		all = append(all, c)
+	}
+	for _, rs := range p.in.Observed.ReplicaSets {
+		add(candidate{revision: rs.Revision, marks: rs.Marks, equal: rs.Revision == p.target(), runs: rs.Desired > 0, ready: rs.Ready})
+	}
+	for _, orphan := range p.in.Observed.Orphans {
+		add(candidate{revision: orphan.Revision, marks: orphan.Marks, equal: orphan.Equal, runs: orphan.Desired > 0 || orphan.Ready > 0, ready: orphan.Ready})
+	}
+	isRunning := slices.ContainsFunc(all, func(c candidate) bool { return c.runs })
+	return slices.DeleteFunc(all, func(c candidate) bool { return !c.runs && (isRunning || !c.wasStable()) })
+}
+
+// wasStable says that a revision was stable when its status was lost.
+func (c candidate) wasStable() bool {
+	return c.named || c.marks.Promotion > 0 && c.marks.AbortReason == ""
+}
+
+// compare puts the revision last that becomes stable: the one that the stable Service names, or the one that was promoted
+// last, or the one of spec.template, or the one with the most ready pods. One that was aborted comes first.
+func (c candidate) compare(other candidate) int {
+	rank := func(c candidate) int {
+		switch {
+		case c.marks.AbortReason != "":
+			return 0
+		case c.named:
+			return 4
+		case c.wasStable():
+			return 3
+		case c.equal:
+			return 2
+		default:
+			return 1
+		}
+	}
+	return cmp.Or(cmp.Compare(rank(c), rank(other)), cmp.Compare(c.marks.Promotion, other.marks.Promotion),
+		cmp.Compare(c.ready, other.ready), cmp.Compare(c.revision, other.revision))
+}
+
+// isUndecided says that what was stable cannot be known yet, or cannot serve yet while another revision does: a restore
+// brings back one object after the other. Nothing is written then, since a revision that was never proven could get all
+// the traffic.
+func (p *pass) isUndecided(stable candidate, all []candidate) bool {
+	service := p.in.Observed.Stable
+	other := slices.IndexFunc(all, func(c candidate) bool { return c.revision != stable.revision && c.ready > 0 })
+	switch {
+	case !service.Found && len(all) > 1 && !stable.wasStable():
+		p.wait("%d revisions run, and Service %s, which would say which one is stable, does not exist", len(all), service.Name)
+	case service.Revision != "" && !p.isKnown(service.Revision):
+		p.stall(v1alpha1.ReasonStableUnavailable, "Service %s selects revision %s, which has no ReplicaSet: restore that, or take "+
+			"%s out of the selector of the Service to go on without it", service.Name, service.Revision, v1alpha1.RevisionLabel)
+	case stable.wasStable() && stable.ready == 0 && other >= 0:
+		p.stall(v1alpha1.ReasonStableUnavailable, "stable revision %s has no ready pod, and revision %s has some: nothing is "+
+			"changed until it has one; to make another revision stable, delete the ReplicaSet of %s, and take it out of the selector of Service %s",
+			stable.revision, all[other].revision, stable.revision, service.Name)
+	default:
+		return false
+	}
+	return true
+}
+
+// isKnown says that a revision has a ReplicaSet.
+func (p *pass) isKnown(revision string) bool {
+	return p.replicaSet(revision).Name != "" ||
+		slices.ContainsFunc(p.in.Observed.Orphans, func(orphan Orphan) bool { return orphan.Revision == revision })
+}
+
+func (p *pass) adopt(revision string) {
+	p.mem.StableRevision = revision
+	p.rest()
+	p.mem.StableService.Revision, p.mem.CanaryService.Revision = revision, revision
+	more := ""
+	if running := p.runningSize(); running != p.spec.replicas {
+		more = fmt.Sprintf("; spec.replicas takes it from %d to %s", running, Quantity(p.spec.replicas, "pod"))
+	}
+	if reason := p.wasAborted(p.target()); reason != "" && p.target() != revision {
+		p.mem.AbortedRevision, p.mem.AbortReason = p.target(), reason
+		more += fmt.Sprintf("; revision %s was aborted before (%s)", p.target(), reason)
+	}
+	p.event(EventAdopted, "revision %s runs already: adopted as stable, no pod restarts%s", revision, more)
+}
+
+// wasAborted is the reason for which a revision was aborted when its status was lost; empty if it was not.
+func (p *pass) wasAborted(revision string) string {
+	for _, orphan := range p.in.Observed.Orphans {
+		if orphan.Revision == revision {
+			return orphan.Marks.AbortReason
+		}
+	}
+	return p.replicaSet(revision).Marks.AbortReason
+}
+
+// markReplicaSets notes on the ReplicaSets which revision is stable, and which one was aborted: a backup keeps their
+// annotations, and drops the status of the rollout.
+func (p *pass) markReplicaSets() {
+	for _, rs := range p.in.Observed.ReplicaSets {
+		marks := rs.Marks
+		switch rs.Revision {
+		case "":
+		case p.prior.StableRevision:
+			marks = Marks{Promotion: p.promotion(rs)}
+		case p.prior.AbortedRevision:
+			marks.AbortReason = cmp.Or(p.prior.AbortReason, "no reason was given")
+		case p.prior.CurrentRevision:
+			marks.AbortReason = ""
+		}
+		if marks != rs.Marks {
+			p.act(MarkReplicaSet{Reason: "what is stable and what was aborted has to outlive the status", Name: rs.Name, Marks: marks})
+		}
+	}
+}
+
+// promotion is the mark of the stable ReplicaSet: higher than that of any other one.
+func (p *pass) promotion(stable ReplicaSet) int64 {
+	highest := int64(0)
+	for _, rs := range p.in.Observed.ReplicaSets {
+		if rs.Revision != stable.Revision {
+			highest = max(highest, rs.Marks.Promotion)
+		}
+	}
+	return max(stable.Marks.Promotion, highest+1)
+}

@@ -1,0 +1,147 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// restored is a rollout whose status was lost: a was stable with 4 pods, b was its canary with 1, and is in spec.
+func restored(changes ...change) Input {
+	return changed(midway(20, weight(20), pause(0)), append([]change{func(in *Input) {
+		in.Prior = v1alpha1.CanaryRolloutStatus{}
+	}}, changes...)...)
+}
+
+// orphaned takes the owners off the ReplicaSets, as a backup does.
+func orphaned(in *Input) {
+	for _, rs := range in.Observed.ReplicaSets {
+		in.Observed.Orphans = append(in.Observed.Orphans, Orphan{
+			Name: rs.Name, Revision: rs.Revision, Equal: rs.Revision == "b", Desired: rs.Desired, Ready: rs.Ready, Marks: rs.Marks,
+		})
+	}
+	in.Observed.ReplicaSets = nil
+}
+
+func marked(revision string, marks Marks) change {
+	return set(revision, func(rs *ReplicaSet) { rs.Marks = marks })
+}
+
+func serviceAt(revision string) change {
+	return func(in *Input) { in.Observed.Stable.Revision = revision }
+}
+
+// TestRestore holds what becomes stable when the status was lost: never a revision that was not proven, though it may be
+// the first to have a pod. A backup holds the ReplicaSets with their annotations, and the Services; it has neither status
+// nor owners, and is restored one object after the other. What was aborted stays so.
+func TestRestore(t *testing.T) {
+	dead := func(in *Input) { alive("a", 0)(in); alive("b", 0)(in) }
+	wasStable, wasAborted := Marks{Promotion: 3}, Marks{AbortReason: "slow"}
+	unmarked := func(in *Input) { marked("a", Marks{})(in); marked("b", Marks{})(in) }
+	idle := func(revision string) change { return pods(revision, 0) }
+	without := func(revision string) change {
+		return func(in *Input) {
+			kept := in.Observed.ReplicaSets[:0:0]
+			for _, rs := range in.Observed.ReplicaSets {
+				if rs.Revision != revision {
+					kept = append(kept, rs)
+				}
+			}
+			in.Observed.ReplicaSets = kept
+		}
+	}
+	noService := func(in *Input) {
+		in.Observed.Stable = Service{Name: "reviews-stable", Problem: &Problem{Reason: v1alpha1.ReasonServiceNotFound, Message: "x"}}
+	}
+	for name, tc := range map[string]struct {
+		in      Input
+		want    string // stable and aborted revision, or why nothing is done
+		aborted string
+	}{
+		"no pod is ready":                {restored(dead), "a", ""},
+		"no pod, no marks":               {restored(dead, unmarked), "a", ""},
+		"no pod, the Service lost a":     {restored(dead, marked("a", wasStable), serviceAt("")), "a", ""},
+		"orphans":                        {restored(dead, orphaned), "a", ""},
+		"the canary is ready first":      {restored(alive("a", 0)), "stable revision a has no ready pod, and revision b has some", ""},
+		"first, the Service lost a":      {restored(alive("a", 0), marked("a", wasStable), serviceAt("")), "stable revision a has no ready pod, and revision b has some", ""},
+		"only the status was removed":    {restored(), "a", ""},
+		"removed after the commit":       {restored(marked("a", wasStable), serviceAt("b")), "b", ""},
+		"removed on the way back":        {restored(marked("a", wasStable), marked("b", wasAborted), serviceAt("b")), "a", "slow"},
+		"aborted":                        {restored(marked("b", wasAborted)), "a", "slow"},
+		"aborted, no pod is ready":       {restored(dead, marked("b", wasAborted), orphaned), "a", "slow"},
+		"aborted, scaled down":           {restored(dead, idle("b"), marked("b", wasAborted), orphaned), "a", "slow"},
+		"no replicas, aborted":           {restored(idle("a"), idle("b"), marked("a", wasStable), marked("b", wasAborted), serviceAt("")), "a", "slow"},
+		"the later promotion":            {restored(dead, marked("a", wasStable), marked("b", Marks{Promotion: 4}), serviceAt("")), "b", ""},
+		"stable before, without pods":    {restored(idle("a"), marked("a", wasStable), serviceAt("")), "b", ""},
+		"stable is not there yet":        {restored(dead, without("a")), "Service reviews-stable selects revision a, which has no ReplicaSet", ""},
+		"the Service is not there yet":   {restored(dead, unmarked, noService), "2 revisions run, and Service reviews-stable", ""},
+		"not there yet, but it is clear": {restored(dead, marked("a", wasStable), noService), "a", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := Compute(tc.in)
+			mem := got.Status.Memory
+			if mem == nil {
+				if !strings.HasPrefix(got.Status.Message, tc.want) || len(got.Actions) > 0 {
+					t.Errorf("nothing is decided: %s, with %v; want %s", got.Status.Message, described(got.Actions), tc.want)
+				}
+				return
+			}
+			if diff := cmp.Diff([]string{tc.want, tc.aborted}, []string{mem.StableRevision, mem.AbortReason}); diff != "" {
+				t.Errorf("stable and the abort differ (-want +got):\n%s", diff)
+			}
+			in := tc.in
+			in.Prior = got.Status
+			next := Compute(in).Status.Memory
+			if starts := next.Phase == v1alpha1.PhaseStepping; starts != (tc.aborted == "" && tc.want != "b" && in.Observed.Stable.Found) {
+				t.Errorf("then the steps run: %t", starts)
+			}
+		})
+	}
+}
+
+// TestMarks holds that what is stable and what was aborted stands on the ReplicaSets by one write of each release, and
+// that nothing is written at rest.
+func TestMarks(t *testing.T) {
+	mark := func(revision string, promotion int, aborted string) []string {
+		return described([]Action{MarkReplicaSet{Name: "reviews-" + revision, Marks: Marks{Promotion: int64(promotion), AbortReason: aborted}}})
+	}
+	promoted := func(changes ...change) Input {
+		return changed(changed(promoting(0), phase(v1alpha1.PhaseResting), stableAt("b"), func(in *Input) {
+			in.Prior.Memory.StableRevision = "b"
+		}), changes...)
+	}
+	for name, tc := range map[string]struct {
+		in   Input
+		want []string
+	}{
+		"at rest":                {resting(), nil},
+		"in mid-canary":          {midway(20, pause(0)), nil},
+		"the first one":          {changed(resting(), marked("a", Marks{})), mark("a", 1, "")},
+		"promoted":               {promoted(), mark("b", 2, "")},
+		"promoted and known":     {promoted(marked("b", Marks{Promotion: 2})), nil},
+		"promoted after a retry": {promoted(marked("b", Marks{AbortReason: "slow"})), mark("b", 2, "")},
+		"promoted again":         {promoted(marked("a", Marks{Promotion: 5}), marked("b", Marks{Promotion: 4})), mark("b", 6, "")},
+		"aborted":                {changed(returning(0), aborted("b"), marked("b", Marks{})), mark("b", 0, "by hand")},
+		"aborted and known":      {changed(returning(0), aborted("b")), nil},
+		"retried":                {changed(midway(20, pause(0)), marked("b", Marks{AbortReason: "slow"})), mark("b", 0, "")},
+		"deleted":                {changed(resting(), marked("a", Marks{}), func(in *Input) { in.DeletedAt = in.Now }), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, action := range Compute(tc.in).Actions {
+				if _, is := action.(MarkReplicaSet); is {
+					got = append(got, describeAction(action))
+				}
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("marks differ (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
