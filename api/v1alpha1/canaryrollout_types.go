@@ -168,6 +168,14 @@ type Traffic struct {
 	// +kubebuilder:validation:MaxItems=16
 	Routes []RouteReference `json:"routes,omitempty"`
 
+	// otherEndpoints says what becomes of the ready endpoints that belong to other workloads when an adoption, or another
+	// name, makes the controller narrow a Service to the pods of this rollout for the first time. Hold leaves the Service
+	// as it is, and the rollout is Degraded with the reason ServiceShared; Remove lets them go. A first deploy replaces
+	// what answered before in any case.
+	// +optional
+	// +default="Hold"
+	OtherEndpoints OtherEndpointsAction `json:"otherEndpoints,omitempty"`
+
 	// settleSeconds is how long the data plane may lag behind what it reports: no weight that has been verified is
 	// acted upon before that, and no Service that has been moved is trusted with traffic.
 	// +optional
@@ -224,6 +232,18 @@ type Probe struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9-]+$')",message="must be the name of a header: letters, digits and dashes"
 	RevisionHeader string `json:"revisionHeader,omitempty"`
 }
+
+// OtherEndpointsAction is what becomes of endpoints of other workloads behind a Service.
+//
+// +kubebuilder:validation:Enum=Hold;Remove
+type OtherEndpointsAction string
+
+const (
+	// OtherEndpointsHold leaves the Service as it is.
+	OtherEndpointsHold OtherEndpointsAction = "Hold"
+	// OtherEndpointsRemove narrows the Service, and with that takes them out of it.
+	OtherEndpointsRemove OtherEndpointsAction = "Remove"
+)
 
 // VerifyTimeoutAction is what becomes of a weight that is not verified in time.
 //

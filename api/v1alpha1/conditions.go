@@ -68,6 +68,7 @@ const (
 	ReasonMirrorNotSupported      = "MirrorNotSupported"
 	ReasonServiceNotFound         = "ServiceNotFound"
 	ReasonServicePortNotServed    = "ServicePortNotServed"
+	ReasonServiceShared           = "ServiceShared"
 	ReasonServiceConflict         = "ServiceConflict"
 	ReasonServiceWithoutSelector  = "ServiceWithoutSelector"
 	ReasonServiceSelectorMismatch = "ServiceSelectorMismatch"

@@ -20,13 +20,14 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
-// endpoints counts the endpoints in a Service's slices by revision, in the order of the revisions' names.
-func (s *observation) endpoints(ctx context.Context, service *corev1.Service) ([]plan.Endpoints, error) {
+// endpoints counts the endpoints in a Service's slices by revision, in the order of the revisions' names, and names the
+// ready ones that are of none.
+func (s *observation) endpoints(ctx context.Context, service *corev1.Service) (counted []plan.Endpoints, others []string, err error) {
 	list := &discoveryv1.EndpointSliceList{}
-	err := s.Cache.List(ctx, list, client.InNamespace(s.Namespace), client.MatchingFields{IndexSliceService: service.Name},
+	err = s.Cache.List(ctx, list, client.InNamespace(s.Namespace), client.MatchingFields{IndexSliceService: service.Name},
 		client.UnsafeDisableDeepCopy)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	counts := map[string]*plan.Endpoints{}
 	for backend, state := range s.states(service, list.Items) {
@@ -35,6 +36,9 @@ func (s *observation) endpoints(ctx context.Context, service *corev1.Service) ([
 			counts[of] = &plan.Endpoints{Revision: of}
 		}
 		counts[of].Total++
+		if of == "" && state.ready {
+			others = append(others, cmp.Or(backend.pod, backend.address))
+		}
 		switch {
 		case state.ready && state.lacks == "":
 			counts[of].Ready++
@@ -42,11 +46,11 @@ func (s *observation) endpoints(ctx context.Context, service *corev1.Service) ([
 			counts[of].LacksPort = max(counts[of].LacksPort, state.lacks) // any of them, but always the same
 		}
 	}
-	var endpoints []plan.Endpoints
 	for _, of := range slices.Sorted(maps.Keys(counts)) {
-		endpoints = append(endpoints, s.seenThrough(service, *counts[of]))
+		counted = append(counted, s.seenThrough(service, *counts[of]))
 	}
-	return endpoints, nil
+	slices.Sort(others)
+	return counted, others, nil
 }
 
 // seenThrough counts the ready pods of a revision by its ReplicaSet where the Service calls every pod ready.

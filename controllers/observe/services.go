@@ -49,11 +49,11 @@ func (s *observation) service(ctx context.Context, name string) (plan.Service, e
 	if err != nil {
 		return plan.Service{}, err
 	}
-	endpoints, err := s.endpoints(ctx, service)
+	endpoints, others, err := s.endpoints(ctx, service)
 	return plan.Service{
 		Name: name, Found: true, Problem: problem,
 		Revision: service.Spec.Selector[v1alpha1.RevisionLabel], Writer: writerOf(service),
-		Created: service.CreationTimestamp.Time, Endpoints: endpoints,
+		Created: service.CreationTimestamp.Time, Endpoints: endpoints, Others: others,
 	}, err
 }
 

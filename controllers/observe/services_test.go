@@ -134,6 +134,9 @@ func TestEndpoints(t *testing.T) {
 	if diff := cmp.Diff(want, snap.Observed.Stable.Endpoints); diff != "" {
 		t.Errorf("endpoints (-want +got):\n%s", diff)
 	}
+	if diff := cmp.Diff([]string{"::1", "::2", "ratings-aaa-x2x4z"}, snap.Observed.Stable.Others); diff != "" {
+		t.Errorf("ready endpoints of others (-want +got):\n%s", diff)
+	}
 	if len(snap.Observed.ReplicaSets) != 2 {
 		t.Errorf("ReplicaSets = %+v, want none that is being deleted", snap.Observed.ReplicaSets)
 	}

@@ -145,3 +145,29 @@ func TestMarks(t *testing.T) {
 		})
 	}
 }
+
+// TestShared holds that an adoption does not take the ready pods of another workload out of a Service, unless that is
+// meant: the Service stays as it is, and the reason names them. Nothing is released meanwhile. A selector that somebody
+// widened later is put back all the same.
+func TestShared(t *testing.T) {
+	shared := func(in *Input) {
+		in.Observed.Stable.Revision, in.Prior.Memory.StableService.ReadyAt = "", nil
+		in.Observed.Stable.Endpoints = []Endpoints{{Revision: "", Ready: 4, Total: 4}, {Revision: "a", Ready: 4, Total: 4}}
+		in.Observed.Stable.Others = []string{"other-1", "other-2", "other-3", "other-4"}
+	}
+	meant := func(in *Input) { in.Spec.Traffic.OtherEndpoints = v1alpha1.OtherEndpointsRemove }
+	narrow := []string{`PointService reviews-stable -> "a"`}
+	for name, tc := range map[string]planCase{
+		"adopted":       {in: changed(resting(), shared), targets: "Resting 0: 0% a/a", stalled: v1alpha1.ReasonServiceShared},
+		"new template":  {in: changed(resting(), shared, template("b")), targets: "Resting 0: 0% a/a", stalled: v1alpha1.ReasonServiceShared},
+		"it is meant":   {in: changed(resting(), shared, meant), targets: "Resting 0: 0% a/a", actions: narrow, stalled: v1alpha1.ReasonNotStalled},
+		"widened later": {in: changed(resting(), shared, memory(func(m *v1alpha1.Memory) { m.StableService.ReadyAt = ago(60) })), targets: "Resting 0: 0% a/a", actions: narrow, stalled: v1alpha1.ReasonNotStalled},
+		"nobody else":   {in: changed(resting(), shared, func(in *Input) { in.Observed.Stable.Others = nil }), targets: "Resting 0: 0% a/a", actions: narrow},
+	} {
+		t.Run(name, tc.check)
+	}
+	got := Compute(changed(resting(), shared))
+	if want := "Service reviews-stable would lose 4 ready endpoints of other workloads (other-1, other-2, other-3, ...)"; !strings.HasPrefix(got.Status.Message, want) {
+		t.Errorf("the message is %q, want %q", got.Status.Message, want)
+	}
+}

@@ -148,6 +148,8 @@ type Service struct {
 	Created time.Time
 	// Endpoints are those of its slices by revision; the ones of no ReplicaSet of ours have the revision "".
 	Endpoints []Endpoints
+	// Others are the names of the ready pods, or addresses, among those of no ReplicaSet of ours.
+	Others []string
 }
 
 // Endpoints counts the endpoints of one revision in the slices of a Service.

@@ -66,6 +66,7 @@ func Compute(in Input) Plan {
 
 // reconcile is a pass over a rollout that is not being deleted.
 func (p *pass) reconcile() {
+	p.checkShared()
 	p.addFinalizer()
 	p.setReplicas()
 	p.routeActions()

@@ -7,9 +7,40 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
+
+// checkShared makes a problem of the endpoints that other workloads would lose when the Services are narrowed to this
+// rollout for the first time. A first deploy replaces what answered before (T8); a selector that was widened is put back.
+func (p *pass) checkShared() {
+	if p.prior.StableRevision == "" || p.prior.Phase != v1alpha1.PhaseResting || p.in.Spec.Traffic.OtherEndpoints == v1alpha1.OtherEndpointsRemove {
+		return
+	}
+	markShared(&p.in.Observed.Stable, p.prior.StableService)
+	markShared(&p.in.Observed.Canary, p.prior.CanaryService)
+}
+
+func markShared(service *Service, memory v1alpha1.ServiceMemory) {
+	isNarrowed := service.Revision != "" || memory.ReadyAt != nil
+	if service.Problem != nil || isNarrowed || memory.Revision == "" || len(service.Others) == 0 {
+		return
+	}
+	service.Problem = &Problem{Reason: v1alpha1.ReasonServiceShared, Message: fmt.Sprintf(
+		"Service %s would lose %s of other workloads (%s) when it selects revision %s alone: give the rollout a Service of its own, "+
+			"or set spec.traffic.otherEndpoints to Remove if that is meant",
+		service.Name, Quantity(int32(len(service.Others)), "ready endpoint"), some(service.Others), memory.Revision)} //nolint:gosec // a number of pods
+}
+
+// some are the first of many names.
+func some(names []string) string {
+	const most = 3
+	if len(names) > most {
+		return strings.Join(names[:most], ", ") + ", ..."
+	}
+	return strings.Join(names, ", ")
+}
 
 // serviceActions points both Services at the revisions in memory: a move that was decided, or the repair of a
 // selector that somebody changed. A move that may not be made any more is taken back instead.
