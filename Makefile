@@ -42,6 +42,7 @@ generate: ## Generate deep copies and docs/api.md from the API types.
 manifests: ## Generate the CRD and the manager's role from the markers in the code, and hand them to the chart.
 	"$(CONTROLLER_GEN)" crd:generateEmbeddedObjectMeta=true,maxDescLen=300 paths=./api/... output:crd:dir=config/crd
 	go run ./hack/crd $(CRD)
+	go run ./hack/kustomize config/kustomize/schema.json
 	"$(CONTROLLER_GEN)" rbac:roleName=canaryrollout-controller-manager,fileName=role.yaml \
 		paths=./controllers/... output:rbac:dir=config/rbac
 	hack/chart/generate.sh

@@ -19,30 +19,34 @@ import (
 // and is nil when all are good. Gateways may accept a rule with such an expression and leave it out.
 func ExpressionProblem(headerRoute v1alpha1.SetHeaderRoute) error {
 	for i, match := range headerRoute.Matches {
-		for j, header := range match.Headers {
-			if ptr.Deref(header.Type, gatewayv1.HeaderMatchExact) == gatewayv1.HeaderMatchRegularExpression {
-				if err := compile(fmt.Sprintf("matches[%d].headers[%d].value", i, j), header.Value); err != nil {
-					return err
-				}
-			}
-		}
-		for j, param := range match.QueryParams {
-			if ptr.Deref(param.Type, gatewayv1.QueryParamMatchExact) == gatewayv1.QueryParamMatchRegularExpression {
-				if err := compile(fmt.Sprintf("matches[%d].queryParams[%d].value", i, j), param.Value); err != nil {
-					return err
-				}
-			}
-		}
-		if method := match.GRPCMethod; method != nil && ptr.Deref(method.Type, gatewayv1.GRPCMethodMatchExact) == gatewayv1.GRPCMethodMatchRegularExpression {
-			if err := errors.Join(
-				compile(fmt.Sprintf("matches[%d].grpcMethod.service", i), ptr.Deref(method.Service, "")),
-				compile(fmt.Sprintf("matches[%d].grpcMethod.method", i), ptr.Deref(method.Method, "")),
-			); err != nil {
+		for _, e := range expressionsOf(match) {
+			if err := compile(fmt.Sprintf("matches[%d].%s", i, e.path), e.value); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// expression is a regular expression, and its path in a match.
+type expression struct{ path, value string }
+
+func expressionsOf(match v1alpha1.RequestMatch) (found []expression) {
+	for i, header := range match.Headers {
+		if ptr.Deref(header.Type, gatewayv1.HeaderMatchExact) == gatewayv1.HeaderMatchRegularExpression {
+			found = append(found, expression{fmt.Sprintf("headers[%d].value", i), header.Value})
+		}
+	}
+	for i, param := range match.QueryParams {
+		if ptr.Deref(param.Type, gatewayv1.QueryParamMatchExact) == gatewayv1.QueryParamMatchRegularExpression {
+			found = append(found, expression{fmt.Sprintf("queryParams[%d].value", i), param.Value})
+		}
+	}
+	if method := match.GRPCMethod; method != nil && ptr.Deref(method.Type, gatewayv1.GRPCMethodMatchExact) == gatewayv1.GRPCMethodMatchRegularExpression {
+		found = append(found, expression{"grpcMethod.service", ptr.Deref(method.Service, "")},
+			expression{"grpcMethod.method", ptr.Deref(method.Method, "")})
+	}
+	return found
 }
 
 func compile(path, expression string) error {

@@ -5,6 +5,7 @@ package lint
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -44,7 +45,7 @@ func checkTemplate(o object) []Finding {
 	}
 	var found []Finding
 	for _, err := range strict {
-		if unknown, ok := err.(sigsjson.FieldError); ok {
+		if unknown := sigsjson.FieldError(nil); errors.As(err, &unknown) {
 			path := unknown.FieldPath()
 			found = append(found, o.find(Error, IDUnknownField, path, unknownField(path, fieldsOfTemplate)))
 		}
