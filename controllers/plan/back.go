@@ -124,7 +124,7 @@ func (p *pass) stallStable() {
 		return
 	}
 	p.stall(v1alpha1.ReasonStableUnavailable,
-		"stable revision %s has no ready pod, so traffic stays where it is; mend it, or finish revision %s: %s",
+		"stable revision %s has no ready pod, so traffic stays where it is; fix it, or finish revision %s: %s",
 		p.mem.StableRevision, p.mem.CurrentRevision, p.annotate(v1alpha1.PromoteAnnotation+"=full"))
 }
 

@@ -62,6 +62,9 @@ func (p *pass) availableCondition() metav1.Condition {
 	}
 	message := fmt.Sprintf("stable revision %s has %d of %s%s", stable, p.replicaSet(stable).Available,
 		Quantity(p.spec.replicas, "available pod"), p.trouble(stable))
+	if alarm := p.stableAlarm(); alarm != "" {
+		return condition(v1alpha1.ConditionAvailable, false, v1alpha1.ReasonStableUnavailable, alarm)
+	}
 	if !p.stableIsAvailable() {
 		return condition(v1alpha1.ConditionAvailable, false, v1alpha1.ReasonPodsUnavailable, message)
 	}
@@ -151,6 +154,8 @@ func (p *pass) problemEvent(c metav1.Condition) {
 	case c.Type == v1alpha1.ConditionStalled && c.Status == metav1.ConditionTrue && c.Reason != v1alpha1.ReasonAborted,
 		c.Type == v1alpha1.ConditionTrafficRouted && p.trafficProblem() != nil && p.urgent() == nil:
 		p.warn(c.Reason, "%s", c.Message)
+	case c.Type == v1alpha1.ConditionAvailable:
+		p.stableEvent(c, prior)
 	case c.Type == v1alpha1.ConditionStalled && prior != nil && prior.Status == metav1.ConditionTrue &&
 		prior.Reason != v1alpha1.ReasonAborted:
 		p.event(EventRecovered, "%s is over", prior.Reason)

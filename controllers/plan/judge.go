@@ -30,6 +30,7 @@ func (p *pass) judge() verdict {
 		v = verdict{v1alpha1.StateDegraded, v1alpha1.ReasonProgressDeadlineExceeded, fmt.Sprintf(
 			"%s: %s", p.lateness(), v.message), true}
 	}
+	v.message = p.alarmed(v)
 	return v
 }
 
@@ -106,6 +107,9 @@ func (p *pass) restWait() string {
 	if problem := p.problem(); problem != nil {
 		return problem.Message
 	}
+	if p.stableAlarm() != "" {
+		return fmt.Sprintf("waiting for ready endpoints in Service %s", p.in.Observed.Stable.Name)
+	}
 	if !p.servicesAtRest() {
 		return fmt.Sprintf("waiting for both Services to select revision %s", p.mem.StableRevision)
 	}
@@ -124,7 +128,7 @@ func (p *pass) servicesAtRest() bool {
 // isHealthy says that the template in spec is stable, available, and proven to get all the traffic.
 func (p *pass) isHealthy() bool {
 	return p.mem.Phase == v1alpha1.PhaseResting && p.mem.StableRevision != "" && p.target() == p.mem.StableRevision &&
-		p.stableIsAvailable() && p.isVerified() && p.servicesAtRest() && p.problem() == nil
+		p.stableIsAvailable() && p.stableAlarm() == "" && p.isVerified() && p.servicesAtRest() && p.problem() == nil
 }
 
 // trafficWait says what the proof of the weight waits for.

@@ -76,6 +76,7 @@ func (p *pass) reconcile() {
 
 	p.recognise()
 	p.prove()
+	p.warnLostProof()
 	p.watchServices()
 	p.watchDraining()
 	p.keepPauseClock()

@@ -212,6 +212,72 @@ func TestTrouble(t *testing.T) {
 	}
 }
 
+// TestAlarms: a stable Service that serves nothing, and a gateway that does not accept a route any more, are shown at once,
+// whatever the rollout waits for: in the message, in a condition and in one Event.
+func TestAlarms(t *testing.T) {
+	const (
+		dead    = "Service reviews-stable has no ready endpoint, so requests to it fail"
+		refused = "HTTPRoute reviews is not verified: Gateway http: Accepted is False (NoMatchingParent)"
+		lost    = "RouteNotVerified: weight 20 is not verified any more: " + refused
+	)
+	dies := func(in *Input) { alive("a", 0)(in); stableEndpoints("a", 0)(in) }
+	refuses := route(func(r *Route) {
+		r.AcceptedGeneration, r.Pending = 0, "Gateway http: Accepted is False (NoMatchingParent)"
+	})
+	for name, tc := range map[string]struct {
+		in                Input
+		message           string
+		condition, reason string
+		event             string
+	}{
+		"stable dies at a pause":      {changed(midway(20, pause(0)), dies), dead + "; paused until promoted", v1alpha1.ConditionAvailable, v1alpha1.ReasonStableUnavailable, "StableUnavailable: " + dead},
+		"stable dies, held":           {changed(midway(20, pause(0)), dies, specPaused), dead + "; held by spec.paused", v1alpha1.ConditionAvailable, v1alpha1.ReasonStableUnavailable, "StableUnavailable: " + dead},
+		"stable dies at a weight":     {changed(midway(20, weight(40)), dies), dead + "; waiting for 2 available pods", v1alpha1.ConditionAvailable, v1alpha1.ReasonStableUnavailable, "StableUnavailable: " + dead},
+		"stable dies at rest":         {changed(resting(), dies), dead + "; waiting for 4 available pods", v1alpha1.ConditionAvailable, v1alpha1.ReasonStableUnavailable, "StableUnavailable: " + dead},
+		"endpoints lost at rest":      {changed(resting(), stableEndpoints("a", 0)), dead + "; waiting for ready endpoints", v1alpha1.ConditionAvailable, v1alpha1.ReasonStableUnavailable, "StableUnavailable: " + dead},
+		"all traffic is on canary":    {changed(promoting(100), dies), "", v1alpha1.ConditionAvailable, v1alpha1.ReasonPodsUnavailable, ""},
+		"route refused at a pause":    {changed(midway(20, pause(0)), refuses), refused, v1alpha1.ConditionTrafficRouted, v1alpha1.ReasonRouteNotVerified, lost},
+		"route refused, held":         {changed(midway(20, pause(0)), refuses, specPaused), refused + "; held by spec.paused", v1alpha1.ConditionTrafficRouted, v1alpha1.ReasonRouteNotVerified, lost},
+		"route refused at rest":       {changed(resting(), refuses), refused, v1alpha1.ConditionTrafficRouted, v1alpha1.ReasonRouteNotVerified, strings.Replace(lost, "20", "0", 1)},
+		"a new weight is not refused": {changed(midway(20, weight(20)), unproven), "", v1alpha1.ConditionTrafficRouted, v1alpha1.ReasonRouteNotVerified, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			events := func(plan Plan) (got []string) {
+				for _, event := range plan.Events {
+					if event.Warning || event.Reason == EventRecovered {
+						got = append(got, event.Reason+": "+event.Message)
+					}
+				}
+				return got
+			}
+			first := Compute(tc.in)
+			if !strings.HasPrefix(first.Status.Message, tc.message) {
+				t.Errorf("message %q, want %q", first.Status.Message, tc.message)
+			}
+			if c := conditionOf(first, tc.condition); c.Status != metav1.ConditionFalse || c.Reason != tc.reason {
+				t.Errorf("%s is %s (%s)", c.Type, c.Status, c.Reason)
+			}
+			var want []string
+			if tc.event != "" {
+				want = []string{tc.event}
+			}
+			if diff := cmp.Diff(want, events(first)); diff != "" {
+				t.Errorf("events (-want +got):\n%s", diff)
+			}
+			tc.in.Prior = first.Status
+			if again := events(Compute(tc.in)); again != nil {
+				t.Errorf("the next pass says again %v", again)
+			}
+		})
+	}
+	in := changed(resting(), dies)
+	in.Prior = Compute(in).Status
+	alive("a", 4)(&in)
+	if got := Compute(in).Events; len(got) != 1 || got[0].Reason != EventRecovered {
+		t.Errorf("when it serves again: %+v", got)
+	}
+}
+
 // TestStalledOnce: what stalls a return is reported once, also while a command is accepted and carried out. Each pass that
 // did not look for it said that it was over, and the next one warned again.
 func TestStalledOnce(t *testing.T) {
