@@ -105,6 +105,7 @@ func observedReplicaSet(replicaSet *unstructured.Unstructured) plan.ReplicaSet {
 		Available:       count(replicaSet, "status", "availableReplicas"),
 		Current:         number(replicaSet, "status", "observedGeneration") >= replicaSet.GetGeneration(),
 		MinReadySeconds: count(replicaSet, "spec", "minReadySeconds"),
+		Gated:           isGated(replicaSet),
 		Created:         replicaSet.GetCreationTimestamp().Time,
 		Marks:           marksOf(replicaSet),
 	}
@@ -115,6 +116,11 @@ func marksOf(replicaSet *unstructured.Unstructured) plan.Marks {
 	annotations := replicaSet.GetAnnotations()
 	promotion, _ := strconv.ParseInt(annotations[v1alpha1.PromotionAnnotation], 10, 64)
 	return plan.Marks{Promotion: max(promotion, 0), AbortReason: annotations[v1alpha1.AbortedAnnotation]}
+}
+
+func isGated(replicaSet *unstructured.Unstructured) bool {
+	gates, _, _ := unstructured.NestedSlice(revision.Template(replicaSet), "spec", "readinessGates")
+	return len(gates) > 0
 }
 
 // revisionOf reads the template's label: it is what the pods have, and what Services select by.

@@ -259,3 +259,19 @@ func TestAdoptedUnseen(t *testing.T) {
 		t.Errorf("%d ReplicaSets and %d orphans, want the one that was adopted", len(snap.Observed.ReplicaSets), len(snap.Observed.Orphans))
 	}
 }
+
+// TestReadinessGatesAreSeen: pods with gates may become ready only as endpoints.
+func TestReadinessGatesAreSeen(t *testing.T) {
+	gated := aReplicaSet(t, "aaa", "", func(replicaSet *unstructured.Unstructured) {
+		gates := []any{map[string]any{"conditionType": "target-health.example.test"}}
+		_ = unstructured.SetNestedSlice(replicaSet.Object, gates, "spec", "template", "spec", "readinessGates")
+	})
+	for _, tc := range []struct {
+		replicaSet *unstructured.Unstructured
+		want       bool
+	}{{gated, true}, {aReplicaSet(t, "aaa", "", nil), false}} {
+		if got := observedReplicaSet(tc.replicaSet).Gated; got != tc.want {
+			t.Errorf("gated = %t, want %t", got, tc.want)
+		}
+	}
+}

@@ -107,6 +107,8 @@ type ReplicaSet struct {
 	Current bool
 	// MinReadySeconds is that of its spec.
 	MinReadySeconds int32
+	// Gated says that its pods have readiness gates, which something outside of them opens.
+	Gated bool
 	// Created orders ReplicaSets by age.
 	Created time.Time
 	// Trouble says why pods are missing, or not ready; empty while nothing says so.

@@ -72,6 +72,36 @@ func TestServiceMoves(t *testing.T) {
 	}
 }
 
+// TestReadinessGates holds that the canary Service moves to pods that are not ready when they can only become so as
+// endpoints: a load balancer opens the gates of its targets, the peer waited for the pods, and both waited for ever
+// (argo-rollouts#1151). It carries nothing then (T1), and gets no weight before they are ready (T2).
+func TestReadinessGates(t *testing.T) {
+	half := weight(50)
+	closed := func(in *Input) {
+		set("b", func(rs *ReplicaSet) { rs.Desired, rs.Replicas, rs.Ready, rs.Available = 2, 2, 0, 0 })(in)
+	}
+	gated := func(in *Input) { closed(in); set("b", func(rs *ReplicaSet) { rs.Gated = true })(in) }
+	waits := func(seconds int) change {
+		return memory(func(m *v1alpha1.Memory) { m.Progress.At = ago(seconds) })
+	}
+	moving := memory(func(m *v1alpha1.Memory) { m.CanaryService = v1alpha1.ServiceMemory{Revision: "b"} })
+	in := func(changes ...change) Input {
+		return changed(midway(0, half), append([]change{waitingToMove}, changes...)...)
+	}
+	for name, tc := range map[string]planCase{
+		"gates in the template":    {in: in(gated), targets: "Stepping 0: 0% a/b"},
+		"settling":                 {in: in(gated, verified(4)), targets: "Stepping 0: 0% a/a", wake: time.Second},
+		"no pods yet":              {in: in(gated, set("b", func(rs *ReplicaSet) { rs.Replicas = 1 })), targets: "Stepping 0: 0% a/a"},
+		"no gates":                 {in: in(closed, waits(1799)), targets: "Stepping 0: 0% a/a", wake: time.Second},
+		"no gates, half the time":  {in: in(closed, waits(1800)), targets: "Stepping 0: 0% a/b"},
+		"the Service follows":      {in: in(gated, moving), targets: "Stepping 0: 0% a/b", actions: []string{pointCanaryToB}},
+		"no weight before ready":   {in: changed(midway(0, half), gated, moving, canaryEndpoints("b", 0)), targets: "Stepping 0: 0% a/b"},
+		"a repair is no such move": {in: in(gated, memory(func(m *v1alpha1.Memory) { m.CanaryService.Revision = "b" })), targets: "Stepping 0: 0% a/b", stalled: v1alpha1.ReasonStableUnavailable},
+	} {
+		t.Run(name, tc.check)
+	}
+}
+
 // TestWeightRises holds T2: weight rises with ready endpoints of that revision, settled after a move; it falls at once.
 // The peer gave all traffic to one ready pod when it skipped the steps (argo-rollouts#3941). It asks for stable's
 // health in forward steps, too: those of the release that would cure stable stood still (argo-rollouts#1774, #1377,

@@ -62,7 +62,7 @@ func (p *pass) pointService(service Service, memory v1alpha1.ServiceMemory, carr
 	if !service.Found || service.Problem != nil || memory.Revision == "" || service.Revision == memory.Revision {
 		return
 	}
-	if ready(service) > 0 && p.replicaSet(memory.Revision).Ready == 0 {
+	if ready(service) > 0 && p.replicaSet(memory.Revision).Ready == 0 && !(carriesNothing && p.isForward(service, memory)) {
 		p.stall(v1alpha1.ReasonStableUnavailable,
 			"Service %s selects %s instead of revision %s, but no pod of %s is ready: it is left as it is until one is",
 			service.Name, selects(service), memory.Revision, memory.Revision)
@@ -83,6 +83,12 @@ func (p *pass) pointService(service Service, memory v1alpha1.ServiceMemory, carr
 		Reason: Reason(fmt.Sprintf("%s is meant to select revision %s, and selects %s", service.Name, memory.Revision, selects(service))),
 		Name:   service.Name, Revision: memory.Revision,
 	})
+}
+
+// isForward says that the canary Service moves to the revision in flight, whose pods may wait to become its endpoints.
+func (p *pass) isForward(service Service, memory v1alpha1.ServiceMemory) bool {
+	return service.Name == p.in.Observed.Canary.Name && memory.ReadyAt == nil &&
+		memory.Revision == p.prior.CurrentRevision && memory.Revision != p.prior.StableRevision
 }
 
 // mayMove holds T1 against the world of this pass. The move may have been decided long before, and somebody may have

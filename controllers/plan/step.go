@@ -120,7 +120,7 @@ func (p *pass) moveCanary(size int32) bool {
 	if p.mem.CanaryService.Revision == current || size == 0 {
 		return false
 	}
-	if !p.isSized(size) {
+	if !p.waitsForEndpoints(size) && !p.isSized(size) {
 		return false
 	}
 	if ReachesCanary(p.mem.Traffic) {
@@ -130,6 +130,22 @@ func (p *pass) moveCanary(size int32) bool {
 		p.moveService(&p.mem.CanaryService, current)
 	}
 	return true
+}
+
+// waitsForEndpoints says that the pods of the current revision are there, and may become ready only as endpoints of a
+// Service: a load balancer opens their readiness gates for its targets. The template says so; an admission webhook may
+// have added gates that it does not name, so half of the progress deadline without a ready pod says so, too. The canary
+// Service carries nothing when it moves, and its traffic waits for ready endpoints (T2).
+func (p *pass) waitsForEndpoints(size int32) bool {
+	rs, since := p.replicaSet(p.mem.CurrentRevision), p.prior.Progress.At
+	switch {
+	case !rs.Current || rs.Replicas < size || rs.Ready > 0:
+		return false
+	case rs.Gated:
+		return true
+	default:
+		return since != nil && p.reached(since.Add(p.spec.deadline/2))
+	}
 }
 
 // followSteps brings the weight, the mirror and the header routes in force to what the steps ask for: down at once, up
