@@ -116,8 +116,7 @@ func (g generator) refer(goType reflect.Type) object {
 }
 
 func (g generator) addFields(fields object, goType reflect.Type) {
-	for i := range goType.NumField() {
-		field := goType.Field(i)
+	for field := range goType.Fields() {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		switch {
 		case !field.IsExported(), name == "-":

@@ -18,7 +18,7 @@ spec:
   selector: {matchLabels: {app: reviews}}
   template:
     metadata: {labels: {app: reviews}}
-    spec: {containers: [{name: reviews, image: "istio/examples-bookinfo-reviews-v1:1.20.2", ports: [{containerPort: 9080}]}]}
+    spec: {containers: [{name: reviews, image: "istio/examples-bookinfo-reviews-v1:1.20.2", ports: [{containerPort: 9080}], env: [{name: A, value: a}]}]}
 `
 
 // around is what stands around it.
@@ -62,7 +62,8 @@ func testDeployment(t *testing.T) {
 		t.Errorf("the pods were %s, and are %s", before, after)
 	}
 	p.run("kubectl patch hpa")
-	p.run("kubectl patch canaryrollout")
+	p.run("kubectl patch canaryrollout reviews --type=json")
+	p.run("kubectl patch canaryrollout reviews --type=merge")
 	p.until("{.status.pause.reason}", "PauseStep")
 	p.Run("kubectl canary undo reviews && kubectl canary status reviews --wait --timeout=2m")
 	p.run("kubectl delete canaryrollout")
