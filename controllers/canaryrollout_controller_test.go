@@ -92,7 +92,7 @@ func newHarness(t *testing.T, objects ...client.Object) *harness {
 			Cache: h.WithWatch, Live: live, Normalizer: dryRun{h.WithWatch}, Kinds: NewRouteKinds(), Tracker: &observe.Tracker{}, Pods: observe.NewPods(live),
 		},
 		Applier: &apply.Applier{Writer: h.WithWatch}, Status: h.WithWatch.Status(), Recorder: h.events,
-		Prober: probe.NewProber(),
+		Prober: probe.NewProber(probe.Allow{}),
 		Clock:  testingclock.NewFakePassiveClock(start),
 		Compute: func(in plan.Input) plan.Plan {
 			h.in = &in

@@ -91,7 +91,7 @@ func NewReconciler(mgr ctrl.Manager, kinds *RouteKinds, lease string) *Reconcile
 		kinds:    kinds,
 		Status:   mgr.GetClient().Status(),
 		Recorder: mgr.GetEventRecorder(controllerName),
-		Prober:   probe.NewProber(),
+		Prober:   probe.NewProber(probe.Allow{}),
 		Clock:    clock.RealClock{},
 		Compute:  plan.Compute,
 	}

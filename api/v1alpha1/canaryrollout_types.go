@@ -206,18 +206,20 @@ type Traffic struct {
 	OnVerifyTimeout VerifyTimeoutAction `json:"onVerifyTimeout,omitempty"`
 }
 
-// Probe says how a weight is measured: by GET requests to one URL, 50 a second and 100 at a time, until the share of the
+// Probe says how a weight is measured: by GET requests to one URL, in samples of 100 at 50 a second, until the share of the
 // canary lies within the 99 % interval around the weight. Each change of the weight is measured once.
 type Probe struct {
 	// url leads through the Gateway, as the controller reaches it, to a rule with both Services, for example
-	// http://gateway.infra.svc/reviews. Its requests must not match a header route.
+	// http://gateway.infra.svc/reviews. Its requests must not match a header route. The flag --probe-allow of the
+	// controller says which hosts and networks it may lead to: none by default.
 	// +required
 	// +kubebuilder:validation:MinLength=8
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:XValidation:rule="isURL(self) && self.matches('^https?://[^/]')",message="must be the URL of a page, for example http://gateway.infra.svc/reviews"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^https?://[^/?#]*@')",message="must not hold a user or a password: take them out"
 	URL string `json:"url,omitempty"`
 
-	// host is the host that is asked for; that of the url by default.
+	// host is the host that is asked for, and that a certificate must be valid for; that of the url by default.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
@@ -231,6 +233,14 @@ type Probe struct {
 	// +kubebuilder:validation:MaxLength=256
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9-]+$')",message="must be the name of a header: letters, digits and dashes"
 	RevisionHeader string `json:"revisionHeader,omitempty"`
+
+	// caBundle are the authorities that may have signed the certificate of an https url, in PEM; the public ones by
+	// default.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=65536
+	// +kubebuilder:validation:XValidation:rule="self.contains('-----BEGIN CERTIFICATE-----')",message="must hold certificates in PEM"
+	CABundle string `json:"caBundle,omitempty"`
 }
 
 // OtherEndpointsAction is what becomes of endpoints of other workloads behind a Service.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"go.uber.org/zap/zapcore"
+	_ "golang.org/x/crypto/x509roots/fallback" // the image has no certificates of its own
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection"
@@ -24,6 +25,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/cmd/version"
 	"github.com/canaryrollout/canaryrollout/controllers"
 	"github.com/canaryrollout/canaryrollout/controllers/metrics"
+	"github.com/canaryrollout/canaryrollout/controllers/probe"
 )
 
 const leaderElectionID = "manager.canaryrollout.dev"
@@ -60,6 +62,7 @@ type options struct {
 	metricsCertDir  string
 	metricsCertName string
 	metricsKeyName  string
+	probeAllow      []string
 	logging         zap.Options
 }
 
@@ -85,6 +88,11 @@ func newOptions(flags *flag.FlagSet) *options {
 	flags.StringVar(&o.metricsCertDir, "metrics-cert-dir", "", "Directory of the metrics server's certificate; self-signed if empty.")
 	flags.StringVar(&o.metricsCertName, "metrics-cert-name", "tls.crt", "File name of the certificate.")
 	flags.StringVar(&o.metricsKeyName, "metrics-key-name", "tls.key", "File name of its key.")
+	flags.Func("probe-allow", "Hosts, as in gateway.infra.svc or *.infra.svc, addresses and CIDRs that probes of rollouts "+
+		"(spec.traffic.probe) may send requests to, with commas between them; no probe is sent if empty.", func(value string) error {
+		o.probeAllow = append(o.probeAllow, strings.Split(value, ",")...)
+		return nil
+	})
 	o.logging.BindFlags(flags)
 	return o
 }
@@ -113,6 +121,10 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return fmt.Errorf("find the API server: %w", err)
 	}
+	allow, err := probe.ParseAllow(o.probeAllow...)
+	if err != nil {
+		return fmt.Errorf("--probe-allow: %w", err)
+	}
 	if o.leaseNamespace == "" {
 		o.leaseNamespace = podNamespace()
 	}
@@ -121,7 +133,9 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	if err := controllers.NewReconciler(mgr, kinds, o.lease()).SetupWithManager(ctx, mgr, o.concurrency); err != nil {
+	reconciler := controllers.NewReconciler(mgr, kinds, o.lease())
+	reconciler.Prober = probe.NewProber(allow)
+	if err := reconciler.SetupWithManager(ctx, mgr, o.concurrency); err != nil {
 		return err
 	}
 	return mgr.Start(ctx)

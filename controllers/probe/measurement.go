@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/clock"
 
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
@@ -21,25 +22,21 @@ const (
 	// sample is how many answers a share is measured by, one request each interval.
 	sample   = 100
 	interval = 20 * time.Millisecond
-	// timeout is how long a request may take.
-	timeout = 5 * time.Second
+	// A sample that does not fit is followed by another one after a time that doubles.
+	backoffBase, backoffMaximum = time.Second, 30 * time.Second
 	// deviations are as many standard deviations as 99 of 100 samples of a gateway that does as it should are near to
 	// its weight. The hundredth costs one more sample.
 	deviations = 2.576
 )
 
-// caller opens a connection for each request: who balances connections would answer all of them alike. It takes a
-// redirection for an answer.
-var caller = &http.Client{
-	Transport:     &http.Transport{DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment},
-	Timeout:       timeout,
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-}
-
 // measurement takes sample after sample, until one is as it should be.
 type measurement struct {
+	*Prober
+
 	request Request
 	cancel  context.CancelFunc
+	// transport sends the requests; one of its own but in tests.
+	transport http.RoundTripper
 
 	mu      sync.Mutex
 	fits    bool
@@ -48,22 +45,38 @@ type measurement struct {
 
 // run tells of the first sample, and of the last.
 func (m *measurement) run(ctx context.Context, tell func()) {
+	client, err := m.client()
+	if err != nil {
+		m.found("the probe sends no requests: " + err.Error())
+		tell()
+		return
+	}
+	pause := wait.Backoff{Duration: backoffBase, Factor: 2, Jitter: 0.1, Cap: backoffMaximum, Steps: math.MaxInt32}
 	for isFirst := true; ; isFirst = false {
-		counted := m.sample(ctx)
+		counted := m.sample(ctx, client)
 		if ctx.Err() != nil {
 			return
 		}
 		pending := counted.compare(m.request)
-		m.mu.Lock()
-		m.fits, m.pending = pending == "", pending
-		m.mu.Unlock()
+		m.found(pending)
 		if isFirst || pending == "" {
 			tell()
 		}
 		if pending == "" {
 			return
 		}
+		select {
+		case <-clock.RealClock{}.After(pause.Step()):
+		case <-ctx.Done():
+			return
+		}
 	}
+}
+
+func (m *measurement) found(pending string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fits, m.pending = pending == "", pending
 }
 
 func (m *measurement) result() plan.Probe {
@@ -72,17 +85,34 @@ func (m *measurement) result() plan.Probe {
 	return plan.Probe{ProbeRequest: m.request.ProbeRequest, Fits: m.fits, Pending: m.pending}
 }
 
-// count is what came of a sample.
+// count is what came of a sample. What answered is never kept: whoever answers could fill the memory, and the status.
 type count struct {
-	byRevision map[string]int
-	failed     int
+	stable, canary, other, failed int
 	// why is the reason of one failure.
 	why error
 }
 
-// sample ends early with ctx, and never before its last request.
-func (m *measurement) sample(ctx context.Context) count {
-	counted := count{byRevision: map[string]int{}}
+// add counts an answer. While both Services select one revision, it is the canary.
+func (c *count) add(want Request, revision string, err error) {
+	switch {
+	case err != nil:
+		c.failed, c.why = c.failed+1, cmp.Or(c.why, err)
+	case revision == want.Canary:
+		c.canary++
+	case revision == want.Stable:
+		c.stable++
+	default:
+		c.other++
+	}
+}
+
+// sample waits until few enough others are taken. It ends early with ctx, and never before its last request.
+func (m *measurement) sample(ctx context.Context, client *http.Client) count {
+	var counted count
+	if m.samples.Acquire(ctx, 1) != nil {
+		return counted // the measurement was ended
+	}
+	defer m.samples.Release(1)
 	var counting sync.Mutex
 	var requests sync.WaitGroup
 	tick := clock.RealClock{}.NewTicker(interval)
@@ -93,59 +123,35 @@ func (m *measurement) sample(ctx context.Context) count {
 		case <-ctx.Done():
 			continue
 		}
+		if m.requests.Wait(ctx) != nil {
+			continue
+		}
 		requests.Go(func() {
-			revision, err := m.ask(ctx)
+			revision, err := ask(ctx, client, m.request.Probe)
 			counting.Lock()
 			defer counting.Unlock()
-			if err != nil {
-				counted.failed, counted.why = counted.failed+1, cmp.Or(counted.why, err)
-				return
-			}
-			counted.byRevision[revision]++
+			counted.add(m.request, revision, err)
 		})
 	}
 	requests.Wait()
 	return counted
 }
 
-// ask says which revision answers.
-func (m *measurement) ask(ctx context.Context) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, m.request.URL, nil)
-	if err != nil {
-		return "", err
-	}
-	request.Host = cmp.Or(m.request.Host, request.URL.Host)
-	request.Header.Set("User-Agent", "canaryrollout-probe")
-	response, err := caller.Do(request)
-	if err != nil {
-		return "", err
-	}
-	_ = response.Body.Close()
-	revision := response.Header.Get(m.request.RevisionHeader)
-	if revision == "" {
-		return "", fmt.Errorf("the answer, %s, has no header %s", response.Status, m.request.RevisionHeader)
-	}
-	return revision, nil
-}
-
 // compare says what is not as the target has it; nothing when all is.
 func (c count) compare(want Request) string {
-	answered := 0
-	for revision, n := range c.byRevision {
-		if answered += n; revision != want.Stable && revision != want.Canary {
-			return fmt.Sprintf("%d of %d requests of the probe were answered by %q, which is neither revision", n, sample, revision)
-		}
-	}
-	if c.failed > 0 {
-		return fmt.Sprintf("%d of %d requests of the probe failed: %v", c.failed, answered+c.failed, c.why)
-	}
-	if want.Stable == want.Canary {
+	answered := c.stable + c.canary + c.other
+	switch {
+	case c.other > 0:
+		return fmt.Sprintf("%d of %d requests of the probe were answered by neither revision", c.other, answered+c.failed)
+	case c.failed > 0:
+		return fmt.Sprintf("%d of %d requests of the probe failed: %s", c.failed, answered+c.failed, reason(c.why))
+	case want.Stable == want.Canary:
 		return ""
 	}
 	share := float64(want.Weight) / 100
 	expected, slack := share*float64(answered), deviations*math.Sqrt(float64(answered)*share*(1-share))
-	if got := c.byRevision[want.Canary]; math.Abs(float64(got)-expected) > slack {
-		return fmt.Sprintf("%d of %d requests of the probe reached the canary, which is not %d %%", got, answered, want.Weight)
+	if math.Abs(float64(c.canary)-expected) > slack {
+		return fmt.Sprintf("%d of %d requests of the probe reached the canary, which is not %d %%", c.canary, answered, want.Weight)
 	}
 	return ""
 }

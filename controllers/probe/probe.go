@@ -10,6 +10,8 @@ import (
 	"context"
 	"sync"
 
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -25,8 +27,18 @@ type Request struct {
 	v1alpha1.Probe
 }
 
+const (
+	// maxSamples is how many samples are taken at once, and maxRequests how many requests are sent in a second, by all
+	// rollouts together.
+	maxSamples  = 10
+	maxRequests = 200
+)
+
 // Prober measures for any number of rollouts at once. It is safe for concurrent use.
 type Prober struct {
+	allow    Allow
+	samples  *semaphore.Weighted
+	requests *rate.Limiter
 	// news are rollouts of which there is a first result, or a final one.
 	news chan event.GenericEvent
 
@@ -37,8 +49,11 @@ type Prober struct {
 }
 
 // NewProber measures nothing yet.
-func NewProber() *Prober {
-	return &Prober{news: make(chan event.GenericEvent), running: map[types.NamespacedName]*measurement{}}
+func NewProber(allow Allow) *Prober {
+	return &Prober{
+		allow: allow, samples: semaphore.NewWeighted(maxSamples), requests: rate.NewLimiter(maxRequests, maxSamples),
+		news: make(chan event.GenericEvent), running: map[types.NamespacedName]*measurement{},
+	}
 }
 
 // News are rollouts to look at, because something was measured for them.
@@ -72,7 +87,7 @@ func (p *Prober) Measure(ctx context.Context, rollout types.NamespacedName, want
 		return
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // a measurement outlives the pass that begins it
-	m := &measurement{request: *wanted, cancel: cancel}
+	m := &measurement{Prober: p, request: *wanted, cancel: cancel}
 	p.running[rollout] = m
 	p.group.Go(func() {
 		m.run(ctx, func() { p.tell(ctx, rollout) })

@@ -5,11 +5,15 @@ package probe
 
 import (
 	"context"
+	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -50,10 +54,21 @@ func (g *gateway) request(weight int32) *Request {
 	}
 }
 
+// local allows what no Prober may reach but in tests: servers on loopback addresses.
+func local(t *testing.T) Allow {
+	t.Helper()
+	allow, err := ParseAllow("127.0.0.0/8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	allow.isDenied = func(netip.Addr) bool { return false }
+	return allow
+}
+
 // started is a Prober that ends with the test.
 func started(t *testing.T) *Prober {
 	t.Helper()
-	p := NewProber()
+	p := NewProber(local(t))
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error)
 	go func() { done <- p.Start(ctx) }()
@@ -142,28 +157,131 @@ func TestMeasureEnds(t *testing.T) {
 	}
 }
 
-// TestFailures: who is not there, and who does not say which revision answers, proves nothing.
+// answering is a server with one answer to every request.
+func answering(t *testing.T, answer http.HandlerFunc) string {
+	t.Helper()
+	server := httptest.NewServer(answer)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// TestFailures: who is not there, and who does not say which revision answers, proves nothing. Nothing that a server sends
+// is shown: a status is read by others than those who may reach the server.
 func TestFailures(t *testing.T) {
-	silent := httptest.NewServer(http.RedirectHandler("/elsewhere", http.StatusFound))
-	t.Cleanup(silent.Close)
+	const secret = "s3cr3t"
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
+	raw := func(answer string) string {
+		return answering(t, func(w http.ResponseWriter, _ *http.Request) {
+			connection, buffered, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				panic(err)
+			}
+			_, _ = buffered.WriteString(answer)
+			_ = buffered.Flush()
+			_ = connection.Close()
+		})
+	}
+	secure := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(secure.Close)
+	broken := "the connection broke, or the answer is no HTTP, or its header is larger than 16 KiB"
 	for name, tc := range map[string]struct{ url, want string }{
-		"no header": {silent.URL, "100 of 100 requests of the probe failed: the answer, 302 Found, has no header X-Revision"},
-		"nobody":    {gone.URL, "connection refused"},
-		"no URL":    {"http://%", "invalid URL escape"},
+		"no header":         {answering(t, http.RedirectHandler("/elsewhere", http.StatusFound).ServeHTTP), "100 of 100 requests of the probe failed: the answer, with status 302, has no header X-Revision"},
+		"a status in words": {raw("HTTP/1.1 500 " + secret + "\r\n\r\n"), "the answer, with status 500, has no header X-Revision"},
+		"no HTTP":           {raw(secret + "\r\n\r\n"), broken},
+		"a long header":     {raw("HTTP/1.1 200 OK\r\nX-Revision: " + strings.Repeat(secret, maxHeader) + "\r\n\r\n"), broken},
+		"another revision":  {raw("HTTP/1.1 200 OK\r\nX-Revision: " + secret + "\r\n\r\n"), "100 of 100 requests of the probe were answered by neither revision"},
+		"nobody":            {gone.URL, "connection refused"},
+		"a certificate":     {secure.URL, "the certificate is not accepted"},
+		"no URL":            {"http://%", "traffic.probe.url is not the URL of a page"},
+		"another scheme":    {"file:///etc/passwd", "traffic.probe.url is not the URL of a page"},
+		"a password":        {"http://me:" + secret + "@127.0.0.1/", "traffic.probe.url must not hold a user or a password"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := started(t)
-			p.Measure(t.Context(), reviews, &Request{Probe: v1alpha1.Probe{URL: tc.url, RevisionHeader: "X-Revision"}})
+			p.Measure(t.Context(), reviews, &Request{
+				ProbeRequest: plan.ProbeRequest{Stable: "a", Canary: "b"}, Probe: v1alpha1.Probe{URL: tc.url, RevisionHeader: "X-Revision"},
+			})
 			told(t, p)
-			if got := p.Result(reviews); got.Fits || !strings.Contains(got.Pending, tc.want) {
+			if got := p.Result(reviews); got.Fits || !strings.Contains(got.Pending, tc.want) || strings.Contains(got.Pending, secret) {
 				t.Errorf("result %+v, want %q", got, tc.want)
 			}
 		})
 	}
 }
+
+// TestSecure: an https URL works. The certificate has to be valid for the host that is asked for.
+func TestSecure(t *testing.T) {
+	var names atomic.Value
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		names.Store(r.TLS.ServerName)
+		w.Header().Set("X-Revision", "b")
+	}))
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	bundle := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+	for name, tc := range map[string]struct{ host, bundle, want string }{
+		"trusted":      {"example.com", bundle, ""},
+		"another host": {"www.bookinfo.com", bundle, "the certificate is not accepted"},
+		"no bundle":    {"example.com", "", "the certificate is not accepted"},
+		"no PEM":       {"example.com", "x", "traffic.probe.caBundle holds no certificate"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := started(t)
+			p.Measure(t.Context(), reviews, &Request{
+				ProbeRequest: plan.ProbeRequest{Weight: 100, Stable: "a", Canary: "b"},
+				Probe:        v1alpha1.Probe{URL: server.URL, Host: tc.host, RevisionHeader: "X-Revision", CABundle: tc.bundle},
+			})
+			told(t, p)
+			if got := p.Result(reviews); !strings.Contains(got.Pending, tc.want) || got.Fits != (tc.want == "") {
+				t.Errorf("result %+v, want %q", got, tc.want)
+			}
+			if tc.want == "" && names.Load() != tc.host {
+				t.Errorf("the server was asked for %v", names.Load())
+			}
+		})
+	}
+}
+
+// TestBackOff: samples that do not fit follow each other more and more slowly, and no more requests are sent in a second
+// than all rollouts together may.
+func TestBackOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := NewProber(local(t))
+		ctx, stop := context.WithCancel(t.Context())
+		var asked atomic.Int64
+		const rollouts = 40
+		var running sync.WaitGroup
+		for range rollouts {
+			m := &measurement{Prober: p, request: Request{
+				ProbeRequest: plan.ProbeRequest{Weight: 50, Stable: "a", Canary: "b"}, Probe: v1alpha1.Probe{URL: "http://127.0.0.1/", RevisionHeader: "X-Revision"},
+			}}
+			m.transport = roundTripper(func(*http.Request) (*http.Response, error) {
+				asked.Add(1)
+				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"X-Revision": {"a"}}, Body: http.NoBody}, nil
+			})
+			running.Go(func() { m.run(ctx, func() {}) })
+		}
+		time.Sleep(10 * time.Second)
+		if got := asked.Load(); got > 10*maxRequests+maxSamples || got < 9*maxRequests {
+			t.Errorf("%d requests in 10 seconds, want %d a second", got, maxRequests)
+		}
+		time.Sleep(10 * time.Minute)
+		before := asked.Load()
+		time.Sleep(10 * time.Minute)
+		if each := (asked.Load() - before) / sample / rollouts; each < 10 || each > 20 {
+			t.Errorf("%d samples of each rollout in 10 minutes, want one in 30 seconds or more", each)
+		}
+		stop()
+		running.Wait()
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (r roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return r(request) }
 
 // TestCompare holds a sample against a weight.
 func TestCompare(t *testing.T) {
@@ -181,12 +299,18 @@ func TestCompare(t *testing.T) {
 		"beyond":           {20, "a", "b", map[string]int{"a": 69, "b": 31}, "31 of 100"},
 		"below":            {20, "a", "b", map[string]int{"a": 91, "b": 9}, "9 of 100"},
 		"one revision":     {100, "b", "b", map[string]int{"b": 100}, ""},
-		"another revision": {0, "b", "b", map[string]int{"a": 1, "b": 99}, `1 of 100 requests of the probe were answered by "a", which is neither revision`},
+		"another revision": {0, "b", "b", map[string]int{"a": 1, "b": 99}, "1 of 100 requests of the probe were answered by neither revision"},
 		"no answer at all": {0, "a", "b", nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			request := Request{ProbeRequest: plan.ProbeRequest{Weight: tc.weight, Stable: tc.stable, Canary: tc.canary}}
-			if got := (count{byRevision: tc.counted}).compare(request); got != tc.want && (tc.want == "" || !strings.HasPrefix(got, tc.want)) {
+			var counted count
+			for revision, n := range tc.counted {
+				for range n {
+					counted.add(request, revision, nil)
+				}
+			}
+			if got := counted.compare(request); got != tc.want && (tc.want == "" || !strings.HasPrefix(got, tc.want)) {
 				t.Errorf("says %q, want %q", got, tc.want)
 			}
 		})

@@ -44,6 +44,7 @@ func TestRefusals(t *testing.T) {
 		"a reader without a namespace": {`metrics.readers=[{"name": "prometheus"}]`, "at '/metrics/readers/0': missing property 'namespace'"},
 		"an unset spread":              {`topologySpreadConstraints=[{"topologyKey": "zone"}]`, "missing properties 'maxSkew', 'whenUnsatisfiable'"},
 		"a peer that is none":          {`networkPolicy.metricsFrom=[{"namespace": "monitoring"}]`, "additional properties 'namespace' not allowed"},
+		"two hosts in one":             {`probeAllow=["a,b"]`, "at '/probeAllow/0': 'a,b' does not match pattern"},
 		"no port of the API server":    {"networkPolicy.apiServerPorts=[]", "at '/networkPolicy/apiServerPorts': minItems: got 0, want 1"},
 	}
 	for name, tc := range tests {

@@ -111,6 +111,8 @@ var Refused = map[string]struct{ Edits, Want string }{
 	"probe without a header": {"spec.traffic.probe: {url: 'http://gateway/reviews'}", "revisionHeader: Required value"},
 	"probe of a file":        {"spec.traffic.probe: {url: 'file:///etc/passwd', revisionHeader: X-Revision}", "must be the URL of a page"},
 	"probe of no host":       {"spec.traffic.probe: {url: 'http:///reviews', revisionHeader: X-Revision}", "must be the URL of a page"},
+	"probe with a password":  {"spec.traffic.probe: {url: 'http://me:secret@gateway/reviews', revisionHeader: X-Revision}", "must not hold a user or a password"},
+	"probe without PEM":      {"spec.traffic.probe: {url: 'https://gateway/', revisionHeader: X-Revision, caBundle: x}", "must hold certificates in PEM"},
 	"probe of a bad host":    {"spec.traffic.probe: {url: 'http://gateway/reviews', host: 'a b', revisionHeader: X-Revision}", "must be the name of a host"},
 	"probe of a bad header":  {"spec.traffic.probe: {url: 'http://gateway/reviews', revisionHeader: 'X Revision'}", "must be the name of a header"},
 
@@ -181,7 +183,7 @@ var Accepted = map[string]string{
 	"64 steps":                  Steps("[" + repeat(64, "{setWeight: %d}") + "]"),
 	"weights 0 and 100":         Steps("[{setWeight: 0}, {setWeight: 100}]"),
 	"every scale":               Steps("[{setCanaryScale: {replicas: 0}}, {setCanaryScale: {weight: 100, mode: Exact}}, {setCanaryScale: {matchTrafficWeight: true}}]"),
-	"a probe":                   "spec.traffic.probe: {url: 'https://gateway.infra.svc:8443/reviews?a=b', host: www.bookinfo.com, revisionHeader: X-Revision}",
+	"a probe":                   "spec.traffic.probe: {url: 'https://gateway.infra.svc:8443/reviews?a=b@c', host: www.bookinfo.com, revisionHeader: X-Revision}",
 	"every mirror":              Steps("[{setMirrorRoute: {percent: 100}}, {setMirrorRoute: {percent: 0}}]"),
 	"every pause":               Steps("[{pause: {}}, {pause: {duration: 1h30m0.5s}}, {pause: {duration: 100ms}}, {pause: {timeout: 24h, onTimeout: Promote}}]"),
 	"every match":               match("{headers: [{name: X-Role, value: qa}], queryParams: [{name: a, value: b.*, type: RegularExpression}], method: POST}, {method: GET}"),

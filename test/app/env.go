@@ -108,7 +108,7 @@ func (e *Env) run(m *testing.M, options EnvOptions, code *int) (err error) {
 
 // StartOperator starts the manager, again if need be. Every pass is in its log, so that passes can be counted.
 func (e *Env) StartOperator(ctx context.Context) (err error) {
-	e.Operator, err = operator.Start(ctx, e.Cluster, operator.Options{Args: []string{"--zap-log-level=debug"}})
+	e.Operator, err = operator.Start(ctx, e.Cluster, operator.Options{Args: []string{"--zap-log-level=debug", "--probe-allow=" + cluster.NodeAddress}})
 	return err
 }
 

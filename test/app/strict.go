@@ -23,7 +23,8 @@ func StartGateway(t *testing.T, env *Env, behaviour gateway.Behaviour, parents .
 	t.Helper()
 	name := NamespaceOf(t)
 	g, err := gateway.Start(t.Context(), env.Cluster.RESTConfig(cluster.Admin), gateway.Options{
-		Name: name, Others: []string{name + SecondGateway}, OtherParents: parents, Namespace: cluster.GatewayNamespace, Watch: name,
+		Address: cluster.NodeAddress + ":0", // no probe may reach a loopback address
+		Name:    name, Others: []string{name + SecondGateway}, OtherParents: parents, Namespace: cluster.GatewayNamespace, Watch: name,
 		AccessLog: filepath.Join(env.Cluster.Dir, name+"-access.log"), Behaviour: behaviour, Seed: 1,
 	})
 	if err != nil {

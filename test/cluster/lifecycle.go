@@ -18,6 +18,8 @@ const (
 const (
 	// APIAddress is where the API server listens. Its certificate is valid for 127.0.0.1 whatever the port.
 	APIAddress = "127.0.0.1:16443"
+	// NodeAddress is an address of the one machine that is no loopback address.
+	NodeAddress = "10.99.0.1"
 	// GatewayAddress is where Traefik takes HTTP requests; the Host header chooses the route.
 	GatewayAddress = "127.0.0.1:8000"
 	// TLSAddress is where it takes TLS that ends at the pods, and TCPAddress where it takes TCP, with Options.Streams.

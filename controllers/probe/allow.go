@@ -1,0 +1,106 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"syscall"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// Allow says where probes may go. Who writes a rollout chooses the URL, and the requests come from the manager: without
+// an administrator's word they would reach what only the manager can reach. The zero value allows nothing.
+type Allow struct {
+	// hosts are names, in lower case; one that begins with *. stands for all that end with the rest.
+	hosts []string
+	// networks are those of the addresses that any other host may have.
+	networks []netip.Prefix
+	// isDenied is isDenied, but in tests.
+	isDenied func(netip.Addr) bool
+}
+
+// ParseAllow reads names of hosts, as in gateway.infra.svc and *.infra.svc, addresses and CIDRs.
+func ParseAllow(entries ...string) (Allow, error) {
+	allow := Allow{isDenied: isDenied}
+	for _, entry := range entries {
+		entry = strings.ToLower(strings.TrimSpace(entry))
+		if prefix, err := netip.ParsePrefix(entry); err == nil {
+			allow.networks = append(allow.networks, prefix.Masked())
+			continue
+		}
+		if address, err := netip.ParseAddr(entry); err == nil {
+			allow.networks = append(allow.networks, netip.PrefixFrom(address, address.BitLen()))
+			continue
+		}
+		if len(validation.IsDNS1123Subdomain(entry)) > 0 && len(validation.IsWildcardDNS1123Subdomain(entry)) > 0 {
+			return Allow{}, fmt.Errorf("%q is neither the name of a host, as in gateway.infra.svc or *.infra.svc, nor an address, nor a CIDR", entry)
+		}
+		allow.hosts = append(allow.hosts, entry)
+	}
+	return allow, nil
+}
+
+// names says that a host is allowed by its name, whatever its address.
+func (a Allow) names(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	return slices.ContainsFunc(a.hosts, func(allowed string) bool {
+		suffix, isWildcard := strings.CutPrefix(allowed, "*")
+		return host == allowed || isWildcard && strings.HasSuffix(host, suffix)
+	})
+}
+
+// mayReach says whether a host can be allowed at all; the rest is known when its name has been resolved.
+func (a Allow) mayReach(host string) bool { return len(a.networks) > 0 || a.names(host) }
+
+// dial connects to addresses that are allowed. They are checked once they are resolved, right before the connection is
+// made: a name may resolve to another address each time.
+func (a Allow) dial(host string) func(context.Context, string, string) (net.Conn, error) {
+	isNamed := a.names(host)
+	dialer := net.Dialer{Timeout: timeout, Control: func(_, target string, _ syscall.RawConn) error {
+		at, err := netip.ParseAddrPort(target)
+		if err != nil {
+			return err
+		}
+		address := at.Addr().Unmap().WithZone("")
+		if a.isDenied(address) {
+			return said("the host resolves to a loopback, link-local or metadata address, which no probe may reach")
+		}
+		if !isNamed && !slices.ContainsFunc(a.networks, func(network netip.Prefix) bool { return network.Contains(address) }) {
+			return notAllowed(host)
+		}
+		return nil
+	}}
+	return dialer.DialContext
+}
+
+// notAllowed says what an administrator would have to do.
+func notAllowed(host string) said {
+	return said(fmt.Sprintf("the operator may not send requests to %s: an administrator allows it by the flag --probe-allow", host))
+}
+
+var (
+	// nat64 translates IPv4 addresses, which are the last four bytes of it (RFC 6052).
+	nat64 = netip.MustParsePrefix("64:ff9b::/96")
+	// metadata are those addresses of metadata services that are not link-local.
+	metadata = []netip.Addr{
+		netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("fd20:ce::254"),
+		netip.MustParseAddr("100.100.100.200"), netip.MustParseAddr("192.0.0.192"), netip.MustParseAddr("168.63.129.16"),
+	}
+)
+
+// isDenied are addresses that no probe may reach, whatever is allowed: what answers there trusts whoever can reach it.
+func isDenied(address netip.Addr) bool {
+	if nat64.Contains(address) {
+		bytes := address.As16()
+		address = netip.AddrFrom4([4]byte(bytes[12:]))
+	}
+	return address.IsLoopback() || address.IsLinkLocalUnicast() || address.IsMulticast() || address.IsUnspecified() ||
+		slices.Contains(metadata, address)
+}

@@ -1,0 +1,107 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+func TestParseAllow(t *testing.T) {
+	for entry, want := range map[string]string{
+		"gateway.infra.svc": "", " *.Infra.svc ": "", "10.96.0.0/12": "", "10.0.0.1": "", "fd00::/8": "",
+		"": "is neither", "http://gateway": "is neither", "10.96.0.0/64": "is neither", "*": "is neither", "a,b": "is neither",
+	} {
+		_, err := ParseAllow(entry)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", entry, err, want)
+		}
+	}
+}
+
+// TestNames: a host is allowed by its whole name, or by what it ends with.
+func TestNames(t *testing.T) {
+	allow, err := ParseAllow("Gateway.infra.svc", "*.shop.svc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for host, want := range map[string]bool{
+		"gateway.infra.svc": true, "GATEWAY.infra.svc.": true, "a.shop.svc": true, "a.b.shop.svc": true,
+		"shop.svc": false, "evilshop.svc": false, "gateway.infra.svc.evil.com": false, "x.gateway.infra.svc": false,
+	} {
+		if got := allow.names(host); got != want {
+			t.Errorf("%s: allowed %t", host, got)
+		}
+	}
+}
+
+// TestDenied: what answers at these addresses trusts whoever can reach it.
+func TestDenied(t *testing.T) {
+	for address, want := range map[string]bool{
+		"127.0.0.1": true, "127.8.8.8": true, "::1": true, "169.254.169.254": true, "fe80::1": true, "0.0.0.0": true, "::": true,
+		"224.0.0.1": true, "ff02::1": true, "fd00:ec2::254": true, "100.100.100.200": true, "64:ff9b::a9fe:a9fe": true, "64:ff9b::7f00:1": true,
+		"10.0.0.1": false, "192.168.0.1": false, "8.8.8.8": false, "fd00::1": false, "64:ff9b::808:808": false,
+	} {
+		if got := isDenied(netip.MustParseAddr(address)); got != want {
+			t.Errorf("%s: denied %t", address, got)
+		}
+	}
+}
+
+// TestDial: an address is looked at when the name has been resolved, and in each of its forms. The server is there, so it
+// is the rule that keeps a probe from it.
+func TestDial(t *testing.T) {
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	_, port, err := net.SplitHostPort(server.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct{ allowed, host, want string }{
+		"a name":           {"localhost", "localhost", "no probe may reach"},
+		"an address":       {"127.0.0.0/8", "127.0.0.1", "no probe may reach"},
+		"an IPv6 form":     {"::/0,0.0.0.0/0", "::ffff:127.0.0.1", "no probe may reach"},
+		"another network":  {"10.0.0.0/8", "192.0.2.1", "an administrator allows it by the flag --probe-allow"},
+		"a name elsewhere": {"10.0.0.0/8", "localhost", "no probe may reach"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			allow, err := ParseAllow(strings.Split(tc.allowed, ",")...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			connection, err := allow.dial(tc.host)(t.Context(), "tcp", net.JoinHostPort(tc.host, port))
+			if err == nil {
+				_ = connection.Close()
+			}
+			if err == nil || !strings.Contains(reason(err), tc.want) {
+				t.Errorf("err = %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
+
+// TestNothingAllowed: without an administrator's word no request is sent, whatever the host.
+func TestNothingAllowed(t *testing.T) {
+	g := newGateway(t, 5)
+	for _, allowed := range [][]string{nil, {"gateway.infra.svc"}} {
+		allow, err := ParseAllow(allowed...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := &measurement{Prober: NewProber(allow), request: Request{Probe: v1alpha1.Probe{URL: g.URL, RevisionHeader: "X-Revision"}}}
+		told := 0
+		m.run(t.Context(), func() { told++ })
+		want := "the probe sends no requests: the operator may not send requests to 127.0.0.1: an administrator allows it by the flag --probe-allow"
+		if got := m.result(); got.Pending != want || got.Fits || told != 1 || g.asked.Load() != 0 {
+			t.Errorf("allowed %v: %+v after %d requests, told %d times", allowed, got, g.asked.Load(), told)
+		}
+	}
+}
