@@ -6,6 +6,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -22,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -121,7 +123,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(w.ofService)).
 		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(w.ofSlice)).
 		Watches(observe.New(observe.RolloutKind), handler.EnqueueRequestsFromMapFunc(w.ofRival),
-			builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+			builder.WithPredicates(namesOtherServices)).
 		WatchesRawSource(source.Channel(r.Prober.News(), &handler.EnqueueRequestForObject{})).
 		WatchesRawSource(source.Channel(r.kinds.lost, handler.EnqueueRequestsFromMapFunc(w.all))).
 		WithOptions(controllerOptions(concurrency)).
@@ -149,6 +151,14 @@ func (r *Reconciler) setupKinds(ctx context.Context, mgr ctrl.Manager, watch fun
 	}
 	return nil
 }
+
+// namesOtherServices lets those updates of a rollout pass that may free a Service for another one: of the spec, and of what
+// the status remembers.
+var namesOtherServices = predicate.Or(predicate.GenerationChangedPredicate{}, predicate.Funcs{
+	UpdateFunc: func(e event.UpdateEvent) bool {
+		return !slices.Equal(observe.ServicesOf(e.ObjectOld), observe.ServicesOf(e.ObjectNew))
+	},
+})
 
 // startInformers makes the cache know from the beginning what will be watched, so that its being synced means all of
 // it. Otherwise a process would be ready for a moment before its watches have begun.

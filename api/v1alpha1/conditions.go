@@ -52,6 +52,7 @@ const (
 const (
 	ReasonVerified                = "Verified"
 	ReasonVerifiedUnversioned     = "VerifiedWithoutObservedGeneration"
+	ReasonTrafficChangePending    = "TrafficChangePending"
 	ReasonWaitingForPods          = "WaitingForPods"
 	ReasonRouteNotVerified        = "RouteNotVerified"
 	ReasonRouteWithoutParent      = "RouteWithoutParent"

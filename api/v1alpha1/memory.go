@@ -106,6 +106,21 @@ type Memory struct {
 	// +optional
 	CanaryService ServiceMemory `json:"canaryService,omitzero"`
 
+	// routes are those that may carry what the controller writes, by name: one that leaves spec.traffic.routes stays here
+	// until it was brought back to the stable Service.
+	// +optional
+	// +listType=map
+	// +listMapKey=kind
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=64
+	Routes []ManagedRoute `json:"routes,omitempty"`
+	// leavingServices are Services that spec.traffic does not name any more and whose selector still has the label
+	// pod-template-hash. It is taken out as soon as that lets no other revision in.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	LeavingServices []string `json:"leavingServices,omitempty"`
+
 	// draining are revisions on their way out, and since when none of their endpoints is in a Service (T3).
 	// +optional
 	// +listType=map
@@ -185,8 +200,28 @@ type RouteMemory struct {
 	CarriedAt *metav1.MicroTime `json:"carriedAt,omitempty"`
 }
 
+// ManagedRoute is a route that may carry what the controller writes.
+type ManagedRoute struct {
+	// kind of the route.
+	// +required
+	Kind string `json:"kind"`
+	// name of the route.
+	// +required
+	Name string `json:"name"`
+	// ruleNames are the names of the rules that may be written; empty for all that name both Services.
+	// +optional
+	// +listType=set
+	RuleNames []string `json:"ruleNames,omitempty"`
+	// leaving says that the spec does not name the route any more. What was proven of it before does not count.
+	// +optional
+	Leaving bool `json:"leaving,omitempty"`
+}
+
 // ServiceMemory is the target of a Service's selector.
 type ServiceMemory struct {
+	// name of the Service. Another name in spec.traffic is taken over when that is safe.
+	// +optional
+	Name string `json:"name,omitempty"`
 	// revision that the Service is meant to select; empty while its selector is not ours yet.
 	// +optional
 	Revision string `json:"revision,omitempty"`

@@ -28,6 +28,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
+	"github.com/canaryrollout/canaryrollout/controllers/route"
 )
 
 const (
@@ -91,6 +92,9 @@ func snapshot(t *testing.T) *observe.Snapshot {
 		Routes: map[observe.Object]*unstructured.Unstructured{
 			{Kind: observe.HTTPRouteKind, Name: "reviews"}: parse(t, httpRoute),
 		},
+		Pairs: map[observe.Object]route.Pair{{Kind: observe.HTTPRouteKind, Name: "reviews"}: {
+			Rollout: "reviews", Namespace: "bookinfo", Stable: "reviews-stable", Canary: "reviews-canary",
+		}},
 	}
 	convert := runtime.DefaultUnstructuredConverter.FromUnstructured
 	if err := errors.Join(convert(raw.Object, snap.CanaryRollout), convert(parse(t, service).Object, seen)); err != nil {

@@ -50,7 +50,7 @@ func (r *run) setTraffic(ctx context.Context, act plan.SetTraffic) (*observe.Wri
 		return nil, errNotObserved
 	}
 	target := route.Target{Weight: act.Weight, Mirror: act.Mirror, HeaderRoutes: act.HeaderRoutes}
-	patch, err := route.Patch(seen, r.Pair(act.Kind, act.Name), target)
+	patch, err := route.Patch(seen, r.Pairs[object], target)
 	if err != nil || len(patch) == 0 {
 		return nil, err
 	}

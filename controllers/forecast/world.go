@@ -55,6 +55,8 @@ func liveWorld(rollout *v1alpha1.CanaryRollout, podReady time.Duration, now time
 	w.status = *rollout.Status.DeepCopy()
 	memory := w.status.Memory
 	memory.StepIndex = max(memory.StepIndex, 0)
+	memory.StableService.Name, memory.CanaryService.Name = w.spec.Traffic.StableService, w.spec.Traffic.CanaryService
+	memory.Routes, memory.LeavingServices = nil, nil
 	w.template, w.finalizer = memory.Template.Revision, true
 	w.selectors[w.spec.Traffic.StableService] = memory.StableService.Revision
 	w.selectors[w.spec.Traffic.CanaryService] = memory.CanaryService.Revision

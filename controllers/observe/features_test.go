@@ -20,6 +20,7 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
+	"github.com/canaryrollout/canaryrollout/controllers/route"
 )
 
 // aClass and its Gateway of the same name, in the namespace infra.
@@ -121,7 +122,7 @@ func TestAnswersByClass(t *testing.T) {
 	}).Build()
 	s := &observation{
 		Observer: &Observer{Features: NewFeatures(live)}, ports: map[string][]int32{},
-		Snapshot: &Snapshot{Rollout: &Rollout{CanaryRollout: &v1alpha1.CanaryRollout{}}},
+		Snapshot: &Snapshot{Rollout: &Rollout{CanaryRollout: &v1alpha1.CanaryRollout{}}, Pairs: map[Object]route.Pair{}},
 	}
 	entry := func(controller string, generation int) string {
 		return fmt.Sprintf(`{controllerName: %s, parentRef: {name: plain, namespace: infra}, conditions: [

@@ -4,11 +4,14 @@
 package observe
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -43,10 +46,13 @@ func Indexes() []Index {
 	}
 }
 
-// ServicesOf are the names of the two Services of a rollout.
+// ServicesOf are the names of the Services of a rollout: those of its spec, and those that it has written and not handed
+// back yet.
 func ServicesOf(object client.Object) []string {
-	traffic := trafficOf(object)
-	return []string{traffic.StableService, traffic.CanaryService}
+	traffic, memory := trafficOf(object), memoryOf(object)
+	return distinct(append([]string{
+		traffic.StableService, traffic.CanaryService, memory.StableService.Name, memory.CanaryService.Name,
+	}, memory.LeavingServices...))
 }
 
 func routeNames(object client.Object) []string {
@@ -54,7 +60,36 @@ func routeNames(object client.Object) []string {
 	for _, route := range trafficOf(object).Routes {
 		names = append(names, route.Name)
 	}
-	return names
+	for _, route := range memoryOf(object).Routes {
+		names = append(names, route.Name)
+	}
+	return distinct(names)
+}
+
+// distinct are the names without duplicates and empty ones, sorted.
+func distinct(names []string) []string {
+	names = slices.DeleteFunc(names, func(name string) bool { return name == "" })
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// memoryOf reads of the memory what names objects.
+func memoryOf(object client.Object) v1alpha1.Memory {
+	var memory v1alpha1.Memory
+	switch typed := object.(type) {
+	case *v1alpha1.CanaryRollout:
+		return ptr.Deref(typed.Status.Memory, memory)
+	case *unstructured.Unstructured:
+		raw := map[string]any{}
+		for _, field := range []string{"stableService", "canaryService", "leavingServices", "routes"} {
+			if value, found, _ := unstructured.NestedFieldNoCopy(typed.Object, "status", "memory", field); found {
+				raw[field] = value
+			}
+		}
+		// A memory that cannot be read names nothing.
+		_ = runtime.DefaultUnstructuredConverter.FromUnstructured(raw, &memory)
+	}
+	return memory
 }
 
 // trafficOf reads just the one field, so that an index costs no conversion of whole pod templates.

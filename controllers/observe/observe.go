@@ -73,6 +73,8 @@ type Snapshot struct {
 	Services map[string]*corev1.Service
 	// Routes are those that were found.
 	Routes map[Object]*unstructured.Unstructured
+	// Pairs are the pairs of backends of Routes.
+	Pairs map[Object]route.Pair
 	// missing are the fields that a kind of routes lacks, by kind.
 	missing map[string]route.Missing
 }
@@ -100,6 +102,7 @@ func (o *Observer) Observe(ctx context.Context, rollout *Rollout, now time.Time)
 		ReplicaSets: map[string]*unstructured.Unstructured{},
 		Services:    map[string]*corev1.Service{},
 		Routes:      map[Object]*unstructured.Unstructured{},
+		Pairs:       map[Object]route.Pair{},
 		missing:     map[string]route.Missing{},
 	}}
 	for _, look := range []func(context.Context) error{

@@ -18,28 +18,63 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/route"
 )
 
-// Pair is the pair of backends that a route of the rollout carries.
-func (s *Snapshot) Pair(kind, name string) route.Pair {
-	traffic := s.Spec.Traffic
-	pair := route.Pair{
-		Rollout: s.Name, Namespace: s.Namespace, Stable: traffic.StableService, Canary: traffic.CanaryService,
-		Missing: s.missing[kind],
-	}
-	for _, reference := range traffic.Routes {
-		if reference.Name == name && cmp.Or(reference.Kind, HTTPRouteKind.Kind) == kind {
+// pair is the pair of backends that a route of the rollout carries.
+func (s *Snapshot) pair(kind, name string) route.Pair {
+	pair := route.Pair{Rollout: s.Name, Namespace: s.Namespace, Missing: s.missing[kind]}
+	pair.Stable, pair.Canary = s.services()
+	isIt := func(otherKind, otherName string) bool { return otherName == name && otherKind == kind }
+	for _, reference := range s.Spec.Traffic.Routes {
+		if isIt(cmp.Or(reference.Kind, HTTPRouteKind.Kind), reference.Name) {
 			pair.RuleNames = reference.RuleNames
+		}
+	}
+	if s.Status.Memory != nil {
+		for _, managed := range s.Status.Memory.Routes {
+			if isIt(managed.Kind, managed.Name) {
+				pair.RuleNames = managed.RuleNames
+			}
 		}
 	}
 	return pair
 }
 
-// lookAtRoutes reads the routes in the order of the spec.
+// read also finds the Services of the spec in a route that has them already, and not those in force any more.
+func (s *observation) read(found *unstructured.Unstructured, headerRoutes []v1alpha1.SetHeaderRoute) (route.Reading, route.Pair) {
+	pair := s.pair(found.GetKind(), found.GetName())
+	reading := route.Read(found, pair, headerRoutes)
+	next := pair
+	next.Stable, next.Canary = s.Spec.Traffic.StableService, s.Spec.Traffic.CanaryService
+	if !lacksPair(reading) || next.Stable == pair.Stable && next.Canary == pair.Canary {
+		return reading, pair
+	}
+	if nextReading := route.Read(found, next, headerRoutes); !lacksPair(nextReading) {
+		return nextReading, next
+	}
+	return reading, pair
+}
+
+func lacksPair(reading route.Reading) bool {
+	return reading.Problem != nil && reading.Problem.Reason == v1alpha1.ReasonPairNotFound
+}
+
+// lookAtRoutes reads the routes in the order of the spec, and then those that left it.
 func (s *observation) lookAtRoutes(ctx context.Context) error {
-	for _, reference := range s.Spec.Traffic.Routes {
+	references := slices.Clone(s.Spec.Traffic.Routes)
+	if s.hasMemory() {
+		for _, managed := range s.Status.Memory.Routes {
+			if !slices.ContainsFunc(s.Spec.Traffic.Routes, func(reference v1alpha1.RouteReference) bool {
+				return reference.Name == managed.Name && cmp.Or(reference.Kind, HTTPRouteKind.Kind) == managed.Kind
+			}) {
+				references = append(references, v1alpha1.RouteReference{Kind: managed.Kind, Name: managed.Name})
+			}
+		}
+	}
+	for i, reference := range references {
 		observed, err := s.route(ctx, reference)
 		if err != nil {
 			return err
 		}
+		observed.RuleNames, observed.Leaving = reference.RuleNames, i >= len(s.Spec.Traffic.Routes)
 		s.Observed.Routes = append(s.Observed.Routes, observed)
 	}
 	return nil
@@ -87,8 +122,8 @@ func (s *observation) observedRoute(ctx context.Context, found *unstructured.Uns
 	if s.needsOptionalFields() {
 		s.missing[found.GetKind()] = s.Schemas.Missing(ctx, found.GroupVersionKind())
 	}
-	pair := s.Pair(found.GetKind(), found.GetName())
-	reading := route.Read(found, pair, headerRoutes)
+	reading, pair := s.read(found, headerRoutes)
+	s.Pairs[Object{found.GroupVersionKind(), found.GetName()}] = pair
 	acceptance := route.Accepted(found, func(gateway types.NamespacedName) string { return s.Features.of(ctx, gateway).controller })
 	s.usePorts(found, pair)
 	observed := plan.Route{

@@ -21,16 +21,46 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
-// lookAtServices reads the two Services and their endpoints.
+// services are the names of the two Services in force: those of memory, until a plan takes over the ones of the spec.
+func (r *Rollout) services() (stable, canary string) {
+	stable, canary = r.Spec.Traffic.StableService, r.Spec.Traffic.CanaryService
+	if memory := r.Status.Memory; memory != nil {
+		stable, canary = cmp.Or(memory.StableService.Name, stable), cmp.Or(memory.CanaryService.Name, canary)
+	}
+	return stable, canary
+}
+
+// lookAtServices reads the two Services and their endpoints, and those that left the spec.
 func (s *observation) lookAtServices(ctx context.Context) (err error) {
-	if s.Observed.Stable, err = s.service(ctx, s.Spec.Traffic.StableService); err != nil {
+	stableName, canaryName := s.services()
+	if s.Observed.Stable, err = s.service(ctx, stableName); err != nil {
 		return err
 	}
 	if stable := &s.Observed.Stable; stable.Problem == nil {
 		stable.Problem = s.servedProblem(s.Services[stable.Name])
 	}
-	s.Observed.Canary, err = s.service(ctx, s.Spec.Traffic.CanaryService)
-	return err
+	if s.Observed.Canary, err = s.service(ctx, canaryName); err != nil || !s.hasMemory() {
+		return err
+	}
+	for _, name := range s.Status.Memory.LeavingServices {
+		leaving, err := s.leavingService(ctx, name)
+		if err != nil {
+			return err
+		}
+		s.Observed.Leaving = append(s.Observed.Leaving, leaving)
+	}
+	return nil
+}
+
+// leavingService is a Service of which only the hash in the selector is still ours.
+func (s *observation) leavingService(ctx context.Context, name string) (plan.Service, error) {
+	service, err := s.findService(ctx, name)
+	if err != nil || service == nil {
+		return plan.Service{Name: name}, err
+	}
+	s.Services[name] = service
+	conflict, err := s.conflict(ctx, name)
+	return plan.Service{Name: name, Found: true, Problem: conflict, Revision: service.Spec.Selector[v1alpha1.RevisionLabel]}, err
 }
 
 func (s *observation) service(ctx context.Context, name string) (plan.Service, error) {
@@ -72,18 +102,23 @@ func (s *observation) findService(ctx context.Context, name string) (*corev1.Ser
 
 // serviceProblem says why a Service cannot be used.
 func (s *observation) serviceProblem(ctx context.Context, service *corev1.Service) (*plan.Problem, error) {
-	rival, err := s.rival(ctx, service.Name)
-	if err != nil {
-		return nil, err
-	}
-	if rival != "" {
-		return &plan.Problem{
-			Reason: v1alpha1.ReasonServiceConflict,
-			Message: fmt.Sprintf("Service %s is managed by CanaryRollout %s, which is older: name another Service",
-				service.Name, rival),
-		}, nil
+	if conflict, err := s.conflict(ctx, service.Name); err != nil || conflict != nil {
+		return conflict, err
 	}
 	return plan.SelectorProblem(service.Name, service.Spec.Selector, revision.PodLabels(revision.Template(s.Raw))), nil
+}
+
+// conflict says that an older rollout has a Service; nil if none has.
+func (s *observation) conflict(ctx context.Context, service string) (*plan.Problem, error) {
+	rival, err := s.rival(ctx, service)
+	if err != nil || rival == "" {
+		return nil, err
+	}
+	return &plan.Problem{
+		Reason: v1alpha1.ReasonServiceConflict,
+		Message: fmt.Sprintf("Service %s is managed by CanaryRollout %s, which is older: name another Service",
+			service, rival),
+	}, nil
 }
 
 // servedProblem asks for the pods that the stable Service is meant to select, and not only for those of the template.

@@ -4,6 +4,8 @@
 package observe
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -255,5 +257,46 @@ func TestStrip(t *testing.T) {
 		if got, err := strip("a tombstone"); got != "a tombstone" || err != nil {
 			t.Errorf("stripped = %v, %v", got, err)
 		}
+	}
+}
+
+// TestNamesInMemory holds that a pass sees what the memory names, also when the spec names it no more: the Services in force,
+// the ones that have left, and the routes. Their events have to start passes, so the indexes have all these names.
+func TestNamesInMemory(t *testing.T) {
+	const status = `memory: {stableService: {name: former, revision: aaa}, canaryService: {name: reviews-canary, revision: aaa},
+		leavingServices: [left, gone], routes: [{kind: HTTPRoute, name: partners, ruleNames: [x]}, {kind: HTTPRoute, name: reviews}]}`
+	route := func(name, stable string) client.Object {
+		return parse(t, fmt.Sprintf(`{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: %s, namespace: bookinfo, generation: 4}, spec: {rules: [
+			{name: x, backendRefs: [{name: %[2]s, port: 80, weight: 60}, {name: reviews-canary, port: 80, weight: 40}]},
+			{name: y, backendRefs: [{name: %[2]s, port: 80, weight: 1}, {name: reviews-canary, port: 80, weight: 1}]}]}}`, name, stable))
+	}
+	service := func(name string) client.Object {
+		s := aServiceWith(map[string]string{"app": "reviews", "pod-template-hash": "aaa"})
+		s.Name = name
+		return s
+	}
+	rollout := anApp(t, "reviews", status)
+	w := newWorld(t, []client.Object{rollout, aReplicaSet(t, "aaa", hashOf(t), nil), service("former"), service("left"),
+		route("partners", "former"), route("reviews", "reviews-stable")})
+	snap := w.mustLook(t)
+	if s := snap.Observed.Stable; s.Name != "former" || s.Revision != "aaa" {
+		t.Errorf("stable is %+v, want the one of memory", s)
+	}
+	if diff := cmp.Diff([]plan.Service{{Name: "left", Found: true, Revision: "aaa"}, {Name: "gone"}}, snap.Observed.Leaving); diff != "" {
+		t.Errorf("leaving Services (-want +got):\n%s", diff)
+	}
+	var routes []string
+	for _, r := range snap.Observed.Routes {
+		routes = append(routes, fmt.Sprintf("%s %d %t", r.Name, r.Weight, r.Leaving))
+	}
+	// The route of the spec has the Services of the spec already, and the other one the rule that was written.
+	if diff := cmp.Diff([]string{"reviews -1 false", "partners 40 true"}, routes); diff != "" {
+		t.Errorf("routes (-want +got):\n%s", diff)
+	}
+	if got := ServicesOf(rollout); !slices.Equal(got, []string{"former", "gone", "left", "reviews-canary", "reviews-stable"}) {
+		t.Errorf("indexed by the Services %v", got)
+	}
+	if got := routeNames(rollout); !slices.Equal(got, []string{"partners", "reviews"}) {
+		t.Errorf("indexed by the routes %v", got)
 	}
 }

@@ -27,6 +27,8 @@ func (p *pass) begin() {
 	}
 	p.setReplicas()
 	p.recognise()
+	p.nameServices()
+	p.keepRoutes()
 	for _, orphan := range p.in.Observed.Orphans {
 		p.act(AdoptReplicaSet{Reason: Reason("it has no owner and matches the selector"), Name: orphan.Name})
 	}

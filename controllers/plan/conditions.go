@@ -102,6 +102,12 @@ func (p *pass) trafficCondition() metav1.Condition {
 			ignored = append(ignored, fmt.Sprintf("%s %s: %s", route.Kind, route.Name, route.Ignored))
 		}
 	}
+	if p.pending != "" {
+		message += "; " + p.pending
+	}
+	if status && p.pending != "" {
+		reason = v1alpha1.ReasonTrafficChangePending
+	}
 	if len(others) > 0 {
 		message += "; also used by " + strings.Join(others, ", ")
 	}

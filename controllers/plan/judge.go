@@ -113,6 +113,9 @@ func (p *pass) restWait() string {
 	if !p.servicesAtRest() {
 		return fmt.Sprintf("waiting for both Services to select revision %s", p.mem.StableRevision)
 	}
+	if p.isVerified() && p.pending != "" {
+		return p.pending
+	}
 	return p.trafficWait()
 }
 
@@ -128,7 +131,7 @@ func (p *pass) servicesAtRest() bool {
 // isHealthy says that the template in spec is stable, available, and proven to get all the traffic.
 func (p *pass) isHealthy() bool {
 	return p.mem.Phase == v1alpha1.PhaseResting && p.mem.StableRevision != "" && p.target() == p.mem.StableRevision &&
-		p.stableIsAvailable() && p.stableAlarm() == "" && p.isVerified() && p.servicesAtRest() && p.problem() == nil
+		p.stableIsAvailable() && p.stableAlarm() == "" && p.isVerified() && p.servicesAtRest() && p.pending == "" && p.problem() == nil
 }
 
 // trafficWait says what the proof of the weight waits for.

@@ -48,9 +48,11 @@ type Observed struct {
 	// Orphans are ReplicaSets without an owner that match the selector and could be adopted; looked for only while there
 	// is no memory.
 	Orphans []Orphan
-	// Stable and Canary are the user's two Services.
+	// Stable and Canary are the user's two Services: those that memory names.
 	Stable, Canary Service
-	// Routes are in the order of spec.traffic.routes.
+	// Leaving are the Services of Memory.LeavingServices. Their endpoints are not looked at.
+	Leaving []Service
+	// Routes are in the order of spec.traffic.routes. Those that left it follow, while memory has them.
 	Routes []Route
 	// Probe is what was measured for the request of the last plan; the zero value when nothing was.
 	Probe Probe
@@ -182,7 +184,11 @@ const MixedWeight int32 = -1
 // Route is one of the user's routes.
 type Route struct {
 	Kind, Name string
-	Found      bool
+	// RuleNames are those of the spec.
+	RuleNames []string
+	// Leaving says that the spec does not name it any more.
+	Leaving bool
+	Found   bool
 	// Problem is also set when the route is not found.
 	Problem *Problem
 	// Generation is that of its spec.

@@ -30,6 +30,8 @@ type pass struct {
 	trafficWaiting string
 	// proven are the routes that are verified to carry the target, by kind and name.
 	proven map[[2]string]bool
+	// pending says which change of spec.traffic is not complete yet, and why.
+	pending string
 	// stalled is what keeps the rollout from getting on without help.
 	stalled *Problem
 	// pausedUntil is when a pause that holds the rollout ends by itself; zero if it does not.
@@ -79,6 +81,12 @@ func (p *pass) warnRepeated(reason, format string, args ...any) {
 func (p *pass) wait(format string, args ...any) {
 	if p.waiting == "" {
 		p.waiting = fmt.Sprintf(format, args...)
+	}
+}
+
+func (p *pass) pend(format string, args ...any) {
+	if p.pending == "" {
+		p.pending = fmt.Sprintf(format, args...)
 	}
 }
 
@@ -144,7 +152,9 @@ func (p *pass) problem() *Problem {
 	observed := p.in.Observed
 	problems := []*Problem{observed.Template.Problem, observed.Stable.Problem, observed.Canary.Problem}
 	for _, route := range observed.Routes {
-		problems = append(problems, route.Problem, p.cannotStep(route))
+		if !route.Leaving {
+			problems = append(problems, route.Problem, p.cannotStep(route))
+		}
 	}
 	for _, problem := range problems {
 		if problem != nil {

@@ -66,6 +66,7 @@ func Compute(in Input) Plan {
 
 // reconcile is a pass over a rollout that is not being deleted.
 func (p *pass) reconcile() {
+	p.nameServices()
 	p.checkShared()
 	p.addFinalizer()
 	p.setReplicas()
@@ -73,14 +74,18 @@ func (p *pass) reconcile() {
 	p.serviceActions()
 	p.commandActions()
 	p.replicaSetActions()
+	p.handBackServices()
 
 	p.recognise()
 	p.prove()
 	p.warnLostProof()
+	p.keepRoutes()
 	p.watchServices()
 	p.watchDraining()
 	p.keepPauseClock()
-	if !p.command() {
+	if p.renameServices() {
+		p.waitsForProof()
+	} else if !p.command() {
 		p.advance()
 	} else if p.isGoingForward() {
 		p.fleeDyingCanary() // nothing that a user asks for may hold that up

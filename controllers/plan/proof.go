@@ -60,12 +60,15 @@ func (p *pass) verifyTimeout() time.Duration {
 func (p *pass) reportRoutes(status *v1alpha1.TrafficStatus) {
 	for _, route := range p.in.Observed.Routes {
 		told := v1alpha1.RouteStatus{Kind: route.Kind, Name: route.Name, DesiredWeight: p.mem.Traffic.Weight}
+		if p.isHandedBack(route) {
+			told.DesiredWeight = 0
+		}
 		if before := p.told(route); before != nil {
 			told.VerifiedWeight = before.VerifiedWeight
 		}
 		switch isProven := p.proven[[2]string{route.Kind, route.Name}]; {
 		case isProven && p.mem.Traffic.Weight == p.prior.Traffic.Weight:
-			told.VerifiedWeight = ptr.To(p.mem.Traffic.Weight)
+			told.VerifiedWeight = ptr.To(told.DesiredWeight)
 		case p.isManaging():
 			told.Pending = route.Pending
 		}

@@ -27,6 +27,7 @@ func TestProof(t *testing.T) {
 	second := func(in *Input) { // another route, which lags
 		other := in.Observed.Routes[0]
 		other.Name, other.AcceptedGeneration = "other", 6
+		in.Prior.Memory.Routes = append(in.Prior.Memory.Routes, v1alpha1.ManagedRoute{Kind: "HTTPRoute", Name: "other"})
 		in.Observed.Routes = append(in.Observed.Routes, other)
 	}
 	for name, tc := range map[string]struct {
@@ -128,6 +129,7 @@ func TestLevel(t *testing.T) {
 	second := func(in *Input) {
 		other := in.Observed.Routes[0]
 		other.Name, other.Weight = "other", 0
+		in.Prior.Memory.Routes = append(in.Prior.Memory.Routes, v1alpha1.ManagedRoute{Kind: "HTTPRoute", Name: "other"})
 		in.Observed.Routes = append(in.Observed.Routes, other)
 	}
 	set20 := []string{"SetTraffic reviews weight=20 headerRoutes=0"}

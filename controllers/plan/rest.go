@@ -22,6 +22,8 @@ func (p *pass) resting() {
 	case target == p.mem.StableRevision:
 		p.mem.AbortedRevision, p.mem.AbortReason = "", ""
 	case p.hold():
+	case len(p.mem.LeavingServices) > 0: // their clients would get the next revision, or lose this one
+		p.wait("%s", p.pending)
 	case p.spec.replicas == 0:
 		p.start(target)
 		p.enter(v1alpha1.PhasePromoting)

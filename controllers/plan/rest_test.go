@@ -179,7 +179,7 @@ func TestFirstDeploy(t *testing.T) {
 
 // unowned has pods behind the stable Service that are not ours.
 func unowned(in *Input) {
-	in.Prior.Memory.StableRevision, in.Prior.Memory.StableService = "", v1alpha1.ServiceMemory{}
+	in.Prior.Memory.StableRevision, in.Prior.Memory.StableService = "", v1alpha1.ServiceMemory{Name: "reviews-stable"}
 	in.Observed.Stable.Revision, in.Observed.ReplicaSets = "", in.Observed.ReplicaSets[1:]
 	stableEndpoints("", 2)(in)
 }

@@ -87,7 +87,7 @@ func TestFirstDeployGivesWay(t *testing.T) {
 			targets: "Returning 0: 0% /b", actions: []string{"SetTraffic reviews weight=0 headerRoutes=0"}},
 	} {
 		tc.in = changed(tc.in, phase(v1alpha1.PhaseReturning), template("c"), memory(func(m *v1alpha1.Memory) {
-			m.StableRevision, m.StableService = "", v1alpha1.ServiceMemory{}
+			m.StableRevision, m.StableService = "", v1alpha1.ServiceMemory{Name: "reviews-stable"}
 		}))
 		tc.in.Observed.Stable.Revision = ""
 		t.Run(name, tc.check)

@@ -31,8 +31,9 @@ func midway(percent int32, steps ...v1alpha1.Step) Input {
 			Weight: percent, VerifiedWeight: percent, VerifiedAt: ago(3600),
 			Routes: []v1alpha1.RouteMemory{{Kind: "HTTPRoute", Name: "reviews", Generation: 7, CarriedAt: ago(3600)}},
 		},
-		StableService: v1alpha1.ServiceMemory{Revision: "a", ReadyAt: ago(3600)},
-		CanaryService: v1alpha1.ServiceMemory{Revision: "b", ReadyAt: ago(3600)},
+		StableService: v1alpha1.ServiceMemory{Name: "reviews-stable", Revision: "a", ReadyAt: ago(3600)},
+		CanaryService: v1alpha1.ServiceMemory{Name: "reviews-canary", Revision: "b", ReadyAt: ago(3600)},
+		Routes:        []v1alpha1.ManagedRoute{{Kind: "HTTPRoute", Name: "reviews"}},
 		Progress:      v1alpha1.ProgressMemory{At: ago(60), Available: 4 + pods},
 	}
 	if len(steps) > 0 && steps[0].SetWeight != nil {
@@ -59,7 +60,7 @@ func resting(steps ...v1alpha1.Step) Input {
 func firstDeploy() Input {
 	return changed(promoting(0), func(in *Input) {
 		mem := in.Prior.Memory
-		mem.StableRevision, mem.StableService, mem.CanaryService = "", v1alpha1.ServiceMemory{}, v1alpha1.ServiceMemory{}
+		mem.StableRevision, mem.StableService, mem.CanaryService = "", v1alpha1.ServiceMemory{Name: "reviews-stable"}, v1alpha1.ServiceMemory{Name: "reviews-canary"}
 		in.Observed.ReplicaSets = in.Observed.ReplicaSets[1:]
 		in.Observed.Stable.Revision, in.Observed.Stable.Endpoints = "", nil
 		in.Observed.Canary.Revision, in.Observed.Canary.Endpoints = "", nil

@@ -47,9 +47,10 @@ func some(names []string) string {
 func (p *pass) serviceActions() {
 	switch {
 	case p.isOvertaken():
-		p.mem.StableService = v1alpha1.ServiceMemory{Revision: p.mem.CurrentRevision}
+		p.moveService(&p.mem.StableService, p.mem.CurrentRevision)
 	case p.isOutlived(): // it never left, and has served since before this phase began
-		p.mem.StableService = v1alpha1.ServiceMemory{Revision: p.mem.StableRevision, ReadyAt: p.prior.StepStartedAt}
+		p.moveService(&p.mem.StableService, p.mem.StableRevision)
+		p.mem.StableService.ReadyAt = p.prior.StepStartedAt
 	default:
 		p.pointService(p.in.Observed.Stable, p.prior.StableService, p.prior.Traffic.Weight == 100)
 	}
@@ -180,7 +181,7 @@ func servesOther(service Service, revision string) bool {
 
 // moveService gives a Service another revision; its endpoints have to become ready and to settle anew.
 func (p *pass) moveService(memory *v1alpha1.ServiceMemory, revision string) {
-	*memory = v1alpha1.ServiceMemory{Revision: revision}
+	*memory = v1alpha1.ServiceMemory{Name: memory.Name, Revision: revision}
 }
 
 // canServe is the condition of T2: the Service holds enough ready endpoints of the revision that it is meant to

@@ -84,9 +84,10 @@ func (p *pass) hasOtherPods() bool {
 	return false
 }
 
-// release takes the hash out of both selectors, which changes no endpoint any more, and then the finalizer.
+// release takes the hash out of all selectors, which changes no endpoint any more, and then the finalizer.
 func (p *pass) release() {
-	for _, service := range []Service{p.in.Observed.Stable, p.in.Observed.Canary} {
+	services := append([]Service{p.in.Observed.Stable, p.in.Observed.Canary}, p.in.Observed.Leaving...)
+	for _, service := range services {
 		if service.Found && service.Revision != "" && p.managed(service) {
 			p.act(PointService{Reason: "the rollout goes: the selector is the user's own again", Name: service.Name})
 		}

@@ -24,7 +24,7 @@ func (p *pass) routeActions() {
 		return
 	}
 	for _, route := range p.in.Observed.Routes {
-		if !route.Found || route.Problem != nil || p.carries(route) || !p.canExpress(route) {
+		if !route.Found || route.Problem != nil || p.carries(route) || !p.canExpress(route) || p.managedRoute(route) == nil {
 			continue
 		}
 		if record := p.record(route); record != nil {
@@ -34,10 +34,10 @@ func (p *pass) routeActions() {
 		if !p.mayCarry(route) {
 			continue
 		}
-		p.act(SetTraffic{
-			Reason: Reason(p.trafficReason(route)), Kind: route.Kind, Name: route.Name,
-			Weight: p.prior.Traffic.Weight, Mirror: p.prior.Traffic.MirrorPercent, HeaderRoutes: p.headerRoutes(),
-		})
+		act := SetTraffic{Kind: route.Kind, Name: route.Name}
+		act.Weight, act.Mirror, act.HeaderRoutes = p.wanted(route)
+		act.Reason = Reason(trafficReason(route, act))
+		p.act(act)
 	}
 }
 
@@ -53,7 +53,8 @@ func (p *pass) record(route Route) *v1alpha1.RouteMemory {
 
 // canExpress says that the target is a whole number in the rules of the route that it shares with others.
 func (p *pass) canExpress(route Route) bool {
-	return int64(route.Total)*int64(p.prior.Traffic.Weight)%100 == 0
+	weight, _, _ := p.wanted(route)
+	return int64(route.Total)*int64(weight)%100 == 0
 }
 
 // warnOverwritten names who wrote into a route that carried the target already, and what (T6). The record of that goes
@@ -61,7 +62,7 @@ func (p *pass) canExpress(route Route) bool {
 // not overwritten.
 func (p *pass) warnOverwritten(route Route, record v1alpha1.RouteMemory) {
 	what := p.overwritten(route)
-	if what == "" || record.Generation >= route.Generation {
+	if what == "" || route.Leaving || record.Generation >= route.Generation {
 		return
 	}
 	var with []string
@@ -109,18 +110,17 @@ func (p *pass) mayWriteRoutes() bool {
 	return p.problem() == nil && ready(p.in.Observed.Stable) > 0
 }
 
-func (p *pass) trafficReason(route Route) string {
-	weight, mirror := p.prior.Traffic.Weight, p.prior.Traffic.MirrorPercent
+func trafficReason(route Route, to SetTraffic) string {
 	switch {
 	case route.Weight == MixedWeight:
-		return fmt.Sprintf("canary share to %d %%", weight)
-	case route.Weight != weight:
-		return fmt.Sprintf("canary share from %d to %d %%", route.Weight, weight)
-	case route.Mirror != mirror && mirror == 0:
+		return fmt.Sprintf("canary share to %d %%", to.Weight)
+	case route.Weight != to.Weight:
+		return fmt.Sprintf("canary share from %d to %d %%", route.Weight, to.Weight)
+	case route.Mirror != to.Mirror && to.Mirror == 0:
 		return "mirror out"
-	case route.Mirror != mirror:
-		return fmt.Sprintf("mirror of %d %% in", mirror)
-	case p.prior.Traffic.HeaderRoutes:
+	case route.Mirror != to.Mirror:
+		return fmt.Sprintf("mirror of %d %% in", to.Mirror)
+	case len(to.HeaderRoutes) > 0:
 		return "header routes in"
 	default:
 		return "header routes out"
@@ -137,12 +137,20 @@ func (p *pass) headerRoutes() []v1alpha1.SetHeaderRoute {
 
 // carries says whether a route shows the target in its spec.
 func (p *pass) carries(route Route) bool {
+	weight, mirror, headerRoutes := p.wanted(route)
 	headers := HeadersNone
-	if len(p.headerRoutes()) > 0 {
+	if len(headerRoutes) > 0 {
 		headers = HeadersCurrent
 	}
-	return route.Found && route.Problem == nil && route.Headers == headers &&
-		route.Weight == p.prior.Traffic.Weight && route.Mirror == p.prior.Traffic.MirrorPercent
+	return route.Found && route.Problem == nil && route.Headers == headers && route.Weight == weight && route.Mirror == mirror
+}
+
+// wanted is what a route should carry: the target in memory, or nothing for the canary when it is handed back.
+func (p *pass) wanted(route Route) (weight, mirror int32, headerRoutes []v1alpha1.SetHeaderRoute) {
+	if p.isHandedBack(route) {
+		return 0, 0, nil
+	}
+	return p.prior.Traffic.Weight, p.prior.Traffic.MirrorPercent, p.headerRoutes()
 }
 
 // prove finds out whether every route is verified to carry the target (T4).
@@ -155,7 +163,7 @@ func (p *pass) prove() {
 		if p.isOutOfReach(route) {
 			continue
 		}
-		if !p.carries(route) {
+		if !p.carries(route) || p.hasJustLeft(route) {
 			proven = false
 			if !p.canExpress(route) {
 				p.waitForRoute(route, fmt.Sprintf("cannot carry %d %%: the weights of a rule that has other backends too are too coarse for it", traffic.Weight))
@@ -180,9 +188,10 @@ func (p *pass) prove() {
 	traffic.VerifiedWeight, traffic.UnverifiedSince = traffic.Weight, nil
 }
 
-// isOutOfReach says that a rollout that is being deleted does not wait for a route: nobody would fix it any more.
+// isOutOfReach says that nothing waits for a route: the rollout is being deleted and nobody would fix it any more, or it
+// left the spec and carries nothing of ours.
 func (p *pass) isOutOfReach(route Route) bool {
-	return p.isTerminating() && (!route.Found || route.Problem != nil)
+	return p.isTerminating() && (!route.Found || route.Problem != nil) || route.Leaving && p.isNobodys(route)
 }
 
 // mayCarry holds a write to a route against the endpoints of this pass. The target may have been written to memory long
@@ -195,7 +204,8 @@ func (p *pass) mayCarry(route Route) bool {
 			canary.Name, Quantity(need, "ready endpoint"), p.prior.CanaryService.Revision))
 		return false
 	}
-	lowers := p.prior.Traffic.Weight < 100 && (route.Weight == MixedWeight || route.Weight > p.prior.Traffic.Weight)
+	weight, _, _ := p.wanted(route)
+	lowers := weight < 100 && (route.Weight == MixedWeight || route.Weight > weight)
 	if lowers && stable.Found && ready(stable) == 0 && ready(canary) > 0 {
 		p.stallStable()
 		return false
@@ -206,6 +216,9 @@ func (p *pass) mayCarry(route Route) bool {
 // raises is the number of ready canary endpoints that a route needs to get more traffic by the target than it has (T2);
 // 0 when it gets no more.
 func (p *pass) raises(route Route) int32 {
+	if p.isHandedBack(route) {
+		return 0
+	}
 	target := p.prior.Traffic
 	isMore := target.Weight > max(route.Weight, 0) || target.MirrorPercent > max(route.Mirror, 0) ||
 		len(p.headerRoutes()) > 0 && route.Headers != HeadersCurrent
