@@ -67,7 +67,13 @@ func (p *pass) progressed() bool {
 		before.Traffic.MirrorPercent != after.Traffic.MirrorPercent ||
 		before.Traffic.VerifiedWeight != after.Traffic.VerifiedWeight || // not each proof: a gateway may take it back for ever
 		!equality.Semantic.DeepEqual(before.StableService, after.StableService) ||
-		!equality.Semantic.DeepEqual(before.CanaryService, after.CanaryService)
+		!equality.Semantic.DeepEqual(before.CanaryService, after.CanaryService) && !p.isAheadOfPods()
+}
+
+// isAheadOfPods says that the canary Service has moved to pods of which none is ready: they have not got on by that.
+func (p *pass) isAheadOfPods() bool {
+	before, after := p.prior.CanaryService, p.mem.CanaryService
+	return before.Revision != after.Revision && after.Revision == p.mem.CurrentRevision && p.replicaSet(after.Revision).Ready == 0
 }
 
 func (p *pass) deadlinePassed() bool {
