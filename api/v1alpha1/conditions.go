@@ -66,6 +66,7 @@ const (
 	ReasonHeaderRouteConflict     = "HeaderRouteConflict"
 	ReasonInvalidExpression       = "InvalidExpression"
 	ReasonHeaderRouteOnNamedRule  = "HeaderRouteOnNamedRule"
+	ReasonHeaderRouteNotSupported = "HeaderRouteNotSupported"
 	ReasonMirrorNotSupported      = "MirrorNotSupported"
 	ReasonServiceNotFound         = "ServiceNotFound"
 	ReasonServicePortNotServed    = "ServicePortNotServed"

@@ -75,25 +75,69 @@ func (f *Features) ask(ctx context.Context, key types.NamespacedName) (published
 	return found, nil
 }
 
-// mirrorFeature is what a class publishes that can copy a percentage of requests. The Gateway API has no name for it in
-// GRPCRoutes.
-var mirrorFeature = map[string]gatewayv1.FeatureName{
-	HTTPRouteKind.Kind: gatewayv1.FeatureName(features.SupportHTTPRouteRequestPercentageMirror),
+// use is what steps ask of a gateway, and the feature that a class publishes for it. The Gateway API has names for them
+// in HTTPRoutes alone.
+type use struct {
+	reason  string
+	feature features.FeatureName
+	// remedy is what to do without it.
+	remedy string
 }
 
-// lacksMirror names the first Gateway of a route whose class shows no support for mirrors. Parents of other kinds publish
-// nothing.
-func (s *observation) lacksMirror(ctx context.Context, obj *unstructured.Unstructured) *plan.Problem {
-	wanted, isNamed := mirrorFeature[obj.GetKind()]
-	if !isNamed {
+var (
+	mirroring = use{v1alpha1.ReasonMirrorNotSupported, features.SupportHTTPRouteRequestPercentageMirror, "take setMirrorRoute out of the steps"}
+	// mirroringTwice is for a rule that has a mirror of the user's.
+	mirroringTwice = use{v1alpha1.ReasonMirrorNotSupported, features.SupportHTTPRouteRequestMultipleMirrors,
+		"take setMirrorRoute out of the steps, or the other mirror out of the rule"}
+	matchingQuery  = use{v1alpha1.ReasonHeaderRouteNotSupported, features.SupportHTTPRouteQueryParamMatching, "take queryParams out of setHeaderRoute"}
+	matchingMethod = use{v1alpha1.ReasonHeaderRouteNotSupported, features.SupportHTTPRouteMethodMatching, "take method out of setHeaderRoute"}
+)
+
+// lacks names the first Gateway of a route whose class shows no support for a use. Parents of other kinds publish nothing.
+func (s *observation) lacks(ctx context.Context, obj *unstructured.Unstructured, of use) *plan.Problem {
+	if obj.GetKind() != HTTPRouteKind.Kind {
 		return nil
 	}
+	wanted := gatewayv1.FeatureName(of.feature)
 	for _, gateway := range route.Gateways(obj) {
 		if found := s.Features.of(ctx, gateway); found.features != nil && !found.features.Has(wanted) {
-			return &plan.Problem{Reason: v1alpha1.ReasonMirrorNotSupported, Message: fmt.Sprintf(
-				"%s %s: GatewayClass %s of Gateway %s publishes what it supports, and %s is not among it: take setMirrorRoute out of the steps, or use another gateway",
-				obj.GetKind(), obj.GetName(), found.class, gateway, wanted)}
+			return &plan.Problem{Reason: of.reason, Message: fmt.Sprintf(
+				"%s %s: GatewayClass %s of Gateway %s publishes what it supports, and %s is not among it: %s, or use another gateway",
+				obj.GetKind(), obj.GetName(), found.class, gateway, wanted, of.remedy)}
 		}
 	}
 	return nil
+}
+
+// unsupported asks only about what the steps use.
+func (s *observation) unsupported(ctx context.Context, obj *unstructured.Unstructured, reading route.Reading) plan.Unsupported {
+	var unsupported plan.Unsupported
+	if plan.Mirrors(s.Spec.Steps) {
+		unsupported.Mirror = s.mirrorProblem(ctx, obj, reading)
+	}
+	for _, step := range s.Spec.Steps {
+		if step.SetHeaderRoute == nil {
+			continue
+		}
+		for _, match := range step.SetHeaderRoute.Matches {
+			if len(match.QueryParams) > 0 && unsupported.QueryParams == nil {
+				unsupported.QueryParams = s.lacks(ctx, obj, matchingQuery)
+			}
+			if match.Method != nil && unsupported.Method == nil {
+				unsupported.Method = s.lacks(ctx, obj, matchingMethod)
+			}
+		}
+	}
+	return unsupported
+}
+
+func (s *observation) mirrorProblem(ctx context.Context, obj *unstructured.Unstructured, reading route.Reading) *plan.Problem {
+	if problem := reading.MirrorProblem; problem != nil {
+		return &plan.Problem{Reason: problem.Reason, Message: problem.Message}
+	}
+	problem := s.lacks(ctx, obj, mirroring)
+	if problem == nil && reading.Mirrored {
+		problem = s.lacks(ctx, obj, mirroringTwice)
+	}
+	return problem
 }

@@ -7,12 +7,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -93,12 +95,51 @@ func TestLacksMirror(t *testing.T) {
 				if tc.want != "" {
 					want = &plan.Problem{Reason: v1alpha1.ReasonMirrorNotSupported, Message: tc.want}
 				}
-				if diff := cmp.Diff(want, s.lacksMirror(t.Context(), route)); diff != "" {
+				if diff := cmp.Diff(want, s.lacks(t.Context(), route, mirroring)); diff != "" {
 					t.Errorf("problem (-want +got):\n%s", diff)
 				}
 			}
 			if reads != tc.reads {
 				t.Errorf("%d live reads, want %d", reads, tc.reads)
+			}
+		})
+	}
+}
+
+// TestUnsupported holds that each thing that steps ask for is looked up by its own feature, and only when they do.
+func TestUnsupported(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := gatewayv1.Install(scheme); err != nil {
+		t.Fatal(err)
+	}
+	live := fake.NewClientBuilder().WithScheme(scheme).WithObjects(aClass("plain", "HTTPRouteRequestPercentageMirror")...).Build()
+	obj := parse(t, `{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: reviews, namespace: bookinfo}, spec: {parentRefs: [{name: plain, namespace: infra}]}}`)
+	get := gatewayv1.HTTPMethodGet
+	matching := func(match v1alpha1.RequestMatch) v1alpha1.Step {
+		return v1alpha1.Step{SetHeaderRoute: &v1alpha1.SetHeaderRoute{Name: "qa", Matches: []v1alpha1.RequestMatch{match}}}
+	}
+	for name, tc := range map[string]struct {
+		step     v1alpha1.Step
+		mirrored bool
+		want     string // the feature that is missed
+	}{
+		"a header":        {step: matching(v1alpha1.RequestMatch{Headers: []gatewayv1.HTTPHeaderMatch{{Name: "a", Value: "b"}}})},
+		"a query":         {step: matching(v1alpha1.RequestMatch{QueryParams: []gatewayv1.HTTPQueryParamMatch{{Name: "a", Value: "b"}}}), want: "HTTPRouteQueryParamMatching"},
+		"a method":        {step: matching(v1alpha1.RequestMatch{Method: &get}), want: "HTTPRouteMethodMatching"},
+		"a mirror":        {step: v1alpha1.Step{SetMirrorRoute: &v1alpha1.SetMirrorRoute{Percent: ptr.To[int32](5)}}},
+		"a second mirror": {step: v1alpha1.Step{SetMirrorRoute: &v1alpha1.SetMirrorRoute{Percent: ptr.To[int32](5)}}, mirrored: true, want: "HTTPRouteRequestMultipleMirrors"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rollout := &v1alpha1.CanaryRollout{}
+			rollout.Spec.Steps = []v1alpha1.Step{tc.step}
+			s := &observation{Observer: &Observer{Features: NewFeatures(live)}, Snapshot: &Snapshot{Rollout: &Rollout{CanaryRollout: rollout}}}
+			unsupported := s.unsupported(t.Context(), obj, route.Reading{Mirrored: tc.mirrored})
+			got := ""
+			for _, problem := range []*plan.Problem{unsupported.Mirror, unsupported.QueryParams, unsupported.Method} {
+				got += ptr.Deref(problem, plan.Problem{}).Message
+			}
+			if (got == "") != (tc.want == "") || !strings.Contains(got, tc.want) {
+				t.Errorf("problem = %q, want one about %q", got, tc.want)
 			}
 		})
 	}

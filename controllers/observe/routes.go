@@ -137,13 +137,7 @@ func (s *observation) observedRoute(ctx context.Context, found *unstructured.Uns
 	if problem := reading.Problem; problem != nil && !s.isIrrelevant(problem) {
 		observed.Problem = &plan.Problem{Reason: problem.Reason, Message: problem.Message}
 	}
-	if plan.Mirrors(s.Spec.Steps) {
-		if problem := reading.MirrorProblem; problem != nil {
-			observed.StepsProblem = &plan.Problem{Reason: problem.Reason, Message: problem.Message}
-		} else {
-			observed.StepsProblem = s.lacksMirror(ctx, found)
-		}
-	}
+	observed.Unsupported = s.unsupported(ctx, found, reading)
 	return observed
 }
 

@@ -14,19 +14,42 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// MirrorRecheck is how long a gateway that cannot copy requests is taken at its word: classes are not watched.
+// MirrorRecheck is how long a gateway that cannot do what a step asks for is taken at its word: classes are not watched.
 const MirrorRecheck = 30 * time.Second
 
-// cannotStep is what keeps the steps from being walked, for as long as they are ahead: a promotion and a way back take
-// the weights 0 and 100 only, and no mirror.
+// cannotStep is what holds the steps. The weights of all of them are known before the first one is walked. What a gateway
+// does not support holds the step that asks for it: not a deployment, which walks no steps, and neither a promotion nor a
+// way back, which take the weights 0 and 100 only and no mirror.
 func (p *pass) cannotStep(route Route) *Problem {
 	if p.mem.StableRevision != "" && (p.mem.Phase == v1alpha1.PhasePromoting || p.mem.Phase == v1alpha1.PhaseReturning) {
 		return nil
 	}
-	if route.StepsProblem != nil {
+	return cmp.Or(WeightProblem(route, p.in.Spec.Steps), p.unsupported(route))
+}
+
+// unsupported is what the steps ask for by now and the gateway of a route cannot do.
+func (p *pass) unsupported(route Route) *Problem {
+	if p.mem.Phase != v1alpha1.PhaseStepping {
+		return nil
+	}
+	var problem *Problem
+	if p.mem.StepMirrorPercent > 0 {
+		problem = route.Unsupported.Mirror
+	}
+	for _, headerRoute := range p.mem.StepHeaderRoutes {
+		for _, match := range headerRoute.Matches {
+			if len(match.QueryParams) > 0 {
+				problem = cmp.Or(problem, route.Unsupported.QueryParams)
+			}
+			if match.Method != nil {
+				problem = cmp.Or(problem, route.Unsupported.Method)
+			}
+		}
+	}
+	if problem != nil {
 		p.reached(p.in.Now.Add(MirrorRecheck))
 	}
-	return cmp.Or(WeightProblem(route, p.in.Spec.Steps), route.StepsProblem)
+	return problem
 }
 
 // Mirrors says whether the steps ever copy requests.

@@ -181,6 +181,12 @@ const (
 // MixedWeight is the Weight of a route whose rules do not carry one share that we would have written.
 const MixedWeight int32 = -1
 
+// Unsupported are the problems of a route with what steps may ask for. Each holds a step that asks for it, and nothing else.
+type Unsupported struct {
+	// Mirror is about setMirrorRoute; QueryParams and Method are about what a header route matches.
+	Mirror, QueryParams, Method *Problem
+}
+
 // Route is one of the user's routes.
 type Route struct {
 	Kind, Name string
@@ -218,8 +224,8 @@ type Route struct {
 	Ignored string
 	// Orphaned says that nothing serves the route: it names no parent, and no parent has answered for it.
 	Orphaned bool
-	// StepsProblem is what keeps the steps from being walked on the route, though it can be written.
-	StepsProblem *Problem
+	// Unsupported is what a step may ask for that the route cannot carry, though it can be written.
+	Unsupported Unsupported
 	// OtherUses name what uses one of the two Services outside the pair.
 	OtherUses string
 }

@@ -32,7 +32,9 @@ func (p *pass) stepping() {
 	case p.followSteps():
 	case p.stepDone():
 		p.nextStep()
-		p.followSteps()
+		if !p.hold() {
+			p.followSteps()
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
@@ -187,7 +188,7 @@ func TestStepTargets(t *testing.T) {
 func TestMirror(t *testing.T) {
 	newTarget := memory(func(m *v1alpha1.Memory) { m.Traffic.Routes, m.Traffic.VerifiedAt = nil, nil })
 	lacking := route(func(r *Route) {
-		r.StepsProblem = &Problem{v1alpha1.ReasonMirrorNotSupported, "its class has no mirrors"}
+		r.Unsupported.Mirror = &Problem{v1alpha1.ReasonMirrorNotSupported, "its class has no mirrors"}
 	})
 	const kept = "Stepping 0: 20% a/b +mirror 30"
 	for name, tc := range map[string]planCase{
@@ -202,7 +203,39 @@ func TestMirror(t *testing.T) {
 		"an abort without stable": {in: changed(midway(0, pause(0)), pods("b", 2), mirror(30), aborting, alive("a", 0)), targets: "Returning 0: 0% a/b aborted b"},
 		"a dying canary":          {in: changed(midway(0, pause(0)), pods("b", 2), mirror(30), alive("b", 0)), targets: "Stepping 0: 0% a/b"},
 		"a promotion":             {in: changed(promoting(50), mirror(30)), targets: "Promoting 0: 100% a/b"},
-		"not supported":           {in: changed(midway(20, mirrorStep(30)), lacking), targets: "Stepping 0: 20% a/b", wake: MirrorRecheck, stalled: v1alpha1.ReasonMirrorNotSupported},
+		"not supported":           {in: changed(midway(20, mirrorStep(30)), lacking, pods("b", 2), memory(func(m *v1alpha1.Memory) { m.StepMirrorPercent = 30 })), targets: "Stepping 0: 20% a/b", wake: MirrorRecheck, stalled: v1alpha1.ReasonMirrorNotSupported},
+	} {
+		t.Run(name, tc.check)
+	}
+}
+
+// TestUnsupportedStep holds that what a gateway does not support holds the step that asks for it, and nothing else: the
+// first deploy skips the steps, and was Degraded for ever by a mirror in one of them.
+func TestUnsupportedStep(t *testing.T) {
+	lacking := route(func(r *Route) {
+		r.Unsupported = Unsupported{
+			Mirror:      &Problem{v1alpha1.ReasonMirrorNotSupported, "its class has no mirrors"},
+			QueryParams: &Problem{v1alpha1.ReasonHeaderRouteNotSupported, "its class matches no query"},
+			Method:      &Problem{v1alpha1.ReasonHeaderRouteNotSupported, "its class matches no method"},
+		}
+	})
+	mirrorAhead := func(in *Input) { in.Spec.Steps = []v1alpha1.Step{weight(20), mirrorStep(30)} }
+	matching := func(match v1alpha1.RequestMatch) change {
+		return memory(func(m *v1alpha1.Memory) {
+			m.StepHeaderRoutes = []v1alpha1.SetHeaderRoute{{Name: "qa", Matches: []v1alpha1.RequestMatch{match}}}
+		})
+	}
+	get := gatewayv1.HTTPMethodGet
+	query := []gatewayv1.HTTPQueryParamMatch{{Name: "a", Value: "b"}}
+	fine, none := v1alpha1.ReasonNotStalled, v1alpha1.ReasonHeaderRouteNotSupported
+	for name, tc := range map[string]planCase{
+		"first deploy":     {in: changed(firstDeploy(), lacking, mirrorAhead), targets: "Promoting 0: 0% b/b", stalled: fine},
+		"at rest":          {in: changed(resting(), lacking, mirrorAhead), targets: "Resting 0: 0% a/a", stalled: fine},
+		"the step before":  {in: changed(midway(20, weight(20), pause(0), mirrorStep(30)), lacking), targets: "Stepping 1: 20% a/b", stalled: fine},
+		"the step reached": {in: changed(midway(20, weight(20), mirrorStep(30)), lacking), targets: "Stepping 1: 20% a/b", stalled: v1alpha1.ReasonMirrorNotSupported},
+		"an abort there":   {in: changed(midway(20, weight(20), mirrorStep(30)), lacking, aborting), targets: "Returning 0: 0% a/b aborted b", stalled: fine},
+		"a query":          {in: changed(midway(0, headerStep()), lacking, headers(false), matching(v1alpha1.RequestMatch{QueryParams: query})), targets: "Stepping 0: 0% a/b", stalled: none},
+		"a method":         {in: changed(midway(0, headerStep()), lacking, headers(false), matching(v1alpha1.RequestMatch{Method: &get})), targets: "Stepping 0: 0% a/b", stalled: none},
 	} {
 		t.Run(name, tc.check)
 	}

@@ -120,6 +120,14 @@ func (s source) mirrorOperations(pair Pair, share int32) []operation {
 	return operations
 }
 
+// isMirrored says that a rule has a mirror of the user's.
+func (p Pair) isMirrored(rule map[string]any) bool {
+	return slices.ContainsFunc(p.withoutMirror(list(rule, "filters")), func(item any) bool {
+		filter, _ := item.(map[string]any)
+		return field(filter, "type", "") == requestMirror
+	})
+}
+
 // withoutMirror are the filters of the user, for a copy of the rule.
 func (p Pair) withoutMirror(filters []any) []any {
 	return slices.DeleteFunc(slices.Clone(filters), func(item any) bool {

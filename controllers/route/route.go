@@ -4,6 +4,7 @@
 package route
 
 import (
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -66,6 +67,8 @@ type Reading struct {
 	Weight int32
 	// Mirror is the percentage that a filter of ours copies to the canary in every managed rule, or MixedWeight.
 	Mirror int32
+	// Mirrored says that a managed rule has a mirror of the user's.
+	Mirrored bool
 	// MirrorProblem is what a user has to put right before a mirror can be written.
 	MirrorProblem *Problem
 	// Headers compares the header rules of ours to the ones asked for.
@@ -108,6 +111,7 @@ func Read(obj *unstructured.Unstructured, pair Pair, headerRoutes []v1alpha1.Set
 	if l.problem == nil {
 		reading.Weight, reading.Total, reading.Problem = l.weight(), l.total(), problem
 		reading.Mirror, reading.MirrorProblem = l.mirror(), l.mirrorProblem()
+		reading.Mirrored = slices.ContainsFunc(l.sources, func(s source) bool { return pair.isMirrored(s.rule) })
 	}
 	return reading
 }
