@@ -123,7 +123,7 @@ func (p *pass) traffic() (status bool, reason, message string) {
 	case problem != nil:
 		return false, problem.Reason, problem.Message
 	case !p.isManaging():
-		return false, v1alpha1.ReasonWaitingForPods, "the Services and routes are set as soon as pods are available"
+		return false, v1alpha1.ReasonWaitingForPods, "the Services are set as soon as pods are available"
 	case !p.isVerified():
 		return false, p.unverifiedReason(), p.trafficWait()
 	}

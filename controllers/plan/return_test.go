@@ -94,12 +94,32 @@ func TestFirstDeployGivesWay(t *testing.T) {
 	}
 }
 
-// TestFirstDeployThatTouchedNothing gives way at once: its routes are still as their user made them, whatever they carry.
-func TestFirstDeployThatTouchedNothing(t *testing.T) {
+// TestFirstDeployThatServesNothing gives way at once: there is nothing to bring back.
+func TestFirstDeployThatServesNothing(t *testing.T) {
 	in := changed(firstDeploy(), template("c"), route(func(r *Route) { r.Weight = 50 }), func(in *Input) { in.Prior.Memory.Traffic = v1alpha1.TrafficMemory{} })
-	planCase{in: in, targets: "Promoting 0: 0% /"}.check(t)
+	planCase{in: in, targets: "Promoting 0: 0% /", actions: []string{"SetTraffic reviews weight=0 headerRoutes=0"}}.check(t)
 	if got := Compute(in).Status.Memory.CurrentRevision; got != "c" {
 		t.Errorf("deploys %s, want c", got)
+	}
+}
+
+// TestFirstWeights: the weights of a first deploy are written before a pod can answer. They used to be written after the
+// first endpoint, and requests met the Service that had none yet. What answers by the canary Service alone keeps its weights
+// until the stable one has endpoints.
+func TestFirstWeights(t *testing.T) {
+	fresh := func(changes ...change) Input {
+		return changed(changed(firstDeploy(), route(func(r *Route) { r.Weight = 50 }), alive("b", 0), func(in *Input) {
+			in.Prior.Memory.Traffic = v1alpha1.TrafficMemory{}
+		}), changes...)
+	}
+	write := []string{"SetTraffic reviews weight=0 headerRoutes=0"}
+	for name, tc := range map[string]planCase{
+		"nothing answers":    {in: fresh(), targets: "Promoting 0: 0% /", actions: write},
+		"stable answers":     {in: fresh(stableEndpoints("", 1)), targets: "Promoting 0: 0% /", actions: write},
+		"canary alone":       {in: fresh(canaryEndpoints("", 1)), targets: "Promoting 0: 0% /"},
+		"something is wrong": {in: fresh(problem(v1alpha1.ReasonServiceConflict)), targets: "Promoting 0: 0% /"},
+	} {
+		t.Run(name, tc.check)
 	}
 }
 

@@ -102,12 +102,14 @@ func (p *pass) overwritten(route Route) string {
 
 func writer(name string) string { return cmp.Or(name, "somebody") }
 
-// mayWriteRoutes keeps a first deploy from touching a route before it is complete and something can answer.
+// mayWriteRoutes keeps a first deploy from touching a route before all is complete. While nothing answers, the weights are
+// written before there is a pod: the two Services get their first endpoints one after the other, and with the weights that
+// the user's route had, half of the requests in between would meet the one that has none.
 func (p *pass) mayWriteRoutes() bool {
 	if p.prior.StableRevision != "" || p.prior.StableService.Revision != "" || p.prior.CanaryService.Revision != "" {
 		return true
 	}
-	return p.problem() == nil && ready(p.in.Observed.Stable) > 0
+	return p.problem() == nil && (ready(p.in.Observed.Stable) > 0 || ready(p.in.Observed.Canary) == 0)
 }
 
 func trafficReason(route Route, to SetTraffic) string {

@@ -106,6 +106,15 @@ func (a *app) checkTraffic(want string) {
 	}
 }
 
+// waitForTraffic waits until the route carries these weights.
+func (a *app) waitForTraffic(want string) {
+	a.t.Helper()
+	a.within(time.Minute, "the weights "+want, func() (bool, string) {
+		got := strings.TrimSpace(a.traffic())
+		return got == want, got
+	})
+}
+
 // userObjects are the Services and routes of the namespace, byte for byte: all of a Service, and of a route all but
 // its status, which is the gateway's, and the resourceVersion that changes with it.
 func (a *app) userObjects() string {

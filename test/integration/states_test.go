@@ -16,8 +16,9 @@ import (
 // TestInitializing holds a first deploy by pods that never become ready; a new template starts it over.
 func TestInitializing(t *testing.T) {
 	a := parallel(t)
-	before := a.userObjects()
 	a.deploy(a.make().Steps(builder.Hold()).PodAnnotation(cluster.NeverReady, "true"))
+	a.waitForTraffic("100/0") // before a pod is ready: the two Services get their first endpoints one after the other
+	before := a.userObjects()
 	rollout := a.waitFor("pods", func(r *v1alpha1.CanaryRollout) bool { return r.Status.Replicas == 2 })
 	if rollout.Status.State != v1alpha1.StateInitializing || rollout.Status.Ready != "0/2" || rollout.Status.Stable != nil {
 		t.Errorf("not Initializing: %s", describe(rollout))
@@ -26,7 +27,7 @@ func TestInitializing(t *testing.T) {
 		"Available", "False Initializing", "TrafficRouted", "False WaitingForPods"))
 	a.barrier()
 	if after := a.userObjects(); after != before {
-		t.Errorf("Services and route were touched before a pod was ready:\nwas %s\nis  %s", before, after)
+		t.Errorf("Services were touched before a pod was ready:\nwas %s\nis  %s", before, after)
 	}
 	a.setImage(builder.ImageV2)
 	a.waitForStable(builder.ImageV2)
