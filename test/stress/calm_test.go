@@ -61,6 +61,7 @@ func (d *driver) checkRest() {
 	if got := app.Carried(d.Route()); got != "100/0" {
 		d.t.Errorf("at rest the route carries %s", got)
 	}
+	d.checkSecondRoute()
 	stable := d.Stable()
 	for _, name := range []string{"reviews-stable", "reviews-canary"} {
 		service := &corev1.Service{}

@@ -103,6 +103,14 @@ func (d *driver) do(step script.Step) (note string) {
 		d.delayEndpoints(step.For)
 	case script.KillPod:
 		return d.killPod(step)
+	case script.EditTraffic:
+		d.editTraffic(step.What == script.RouteIn)
+	case script.EditSteps:
+		d.editSteps(step.What == script.MirrorOff)
+	case script.Autoscale:
+		d.autoscale(int32(step.Number))
+	case script.Recreate:
+		d.recreate()
 	default:
 		d.t.Fatalf("nobody knows how to %s", step.Op)
 	}

@@ -86,6 +86,7 @@ func start(t *testing.T, r run, kill func()) *driver {
 		options = app.Behind(d.strict, options)
 	}
 	d.App = app.Start(t, env, options)
+	d.addSecondRoute()
 	d.began = time.Now()
 	t.Cleanup(d.report)
 	return d

@@ -8,6 +8,7 @@ package script
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 )
@@ -31,6 +32,10 @@ const (
 	StopAPI       Op = "stop-api"       // the API server answers nobody, for a while
 	LateEndpoints Op = "late-endpoints" // the EndpointSlice controller stands still for a while, and the script goes on
 	KillPod       Op = "kill-pod"       // one of the pods, chosen by Number, of the revision and in the way of What
+	EditTraffic   Op = "edit-traffic"   // spec.traffic names the second route too, or no longer, as What says
+	EditSteps     Op = "edit-steps"     // spec.steps copy requests, or begin with the end of all copies, as What says
+	Autoscale     Op = "autoscale"      // to Number replicas, one at a time, as an autoscaler does
+	Recreate      Op = "recreate"       // delete the rollout, leave its pods, and create it again
 )
 
 // The ways of Steps.
@@ -47,6 +52,14 @@ const (
 	KillDelete = "delete"
 	KillCrash  = "crash"
 	KillFail   = "fail"
+
+	// The second route is in spec.traffic.routes or not.
+	RouteIn  = "route-in"
+	RouteOut = "route-out"
+
+	// The steps are those of the app, or the same without a mirror.
+	MirrorAsBefore = "as-before"
+	MirrorOff      = "mirror-off"
 )
 
 const (
@@ -55,6 +68,8 @@ const (
 	shortOutage, longOutage = 5 * time.Second, 40 * time.Second
 	// longestLateness is that of endpoints.
 	longestLateness = 5 * time.Second
+	// soonestEdit and latestEdit are the times between two operations that edit the rollout as a whole.
+	soonestEdit, latestEdit = 5 * time.Second, 14 * time.Second
 	// LongForm is the length from which on a script has a long outage, once.
 	LongForm = 5 * time.Minute
 	// ShortForm is the length of each of the scripts that are always done.
@@ -93,12 +108,24 @@ func (s Step) String() string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// table says how often each operation comes up, and draws the rest of its step.
-var table = []struct {
+// row says how often an operation comes up, and draws the rest of its step.
+type row struct {
 	op     Op
 	weight int
 	fill   func(*Step, *rand.Rand)
-}{
+}
+
+// edits change the rollout as a whole. They are drawn independently of the table, so that a seed that was kept for what
+// it found still does the same beside them.
+var edits = []row{
+	{EditTraffic, 5, func(s *Step, r *rand.Rand) { s.What = pick(r, RouteIn, RouteOut) }},
+	{EditSteps, 4, func(s *Step, r *rand.Rand) { s.What = pick(r, MirrorAsBefore, MirrorOff) }},
+	{Autoscale, 5, func(s *Step, r *rand.Rand) { s.Number = fewest + r.IntN(most-fewest+1) }},
+	{Recreate, 2, nil},
+}
+
+// table has what is done most.
+var table = []row{
 	{Promote, 20, nil},
 	{PromoteFull, 8, nil},
 	{Abort, 6, func(s *Step, r *rand.Rand) { s.What = pick(r, "true", "too many errors") }},
@@ -128,7 +155,7 @@ func Draw(seed uint64, length time.Duration) (steps []Step) {
 		outage = between(random, length/4, 3*length/4)
 	}
 	for at := between(random, shortestGap, longestGap); at < length; at += between(random, shortestGap, longestGap) {
-		step := draw(random)
+		step := draw(random, table)
 		switch {
 		case len(steps) == 0:
 			step = Step{Op: Image, Number: 2 + random.IntN(versions-1)}
@@ -141,10 +168,34 @@ func Draw(seed uint64, length time.Duration) (steps []Step) {
 			at += step.For
 		}
 	}
+	return withEdits(steps, seed, length)
+}
+
+// withEdits puts the edits between the steps, where there is room for them.
+func withEdits(steps []Step, seed uint64, length time.Duration) []Step {
+	random := rand.New(rand.NewPCG(seed, 2))
+	for at := between(random, soonestEdit, latestEdit); at < length; at += between(random, soonestEdit, latestEdit) {
+		step := draw(random, edits)
+		step.At = at
+		next := slices.IndexFunc(steps, func(s Step) bool { return s.At > at })
+		switch {
+		case next < 0:
+			next = len(steps)
+		case next == 0, steps[next].At-at < shortestGap:
+			continue
+		}
+		free := steps[next-1].At + shortestGap
+		if steps[next-1].Op == StopAPI {
+			free += steps[next-1].For
+		}
+		if at >= free {
+			steps = slices.Insert(steps, next, step)
+		}
+	}
 	return steps
 }
 
-func draw(random *rand.Rand) Step {
+func draw(random *rand.Rand, table []row) Step {
 	sum := 0
 	for _, row := range table {
 		sum += row.weight

@@ -4,6 +4,7 @@
 package script
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +15,7 @@ import (
 // TestDraw: the same seed is the same script, today and after an update of Go: otherwise a seed that was kept for what it
 // found finds nothing any more.
 func TestDraw(t *testing.T) {
-	want := []string{"4.0s image 2", "7.7s abort true", "11.0s promote", "13.3s abort too many errors"}
+	want := []string{"4.0s image 2", "7.7s abort true", "11.0s promote", "11.9s autoscale 5", "13.3s abort too many errors"}
 	var got []string
 	for _, step := range Draw(1, 15*time.Second) {
 		got = append(got, step.String())
@@ -49,7 +50,7 @@ func TestDrawWithin(t *testing.T) {
 			if step.For == longOutage {
 				outages++
 			}
-			if step.Op == Scale && (step.Number < fewest || step.Number > most) || step.Op == Image && (step.Number < 1 || step.Number > versions) {
+			if (step.Op == Scale || step.Op == Autoscale) && (step.Number < fewest || step.Number > most) || step.Op == Image && (step.Number < 1 || step.Number > versions) {
 				t.Errorf("seed %d: %s", seed, step)
 			}
 			if i == 0 && (step.Op != Image || step.Number == 1) {
@@ -74,6 +75,11 @@ func TestDrawWithin(t *testing.T) {
 			t.Errorf("%s comes up in %.3f of the steps, want %.3f", row.op, got, want)
 		}
 	}
+	for _, row := range edits {
+		if counts[row.op] < 20 {
+			t.Errorf("%s comes up %d times in 20 scripts", row.op, counts[row.op])
+		}
+	}
 }
 
 // TestShort: no operation is left out of what is always done.
@@ -84,7 +90,7 @@ func TestShort(t *testing.T) {
 			counts[step.Op]++
 		}
 	}
-	for _, row := range table {
+	for _, row := range slices.Concat(table, edits) {
 		if counts[row.op] == 0 {
 			t.Errorf("%s does not come up", row.op)
 		}
