@@ -144,6 +144,13 @@ func (r *Reconciler) setupKinds(ctx context.Context, mgr ctrl.Manager, watch fun
 		return fmt.Errorf("make a discovery client: %w", err)
 	}
 	r.Observer.Schemas = observe.NewSchemas(client.OpenAPIV3WithContext(ctx))
+	switch fields, err := missingFields(client.OpenAPIV3()); {
+	case err != nil:
+		ctrl.LoggerFrom(ctx).Info("The installed CustomResourceDefinition cannot be compared with this manager's", "reason", err.Error())
+	case len(fields) > 0:
+		ctrl.LoggerFrom(ctx).Error(nil, "The installed CustomResourceDefinition is older than this manager, and statuses cannot be "+
+			"written: apply config/crd, or upgrade the chart with crds.install", "missing", fields)
+	}
 	r.kinds.discovery, r.kinds.cache, r.kinds.watch = client, mgr.GetCache(), watch
 	if _, _, err := r.kinds.informer(ctx, observe.HTTPRouteKind.Kind); err != nil {
 		ctrl.LoggerFrom(ctx).Info("HTTPRoutes cannot be watched yet: rollouts wait, deletions go on. Install the Gateway API "+
