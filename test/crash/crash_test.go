@@ -22,9 +22,17 @@ type scenario struct {
 	prepare, drive func(a *app.App)
 }
 
-// run disturbs a scenario, and demands that it comes to the wanted end; without one it takes what it comes to. It returns
-// that, and how many writes and reads it took.
-func (s scenario) run(t *testing.T, f fault, k int, want string) (end string, writes, reads int) {
+// result is what became of a scenario.
+type result struct {
+	// end is the state that it came to.
+	end string
+	// commands are those that were carried out on the way.
+	commands []string
+}
+
+// run disturbs a scenario, and demands the wanted result; without one it takes what comes. It returns that, and how many
+// writes and reads it took.
+func (s scenario) run(t *testing.T, f fault, k int, want *result) (got result, writes, reads int) {
 	t.Helper()
 	s.options.Rate = rate
 	a := app.Prepare(t, env, s.options)
@@ -44,32 +52,37 @@ func (s scenario) run(t *testing.T, f fault, k int, want string) (end string, wr
 	} else {
 		t.Logf("%s: %s", f, hit)
 	}
-	end = a.Describe()
-	if want != "" {
-		checkEnd(a, want)
+	if want != nil {
+		checkEnd(a, *want)
+	}
+	got = result{a.Describe(), app.CarriedOut(a.Moments())}
+	if want != nil {
+		if diff := cmp.Diff(want.commands, got.commands); diff != "" {
+			t.Errorf("the commands that were carried out (-undisturbed +disturbed):\n%s", diff)
+		}
 	}
 	a.CheckRoute()
 	a.CheckLoss()
-	return end, writes, reads
+	return got, writes, reads
 }
 
 // checkEnd waits for an end.
-func checkEnd(a *app.App, want string) {
+func checkEnd(a *app.App, want result) {
 	a.Eventually("the end that it comes to undisturbed", func() (bool, string) {
-		diff := cmp.Diff(want, a.Describe())
+		diff := cmp.Diff(want.end, a.Describe())
 		return diff == "", "(-undisturbed +disturbed):\n" + diff
 	})
 }
 
-// everywhere runs a scenario undisturbed, and then with every fault at every write: it must come to the same end. The
-// short run takes a few of the writes, at even distances.
+// everywhere runs a scenario undisturbed, and then with every fault at every write: it must come to the same end, by the
+// same commands. The short run takes a few of the writes, at even distances.
 func (s scenario) everywhere(t *testing.T) {
 	t.Parallel()
-	var want string
+	var want result
 	var writes, reads int
 	t.Run("undisturbed", func(t *testing.T) {
-		want, writes, reads = s.run(t, none, 0, "")
-		t.Logf("%d writes, %d reads that can lag; the end:\n%s", writes, reads, want)
+		want, writes, reads = s.run(t, none, 0, nil)
+		t.Logf("%d writes, %d reads that can lag; commands %q; the end:\n%s", writes, reads, want.commands, want.end)
 	})
 	if t.Failed() {
 		return
@@ -85,7 +98,7 @@ func (s scenario) everywhere(t *testing.T) {
 		for _, k := range spread(count, runs) {
 			t.Run(fmt.Sprintf("%s-%d", f, k), func(t *testing.T) {
 				t.Parallel()
-				s.run(t, f, k, want)
+				s.run(t, f, k, &want)
 			})
 		}
 	}
