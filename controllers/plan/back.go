@@ -146,13 +146,14 @@ func (p *pass) returnTraffic() {
 
 // stableAnswers is the condition of T9 for traffic that goes back. It asks for an endpoint of the stable revision, and
 // not for the selector: one that somebody changed may be impossible to repair while the Service has a problem.
+// Nothing has to settle while the steps are walked: the Service has not moved since the release began.
 func (p *pass) stableAnswers() bool {
 	service, memory := p.in.Observed.Stable, p.mem.StableService
 	if readyOf(service, memory.Revision) == 0 {
 		p.waitForEndpoints(service, memory.Revision, 1)
 		return false
 	}
-	return p.hasSettled(service, memory)
+	return p.prior.Phase == v1alpha1.PhaseStepping || p.hasSettled(service, memory)
 }
 
 func (p *pass) dropTraffic() {

@@ -208,7 +208,7 @@ func (p *pass) mayCarry(route Route) bool {
 	}
 	weight, _, _ := p.wanted(route)
 	lowers := weight < 100 && (route.Weight == MixedWeight || route.Weight > weight)
-	if lowers && stable.Found && ready(stable) == 0 && ready(canary) > 0 {
+	if lowers && (stable.Found || !p.isTerminating()) && ready(stable) == 0 && ready(canary) > 0 {
 		p.stallStable()
 		return false
 	}
