@@ -20,7 +20,7 @@ func accidents() []move {
 			return true
 		}),
 		spend("somebody strips the canary selector", func(w *world) *int { return &w.edits }, func(w *world) bool {
-			w.canary.selector = none
+			w.canary.selector, w.canary.stripped = none, true
 			w.edited = true
 			return true
 		}),
@@ -49,7 +49,7 @@ func accidents() []move {
 				if set.ready == 0 {
 					return false
 				}
-				set.ready, set.killed = 0, true
+				set.ready, set.killed, set.mourned = 0, true, false
 				return true
 			}))
 	}
@@ -134,6 +134,7 @@ func (w *world) remember(plan Plan) {
 		}
 	}
 	w.status = plan.Status
+	w.mourn()
 }
 
 func (w *world) commandOf(key string) *string {

@@ -12,7 +12,7 @@ import (
 // checkPlan holds what a pass does against T1 and the weights: with the eye of the data plane, not with what was
 // reported to the operator.
 func checkPlan(before *world, plan Plan) string {
-	if plan.Status.Memory == nil || before.status.Memory == nil || !before.deleted.IsZero() {
+	if plan.Status.Memory == nil || before.status.Memory == nil || !before.deleted.IsZero() || before.isAhead {
 		return ""
 	}
 	prior, mem := before.status.Memory, plan.Status.Memory
@@ -29,12 +29,17 @@ func checkPlan(before *world, plan Plan) string {
 		return "T1: the canary Service moves while it carries traffic"
 	}
 	if canary := before.canary.slices[max(index(prior.CurrentRevision), 0)]; mem.Traffic.MirrorPercent > prior.Traffic.MirrorPercent &&
-		canary < max(1, share(*before.spec.Replicas, loadOf(mem.Traffic.Weight, mem.Traffic.MirrorPercent))) {
+		canary < before.need(prior, loadOf(mem.Traffic.Weight, mem.Traffic.MirrorPercent)) {
 		return fmt.Sprintf("T2: weight %d and copies of %d on %d ready endpoints", mem.Traffic.Weight, mem.Traffic.MirrorPercent, canary)
 	}
-	if mem.StepIndex > prior.StepIndex && prior.Phase == v1alpha1.PhaseStepping && mem.Phase == v1alpha1.PhaseStepping &&
+	isWalked := prior.StepsHash == stepsHash(before.spec.Steps)
+	if mem.StepIndex > prior.StepIndex && isWalked && prior.Phase == v1alpha1.PhaseStepping && mem.Phase == v1alpha1.PhaseStepping &&
 		before.spec.Steps[prior.StepIndex].SetWeight != nil && before.anyRoute(before.shows) {
 		return fmt.Sprintf("T4: step %d is done, and the data plane does not route weight %d", prior.StepIndex+1, prior.StepWeight)
+	}
+	if isForward := mem.StepIndex > prior.StepIndex || mem.Traffic.Weight > prior.Traffic.Weight; before.spec.Paused && isForward &&
+		prior.Phase == v1alpha1.PhaseStepping && mem.Phase == v1alpha1.PhaseStepping && prior.Command == nil {
+		return fmt.Sprintf("spec.paused does not hold step %d at weight %d", prior.StepIndex+1, prior.Traffic.Weight)
 	}
 	if why := checkSizes(before, plan); why != "" {
 		return why
@@ -50,11 +55,23 @@ func checkSizes(before *world, plan Plan) string {
 			continue
 		}
 		revision := before.setIndex(scale.Name)
-		if need := share(*before.spec.Replicas, before.answers()[revision]); scale.Replicas < min(need, before.sets[revision].desired) {
+		need := share(before.size(), before.load()[revision])
+		if mem := before.status.Memory; mem.StepScale != nil && name(revision) == mem.CurrentRevision {
+			need = min(need, before.need(mem, 100))
+		}
+		if scale.Replicas < min(need, before.sets[revision].desired) {
 			return fmt.Sprintf("T3: revision %s is left %d pods, and needs %d", name(revision), scale.Replicas, need)
 		}
 	}
 	return ""
+}
+
+// need is the number of pods that a load takes: its share, or the size that the steps pin.
+func (w *world) need(mem *v1alpha1.Memory, load int32) int32 {
+	if scale := mem.StepScale; scale != nil && scale.Mode == v1alpha1.ScaleModeExact {
+		return *scale.Replicas
+	}
+	return max(1, share(w.size(), load))
 }
 
 // load is what each revision has to answer by the data plane, in percent of all requests: its own, and the copies.
@@ -68,14 +85,78 @@ func (w *world) load() [revisions]int32 {
 	return load
 }
 
+// checkAction holds an action against the world of the moment that it is carried out. That it was right when it was
+// decided is not enough: since then pods may have died, and somebody may have written into a route or a Service.
+func (w *world) checkAction(action Action) string {
+	if w.isGivenUp() || w.isAhead || w.size() == 0 {
+		return ""
+	}
+	switch a := action.(type) {
+	case PointService:
+		return w.checkMove(a)
+	case SetTraffic:
+		return w.checkTraffic(a)
+	default:
+		return ""
+	}
+}
+
+// checkMove holds T1 when a Service gets another selector. To set one again that somebody took out is a repair.
+func (w *world) checkMove(move PointService) string {
+	s, to := w.service(move.Name), index(move.Revision)
+	isCarrying := func(r *routeWorld) bool { return r.weight < 100 || r.proxyWeight < 100 }
+	if s == &w.canary {
+		isCarrying = func(r *routeWorld) bool {
+			return r.weight > 0 || r.mirror > 0 || r.headers || r.proxyWeight > 0 || r.proxyMirror > 0 || r.proxyHeaders
+		}
+	}
+	switch {
+	case to == none: // the end, when the pods of one revision are left
+		return ""
+	case s.stripped && sum(s.slices) > 0 && w.sets[to].ready == 0:
+		return fmt.Sprintf("T1: the repair of Service %s leaves it no ready endpoint", move.Name)
+	case !s.stripped && w.reachesOther(s, to) && w.anyRoute(isCarrying):
+		return fmt.Sprintf("T1: Service %s is pointed at revision %s while it carries traffic", move.Name, move.Revision)
+	default:
+		return ""
+	}
+}
+
+// reachesOther says that the data plane reaches a pod of another revision through a Service, and that a pass can know.
+func (w *world) reachesOther(s *service, revision int) bool {
+	for i, count := range s.proxies {
+		if i != revision && count > 0 && w.sets[i].ready > 0 {
+			return sum(s.slices) > s.slices[revision]
+		}
+	}
+	return false
+}
+
+// checkTraffic holds T2 when a route gets another share: what gets more has ready endpoints.
+func (w *world) checkTraffic(set SetTraffic) string {
+	r, stable, canary := w.routeNamed(set.Name), sum(w.stable.slices), int32(0)
+	if revision := w.status.Memory.CanaryService.Revision; revision != "" {
+		pods, _ := w.reported(index(revision))
+		canary = min(w.canary.slices[index(revision)], pods)
+	}
+	switch {
+	case canary == 0 && (set.Weight > r.weight || set.Mirror > r.mirror || len(set.HeaderRoutes) > 0 && !r.headers):
+		return fmt.Sprintf("T2: route %s gets weight %d and copies of %d, and the canary has no ready endpoint", set.Name, set.Weight, set.Mirror)
+	case stable == 0 && canary > 0 && set.Weight < r.weight && (w.status.Memory.StableRevision != "" || w.migrating):
+		return fmt.Sprintf("T2: route %s gets weight %d, and stable has no ready endpoint", set.Name, set.Weight)
+	default:
+		return ""
+	}
+}
+
 // checkWeight holds a changed weight against the endpoints that the pass saw: T2 for a rise, T9 for a return, and the
 // flight from a dying canary.
 func checkWeight(before *world, prior, mem *v1alpha1.Memory) string {
-	current, replicas := index(prior.CurrentRevision), *before.spec.Replicas
+	current, replicas := index(prior.CurrentRevision), before.size()
 	was, is := prior.Traffic.Weight, mem.Traffic.Weight
 	canary, stable := before.canary.slices[max(current, 0)], sum(before.stable.slices)
 	switch {
-	case is > was && mem.Phase == v1alpha1.PhaseStepping && canary < max(1, share(replicas, is)):
+	case is > was && mem.Phase == v1alpha1.PhaseStepping && canary < before.need(prior, is):
 		return fmt.Sprintf("T2: weight %d on %d ready endpoints", is, canary)
 	case is > was && mem.Phase == v1alpha1.PhasePromoting && canary < replicas:
 		return fmt.Sprintf("T8: all traffic on %d ready endpoints", canary)
@@ -83,7 +164,7 @@ func checkWeight(before *world, prior, mem *v1alpha1.Memory) string {
 		before.stable.slices[current] < replicas:
 		return fmt.Sprintf("T8: all traffic back on %d ready endpoints", before.stable.slices[current])
 	case is < was && mem.Phase == v1alpha1.PhasePromoting && mem.StableService.Revision == prior.CurrentRevision &&
-		before.stable.proxies[current] == 0 && !before.sets[current].killed:
+		before.stable.proxies[current] == 0 && !before.sets[current].killed && !before.stable.excused:
 		return "T2: all traffic back on endpoints that no proxy can be relied on to know"
 	case is > 0 && stable > 0 && prior.StableService.Revision == prior.StableRevision &&
 		prior.Phase == v1alpha1.PhaseStepping && mem.Phase == v1alpha1.PhaseReturning:
@@ -133,7 +214,7 @@ func checkWorld(w *world) string {
 		return "a promote was carried out twice"
 	}
 	mem := w.status.Memory
-	if mem == nil || w.edited {
+	if mem == nil || w.edited || w.isAhead {
 		return ""
 	}
 	if w.status.State == v1alpha1.StateAborted && (w.toCanary() || w.copiesToCanary()) && mem.Draining == nil {
@@ -152,6 +233,9 @@ func (w *world) isGivenUp() bool {
 
 // lost names a backend that would fail a request right now, or is empty.
 func (w *world) lost() string {
+	if w.size() == 0 || w.isAhead {
+		return ""
+	}
 	for _, s := range []*service{&w.stable, &w.canary} {
 		for i, count := range s.proxies { // whoever uses a Service beside the route
 			if set := w.sets[i]; count > 0 && set.ready == 0 && !set.killed {
@@ -171,7 +255,7 @@ func (w *world) lost() string {
 }
 
 func (w *world) fails(s *service, role string) string {
-	excused, served := false, false
+	excused, served := s.excused || w.isAhead, false
 	for i, count := range s.proxies {
 		set := w.sets[i]
 		excused = excused || set.killed

@@ -42,7 +42,8 @@ func environment() []move {
 			silent("proxies learn "+routeName(i), func(w *world) bool { return w.syncProxyRoute(i) }))
 	}
 	for revision := range revisions {
-		moves = append(moves, silent("pods of "+name(revision), func(w *world) bool { return w.startPods(revision) }))
+		moves = append(moves, silent("pods of "+name(revision), func(w *world) bool { return w.startPods(revision) }),
+			silent("status of "+name(revision), func(w *world) bool { return w.lagging && w.reports(revision) }))
 	}
 	return moves
 }

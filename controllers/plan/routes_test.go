@@ -4,7 +4,10 @@
 package plan
 
 import (
+	"slices"
 	"time"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
 const maxRoutes = 2
@@ -23,6 +26,8 @@ type routeWorld struct {
 	// proxyWeight, proxyMirror and proxyHeaders are what the data plane does.
 	proxyWeight, proxyMirror int32
 	proxyHeaders             bool
+	// troubled says that its user has to put something right.
+	troubled bool
 }
 
 // anyRoute says whether one of the routes is so.
@@ -61,6 +66,9 @@ func (w *world) observedRoute(i int) Route {
 	if r.headers {
 		observed.Headers = HeadersCurrent
 	}
+	if r.troubled {
+		observed.Problem = &Problem{Reason: v1alpha1.ReasonRouteLimitExceeded, Message: "it is full"}
+	}
 	return observed
 }
 
@@ -94,6 +102,7 @@ func (w *world) syncProxyRoute(i int) bool {
 		return false
 	}
 	r.proxyWeight, r.proxyMirror, r.proxyHeaders = r.weight, r.mirror, r.headers
+	w.forgive()
 	return true
 }
 
@@ -113,5 +122,9 @@ func (w *world) isTold(r *routeWorld, before time.Time) bool {
 var asFound = routeWorld{weight: 50, generation: 1, written: epoch, accepted: 1, told: 1, toldAt: epoch, proxyWeight: 50}
 
 func routeName(i int) string { return []string{"reviews", "details"}[i] }
+
+func (w *world) routeNamed(routeOf string) *routeWorld {
+	return w.route(slices.IndexFunc([]int{0, 1}, func(i int) bool { return routeName(i) == routeOf }))
+}
 
 func (w *world) route(i int) *routeWorld { return &w.routes[i] }

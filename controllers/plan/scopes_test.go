@@ -61,6 +61,29 @@ func impatient(t *testing.T, steps ...v1alpha1.Step) *world {
 // undeployed is a world before the first deploy.
 func undeployed(_ *testing.T, steps ...v1alpha1.Step) *world { return newWorld(2, steps...) }
 
+// atPause is deployed, and revision b has come to the pause at the end of the steps.
+func atPause(t *testing.T, steps ...v1alpha1.Step) *world {
+	t.Helper()
+	w := deployed(t, steps...)
+	for range 20 {
+		w.reconcile()
+		w.settleAll()
+		w.tick(w.now.Add(time.Minute))
+	}
+	if w.status.State != v1alpha1.StatePaused {
+		t.Fatalf("%s: %s", w.status.State, w.status.Message)
+	}
+	return w
+}
+
+// late is deployed, and the status of its ReplicaSets comes later than their pods.
+func late(t *testing.T, steps ...v1alpha1.Step) *world {
+	t.Helper()
+	w := newWorld(2, steps...)
+	w.lagging = true
+	return deploy(t, w)
+}
+
 // migrating is a world in which somebody else's pods answer, and a rollout of revision a comes up beside them.
 func migrating(_ *testing.T, steps ...v1alpha1.Step) *world {
 	w := newWorld(2, steps...)
@@ -76,8 +99,8 @@ func TestModel(t *testing.T) {
 		first                             func(*testing.T, ...v1alpha1.Step) *world // deployed, if it does not say otherwise
 		steps                             []v1alpha1.Step
 		user, deaths, crashes, edits, max int
-		complaints                        int
-		moves                             []move // instead of those of the user
+		complaints, troubles, jumps       int
+		moves                             []move // instead of those of the user and accidents
 		probe, long, deep                 bool
 	}{
 		{name: "first deploy", first: undeployed, complaints: 1, max: 1_000_000},
@@ -87,11 +110,13 @@ func TestModel(t *testing.T) {
 		{name: "migration and sick pods", first: migrating, deaths: 1, max: 20_000_000, deep: true},
 		{name: "a user", steps: []v1alpha1.Step{headerStep(), pause(0), weight(50)}, user: 1, max: 2_000_000},
 		{name: "a user and a crash", steps: []v1alpha1.Step{weight(50)}, user: 1, crashes: 1, max: 2_000_000, long: true},
-		{name: "commands and a write that fails", steps: []v1alpha1.Step{pause(0), pause(0)}, moves: only(userMoves(), "user: promote=true", "user: abort=true"),
+		{name: "commands and a write that fails", steps: []v1alpha1.Step{pause(0), pause(0)}, moves: slices.Concat(only(userMoves(), "user: promote=true", "user: abort=true"), accidents()),
 			user: 1, edits: 1, crashes: 1, max: 2_000_000},
 		{name: "sick stable or dying canary", steps: []v1alpha1.Step{headerStep(), weight(50)}, deaths: 1, max: 2_000_000},
 		{name: "a weight that falls", steps: []v1alpha1.Step{weight(100), weight(50), pause(0)}, max: 2_000_000},
 		{name: "a mirror that ends", steps: []v1alpha1.Step{weight(50), mirrorStep(50), mirrorStep(0), pause(0)}, max: 2_000_000},
+		{name: "a canary that restarts", steps: []v1alpha1.Step{canaryScale(1), pause(0), weight(50), pause(0)},
+			moves: slices.Concat(only(userMoves(), "user: promote=true"), only(accidents(), "pods of b die")), user: 1, deaths: 1, max: 2_000_000},
 		{name: "a mirror and a user", steps: []v1alpha1.Step{mirrorStep(20), pause(0)}, user: 1, max: 2_000_000},
 		{name: "a mirror and sick pods", steps: []v1alpha1.Step{mirrorStep(20), pause(0)}, deaths: 1, max: 2_000_000},
 		{name: "a mirror beside a weight", steps: []v1alpha1.Step{mirrorStep(20), weight(50)}, user: 1, max: 2_000_000, deep: true},
@@ -111,6 +136,28 @@ func TestModel(t *testing.T) {
 		{name: "a probe that takes too long", first: impatient, steps: []v1alpha1.Step{weight(50)}, max: 2_000_000, probe: true},
 		{name: "a probe and a user in promotion", steps: []v1alpha1.Step{weight(50)}, user: 1, max: 2_000_000, probe: true, deep: true},
 		{name: "a probe and sick pods in promotion", steps: []v1alpha1.Step{weight(50)}, deaths: 1, max: 2_000_000, probe: true, deep: true},
+		{name: "a problem", first: atPause, steps: []v1alpha1.Step{weight(50), pause(0)},
+			moves: slices.Concat(troubles(), only(userMoves(), "user: abort=true")), user: 1, troubles: 1, max: 2_000_000},
+		{name: "a problem in a promotion", steps: []v1alpha1.Step{weight(50)}, moves: troubles(), troubles: 1, max: 20_000_000, deep: true},
+		{name: "another size", first: atPause, steps: []v1alpha1.Step{weight(50), pause(0)},
+			moves: slices.Concat(scales(0, 1, 2, 4), only(userMoves(), "user: abort=true")), user: 2, max: 2_000_000},
+		{name: "another size in a promotion", steps: []v1alpha1.Step{weight(50)}, moves: scales(0, 1, 4), user: 2, max: 20_000_000, deep: true},
+		{name: "spec.paused", steps: []v1alpha1.Step{weight(50), pause(0)}, moves: slices.Concat(pauses(), only(userMoves(), "user: abort=true")),
+			user: 2, max: 2_000_000},
+		{name: "other steps", first: atPause, steps: []v1alpha1.Step{weight(50), pause(0)},
+			moves: []move{editsSteps(weight(100), weight(25), pause(0)), editsSteps()}, user: 1, max: 2_000_000},
+		{name: "a pinned size", steps: []v1alpha1.Step{pinnedScale(1), weight(100), pinnedScale(2), weight(50), pause(0)},
+			moves: only(userMoves(), "user: promote=true", "user: abort=true"), user: 1, max: 2_000_000},
+		{name: "a canary that dies twice", first: atPause, steps: []v1alpha1.Step{weight(50), pause(0)},
+			moves: only(accidents(), "pods of b die"), deaths: 2, max: 2_000_000},
+		{name: "a canary that dies again and again", steps: []v1alpha1.Step{weight(50), pause(0)}, moves: only(accidents(), "pods of b die"),
+			deaths: 3, max: 20_000_000, deep: true},
+		{name: "a clock that goes back", first: atPause, steps: []v1alpha1.Step{weight(50), pause(0)},
+			moves: slices.Concat(jumps(-time.Hour), only(userMoves(), "user: abort=true")), user: 1, jumps: 1, max: 2_000_000},
+		{name: "a clock that goes ahead", first: atPause, steps: []v1alpha1.Step{weight(50), pause(0)},
+			moves: slices.Concat(jumps(24*time.Hour), only(userMoves(), "user: abort=true", "user: promote=true")), user: 1, jumps: 1, max: 2_000_000},
+		{name: "a late status", first: late, steps: []v1alpha1.Step{weight(50), weight(100)}, deaths: 1, max: 20_000_000, deep: true},
+		{name: "a late status at a pause", first: late, steps: []v1alpha1.Step{weight(50), pause(0)}, deaths: 1, max: 2_000_000},
 		{name: "other writers and a crash", steps: []v1alpha1.Step{weight(50)}, edits: 1, crashes: 1, max: 2_000_000, long: true},
 	}
 	for _, scope := range scopes {
@@ -130,15 +177,15 @@ func TestModel(t *testing.T) {
 				first.spec.Traffic.VerifyTimeoutSeconds = ptr.To[int32](3600) // which is never
 			}
 			first.userMoves, first.deaths, first.crashes, first.edits = scope.user, scope.deaths, scope.crashes, scope.edits
-			first.complaints = scope.complaints
+			first.complaints, first.troubles, first.jumps = scope.complaints, scope.troubles, scope.jumps
 			if scope.probe {
 				first.spec.Traffic.Probe = &v1alpha1.Probe{URL: "http://gateway/reviews", RevisionHeader: "X-Revision"}
 			}
 			start := time.Now()
 			if scope.moves == nil {
-				scope.moves = userMoves()
+				scope.moves = slices.Concat(userMoves(), accidents())
 			}
-			walk := explore(t, first, slices.Concat(environment(), scope.moves, accidents()), scope.max)
+			walk := explore(t, first, slices.Concat(environment(), scope.moves), scope.max)
 			t.Logf("T1, T2, T3, T4, T9, P1, P2, P4-P8 hold after %s in %s", time.Since(start).Round(time.Millisecond), walk)
 		})
 	}

@@ -4,6 +4,7 @@
 package plan
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -62,9 +63,13 @@ type world struct {
 	probe Probe
 	// unversioned says that the gateway accepts at once and never says which generation it means.
 	unversioned bool
+	// lagging says that the status of a ReplicaSet comes later than its pods.
+	lagging bool
+	// isAhead says that the clock has jumped ahead: what settles is believed too early by that, and nobody could know.
+	isAhead bool
 
 	// moves left for the user and for accidents.
-	userMoves, deaths, crashes, edits, complaints int
+	userMoves, deaths, crashes, edits, complaints, troubles, jumps int
 	// promotes counts the promote commands given and not yet carried out.
 	promotes int
 	// edited says that somebody else wrote into the user's objects.
@@ -79,8 +84,13 @@ type world struct {
 type replicaSet struct {
 	exists         bool
 	desired, ready int32
-	// killed excuses lost requests until the data plane has learned of it.
+	// told is what its status says, and isCurrent that it is about the newest size. Only a lagging world goes by them.
+	told      int32
+	isCurrent bool
+	// killed excuses lost requests until the data plane has learned of it, or relies on pods that came since.
 	killed bool
+	// mourned says that a pass has seen the Services without the killed pods.
+	mourned bool
 }
 
 type service struct {
@@ -89,6 +99,12 @@ type service struct {
 	slices, proxies [revisions]int32
 	// changed is since when the slices are as they are.
 	changed time.Time
+	// stripped says that somebody took the revision out of the selector: to set it again is a repair, not a move.
+	stripped bool
+	// trouble is what its user has to put right; excused are the requests that are lost by it, until the data plane has
+	// learned that it is over.
+	trouble trouble
+	excused bool
 }
 
 func (s *service) selects(revision int) bool { return s.selector == none || s.selector == revision }
@@ -110,6 +126,12 @@ func pause(d time.Duration) v1alpha1.Step {
 
 func canaryScale(replicas int32) v1alpha1.Step {
 	return v1alpha1.Step{SetCanaryScale: &v1alpha1.SetCanaryScale{Replicas: &replicas}}
+}
+
+func pinnedScale(replicas int32) v1alpha1.Step {
+	step := canaryScale(replicas)
+	step.SetCanaryScale.Mode = v1alpha1.ScaleModeExact
+	return step
 }
 
 func mirrorStep(percent int32) v1alpha1.Step {
@@ -160,9 +182,10 @@ func (w *world) input() Input {
 	in.Observed.StepsHash = stepsHash(w.spec.Steps)
 	for i, set := range w.sets {
 		if set.exists && !w.isForeign(i) {
+			pods, isCurrent := w.reported(i)
 			in.Observed.ReplicaSets = append(in.Observed.ReplicaSets, ReplicaSet{
 				Name: "reviews-" + name(i), Revision: name(i), Images: "reviews:" + name(i), Desired: set.desired,
-				Replicas: set.ready, Ready: set.ready, Available: set.ready, Current: true, Created: epoch.Add(time.Duration(i)),
+				Replicas: pods, Ready: pods, Available: pods, Current: isCurrent, Created: epoch.Add(time.Duration(i)),
 				Marks: w.marks(name(i)),
 			})
 		}
@@ -203,7 +226,7 @@ func migrate(w *world) {
 func (w *world) isForeign(revision int) bool { return w.migrating && revision == revC }
 
 func (w *world) observed(s *service, serviceName string) Service {
-	observed := Service{Name: serviceName, Found: true, Revision: name(s.selector)}
+	observed := Service{Name: serviceName, Found: s.trouble != missing, Revision: name(s.selector), Problem: s.problem()}
 	for i, count := range s.slices {
 		revision := name(i)
 		if w.isForeign(i) {
@@ -218,6 +241,7 @@ func (w *world) observed(s *service, serviceName string) Service {
 
 // apply does to the world what the applier does to the cluster.
 func (w *world) apply(action Action) {
+	w.wrong = cmp.Or(w.wrong, w.checkAction(action))
 	switch a := action.(type) {
 	case AddFinalizer:
 		w.finalizer = true
@@ -232,14 +256,18 @@ func (w *world) apply(action Action) {
 	case CreateReplicaSet:
 		w.sets[index(a.Revision)] = replicaSet{exists: true, desired: a.Replicas}
 	case ScaleReplicaSet:
-		w.sets[w.setIndex(a.Name)].desired = a.Replicas
+		set := &w.sets[w.setIndex(a.Name)]
+		set.desired, set.isCurrent = a.Replicas, !w.lagging
+		if w.size() == 0 { // as the user wants it
+			set.killed, w.stable.excused, w.canary.excused = true, true, true
+		}
 	case MarkReplicaSet:
 	case DeleteReplicaSet:
 		w.sets[w.setIndex(a.Name)] = replicaSet{}
 	case PointService:
-		w.service(a.Name).selector = index(a.Revision)
+		w.service(a.Name).selector, w.service(a.Name).stripped = index(a.Revision), false
 	case SetTraffic:
-		w.write(w.route(slices.IndexFunc([]int{0, 1}, func(i int) bool { return routeName(i) == a.Name })), a.Weight, a.Mirror, len(a.HeaderRoutes) > 0)
+		w.write(w.routeNamed(a.Name), a.Weight, a.Mirror, len(a.HeaderRoutes) > 0)
 	}
 }
 
@@ -261,6 +289,7 @@ func (w *world) startPods(revision int) bool {
 		return false
 	}
 	set.ready = set.desired
+	w.forgive()
 	return true
 }
 
@@ -286,7 +315,7 @@ func (w *world) syncSlices(s *service) bool {
 func (w *world) selected(s *service) [revisions]int32 {
 	var selected [revisions]int32
 	for i, set := range w.sets {
-		if s.selects(i) {
+		if s.selects(i) && s.trouble != mismatched && s.trouble != missing {
 			selected[i] = min(set.ready, set.desired)
 		}
 	}
@@ -303,18 +332,46 @@ func (w *world) syncProxyEndpoints(s *service) bool {
 }
 
 // forgive ends the excuse of a killed revision once every proxy knows how things stand: nothing may lead to it then,
-// unless every other one is dead too.
+// unless every other one is dead too. It also ends with the replacement of the pods, if a pass knows of their death and
+// nothing is on its way to them: what comes then is a new pod like any other.
 func (w *world) forgive() {
 	for _, s := range []*service{&w.stable, &w.canary} {
-		if s.proxies != s.slices || s.slices != w.selected(s) {
-			return
-		}
+		s.excused = s.excused && !(s.trouble == untroubled && w.isKnown(s) && sum(s.slices) > 0)
 	}
 	isAlive := func(set replicaSet) bool { return set.ready > 0 }
 	for i, set := range w.sets {
+		if !set.killed {
+			continue
+		}
 		leadsTo := w.stable.selects(i) || w.canary.selects(i) || !slices.ContainsFunc(w.sets[:], isAlive)
-		w.sets[i].killed = set.killed && set.ready == 0 && leadsTo
+		reported, _ := w.reported(i)
+		lives := min(set.ready, set.desired, reported) > 0
+		isOver := w.isKnown(&w.stable) && w.isKnown(&w.canary) && (lives || !leadsTo)
+		isReplaced := lives && set.mourned && !w.awaits()
+		if isOver || isReplaced {
+			w.sets[i].killed, w.sets[i].mourned = false, false
+		}
 	}
+}
+
+// awaits says that requests go to a Service, or are meant to, and that not all is known of its endpoints.
+func (w *world) awaits() bool {
+	traffic := w.status.Memory.Traffic
+	toCanary := ReachesCanary(traffic) || w.toCanary() || w.copiesToCanary() ||
+		w.anyRoute(func(r *routeWorld) bool { return r.weight > 0 || r.mirror > 0 || r.headers })
+	toStable := traffic.Weight < 100 || w.toStable() || w.anyRoute(func(r *routeWorld) bool { return r.weight < 100 })
+	return toCanary && !w.isKnown(&w.canary) || toStable && !w.isKnown(&w.stable)
+}
+
+// isKnown says that the data plane knows the endpoints of a Service as they are.
+func (w *world) isKnown(s *service) bool { return s.proxies == s.slices && s.slices == w.selected(s) }
+
+// mourn notes the killed revisions of which a pass has seen no endpoint. It has to remember that.
+func (w *world) mourn() {
+	for i, set := range w.sets {
+		w.sets[i].mourned = set.mourned || set.killed && w.stable.slices[i]+w.canary.slices[i] == 0
+	}
+	w.forgive()
 }
 
 // tick goes on to a moment. What the data plane was told more than settleSeconds before, it has done by then.
@@ -339,12 +396,15 @@ func (w *world) settleAll() {
 		changed = false
 		for i := range w.sets {
 			changed = w.startPods(i) || changed
+			changed = w.lagging && w.reports(i) || changed
 		}
 		for _, s := range []*service{&w.stable, &w.canary} {
+			changed = w.helps(s) || changed
 			changed = w.syncSlices(s) || changed
 			changed = w.syncProxyEndpoints(s) || changed
 		}
 		for i := range w.routeCount {
+			changed = w.helpRoute() || changed
 			changed = w.accept(i) || changed
 			changed = w.syncProxyRoute(i) || changed
 		}
