@@ -152,6 +152,41 @@ func TestShutdownWithinGrace(t *testing.T) {
 	}
 }
 
+// TestPolicies: with the names that config/default has, the chart renders config/policies; with others, the policies are
+// about the account that the manager runs by. They are refused where the cluster cannot enforce them.
+func TestPolicies(t *testing.T) {
+	output, err := exec.CommandContext(t.Context(), "kubectl", "kustomize", config+"/policies").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	enabled := []string{"--set=policies.commands=true,policies.manager=true"}
+	got := byName(objects(t, enabled...))
+	want := byName(decode(t, string(output)))
+	if len(want) < 8 {
+		t.Fatalf("config/policies has only %d objects", len(want))
+	}
+	for name, object := range want {
+		if got[name] == nil {
+			t.Errorf("%s is missing", name)
+		} else if diff := cmp.Diff(essence(object), essence(got[name])); diff != "" {
+			t.Errorf("%s is not as in config/policies (-want +got):\n%s", name, diff)
+		}
+	}
+	text, err := template(t, append(enabled, "--set=fullnameOverride=shop,serviceAccount.name=releaser")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if account := "'system:serviceaccount:" + namespace + ":releaser'"; strings.Count(text, account) != 2 {
+		t.Errorf("the policies are not about %s", account)
+	}
+	if strings.Contains(text, "canaryrollout-manager-services") || !strings.Contains(text, "policyName: shop-manager-services\n") {
+		t.Error("the policies have the names of another release")
+	}
+	if _, err := template(t, append(enabled, "--kube-version=1.29.3")...); err == nil || !strings.Contains(err.Error(), "policies take Kubernetes 1.30") {
+		t.Errorf("on Kubernetes 1.29: %v", err)
+	}
+}
+
 // TestNamespacedRights: in each of its namespaces the manager has the rights that it has in all of them otherwise, and none
 // anywhere else.
 func TestNamespacedRights(t *testing.T) {
@@ -222,6 +257,9 @@ func TestFilesAreCurrent(t *testing.T) {
 	}
 	for _, role := range roles {
 		originals["rbac/"+filepath.Base(role)] = role
+	}
+	for _, policy := range []string{"commands.yaml", "manager.yaml"} {
+		originals["policies/"+policy] = config + "/policies/" + policy
 	}
 	if alerts := config + "/alerts/rules.yaml"; exists(alerts) {
 		originals["rules.yaml"] = alerts

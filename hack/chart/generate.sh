@@ -21,6 +21,11 @@ copy config/crd/canaryrollout.dev_canaryrollouts.yaml crd.yaml
 for role in config/rbac/*role.yaml; do
 	copy "$role" "rbac/$(basename "$role")"
 done
+rm -rf "$files/policies"
+mkdir -p "$files/policies"
+for policy in commands manager; do
+	copy "config/policies/$policy.yaml" "policies/$policy.yaml"
+done
 if [[ -f config/alerts/rules.yaml ]]; then
 	copy config/alerts/rules.yaml rules.yaml
 fi

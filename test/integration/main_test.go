@@ -51,7 +51,7 @@ func TestMain(m *testing.M) {
 func run(m *testing.M) (code int) {
 	ctx := context.Background()
 	var err error
-	if up, err = cluster.Start(ctx, cluster.Options{ManifestPaths: []string{crdFile}}); err != nil {
+	if up, err = cluster.Start(ctx, cluster.Options{ManifestPaths: append([]string{crdFile}, policies...)}); err != nil {
 		fmt.Println("FAIL: starting the cluster:", err)
 		return 1
 	}

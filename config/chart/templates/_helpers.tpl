@@ -93,6 +93,9 @@ rules:
 {{- if and .Values.podDisruptionBudget.enabled (gt (int .Values.replicas) 1) (ge $staying (int .Values.replicas)) -}}
 {{- fail (printf "podDisruptionBudget.minAvailable is %v, so %d of %d replicas must stay: no node could be drained; give less" .Values.podDisruptionBudget.minAvailable $staying (int .Values.replicas)) -}}
 {{- end -}}
+{{- if and (or .Values.policies.commands .Values.policies.manager) (semverCompare "<1.30.0-0" .Capabilities.KubeVersion.Version) -}}
+{{- fail (printf "policies take Kubernetes 1.30 or newer, and this is %s" .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
 {{- if and .Values.serviceMonitor.enabled (not .Values.metrics.enabled) -}}
 {{- fail "serviceMonitor.enabled needs metrics.enabled: there is nothing to scrape" -}}
 {{- end -}}

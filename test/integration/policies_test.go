@@ -1,0 +1,204 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/canaryrollout/canaryrollout/test/cluster"
+	"github.com/canaryrollout/canaryrollout/test/operator"
+)
+
+// The policies of config/policies are in force in all tests of this package, so each test with an operator shows that they
+// let it do its work. Those here show what they refuse.
+var policies = []string{"../../config/policies/commands.yaml", "../../config/policies/manager.yaml"}
+
+// attempt expects that a request is refused with these words, or carried out if there are none. A right that was just bound
+// may take a moment.
+func attempt(t *testing.T, what, want string, request func(context.Context) error) {
+	t.Helper()
+	var last error
+	eventually(t, what, func(ctx context.Context) (bool, error) {
+		if last = request(ctx); last == nil && want != "" {
+			return false, fmt.Errorf("was carried out, want %q", want)
+		}
+		return want == "" && last == nil || want != "" && strings.Contains(last.Error(), want), nil
+	})
+}
+
+func as(t *testing.T, user cluster.User) client.Client {
+	t.Helper()
+	c, err := newClient(up.RESTConfig(user))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+const (
+	noPromote = "promote and retry take the verb promote on canaryrollouts"
+	noAbort   = "abort takes the verb abort on canaryrollouts"
+	noUpdate  = "to change more than the command annotations takes the verb update on canaryrollouts"
+)
+
+// TestCommandPolicy: who may promote and abort need not be able to change what is released, and the other way round.
+func TestCommandPolicy(t *testing.T) {
+	mustKubectl(t, "", "apply", "-f", "../../config/rbac/canaryrollout_edit_role.yaml")
+	if err := operator.Install(t.Context(), up); err != nil {
+		t.Fatal(err)
+	}
+	rollout := created(t, "guarded")
+	bind(t, cluster.Spare1, "canaryrollout-promoter")
+	bind(t, cluster.Spare2, "canaryrollout-edit")
+	promoter, editor, manager := as(t, cluster.Spare1), as(t, cluster.Spare2), as(t, cluster.Operator)
+	command := func(name, value string) string {
+		return fmt.Sprintf(`{"metadata":{"annotations":{"canaryrollout.dev/%s":%s}}}`, name, value)
+	}
+	const image = `{"spec":{"replicas":7}}`
+	for _, tc := range []struct {
+		who         client.Client
+		what, patch string
+		want        string
+	}{
+		{promoter, "a promote", command("promote", `"true"`), ""},
+		{promoter, "another promote", command("promote", `"full"`), ""},
+		{promoter, "an abort", command("abort", `"it is slow"`), ""},
+		{promoter, "a retry", command("retry", `"true"`), ""},
+		{promoter, "a change of the spec", image, noUpdate},
+		{promoter, "a label", `{"metadata":{"labels":{"a":"b"}}}`, noUpdate},
+		{promoter, "another annotation", `{"metadata":{"annotations":{"a":"b"}}}`, noUpdate},
+		{promoter, "a finalizer", `{"metadata":{"finalizers":["example.com/a"]}}`, "to change finalizers takes the verb update"},
+		{promoter, "a promote with a change", `{"metadata":{"annotations":{"canaryrollout.dev/promote":"x"}},"spec":{"replicas":8}}`, noUpdate},
+		{editor, "a promote by an editor", command("promote", `"true"`), noPromote},
+		{editor, "a retry by an editor", command("retry", `"again"`), noPromote},
+		{editor, "an abort by an editor", command("abort", `"true"`), noAbort},
+		{editor, "a change by an editor", image, ""},
+		{editor, "a label by an editor", `{"metadata":{"labels":{"a":"b"},"annotations":{"a":"b"}}}`, ""},
+		{editor, "a command that is taken back", command("retry", "null"), ""},
+		{manager, "the manager's finalizer", `{"metadata":{"finalizers":["canaryrollout.dev/traffic"]}}`, ""},
+		{manager, "a command that was carried out", command("promote", "null"), ""},
+		{manager, "a promote by the manager", command("promote", `"true"`), noPromote},
+		{manager, "a change by the manager", `{"spec":{"replicas":9}}`, noUpdate},
+		{manager, "the finalizer is removed", `{"metadata":{"finalizers":null}}`, ""},
+	} {
+		attempt(t, tc.what, tc.want, func(ctx context.Context) error {
+			return tc.who.Patch(ctx, rollout.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(tc.patch)))
+		})
+	}
+	withCommand := &unstructured.Unstructured{Object: sample(t, "born-promoted")}
+	withCommand.SetAnnotations(map[string]string{"canaryrollout.dev/promote": "full"})
+	attempt(t, "a rollout that is created with a command", noPromote, func(ctx context.Context) error {
+		return editor.Create(ctx, withCommand.DeepCopy())
+	})
+}
+
+const (
+	notOurs    = "the manager of CanaryRollouts may write only ReplicaSets that a CanaryRollout controls"
+	noTemplate = "the manager of CanaryRollouts may change no pod template"
+	noSelector = "the manager of CanaryRollouts may change only pod-template-hash in the selector of a Service"
+	noService  = "the manager of CanaryRollouts may change nothing of a Service but its selector"
+	noMetadata = "the manager of CanaryRollouts may change no metadata of a Service"
+)
+
+// strangers are not the manager's: a ReplicaSet of somebody else, one of nobody, and a Service.
+const strangers = `
+apiVersion: v1
+kind: Service
+metadata: {name: stranger, namespace: default}
+spec: {ports: [{port: 80}], selector: {app: stranger}}
+---
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {name: orphan, namespace: default}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: stranger}}
+  template: {metadata: {labels: {app: stranger}}, spec: {containers: [{name: a, image: a}]}}
+---
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {name: owned, namespace: default}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: owned}}
+  template: {metadata: {labels: {app: owned}}, spec: {containers: [{name: a, image: a}]}}
+`
+
+// TestManagerPolicy: a stolen token of the manager writes ReplicaSets of rollouts and one label of selectors, and no more.
+func TestManagerPolicy(t *testing.T) {
+	if err := operator.Install(t.Context(), up); err != nil {
+		t.Fatal(err)
+	}
+	rollout := created(t, "owner")
+	var objects []*unstructured.Unstructured
+	for document := range strings.SplitSeq(strangers, "\n---\n") {
+		object := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal([]byte(document), object); err != nil {
+			t.Fatal(err)
+		}
+		if object.GetName() == "owned" {
+			object.SetOwnerReferences([]metav1.OwnerReference{{
+				APIVersion: "v1", Kind: "Service", Name: "stranger", UID: objects[0].GetUID(), Controller: ptr.To(true),
+			}})
+		}
+		if err := admin.Create(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
+		remove(t, object)
+		objects = append(objects, object)
+	}
+	service, orphan, owned := objects[0], objects[1], objects[2]
+	adoption := fmt.Sprintf(`{"metadata":{"ownerReferences":[{"apiVersion":"canaryrollout.dev/v1alpha1","kind":"CanaryRollout",`+
+		`"name":"owner","uid":%q,"controller":true}]}%%s}`, rollout.UID)
+	manager := as(t, cluster.Operator)
+	for _, tc := range []struct {
+		what   string
+		object client.Object
+		patch  string
+		want   string
+	}{
+		{"the size of a ReplicaSet of nobody", orphan, `{"spec":{"replicas":3}}`, notOurs},
+		{"the size of somebody's ReplicaSet", owned, `{"spec":{"replicas":3}}`, notOurs},
+		{"an owner in somebody's ReplicaSet", owned, fmt.Sprintf(adoption, ""), notOurs},
+		{"an adoption with another image", orphan, fmt.Sprintf(adoption, `,"spec":{"template":{"spec":{"priority":1}}}`), noTemplate},
+		{"an adoption", orphan, fmt.Sprintf(adoption, ""), ""},
+		{"the size of one of ours", orphan, `{"spec":{"minReadySeconds":3}}`, ""},
+		{"the template of one of ours", orphan, `{"spec":{"template":{"spec":{"hostNetwork":true}}}}`, noTemplate},
+		{"another label of the selector", service, `{"spec":{"selector":{"app":"mine"}}}`, noSelector},
+		{"a selector without its label", service, `{"spec":{"selector":{"app":null}}}`, noSelector},
+		{"one label more", service, `{"spec":{"selector":{"b":"c"}}}`, noSelector},
+		{"a port", service, `{"spec":{"ports":[{"port":81}]}}`, noService},
+		{"an external address", service, `{"spec":{"externalIPs":["192.0.2.1"]}}`, noService},
+		{"a Service's annotation", service, `{"metadata":{"annotations":{"a":"b"}}}`, noMetadata},
+		{"the hash", service, `{"spec":{"selector":{"pod-template-hash":"abc"}}}`, ""},
+		{"no hash", service, `{"spec":{"selector":{"pod-template-hash":null}}}`, ""},
+	} {
+		attempt(t, tc.what, tc.want, func(ctx context.Context) error {
+			return manager.Patch(ctx, tc.object.DeepCopyObject().(client.Object), client.RawPatch(types.MergePatchType, []byte(tc.patch)))
+		})
+	}
+	attempt(t, "a ReplicaSet that is not a rollout's", notOurs, func(ctx context.Context) error {
+		fresh := &appsv1.ReplicaSet{}
+		fresh.Namespace, fresh.Name = namespace, "fresh"
+		fresh.Spec.Selector, fresh.Spec.Template.Labels = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "fresh"}}, map[string]string{"app": "fresh"}
+		fresh.Spec.Template.Spec.Containers = []corev1.Container{{Name: "a", Image: "a"}}
+		return manager.Create(ctx, fresh)
+	})
+	attempt(t, "the deletion of somebody's ReplicaSet", notOurs, func(ctx context.Context) error { return manager.Delete(ctx, owned.DeepCopy()) })
+	attempt(t, "the deletion of one of ours", "", func(ctx context.Context) error {
+		return client.IgnoreNotFound(manager.Delete(ctx, orphan.DeepCopy()))
+	})
+}
