@@ -18,19 +18,11 @@ import (
 func (l *layout) render(headerRoutes []v1alpha1.SetHeaderRoute) ([][]any, *Problem) {
 	rendered := make([][]any, len(l.sources))
 	for _, headerRoute := range headerRoutes {
-		if !l.kind.audience && len(headerRoute.Matches) > 0 {
-			return nil, conflict("%s cannot carry header route %s, because nothing of its traffic can be matched: take it out of the steps, or the route out of spec.traffic.routes",
-				l.label, headerRoute.Name)
-		}
-		if err := ExpressionProblem(headerRoute); err != nil {
-			return nil, &Problem{Reason: v1alpha1.ReasonInvalidExpression, HeadersOnly: true, Message: fmt.Sprintf(
-				"header route %s: %v; correct it in setHeaderRoute: a gateway may accept the rule, and leave it out", headerRoute.Name, err)}
+		if problem := l.cannotCarry(headerRoute); problem != nil {
+			return nil, problem
 		}
 		reach := 0
 		for n, s := range l.sources {
-			if name := nameOf(s.rule); name != "" && len(headerRoute.Matches) > 0 && !headerRoute.AllowNamedRules {
-				return nil, l.namedRule(headerRoute.Name, s.index, name)
-			}
 			matches, err := s.join(headerRoute, l.kind)
 			if err != nil {
 				return nil, conflict("header route %s does not fit %s: %v", headerRoute.Name, l.at(s.index), err)
@@ -44,6 +36,27 @@ func (l *layout) render(headerRoutes []v1alpha1.SetHeaderRoute) ([][]any, *Probl
 		}
 	}
 	return rendered, nil
+}
+
+// cannotCarry says why a header route fits no rule of this route, or must not be put into one.
+func (l *layout) cannotCarry(headerRoute v1alpha1.SetHeaderRoute) *Problem {
+	if len(headerRoute.Matches) == 0 {
+		return nil
+	}
+	if !l.kind.audience {
+		return conflict("%s cannot carry header route %s, because nothing of its traffic can be matched: take it out of the steps, or the route out of spec.traffic.routes",
+			l.label, headerRoute.Name)
+	}
+	if err := ExpressionProblem(headerRoute); err != nil {
+		return &Problem{Reason: v1alpha1.ReasonInvalidExpression, HeadersOnly: true, Message: fmt.Sprintf(
+			"header route %s: %v; correct it in setHeaderRoute: a gateway may accept the rule, and leave it out", headerRoute.Name, err)}
+	}
+	for _, s := range l.sources {
+		if name := nameOf(s.rule); name != "" && !headerRoute.AllowNamedRules {
+			return l.namedRule(headerRoute.Name, s.index, name)
+		}
+	}
+	return nil
 }
 
 // namedRule refuses to copy a rule to which a policy can be attached by its name, since the copy would escape it (T7).
