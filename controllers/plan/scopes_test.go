@@ -153,7 +153,7 @@ func TestModel(t *testing.T) {
 		{name: "a canary that dies again and again", steps: []v1alpha1.Step{weight(50), pause(0)}, moves: only(accidents(), "pods of b die"),
 			deaths: 3, max: 20_000_000, deep: true},
 		{name: "a clock that goes back", first: atPause, steps: []v1alpha1.Step{weight(50), pause(0)},
-			moves: slices.Concat(jumps(-time.Hour), only(userMoves(), "user: abort=true")), user: 1, jumps: 1, max: 2_000_000},
+			moves: slices.Concat(jumps(-15*time.Minute), only(userMoves(), "user: abort=true")), user: 1, jumps: 1, max: 2_000_000},
 		{name: "a clock that goes ahead", first: atPause, steps: []v1alpha1.Step{weight(50), pause(0)},
 			moves: slices.Concat(jumps(24*time.Hour), only(userMoves(), "user: abort=true", "user: promote=true")), user: 1, jumps: 1, max: 2_000_000},
 		{name: "a late status", first: late, steps: []v1alpha1.Step{weight(50), weight(100)}, deaths: 1, max: 20_000_000, deep: true},
