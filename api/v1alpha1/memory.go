@@ -73,9 +73,10 @@ type Memory struct {
 	// ask for; absent while the clock runs.
 	// +optional
 	StepHeldAt *metav1.MicroTime `json:"stepHeldAt,omitempty"`
-	// stepHeldFor is how long the clock of the current pause was stopped before.
+	// stepHeldMilliseconds is how long the clock of the current pause was stopped before.
 	// +optional
-	StepHeldFor *metav1.Duration `json:"stepHeldFor,omitempty"`
+	// +kubebuilder:validation:Minimum=0
+	StepHeldMilliseconds int64 `json:"stepHeldMilliseconds,omitempty"`
 	// stepsHash tells whether the steps were edited. It is taken over the canonical JSON of spec.steps as stored.
 	// +optional
 	StepsHash string `json:"stepsHash,omitempty"`

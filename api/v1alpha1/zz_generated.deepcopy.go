@@ -280,11 +280,6 @@ func (in *Memory) DeepCopyInto(out *Memory) {
 		in, out := &in.StepHeldAt, &out.StepHeldAt
 		*out = (*in).DeepCopy()
 	}
-	if in.StepHeldFor != nil {
-		in, out := &in.StepHeldFor, &out.StepHeldFor
-		*out = new(v1.Duration)
-		**out = **in
-	}
 	if in.StepHeaderRoutes != nil {
 		in, out := &in.StepHeaderRoutes, &out.StepHeaderRoutes
 		*out = make([]SetHeaderRoute, len(*in))

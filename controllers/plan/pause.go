@@ -6,9 +6,6 @@ package plan
 import (
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
-
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
@@ -45,7 +42,7 @@ func (p *pass) pauseEnds(after time.Duration, message string) bool {
 	if p.mem.StepStartedAt == nil {
 		p.mem.StepStartedAt = p.now()
 	}
-	end := p.mem.StepStartedAt.Add(after + ptr.Deref(p.mem.StepHeldFor, metav1.Duration{}).Duration)
+	end := p.mem.StepStartedAt.Add(after + time.Duration(p.mem.StepHeldMilliseconds)*time.Millisecond)
 	if p.reached(end) {
 		return true
 	}
@@ -63,8 +60,8 @@ func (p *pass) keepPauseClock() {
 	}
 	switch isInPlace := p.isInPlace(); {
 	case isInPlace && mem.StepHeldAt != nil:
-		held := ptr.Deref(mem.StepHeldFor, metav1.Duration{}).Duration + p.in.Now.Sub(mem.StepHeldAt.Time)
-		mem.StepHeldAt, mem.StepHeldFor = nil, &metav1.Duration{Duration: held}
+		mem.StepHeldMilliseconds += p.in.Now.Sub(mem.StepHeldAt.Time).Milliseconds()
+		mem.StepHeldAt = nil
 	case !isInPlace && mem.StepHeldAt == nil:
 		mem.StepHeldAt = p.now()
 	}

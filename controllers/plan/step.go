@@ -67,7 +67,7 @@ func (p *pass) start(revision string) {
 // enterStep makes a step the current one, and what it asks for the target.
 func (p *pass) enterStep(index int) {
 	p.mem.StepIndex, p.mem.StepStartedAt = int32(index), p.now()
-	p.mem.StepHeldAt, p.mem.StepHeldFor = nil, nil
+	p.mem.StepHeldAt, p.mem.StepHeldMilliseconds = nil, 0
 	p.mem.StepsHash = p.in.Observed.StepsHash
 	if index >= len(p.in.Spec.Steps) {
 		return

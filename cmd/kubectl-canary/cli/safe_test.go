@@ -5,7 +5,6 @@ package cli
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -67,7 +66,7 @@ func TestClusterTextsAreSafe(t *testing.T) {
 	var errOut bytes.Buffer
 	failing := &cobra.Command{RunE: func(*cobra.Command, []string) error { return errors.New(hostile) }, SilenceErrors: true, SilenceUsage: true}
 	failing.SetArgs(nil)
-	Run(context.Background(), failing, genericiooptions.IOStreams{ErrOut: &errOut})
+	Run(t.Context(), failing, genericiooptions.IOStreams{ErrOut: &errOut})
 	if strings.ContainsAny(errOut.String(), "\x1b\x07\r\u202e") {
 		t.Errorf("an error prints %q", errOut.String())
 	}
