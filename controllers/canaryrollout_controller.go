@@ -85,8 +85,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 }
 
 // passes observes, and makes a pass; one that did nothing but write targets is followed at once by the one that goes
-// after them. It can work from the same view: the rollout alone has changed, and its newest version is the one just
-// written. An abort would otherwise wait for a watch before it writes a route. It returns when to look again.
+// after them. It can work from the same view, unless the new memory asks for another one: the rollout alone has changed,
+// and its newest version is the one just written. An abort would otherwise wait for a watch before it writes a route. It
+// returns when to look again.
 func (r *Reconciler) passes(ctx context.Context, rollout *observe.Rollout, now time.Time) (time.Time, error) {
 	snap, err := r.Observer.Observe(ctx, rollout, now)
 	if err != nil {
@@ -96,7 +97,7 @@ func (r *Reconciler) passes(ctx context.Context, rollout *observe.Rollout, now t
 	snap.Observed.Probe = r.Prober.Result(snap.Key())
 	next := r.compute(input(snap, now))
 	written, err := r.pass(ctx, snap, next, now)
-	if err == nil && len(next.Actions) == 0 && written != snap.Rollout {
+	if err == nil && len(next.Actions) == 0 && written != snap.Rollout && snap.Shows(written) {
 		snap.Rollout = written
 		if following := r.compute(input(snap, now)); len(following.Actions) > 0 {
 			next = following

@@ -210,6 +210,44 @@ func TestReconcile(t *testing.T) {
 
 // TestReconcileGoesOn follows targets that were just written at once, from the version that they were written in; and
 // goes no further when there is nothing to follow them with.
+// TestReconcileLooksAgain holds that no second pass is made from a view that was made for other header routes: it would take
+// the rules of the former ones for those of the new ones, and a weight for proven (T4).
+func TestReconcileLooksAgain(t *testing.T) {
+	other := []v1alpha1.SetHeaderRoute{{Name: "qa"}}
+	for name, tc := range map[string]struct {
+		memory v1alpha1.Memory
+		passes int
+	}{
+		"the same":          {v1alpha1.Memory{}, 2},
+		"header routes":     {v1alpha1.Memory{StepHeaderRoutes: other}, 1},
+		"a Service's name":  {v1alpha1.Memory{CanaryService: v1alpha1.ServiceMemory{Name: "reviews"}}, 1},
+		"a Service leaves":  {v1alpha1.Memory{LeavingServices: []string{"reviews"}}, 1},
+		"another route":     {v1alpha1.Memory{Routes: []v1alpha1.ManagedRoute{{Kind: "HTTPRoute", Name: "reviews"}}}, 1},
+		"header routes end": {v1alpha1.Memory{StepWeight: 5}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rollout := aRollout()
+			if tc.memory.StepWeight > 0 {
+				rollout.Status.Memory.StepHeaderRoutes = other
+			}
+			h := newHarness(t, rollout)
+			passes := 0
+			h.Compute = func(plan.Input) plan.Plan {
+				if passes++; passes > 1 {
+					return plan.Plan{Actions: []plan.Action{plan.AddFinalizer{}}, Status: withMessage("second")}
+				}
+				status := withMessage("first")
+				tc.memory.Template = status.Memory.Template
+				status.Memory = &tc.memory
+				return plan.Plan{Status: status}
+			}
+			if _, err := h.reconcile(t); err != nil || passes != tc.passes {
+				t.Errorf("%d plans, want %d; %v", passes, tc.passes, err)
+			}
+		})
+	}
+}
+
 func TestReconcileGoesOn(t *testing.T) {
 	h := newHarness(t, aRollout())
 	follow := plan.Plan{

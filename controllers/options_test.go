@@ -111,12 +111,14 @@ func TestManyHang(t *testing.T) {
 			send("well")
 			time.Sleep(time.Second)
 		}
-		if longest == 0 || longest > actionsTimeout*2 {
-			t.Errorf("a rollout that is well waited for %s", longest)
-		}
 		stop()
 		if err := <-done; err != nil {
 			t.Error(err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if longest == 0 || longest > actionsTimeout*2 {
+			t.Errorf("a rollout that is well waited for %s", longest)
 		}
 	})
 }

@@ -6,12 +6,15 @@ package observe
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -77,6 +80,16 @@ type Snapshot struct {
 	Pairs map[Object]route.Pair
 	// missing are the fields that a kind of routes lacks, by kind.
 	missing map[string]route.Missing
+}
+
+// Shows says that the snapshot also shows what the memory of a newer version of the rollout asks for: the same routes and
+// Services, and header rules that were compared with the same header routes. Where there are to be none, it makes no
+// difference what they were compared with.
+func (s *Snapshot) Shows(newer *Rollout) bool {
+	before, after := ptr.Deref(s.Status.Memory, v1alpha1.Memory{}), ptr.Deref(newer.Status.Memory, v1alpha1.Memory{})
+	return before.StableService.Name == after.StableService.Name && before.CanaryService.Name == after.CanaryService.Name &&
+		slices.Equal(before.LeavingServices, after.LeavingServices) && equality.Semantic.DeepEqual(before.Routes, after.Routes) &&
+		(len(after.StepHeaderRoutes) == 0 || equality.Semantic.DeepEqual(before.StepHeaderRoutes, after.StepHeaderRoutes))
 }
 
 // Rollout reads a rollout from the cache.
