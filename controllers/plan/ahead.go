@@ -17,14 +17,21 @@ import (
 // MirrorRecheck is how long a gateway that cannot do what a step asks for is taken at its word: classes are not watched.
 const MirrorRecheck = 30 * time.Second
 
-// cannotStep is what holds the steps. The weights of all of them are known before the first one is walked. What a gateway
-// does not support holds the step that asks for it: not a deployment, which walks no steps, and neither a promotion nor a
-// way back, which take the weights 0 and 100 only and no mirror.
+// cannotStep is what holds the steps: weights that a route cannot express, which are known before the first step is walked,
+// and what its gateway does not support, which holds the step that asks for it. Neither holds a deployment, which walks no
+// steps, nor a promotion or a way back, which take the weights 0 and 100 only and no mirror.
 func (p *pass) cannotStep(route Route) *Problem {
-	if p.mem.StableRevision != "" && (p.mem.Phase == v1alpha1.PhasePromoting || p.mem.Phase == v1alpha1.PhaseReturning) {
+	if !p.isWalking() {
 		return nil
 	}
 	return cmp.Or(WeightProblem(route, p.in.Spec.Steps), p.unsupported(route))
+}
+
+// isWalking says that steps are walked, or would be by the next pass.
+func (p *pass) isWalking() bool {
+	target := p.target()
+	isWaiting := p.mem.Phase == v1alpha1.PhaseResting && target != "" && target != p.mem.StableRevision && target != p.mem.AbortedRevision
+	return p.mem.StableRevision != "" && (p.mem.Phase == v1alpha1.PhaseStepping || isWaiting)
 }
 
 // unsupported is what the steps ask for by now and the gateway of a route cannot do.

@@ -32,7 +32,7 @@ func TestRouteReplaced(t *testing.T) {
 
 // TestTooCoarseForAll: T5's factor is good for every step, not only for the last one.
 func TestTooCoarseForAll(t *testing.T) {
-	in := changed(resting(weight(50), weight(20)), route(func(r *Route) { r.Total = 1 }))
+	in := changed(resting(weight(50), weight(20)), template("b"), route(func(r *Route) { r.Total = 1 }))
 	if got := conditionOf(Compute(in), v1alpha1.ConditionTrafficRouted).Message; !strings.HasSuffix(got, "by 10") {
 		t.Errorf("want a factor of 10, which makes 50 %% and 20 %% of 1 whole: %s", got)
 	}

@@ -119,6 +119,23 @@ func TestTooCoarse(t *testing.T) {
 	}
 }
 
+// TestTooCoarseAtRest holds that steps which a route cannot express hold neither a first deploy nor a rollout at rest: they
+// walk no steps.
+func TestTooCoarseAtRest(t *testing.T) {
+	coarse := route(func(r *Route) { r.Total = 1 })
+	for name, in := range map[string]Input{
+		"at rest":      changed(resting(weight(50)), coarse),
+		"aborted":      changed(resting(weight(50)), coarse, template("b"), memory(func(m *v1alpha1.Memory) { m.AbortedRevision = "b" })),
+		"first deploy": changed(firstDeploy(), coarse, func(in *Input) { in.Spec.Steps = []v1alpha1.Step{weight(50)} }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := conditionOf(Compute(in), v1alpha1.ConditionStalled); got.Reason == v1alpha1.ReasonWeightTooCoarse {
+				t.Errorf("stalled: %s", got.Message)
+			}
+		})
+	}
+}
+
 // TestLevel holds T6: what differs from memory is written, whoever changed it and whatever the rollout is at; and T4: what
 // was proven of it is void before that.
 func TestLevel(t *testing.T) {

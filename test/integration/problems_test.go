@@ -30,7 +30,6 @@ type problem struct {
 	says string
 	// waits says that it may come right by itself, so that it stalls only when the deadline has passed.
 	waits       bool
-	steps       []v1alpha1.Step
 	spoil, mend func(a *app)
 }
 
@@ -73,15 +72,6 @@ func problems() map[string]problem {
 			spoil: func(a *app) { a.setSelector("reviews-stable", `{"app":"reviews","tier":"web"}`) },
 			mend:  func(a *app) { a.setSelector("reviews-stable", `{"app":"reviews"}`) },
 		},
-		"weight-too-coarse": {
-			reason: "WeightTooCoarse", says: "multiply every weight of that rule by 2",
-			steps: []v1alpha1.Step{builder.Weight(25), builder.Hold()},
-			spoil: func(a *app) {
-				a.apply(third)
-				a.setBackends(thirdBeside(10, 0, 10))
-			},
-			mend: func(a *app) { a.setBackends(thirdBeside(100, 0, 100)) },
-		},
 	}
 }
 
@@ -107,7 +97,7 @@ func TestProblemAtFirst(t *testing.T) {
 			a := parallel(t)
 			p.spoil(a)
 			before := a.userObjects()
-			a.deploy(a.make().Steps(p.steps...))
+			a.deploy(a.make())
 			a.waitForProblem(p)
 			a.waitFor("ready pods", func(r *v1alpha1.CanaryRollout) bool { return r.Status.Ready == "2/2" })
 			rollout := a.barrier()
@@ -124,6 +114,21 @@ func TestProblemAtFirst(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWeightTooCoarse has a rule whose weights cannot express a step: the deployment, which walks no steps, goes on, and the
+// release is held before its first one.
+func TestWeightTooCoarse(t *testing.T) {
+	t.Parallel()
+	a := parallel(t)
+	a.apply(third)
+	a.setBackends(thirdBeside(10, 0, 10))
+	a.deploy(a.make().Steps(builder.Weight(25), builder.Hold()))
+	checkConditions(t, a.waitForState(v1alpha1.StateHealthy), atRest)
+	a.setImage(builder.ImageV2)
+	a.waitForProblem(problem{reason: "WeightTooCoarse", says: "multiply every weight of that rule by 2"})
+	a.setBackends(thirdBeside(100, 0, 100))
+	a.waitForStep(v1alpha1.StatePaused, "2/2")
 }
 
 // waitForProblem waits for the condition and the Event.
