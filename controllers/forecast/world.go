@@ -22,7 +22,9 @@ type world struct {
 	now      time.Time
 
 	// template is the revision that spec.template stands for.
-	template  string
+	template string
+	// stepsHash stands for that of the raw steps.
+	stepsHash string
 	status    v1alpha1.CanaryRolloutStatus
 	commands  plan.Commands
 	finalizer bool
@@ -41,7 +43,7 @@ type route struct {
 }
 
 func newWorld(rollout *v1alpha1.CanaryRollout, podReady time.Duration, now time.Time) *world {
-	w := &world{rollout: rollout, spec: *rollout.Spec.DeepCopy(), podReady: podReady, now: now, selectors: map[string]string{}}
+	w := &world{rollout: rollout, spec: *rollout.Spec.DeepCopy(), podReady: podReady, now: now, stepsHash: "steps", selectors: map[string]string{}}
 	w.route.generation = 1
 	w.spec.Paused = false      // what it holds is foretold as if somebody let it go on
 	w.spec.Traffic.Probe = nil // whoever measures finds at once what is wanted
@@ -57,7 +59,7 @@ func liveWorld(rollout *v1alpha1.CanaryRollout, podReady time.Duration, now time
 	memory.StepIndex = max(memory.StepIndex, 0)
 	memory.StableService.Name, memory.CanaryService.Name = w.spec.Traffic.StableService, w.spec.Traffic.CanaryService
 	memory.Routes, memory.LeavingServices = nil, nil
-	w.template, w.finalizer = memory.Template.Revision, true
+	w.template, w.stepsHash, w.finalizer = memory.Template.Revision, plan.SeenStepsHash(rollout), true
 	w.selectors[w.spec.Traffic.StableService] = memory.StableService.Revision
 	w.selectors[w.spec.Traffic.CanaryService] = memory.CanaryService.Revision
 	w.route.weight, w.route.mirror = memory.Traffic.Weight, memory.Traffic.MirrorPercent
@@ -97,6 +99,7 @@ func (w *world) input() plan.Input {
 		Commands: w.commands, HasFinalizer: w.finalizer, Now: w.now,
 	}
 	in.Observed.Template = plan.Template{Hash: w.template, Revision: w.template}
+	in.Observed.StepsHash = w.stepsHash
 	for _, set := range w.sets {
 		in.Observed.ReplicaSets = append(in.Observed.ReplicaSets, set.observed())
 	}

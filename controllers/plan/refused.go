@@ -17,7 +17,7 @@ func Refused(rollout *v1alpha1.CanaryRollout, target, key, value string) string 
 		return "a newer version wrote the status: " + why
 	}
 	p := &pass{
-		in:  Input{Spec: rollout.Spec, Prior: status, Observed: Observed{Template: Template{Revision: target}, StepsHash: seenStepsHash(rollout)}},
+		in:  Input{Spec: rollout.Spec, Prior: status, Observed: Observed{Template: Template{Revision: target}, StepsHash: SeenStepsHash(rollout)}},
 		mem: *status.Memory,
 	}
 	for _, revision := range []*v1alpha1.RevisionStatus{status.Stable, status.Canary} {
@@ -35,9 +35,9 @@ func Refused(rollout *v1alpha1.CanaryRollout, target, key, value string) string 
 	return key + " is no command"
 }
 
-// seenStepsHash is the hash of the steps as far as a status tells: they are those in memory once the status is about the
-// spec as it stands.
-func seenStepsHash(rollout *v1alpha1.CanaryRollout) string {
+// SeenStepsHash is the hash of the steps as far as a status tells: they are those in memory once the status is about the
+// spec as it stands. It is empty for steps that may have been edited since, which no hash in memory is.
+func SeenStepsHash(rollout *v1alpha1.CanaryRollout) string {
 	if rollout.Status.ObservedGeneration < rollout.Generation {
 		return ""
 	}
@@ -64,7 +64,7 @@ func CurrentStep(rollout *v1alpha1.CanaryRollout) (index int, pause *v1alpha1.Pa
 	if memory == nil {
 		return -1, nil
 	}
-	p := &pass{in: Input{Spec: rollout.Spec, Observed: Observed{StepsHash: seenStepsHash(rollout)}}, mem: *memory}
+	p := &pass{in: Input{Spec: rollout.Spec, Observed: Observed{StepsHash: SeenStepsHash(rollout)}}, mem: *memory}
 	switch memory.Phase {
 	case v1alpha1.PhaseStepping:
 		return min(int(memory.StepIndex), len(rollout.Spec.Steps)), p.pauseStep()
