@@ -226,6 +226,10 @@ type ServiceMemory struct {
 	// revision that the Service is meant to select; empty while its selector is not ours yet.
 	// +optional
 	Revision string `json:"revision,omitempty"`
+	// reached says that the Service was seen to select the revision. From then on another selector is an overwrite, which
+	// is repaired at once, and not a move that has to wait (T1).
+	// +optional
+	Reached bool `json:"reached,omitempty"`
 	// readyAt is since when enough endpoints of that revision, and of no other, are ready (T2).
 	// +optional
 	ReadyAt *metav1.MicroTime `json:"readyAt,omitempty"`

@@ -135,7 +135,7 @@ func (p *pass) isUndecided(stable candidate, all []candidate) bool {
 	switch {
 	case !service.Found && len(all) > 1 && !stable.wasStable():
 		p.wait("%d revisions run, and Service %s, which would say which one is stable, does not exist", len(all), service.Name)
-	case service.Revision != "" && !p.isKnown(service.Revision):
+	case service.Problem == nil && service.Revision != "" && !p.isKnown(service.Revision):
 		p.stall(v1alpha1.ReasonStableUnavailable, "Service %s selects revision %s, which has no ReplicaSet: restore that, or take "+
 			"%s out of the selector of the Service to go on without it", service.Name, service.Revision, v1alpha1.RevisionLabel)
 	case stable.wasStable() && stable.ready == 0 && other >= 0:

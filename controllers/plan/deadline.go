@@ -6,8 +6,6 @@ package plan
 import (
 	"fmt"
 
-	"k8s.io/apimachinery/pkg/api/equality"
-
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
@@ -66,8 +64,13 @@ func (p *pass) progressed() bool {
 		before.Traffic.Weight != after.Traffic.Weight || before.Traffic.HeaderRoutes != after.Traffic.HeaderRoutes ||
 		before.Traffic.MirrorPercent != after.Traffic.MirrorPercent ||
 		before.Traffic.VerifiedWeight != after.Traffic.VerifiedWeight || // not each proof: a gateway may take it back for ever
-		!equality.Semantic.DeepEqual(before.StableService, after.StableService) ||
-		!equality.Semantic.DeepEqual(before.CanaryService, after.CanaryService) && !p.isAheadOfPods()
+		serviceProgressed(before.StableService, after.StableService) ||
+		serviceProgressed(before.CanaryService, after.CanaryService) && !p.isAheadOfPods()
+}
+
+// serviceProgressed says that a Service has got another target, or its endpoints.
+func serviceProgressed(before, after v1alpha1.ServiceMemory) bool {
+	return before.Name != after.Name || before.Revision != after.Revision || !before.ReadyAt.Equal(after.ReadyAt)
 }
 
 // isAheadOfPods says that the canary Service has moved to pods of which none is ready: they have not got on by that.

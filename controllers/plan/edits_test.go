@@ -59,6 +59,20 @@ func editsSteps(steps ...v1alpha1.Step) move {
 	})
 }
 
+var bothRoutes = []v1alpha1.RouteReference{{Kind: "HTTPRoute", Name: routeName(0)}, {Kind: "HTTPRoute", Name: routeName(1)}}
+
+// editsRoutes takes the second route out of spec.traffic, and puts it back.
+func editsRoutes() []move {
+	set := func(moveName string, count int) move {
+		return edit(moveName, func(spec *v1alpha1.CanaryRolloutSpec) bool {
+			changed := len(spec.Traffic.Routes) != count
+			spec.Traffic.Routes = bothRoutes[:count]
+			return changed
+		})
+	}
+	return []move{set("drops the second route", 1), set("names the second route", 2)}
+}
+
 // jumps set the operator's clock. What the world does by itself goes by its own.
 func jumps(by ...time.Duration) []move {
 	var moves []move

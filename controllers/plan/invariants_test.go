@@ -104,18 +104,18 @@ func (w *world) checkAction(action Action) string {
 // checkMove holds T1 when a Service gets another selector. To set one again that somebody took out is a repair.
 func (w *world) checkMove(move PointService) string {
 	s, to := w.service(move.Name), index(move.Revision)
-	isCarrying := func(r *routeWorld) bool { return r.weight < 100 || r.proxyWeight < 100 }
+	isCarrying := w.anyManaged(func(r *routeWorld) bool { return r.weight < 100 || r.proxyWeight < 100 })
 	if s == &w.canary {
-		isCarrying = func(r *routeWorld) bool {
+		isCarrying = w.anyRoute(func(r *routeWorld) bool {
 			return r.weight > 0 || r.mirror > 0 || r.headers || r.proxyWeight > 0 || r.proxyMirror > 0 || r.proxyHeaders
-		}
+		})
 	}
 	switch {
 	case to == none: // the end, when the pods of one revision are left
 		return ""
 	case s.stripped && sum(s.slices) > 0 && w.sets[to].ready == 0:
 		return fmt.Sprintf("T1: the repair of Service %s leaves it no ready endpoint", move.Name)
-	case !s.stripped && w.reachesOther(s, to) && w.anyRoute(isCarrying):
+	case !s.stripped && w.reachesOther(s, to) && isCarrying:
 		return fmt.Sprintf("T1: Service %s is pointed at revision %s while it carries traffic", move.Name, move.Revision)
 	default:
 		return ""

@@ -71,7 +71,7 @@ func (w *world) key(seed maphash.Seed) uint64 {
 	fmt.Fprint(&hash, w.template, deleted, w.finalizer, w.gone, w.sets, w.stable.selector, w.stable.stripped, w.stable.slices, w.stable.proxies,
 		age(w.stable.changed), w.canary.selector, w.canary.stripped, w.canary.slices, w.canary.proxies, age(w.canary.changed),
 		w.stable.trouble, w.stable.excused, w.canary.trouble, w.canary.excused,
-		w.spec.Replicas != nil, w.size(), w.spec.Paused, len(w.spec.Steps), w.isAhead,
+		w.spec.Replicas != nil, w.size(), w.spec.Paused, len(w.spec.Steps), len(w.spec.Traffic.Routes), w.isAhead,
 		w.userMoves, w.deaths, w.crashes, w.edits, w.complaints, w.troubles, w.jumps, w.promotes,
 		ptr.Deref(w.commands.Abort, ""), ptr.Deref(w.commands.Retry, ""), ptr.Deref(w.commands.Promote, ""))
 	if request := w.probe.ProbeRequest; request != (ProbeRequest{}) {
@@ -204,6 +204,14 @@ func checkRest(t *testing.T, w *world, way *trail) {
 		fallthrough
 	default:
 		t.Fatalf("the rollout rests in %s (%s) after\n  %s", w.status.State, w.status.Message, way)
+	}
+	for _, s := range []struct {
+		service *service
+		want    string
+	}{{&w.stable, w.status.Memory.StableService.Revision}, {&w.canary, w.status.Memory.CanaryService.Revision}} {
+		if name(s.service.selector) != s.want {
+			t.Fatalf("%s, and a Service selects %q instead of %q after\n  %s", w.status.State, name(s.service.selector), s.want, way)
+		}
 	}
 	if w.status.State != v1alpha1.StatePaused && (w.anyRoute(func(r *routeWorld) bool { return r.weight != 0 || r.mirror != 0 }) || w.stable.selector != w.canary.selector) {
 		t.Fatalf("%s with weights %v, stable %s, canary %s after\n  %s", w.status.State, w.routes[:w.routeCount],

@@ -40,9 +40,20 @@ func (w *world) anyRoute(is func(*routeWorld) bool) bool {
 	return false
 }
 
-// toStable and toCanary say that the data plane sends requests there.
+// toStable and toCanary say that the data plane sends requests there. A route that left the spec sends its requests to the
+// stable Service like any other user of it, which follows the selector (T1).
 func (w *world) toStable() bool {
-	return w.anyRoute(func(r *routeWorld) bool { return r.proxyWeight < 100 })
+	return w.anyManaged(func(r *routeWorld) bool { return r.proxyWeight < 100 })
+}
+
+// anyManaged is anyRoute for those of the spec.
+func (w *world) anyManaged(is func(*routeWorld) bool) bool {
+	for i := range w.spec.Traffic.Routes {
+		if is(w.route(i)) {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *world) toCanary() bool {

@@ -39,6 +39,7 @@ func withTwoRoutes(t *testing.T, steps ...v1alpha1.Step) *world {
 	t.Helper()
 	w := newWorld(2, steps...)
 	w.routeCount = 2
+	w.spec.Traffic.Routes = bothRoutes
 	return deploy(t, w)
 }
 
@@ -127,6 +128,12 @@ func TestModel(t *testing.T) {
 		{name: "two routes and a crash", first: withTwoRoutes, steps: []v1alpha1.Step{weight(50)}, crashes: 1, max: 2_000_000},
 		{name: "two routes and a gateway that complains", first: withTwoRoutes, steps: []v1alpha1.Step{weight(50)}, complaints: 2, max: 2_000_000},
 		{name: "two routes and a user", first: withTwoRoutes, steps: []v1alpha1.Step{weight(50)}, user: 1, max: 20_000_000, deep: true},
+		{name: "a route that leaves", first: withTwoRoutes, steps: []v1alpha1.Step{weight(50), pause(0)},
+			moves: slices.Concat(editsRoutes(), only(userMoves(), "user: promote=true", "user: abort=true")), user: 2, max: 2_000_000},
+		{name: "a route that leaves and sick pods", first: withTwoRoutes, steps: []v1alpha1.Step{weight(50)},
+			moves: slices.Concat(editsRoutes(), accidents()), user: 1, deaths: 1, max: 20_000_000, deep: true},
+		{name: "a route that leaves and a crash", first: withTwoRoutes, steps: []v1alpha1.Step{weight(50)},
+			moves: slices.Concat(editsRoutes(), accidents()), user: 1, crashes: 1, max: 20_000_000, deep: true},
 		{name: "a gateway that takes too long", first: impatient, steps: []v1alpha1.Step{weight(50)}, complaints: 1, max: 2_000_000},
 		{name: "a gateway that names no generation", first: unversioned, steps: []v1alpha1.Step{weight(50)}, user: 1, max: 2_000_000},
 		{name: "a probe and a user", steps: []v1alpha1.Step{weight(50), pause(0)}, user: 1, max: 2_000_000, probe: true},
@@ -148,6 +155,8 @@ func TestModel(t *testing.T) {
 			moves: []move{editsSteps(weight(100), weight(25), pause(0)), editsSteps()}, user: 1, max: 2_000_000},
 		{name: "a pinned size", steps: []v1alpha1.Step{pinnedScale(1), weight(100), pinnedScale(2), weight(50), pause(0)},
 			moves: only(userMoves(), "user: promote=true", "user: abort=true"), user: 1, max: 2_000_000},
+		{name: "a canary that dies and a selector that is stripped", first: atPause, steps: []v1alpha1.Step{weight(50), pause(0)},
+			moves: only(accidents(), "pods of b die", "somebody strips the canary selector"), deaths: 1, edits: 1, max: 2_000_000},
 		{name: "a canary that dies twice", first: atPause, steps: []v1alpha1.Step{weight(50), pause(0)},
 			moves: only(accidents(), "pods of b die"), deaths: 2, max: 2_000_000},
 		{name: "a canary that dies again and again", steps: []v1alpha1.Step{weight(50), pause(0)}, moves: only(accidents(), "pods of b die"),

@@ -41,6 +41,11 @@ func TestSecondLook(t *testing.T) {
 		}), targets: "Returning 0: 0% a/b", stalled: v1alpha1.ReasonStableUnavailable},
 		"the stable Service":                {in: changed(promoting(100), moveStable), targets: "Promoting 0: 100% b/b", actions: []string{`PointService reviews-stable -> "b"`}},
 		"the stable Service, under traffic": {in: changed(promoting(100), moveStable, carried(0)), targets: "Promoting 0: 100% b/b"},
+		"the canary Service, stripped after a loss": {in: changed(midway(50, weight(50), pause(0)), pods("b", 2), func(in *Input) {
+			in.Prior.Memory.CanaryService = v1alpha1.ServiceMemory{Revision: "b", Reached: true}
+			in.Observed.Canary.Revision = ""
+			in.Observed.Canary.Endpoints = []Endpoints{{Revision: "a", Ready: 4, Total: 4}, {Revision: "b", Ready: 2, Total: 2}}
+		}), targets: "Stepping 1: 50% a/b", actions: []string{`PointService reviews-canary -> "b"`}},
 		"the canary Service":                {in: changed(midway(0, weight(50)), moveCanary), targets: "Stepping 0: 0% a/b", actions: []string{`PointService reviews-canary -> "b"`}},
 		"the canary Service, under traffic": {in: changed(midway(0, weight(50)), moveCanary, carried(50)), targets: "Stepping 0: 0% a/b"},
 	} {

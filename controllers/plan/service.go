@@ -63,7 +63,7 @@ func (p *pass) pointService(service Service, memory v1alpha1.ServiceMemory, carr
 	if !service.Found || service.Problem != nil || memory.Revision == "" || service.Revision == memory.Revision {
 		return
 	}
-	if ready(service) > 0 && p.replicaSet(memory.Revision).Ready == 0 && !(carriesNothing && p.isForward(service, memory)) {
+	if ready(service) > 0 && p.replicaSet(memory.Revision).Ready == 0 && !(carriesNothing && p.isForward(service, memory) && p.isStillSettled()) {
 		p.stall(v1alpha1.ReasonStableUnavailable,
 			"Service %s selects %s instead of revision %s, but no pod of %s is ready: it is left as it is until one is",
 			service.Name, selects(service), memory.Revision, memory.Revision)
@@ -88,7 +88,7 @@ func (p *pass) pointService(service Service, memory v1alpha1.ServiceMemory, carr
 
 // isForward says that the canary Service moves to the revision in flight, whose pods may wait to become its endpoints.
 func (p *pass) isForward(service Service, memory v1alpha1.ServiceMemory) bool {
-	return service.Name == p.in.Observed.Canary.Name && memory.ReadyAt == nil &&
+	return service.Name == p.in.Observed.Canary.Name && !memory.Reached && memory.ReadyAt == nil &&
 		memory.Revision == p.prior.CurrentRevision && memory.Revision != p.prior.StableRevision
 }
 
@@ -96,7 +96,7 @@ func (p *pass) isForward(service Service, memory v1alpha1.ServiceMemory) bool {
 // changed the routes since. A Service that selected its revision already is repaired at once, and so is one at rest; a
 // move that takes no ready endpoint away from a Service loses nothing.
 func (p *pass) mayMove(service Service, memory v1alpha1.ServiceMemory, carriesNothing bool) bool {
-	isRepair := memory.ReadyAt != nil || p.prior.Phase == v1alpha1.PhaseResting
+	isRepair := memory.Reached || memory.ReadyAt != nil || p.prior.Phase == v1alpha1.PhaseResting
 	return isRepair || ready(service) == readyOf(service, memory.Revision) || carriesNothing && p.isStillSettled()
 }
 
@@ -139,6 +139,7 @@ func (p *pass) watchServices() {
 }
 
 func (p *pass) watchService(service Service, memory *v1alpha1.ServiceMemory) {
+	memory.Reached = memory.Reached || memory.Revision != "" && service.Revision == memory.Revision
 	switch {
 	case memory.Revision == "":
 	case memory.ReadyAt != nil:

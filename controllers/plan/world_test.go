@@ -194,9 +194,19 @@ func (w *world) input() Input {
 	in.Observed.Canary = w.observed(&w.canary, "reviews-canary")
 	in.Observed.Probe = w.probe
 	for i := range w.routeCount {
-		in.Observed.Routes = append(in.Observed.Routes, w.observedRoute(i))
+		route := w.observedRoute(i)
+		if route.Leaving = i >= len(w.spec.Traffic.Routes); !route.Leaving || w.remembers(route) {
+			in.Observed.Routes = append(in.Observed.Routes, route)
+		}
 	}
 	return in
+}
+
+// remembers says that memory names a route.
+func (w *world) remembers(route Route) bool {
+	return w.status.Memory != nil && slices.ContainsFunc(w.status.Memory.Routes, func(managed v1alpha1.ManagedRoute) bool {
+		return managed.Kind == route.Kind && managed.Name == route.Name
+	})
 }
 
 // stepsHash stands for the hash of the raw steps.
@@ -359,7 +369,7 @@ func (w *world) awaits() bool {
 	traffic := w.status.Memory.Traffic
 	toCanary := ReachesCanary(traffic) || w.toCanary() || w.copiesToCanary() ||
 		w.anyRoute(func(r *routeWorld) bool { return r.weight > 0 || r.mirror > 0 || r.headers })
-	toStable := traffic.Weight < 100 || w.toStable() || w.anyRoute(func(r *routeWorld) bool { return r.weight < 100 })
+	toStable := traffic.Weight < 100 || w.toStable() || w.anyManaged(func(r *routeWorld) bool { return r.weight < 100 })
 	return toCanary && !w.isKnown(&w.canary) || toStable && !w.isKnown(&w.stable)
 }
 
