@@ -155,6 +155,14 @@ func (a *App) Rollout(options Options) *v1alpha1.CanaryRollout {
 func (a *App) StartTraffic() {
 	a.t.Helper()
 	a.userRoute = a.usersPart(a.Route())
+	// A gateway serves a new route a while after it has reported it, longer on a busy machine. What is lost before it ever
+	// served is not what these tests are about.
+	first := a.Load(a.kind, a.kind.Path, a.rate)
+	a.Eventually("the first good answer", func() (bool, string) {
+		stats := first.Total()
+		return len(stats.ByVersion) > 0, stats.String()
+	})
+	first.Stop()
 	a.Traffic = a.Load(a.kind, a.kind.Path, a.rate)
 	if a.kind.StableOnly != "" {
 		a.StableOnly = a.Load(a.kind, a.kind.StableOnly, a.rate/6)

@@ -369,7 +369,7 @@ func TestGone(t *testing.T) {
 			git := tc.git(a)
 			from := gone(t, a, git, tc.reason)
 			a.WaitFor("what is missing and the weight", func(s v1alpha1.CanaryRolloutStatus) bool {
-				return s.Message == tc.message && s.Step == "3/3" && s.Traffic.DesiredWeight == tc.weight
+				return strings.HasSuffix(s.Message, tc.message) && s.Step == "3/3" && s.Traffic.DesiredWeight == tc.weight
 			})
 			if err := env.Admin.Create(t.Context(), git); err != nil {
 				t.Fatal(err)

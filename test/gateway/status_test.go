@@ -60,9 +60,8 @@ func TestBehaviours(t *testing.T) {
 			Pending: "Gateway default/one: PartiallyInvalid is True for generation 3 (UnsupportedValue: a rule was dropped); " +
 				"Gateway default/two: PartiallyInvalid is True for generation 3 (UnsupportedValue: a rule was dropped)"}},
 		"second agrees": {Behaviour{Second: SecondAgrees}, route.Acceptance{Generation: 3}},
-		"second refuses": {Behaviour{Second: SecondRefuses}, route.Acceptance{
-			Pending: "Gateway default/one (test.canaryrollout.dev/second): Accepted is False for generation 3 (NotAllowedByListeners: the second controller does not like it); " +
-				"Gateway default/two (test.canaryrollout.dev/second): Accepted is False for generation 3 (NotAllowedByListeners: the second controller does not like it)"}},
+		"second refuses": {Behaviour{Second: SecondRefuses}, route.Acceptance{Generation: 3,
+			Ignored: "Gateway default/one (test.canaryrollout.dev/second), Gateway default/two (test.canaryrollout.dev/second)"}},
 		"down": {Behaviour{Flap: time.Second}, route.Acceptance{
 			Pending: "Gateway default/one: Accepted is False for generation 3 (Pending: the proxies are out of reach); " +
 				"Gateway default/two: Accepted is False for generation 3 (Pending: the proxies are out of reach)"}},

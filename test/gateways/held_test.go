@@ -4,6 +4,7 @@
 package gateways
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -27,15 +28,13 @@ func TestHeldStep(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		behaviour func(name string) gateway.Behaviour
-		// says goes on from the name of the first parent, or, with the constant second, of the second one.
+		// says goes on from the name of the first parent.
 		says string
 	}{
 		"silent":  {fixed(gateway.Behaviour{Silent: true}), " has taken generation "},
 		"behind":  {fixed(gateway.Behaviour{Behind: true}), " has taken generation "},
 		"partial": {fixed(gateway.Behaviour{PartiallyInvalid: true}), ": PartiallyInvalid is True for generation "},
 		"missing": {fixed(gateway.Behaviour{Generations: gateway.GenerationsMissing}), ""},
-		"other": {fixed(gateway.Behaviour{Second: gateway.SecondRefuses}),
-			" (test.canaryrollout.dev/second): Accepted is False for generation "},
 		"refused": {refusing(gateway.Refusal{Condition: "Accepted", Reason: "NotAllowedByListeners", Message: "not this one"}),
 			app.SecondGateway + ": Accepted is False for generation "},
 		"unresolved": {refusing(gateway.Refusal{Condition: "ResolvedRefs", Reason: "RefNotPermitted", Message: "not these"}),
@@ -59,6 +58,21 @@ func TestHeldStep(t *testing.T) {
 			j.finish()
 		})
 	}
+}
+
+// TestOtherController has a second controller refuse the route. The release goes by the one of the GatewayClass, and says
+// whose entries it ignores: those of a controller that is gone would hold it otherwise (kgateway#11747).
+func TestOtherController(t *testing.T) {
+	t.Parallel()
+	j := begin(t, gateway.Behaviour{Second: gateway.SecondRefuses}, app.Options{Steps: atWeight(), Rate: rate})
+	j.toTheFirstPause("2/4")
+	j.goOn()
+	j.WaitForPause("4/4")
+	j.checkVerified(40, v1alpha1.ReasonVerified)
+	if routed := trafficRouted(j.Get().Status); !strings.Contains(routed.Message, "test.canaryrollout.dev/second") {
+		t.Errorf("TrafficRouted does not say what is ignored: %s", routed.Message)
+	}
+	j.finish()
 }
 
 // fixed is a behaviour that needs no name.

@@ -99,6 +99,7 @@ func TestOldSchema(t *testing.T) {
 	snap := &observe.Snapshot{
 		Rollout: &observe.Rollout{CanaryRollout: rollout, Raw: observe.New(observe.RolloutKind)},
 		Routes:  map[observe.Object]*unstructured.Unstructured{{Kind: old, Name: "old-schema"}: object},
+		Pairs:   map[observe.Object]route.Pair{{Kind: old, Name: "old-schema"}: {Namespace: namespace, Stable: "old-stable", Canary: "old-canary"}},
 	}
 	applier := apply.Applier{Writer: admin}
 	_, err = applier.Apply(t.Context(), snap, []plan.Action{plan.SetTraffic{Kind: "HTTPRoute", Name: "old-schema", Mirror: 10}})
