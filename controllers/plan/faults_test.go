@@ -10,6 +10,16 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
+// hijack points the canary Service at the stable revision.
+func hijack() move {
+	return spend("somebody points the canary Service at a", func(w *world) *int { return &w.edits }, func(w *world) bool {
+		changed := w.canary.selector != revA
+		w.canary.selector, w.canary.stripped = revA, changed || w.canary.stripped
+		w.canary.excused, w.edited = true, true
+		return changed
+	})
+}
+
 // accidents crash the operator after k actions, before its status write; kill all pods of a revision; and write into
 // the user's objects.
 func accidents() []move {

@@ -157,6 +157,8 @@ func TestModel(t *testing.T) {
 			moves: only(userMoves(), "user: promote=true", "user: abort=true"), user: 1, max: 2_000_000},
 		{name: "a canary that dies and a selector that is stripped", first: atPause, steps: []v1alpha1.Step{weight(50), pause(0)},
 			moves: only(accidents(), "pods of b die", "somebody strips the canary selector"), deaths: 1, edits: 1, max: 2_000_000},
+		{name: "selectors that are changed twice", first: atPause, steps: []v1alpha1.Step{weight(50), pause(0)},
+			moves: slices.Concat([]move{hijack()}, only(accidents(), "somebody strips the canary selector")), edits: 2, max: 2_000_000},
 		{name: "a canary that dies twice", first: atPause, steps: []v1alpha1.Step{weight(50), pause(0)},
 			moves: only(accidents(), "pods of b die"), deaths: 2, max: 2_000_000},
 		{name: "a canary that dies again and again", steps: []v1alpha1.Step{weight(50), pause(0)}, moves: only(accidents(), "pods of b die"),

@@ -275,7 +275,10 @@ func (w *world) apply(action Action) {
 	case DeleteReplicaSet:
 		w.sets[w.setIndex(a.Name)] = replicaSet{}
 	case PointService:
-		w.service(a.Name).selector, w.service(a.Name).stripped = index(a.Revision), false
+		s := w.service(a.Name)
+		// What is lost while the endpoints change is the fault of who had taken them away.
+		s.excused = s.excused || s.stripped && a.Revision != "" && s.slices[index(a.Revision)] == 0
+		s.selector, s.stripped = index(a.Revision), false
 	case SetTraffic:
 		w.write(w.routeNamed(a.Name), a.Weight, a.Mirror, len(a.HeaderRoutes) > 0)
 	}
