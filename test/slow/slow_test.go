@@ -145,7 +145,10 @@ func TestControlPlaneAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.Annotate(v1alpha1.PromoteAnnotation, "true")
-	a.WaitFor("all traffic on the canary", func(s v1alpha1.CanaryRolloutStatus) bool { return s.Memory.Traffic.Weight == 100 })
+	// Traefik does not try a report of a route again that the API server did not answer, so it has to be through.
+	a.WaitFor("all traffic on the canary", func(s v1alpha1.CanaryRolloutStatus) bool {
+		return s.Memory.Traffic.Weight == 100 && s.Memory.Traffic.VerifiedAt != nil
+	})
 	leader := env.Operator.Done()
 	stopAPIServer(t, 40*time.Second)
 	a.Eventually("the operator to end without its lease", func() (bool, string) {
