@@ -112,7 +112,7 @@ func TestRouteKinds(t *testing.T) {
 }
 
 // TestUnservedVersion: a version that is served no longer is followed to the one that is. Its informer would show the last
-// state for ever, and proofs of weights that were never carried.
+// state forever, and proofs of weights that were never carried.
 func TestUnservedVersion(t *testing.T) {
 	f := newKindsFixture(t, map[string][]string{"v1alpha2": {"TCPRoute"}, "v1": {"HTTPRoute"}})
 	f.resolve("HTTPRoute", "v1", "")

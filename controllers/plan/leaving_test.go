@@ -232,16 +232,16 @@ func TestServiceLeaves(t *testing.T) {
 	missing := func(in *Input) {
 		in.Observed.Stable = Service{Name: "reviews-stable", Problem: &Problem{Reason: v1alpha1.ReasonServiceNotFound, Message: "x"}}
 	}
-	mended := []string{`PointService main -> "a"`, `PointService reviews-stable -> ""`}
+	handedBack := []string{`PointService main -> "a"`, `PointService reviews-stable -> ""`}
 	for name, tc := range map[string]struct {
 		in      Input
 		actions []string
 		names   string // the two Services in force, and those that have left and are not handed back
 	}{
-		"at rest":               {changed(resting(), named("main", "reviews-canary")), mended, "main/reviews-canary []"},
+		"at rest":               {changed(resting(), named("main", "reviews-canary")), handedBack, "main/reviews-canary []"},
 		"both":                  {changed(resting(), named("main", "next")), []string{`PointService main -> "a"`, `PointService next -> "a"`, `PointService reviews-stable -> ""`, `PointService reviews-canary -> ""`}, "main/next []"},
-		"while others drain":    {changed(resting(), named("main", "reviews-canary"), draining), mended[:1], "main/reviews-canary [reviews-stable]"},
-		"and something is new":  {changed(resting(pause(0)), named("main", "reviews-canary"), draining, template("c")), mended[:1], "main/reviews-canary [reviews-stable]"},
+		"while others drain":    {changed(resting(), named("main", "reviews-canary"), draining), handedBack[:1], "main/reviews-canary [reviews-stable]"},
+		"and something is new":  {changed(resting(pause(0)), named("main", "reviews-canary"), draining, template("c")), handedBack[:1], "main/reviews-canary [reviews-stable]"},
 		"swapped at rest":       {changed(resting(), named("reviews-canary", "reviews-stable")), nil, "reviews-canary/reviews-stable []"},
 		"in mid-canary":         {changed(midway(50, pause(0)), named("main", "reviews-canary")), nil, "reviews-stable/reviews-canary []"},
 		"swapped in mid-canary": {changed(midway(50, pause(0)), named("reviews-canary", "reviews-stable")), nil, "reviews-stable/reviews-canary []"},

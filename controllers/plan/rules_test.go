@@ -73,7 +73,7 @@ func TestServiceMoves(t *testing.T) {
 }
 
 // TestReadinessGates holds that the canary Service moves to pods that are not ready when they can only become so as
-// endpoints: a load balancer opens the gates of its targets, the peer waited for the pods, and both waited for ever
+// endpoints: a load balancer opens the gates of its targets, the peer waited for the pods, and both waited forever
 // (argo-rollouts#1151). It carries nothing then (T1), and gets no weight before they are ready (T2).
 func TestReadinessGates(t *testing.T) {
 	half := weight(50)

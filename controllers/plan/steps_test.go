@@ -210,7 +210,7 @@ func TestMirror(t *testing.T) {
 }
 
 // TestUnsupportedStep holds that what a gateway does not support holds the step that asks for it, and nothing else: the
-// first deploy skips the steps, and was Degraded for ever by a mirror in one of them.
+// first deploy skips the steps, and was Degraded forever by a mirror in one of them.
 func TestUnsupportedStep(t *testing.T) {
 	lacking := route(func(r *Route) {
 		r.Unsupported = Unsupported{

@@ -95,7 +95,7 @@ var (
 	}
 )
 
-// isDenied are addresses that no probe may reach, whatever is allowed: what answers there trusts whoever can reach it.
+// isDenied are addresses that no probe may reach, whatever is allowed: what answers there trusts anyone who can reach it.
 func isDenied(address netip.Addr) bool {
 	if nat64.Contains(address) {
 		bytes := address.As16()

@@ -40,7 +40,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestDenied: what answers at these addresses trusts whoever can reach it.
+// TestDenied: what answers at these addresses trusts anyone who can reach it.
 func TestDenied(t *testing.T) {
 	for address, want := range map[string]bool{
 		"127.0.0.1": true, "127.8.8.8": true, "::1": true, "169.254.169.254": true, "fe80::1": true, "0.0.0.0": true, "::": true,

@@ -85,7 +85,7 @@ func ask(ctx context.Context, client *http.Client, probe v1alpha1.Probe) (string
 	return revision, nil
 }
 
-// reason tells a failure without a word of whoever answered.
+// reason tells a failure without a word of the peer that answered.
 func reason(err error) string {
 	var own said
 	var network net.Error

@@ -85,7 +85,7 @@ func (m *measurement) result() plan.Probe {
 	return plan.Probe{ProbeRequest: m.request.ProbeRequest, Fits: m.fits, Pending: m.pending}
 }
 
-// count is what came of a sample. What answered is never kept: whoever answers could fill the memory, and the status.
+// count is what came of a sample. What answered is never kept: a server could fill the memory, and the status.
 type count struct {
 	stable, canary, other, failed int
 	// why is the reason of one failure.

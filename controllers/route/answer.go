@@ -71,7 +71,7 @@ func (r *parents) answersFor(wanted parent, namespace string, controllerOf Contr
 }
 
 // counting separates the answers that count (T4): those of the controller of the Gateway's class. Where it is not known
-// or has not answered, those count than which no other says more. Entries of former controllers stay for ever
+// or has not answered, those count than which no other says more. Entries of former controllers stay forever
 // (envoyproxy/gateway#6898), policy controllers add their own, and Traefik answers for Gateways that are not its own.
 func counting(answers []answer, of parent, controllerOf ControllerOf) (counted, ignored []answer) {
 	own := ""

@@ -14,7 +14,7 @@ import (
 var painted = regexp.MustCompile(`\x1b\[(?:[0-2]|3[1-6])m`)
 
 // safe takes out of a text what a terminal would obey: control characters but for tabs and the ends of lines, and those
-// that change the direction of writing. Messages, images and names come from whoever may write objects in the cluster, and
+// that change the direction of writing. Messages, images and names come from anyone who may write objects in the cluster, and
 // could move the cursor, retitle the window or hide what stands beside them. Colours do no such harm.
 func safe(text string) string {
 	var clean strings.Builder

@@ -101,7 +101,7 @@ func (m *Manifests) add(ctx context.Context, checked *schema, o object) []Findin
 	return nil
 }
 
-// foreign are the other tools that release canaries, by the groups of their objects. Whoever has one of these in the files may
+// foreign are the other tools that release canaries, by the groups of their objects. A user who has one of these in the files may
 // expect that it is checked.
 var foreign = map[string]string{"argoproj.io": "Argo", "flagger.app": "Flagger"}
 
