@@ -119,7 +119,6 @@ func TestProblemAtFirst(t *testing.T) {
 // TestWeightTooCoarse has a rule whose weights cannot express a step: the deployment, which walks no steps, goes on, and the
 // release is held before its first one.
 func TestWeightTooCoarse(t *testing.T) {
-	t.Parallel()
 	a := parallel(t)
 	a.apply(third)
 	a.setBackends(thirdBeside(10, 0, 10))
