@@ -77,7 +77,7 @@ func TestReplicasChanged(t *testing.T) {
 	a.WaitFor("weight 40 again", func(s v1alpha1.CanaryRolloutStatus) bool {
 		return s.State == v1alpha1.StatePaused && s.Memory.Traffic.VerifiedWeight == 40 && s.Memory.Traffic.VerifiedAt != nil
 	})
-	back := time.Now()
+	back := time.Now().Add(time.Second) // the gateway learns of endpoints later than the release, by settleSeconds at most
 	a.Answers(20)
 	promoteHeld(a, stable, app.Excuse{From: gone, To: back})
 }
