@@ -278,7 +278,7 @@ func (w *world) apply(action Action) {
 		s := w.service(a.Name)
 		// What is lost while the endpoints change is the fault of who had taken them away.
 		s.excused = s.excused || s.stripped && a.Revision != "" && s.slices[index(a.Revision)] == 0
-		s.selector, s.stripped = index(a.Revision), false
+		s.selector, s.stripped = index(a.Revision), a.Revision == ""
 	case SetTraffic:
 		w.write(w.routeNamed(a.Name), a.Weight, a.Mirror, len(a.HeaderRoutes) > 0)
 	}
