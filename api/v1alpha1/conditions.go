@@ -68,6 +68,7 @@ const (
 	ReasonHeaderRouteOnNamedRule  = "HeaderRouteOnNamedRule"
 	ReasonHeaderRouteNotSupported = "HeaderRouteNotSupported"
 	ReasonMirrorNotSupported      = "MirrorNotSupported"
+	ReasonStepRefused             = "StepRefused"
 	ReasonServiceNotFound         = "ServiceNotFound"
 	ReasonServicePortNotServed    = "ServicePortNotServed"
 	ReasonServiceShared           = "ServiceShared"

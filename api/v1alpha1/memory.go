@@ -93,6 +93,10 @@ type Memory struct {
 	// traffic.mirrorPercent follows it as pods allow.
 	// +optional
 	StepMirrorPercent int32 `json:"stepMirrorPercent,omitempty"`
+	// stepRefused says in which words a gateway refused the mirror or the header routes that the steps ask for. They are
+	// kept out of the routes until the steps are edited.
+	// +optional
+	StepRefused string `json:"stepRefused,omitempty"`
 	// stepScale is the setCanaryScale in force.
 	// +optional
 	StepScale *SetCanaryScale `json:"stepScale,omitempty"`
@@ -199,6 +203,9 @@ type RouteMemory struct {
 	// carriedAt is when that was first seen.
 	// +optional
 	CarriedAt *metav1.MicroTime `json:"carriedAt,omitempty"`
+	// proven says that the gateways accepted the target on this route once, so what they refuse later is not the target.
+	// +optional
+	Proven bool `json:"proven,omitempty"`
 }
 
 // ManagedRoute is a route that may carry what the controller writes.

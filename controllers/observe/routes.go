@@ -131,7 +131,7 @@ func (s *observation) observedRoute(ctx context.Context, found *unstructured.Uns
 		Generation: reading.Generation, Weight: reading.Weight, Mirror: reading.Mirror, Total: reading.Total,
 		Weights: route.Weights(found, pair), Writer: writerOf(found),
 		Headers: plan.HeaderState(reading.Headers), OtherUses: reading.OtherUses,
-		AcceptedGeneration: acceptance.Generation, Unversioned: acceptance.Unversioned, Pending: acceptance.Pending,
+		AcceptedGeneration: acceptance.Generation, RefusedGeneration: acceptance.Refused, Unversioned: acceptance.Unversioned, Pending: acceptance.Pending,
 		Ignored: acceptance.Ignored, Orphaned: acceptance.Orphaned,
 	}
 	if problem := reading.Problem; problem != nil && !s.isIrrelevant(problem) {

@@ -79,7 +79,7 @@ func (s *source) memory(steps []v1alpha1.Step, torn bool) *v1alpha1.Memory {
 		StableRevision: pick(s, "a", "b", ""), CurrentRevision: pick(s, "b", "a", "c"), AbortedRevision: pick(s, "", "", "b", "a", "c"),
 		FinishRevision: pick(s, "", "", "b"), StepIndex: s.upTo(byte(len(steps))), StepStartedAt: s.time(),
 		Phase:     pick(s, v1alpha1.PhaseStepping, v1alpha1.PhasePromoting, v1alpha1.PhaseReturning, v1alpha1.PhaseResting),
-		StepsHash: pick(s, stepsHash(steps), stepsHash(steps), "edited"), StepWeight: s.percent(), StepMirrorPercent: s.percent(), StepScale: pick(s, nil, s.scale()),
+		StepsHash: pick(s, stepsHash(steps), stepsHash(steps), "edited"), StepWeight: s.percent(), StepMirrorPercent: s.percent(), StepRefused: pick(s, "", "", "refused it"), StepScale: pick(s, nil, s.scale()),
 		StepHeaderRoutes: pick(s, nil, []v1alpha1.SetHeaderRoute{*qaRoute()}), StableService: service(), CanaryService: service(),
 		Traffic: v1alpha1.TrafficMemory{Weight: s.percent(), MirrorPercent: pick(s, 0, s.percent()), HeaderRoutes: s.bool(), VerifiedWeight: s.percent(), VerifiedAt: s.maybeTime()},
 		Command: pick(s, nil, nil, &v1alpha1.CommandMemory{
@@ -130,7 +130,7 @@ func (s *source) observed() Observed {
 	for _, name := range []string{"one", "two"}[:s.upTo(2)] {
 		o.Routes = append(o.Routes, Route{
 			Kind: "HTTPRoute", Name: name, Found: s.next()%8 < 7, Problem: s.problem(), Generation: int64(1 + s.upTo(9)), Weight: pick(s, s.percent(), s.percent(), MixedWeight),
-			Mirror: pick(s, 0, s.percent(), MixedWeight), Headers: pick(s, HeadersNone, HeadersCurrent, HeadersOther), Total: pick[int32](s, 0, 0, 1, 10, 30), AcceptedGeneration: int64(s.upTo(10)), Unversioned: s.bool(),
+			Mirror: pick(s, 0, s.percent(), MixedWeight), Headers: pick(s, HeadersNone, HeadersCurrent, HeadersOther), Total: pick[int32](s, 0, 0, 1, 10, 30), AcceptedGeneration: int64(s.upTo(10)), RefusedGeneration: pick(s, 0, int64(s.upTo(10))), Unversioned: s.bool(),
 		})
 	}
 	return o

@@ -216,6 +216,8 @@ type Route struct {
 	// AcceptedGeneration is the newest generation that every parent that names one has taken without complaint; 0 when
 	// a parent complains, or none names one.
 	AcceptedGeneration int64
+	// RefusedGeneration is the newest that a parent refuses for what the route asks for; 0 when there is none.
+	RefusedGeneration int64
 	// Unversioned says that every parent accepts the route, but at least one never says which generation it means.
 	Unversioned bool
 	// Pending says, parent by parent, what is missing while the newest generation is not accepted.

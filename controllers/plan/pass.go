@@ -156,7 +156,7 @@ func (p *pass) problem() *Problem {
 			problems = append(problems, route.Problem, p.cannotStep(route))
 		}
 	}
-	for _, problem := range problems {
+	for _, problem := range append(problems, p.refusedStep()) {
 		if problem != nil {
 			return problem
 		}

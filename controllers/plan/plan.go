@@ -122,6 +122,6 @@ func (p *pass) recognise() {
 
 // enter changes the phase.
 func (p *pass) enter(phase v1alpha1.Phase) {
-	p.mem.Phase = phase
+	p.mem.Phase, p.mem.StepRefused = phase, ""
 	p.mem.StepStartedAt = p.now()
 }

@@ -88,3 +88,13 @@ func (p *pass) told(route Route) *v1alpha1.RouteStatus {
 	}
 	return nil
 }
+
+// recordOf is what is remembered of a route that carried the target; nil if it never did.
+func recordOf(records []v1alpha1.RouteMemory, route Route) *v1alpha1.RouteMemory {
+	for i := range records {
+		if records[i].Kind == route.Kind && records[i].Name == route.Name {
+			return &records[i]
+		}
+	}
+	return nil
+}

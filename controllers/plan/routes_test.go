@@ -20,6 +20,8 @@ type routeWorld struct {
 	written time.Time
 	// accepted is the generation in the route's status; 0 while the gateway complains.
 	accepted int64
+	// refused is the generation that the gateway refuses for its mirror; 0 for none.
+	refused int64
 	// told is the newest that the data plane was told of, at toldAt. A complaint does not take that back.
 	told   int64
 	toldAt time.Time
@@ -69,7 +71,7 @@ func (w *world) observedRoute(i int) Route {
 	r := w.route(i)
 	observed := Route{
 		Kind: "HTTPRoute", Name: routeName(i), Found: true, Generation: r.generation, Weight: r.weight, Mirror: r.mirror,
-		Headers: HeadersNone, AcceptedGeneration: r.accepted, Pending: "Gateway http-gateway has not taken it yet",
+		Headers: HeadersNone, AcceptedGeneration: r.accepted, RefusedGeneration: r.refused, Pending: "Gateway http-gateway has not taken it yet",
 	}
 	if w.unversioned {
 		observed.AcceptedGeneration, observed.Unversioned = 0, true
@@ -98,9 +100,14 @@ func (r *routeWorld) behind() int64 {
 
 func (w *world) accept(i int) bool {
 	r := w.route(i)
-	if i >= w.routeCount || r.accepted == r.generation {
+	if i >= w.routeCount || r.accepted == r.generation || r.refused == r.generation {
 		return false
 	}
+	if w.refusesMirrors && r.mirror > 0 {
+		r.accepted, r.refused = 0, r.generation
+		return true
+	}
+	r.refused = 0
 	if r.accepted = r.generation; r.told != r.generation {
 		r.told, r.toldAt = r.generation, w.now
 	}

@@ -51,6 +51,14 @@ func unversioned(t *testing.T, steps ...v1alpha1.Step) *world {
 	return deploy(t, w)
 }
 
+// refusing is deployed behind a gateway that refuses routes with mirrors.
+func refusing(t *testing.T, steps ...v1alpha1.Step) *world {
+	t.Helper()
+	w := deployed(t, steps...)
+	w.refusesMirrors = true
+	return w
+}
+
 // impatient is deployed, and aborts when a weight takes more than ten seconds to be verified.
 func impatient(t *testing.T, steps ...v1alpha1.Step) *world {
 	t.Helper()
@@ -135,6 +143,8 @@ func TestModel(t *testing.T) {
 		{name: "a route that leaves and a crash", first: withTwoRoutes, steps: []v1alpha1.Step{weight(50)},
 			moves: slices.Concat(editsRoutes(), accidents()), user: 1, crashes: 1, max: 20_000_000, deep: true},
 		{name: "a gateway that takes too long", first: impatient, steps: []v1alpha1.Step{weight(50)}, complaints: 1, max: 2_000_000},
+		{name: "a gateway that refuses a mirror", first: refusing, steps: []v1alpha1.Step{mirrorStep(20), weight(50), pause(0)},
+			moves: slices.Concat(userMoves(), []move{editsSteps(weight(50), pause(0))}), user: 1, max: 2_000_000},
 		{name: "a gateway that names no generation", first: unversioned, steps: []v1alpha1.Step{weight(50)}, user: 1, max: 2_000_000},
 		{name: "a probe and a user", steps: []v1alpha1.Step{weight(50), pause(0)}, user: 1, max: 2_000_000, probe: true},
 		{name: "a probe and sick pods", steps: []v1alpha1.Step{weight(50), pause(0)}, deaths: 1, max: 2_000_000, probe: true},

@@ -19,12 +19,12 @@ func (p *pass) stepping() {
 	case target != "" && target != p.mem.CurrentRevision:
 		p.giveWay(target)
 	case p.fleeDyingCanary():
+	case p.mem.StepsHash != p.in.Observed.StepsHash:
+		p.startOver()
+	case p.takeRefusedOut():
 	case p.hold():
 	case p.spec.replicas == 0:
 		p.wait("spec.replicas is 0: the steps wait until it is raised")
-	case p.mem.StepsHash != p.in.Observed.StepsHash:
-		p.event(EventStepsChanged, "the steps were edited: revision %s starts over at step 1, weight and scale stay where they are", p.mem.CurrentRevision)
-		p.enterStep(0)
 	case int(p.mem.StepIndex) >= len(p.in.Spec.Steps):
 		p.event(EventPromoting, "the steps are done: promoting revision %s", p.mem.CurrentRevision)
 		p.enter(v1alpha1.PhasePromoting)
@@ -62,6 +62,25 @@ func (p *pass) start(revision string) {
 	p.began(revision)
 	p.event(EventStarted, "revision %s (%s) starts with %s; stable is %s",
 		revision, p.in.Observed.Template.Images, Quantity(int32(len(p.in.Spec.Steps)), "step"), p.mem.StableRevision)
+}
+
+// startOver goes back to the first step, since the steps were edited. Weight and scale stay where they are. A mirror and
+// header routes go unless the new steps have them, too: they may be what could not be written, and was edited for that.
+func (p *pass) startOver() {
+	p.event(EventStepsChanged, "the steps were edited: revision %s starts over at step 1, weight and scale stay where they are", p.mem.CurrentRevision)
+	p.mem.StepRefused = ""
+	has := func(is func(v1alpha1.Step) bool) bool { return slices.ContainsFunc(p.in.Spec.Steps, is) }
+	if !has(func(step v1alpha1.Step) bool {
+		return step.SetMirrorRoute != nil && ptr.Deref(step.SetMirrorRoute.Percent, 0) == p.mem.StepMirrorPercent
+	}) {
+		p.mem.StepMirrorPercent = 0
+	}
+	p.setHeaderRoutes(slices.DeleteFunc(slices.Clone(p.mem.StepHeaderRoutes), func(known v1alpha1.SetHeaderRoute) bool {
+		return !has(func(step v1alpha1.Step) bool {
+			return step.SetHeaderRoute != nil && equality.Semantic.DeepEqual(*step.SetHeaderRoute, known)
+		})
+	}))
+	p.enterStep(0)
 }
 
 // enterStep makes a step the current one, and what it asks for the target.
@@ -104,8 +123,14 @@ func (p *pass) withHeaderRoute(route v1alpha1.SetHeaderRoute) []v1alpha1.SetHead
 
 // setHeaderRoute puts the route in force if a status has room for it. A step whose route is not in force is not done.
 func (p *pass) setHeaderRoute(route v1alpha1.SetHeaderRoute) {
-	routes := p.withHeaderRoute(route)
-	if equality.Semantic.DeepEqual(routes, p.mem.StepHeaderRoutes) || !fitsMemory(routes) {
+	if routes := p.withHeaderRoute(route); fitsMemory(routes) {
+		p.setHeaderRoutes(routes)
+	}
+}
+
+// setHeaderRoutes changes the header routes that the steps ask for. Those that are in force change at once.
+func (p *pass) setHeaderRoutes(routes []v1alpha1.SetHeaderRoute) {
+	if equality.Semantic.DeepEqual(routes, p.mem.StepHeaderRoutes) {
 		return
 	}
 	p.mem.StepHeaderRoutes = routes

@@ -27,7 +27,7 @@ func (p *pass) routeActions() {
 		if !route.Found || route.Problem != nil || p.carries(route) || !p.canExpress(route) || p.managedRoute(route) == nil {
 			continue
 		}
-		if record := p.record(route); record != nil {
+		if record := recordOf(p.prior.Traffic.Routes, route); record != nil {
 			p.warnOverwritten(route, *record)
 			continue
 		}
@@ -39,16 +39,6 @@ func (p *pass) routeActions() {
 		act.Reason = Reason(trafficReason(route, act))
 		p.act(act)
 	}
-}
-
-// record is what was remembered of a route that carried the target; nil if it never did.
-func (p *pass) record(route Route) *v1alpha1.RouteMemory {
-	for i := range p.prior.Traffic.Routes {
-		if record := &p.prior.Traffic.Routes[i]; record.Kind == route.Kind && record.Name == route.Name {
-			return record
-		}
-	}
-	return nil
 }
 
 // canExpress says that the target is a whole number in the rules of the route that it shares with others.
@@ -173,8 +163,9 @@ func (p *pass) prove() {
 			continue
 		}
 		record := p.firstCarried(route)
-		traffic.Routes = append(traffic.Routes, record)
 		isProven := p.verified(route, record)
+		record.Proven = record.Proven || isProven
+		traffic.Routes = append(traffic.Routes, record)
 		p.proven[[2]string{route.Kind, route.Name}] = isProven
 		proven = proven && isProven
 	}
@@ -243,7 +234,7 @@ func (p *pass) waitForRoute(route Route, what string) {
 // firstCarried finds the generation that first carried the target: a shared route may have been changed by others
 // since, and a gateway that took any generation from that one on has taken the target.
 func (p *pass) firstCarried(route Route) v1alpha1.RouteMemory {
-	record := p.record(route)
+	record := recordOf(p.prior.Traffic.Routes, route)
 	// A route that was deleted and made anew counts its generations from 1 again.
 	if record != nil && record.Generation <= route.Generation && record.CarriedAt != nil {
 		return *record

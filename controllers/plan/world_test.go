@@ -61,6 +61,8 @@ type world struct {
 	routeCount int
 	// probe is what the operator measures, and what it has found. A crash loses that.
 	probe Probe
+	// refusesMirrors says that the gateway refuses routes with mirrors.
+	refusesMirrors bool
 	// unversioned says that the gateway accepts at once and never says which generation it means.
 	unversioned bool
 	// lagging says that the status of a ReplicaSet comes later than its pods.

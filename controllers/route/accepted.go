@@ -20,6 +20,9 @@ type Acceptance struct {
 	// Generation is the newest that every parent is known to have taken without complaint; 0 when one has not
 	// answered or complains, and when no answer says which generation it is about.
 	Generation int64
+	// Refused is the newest that a parent is known to refuse for what the route asks for; 0 when there is none. A complaint
+	// about the parent, or about a backend, is no refusal of that kind.
+	Refused int64
 	// Unversioned says that every parent accepts the route, but at least one does not say which generation.
 	Unversioned bool
 	// Pending says, parent by parent, what is missing until the newest generation is known to be accepted.
@@ -99,19 +102,20 @@ func Gateways(obj *unstructured.Unstructured) []types.NamespacedName {
 func sum(answers []answer, newest int64) Acceptance {
 	var all Acceptance
 	var pending []string
-	refused := false
+	complains := false
 	for _, a := range answers {
 		if message := a.pending(newest); message != "" {
 			pending = append(pending, message)
 		}
-		refused = refused || a.complaint != ""
+		complains = complains || a.complaint != ""
+		all.Refused = max(all.Refused, a.refused)
 		all.Unversioned = all.Unversioned || a.unversioned
 		if a.generation > 0 && (all.Generation == 0 || a.generation < all.Generation) {
 			all.Generation = a.generation
 		}
 	}
-	if refused {
-		all = Acceptance{}
+	if complains {
+		all = Acceptance{Refused: all.Refused}
 	}
 	all.Pending = strings.Join(pending, "; ")
 	return all

@@ -80,7 +80,12 @@ func TestAccepted(t *testing.T) {
 		"partly invalid": {
 			`[{name: a}]`,
 			`[{parentRef: {name: a}, conditions: [{type: Accepted, status: "True", observedGeneration: 4}, {type: ResolvedRefs, status: "True", observedGeneration: 4}, {type: PartiallyInvalid, status: "True", observedGeneration: 4, reason: UnsupportedValue, message: Dropped Rule}]}]`,
-			Acceptance{Pending: "Gateway a: PartiallyInvalid is True for generation 4 (UnsupportedValue: Dropped Rule)"},
+			Acceptance{Refused: 4, Pending: "Gateway a: PartiallyInvalid is True for generation 4 (UnsupportedValue: Dropped Rule)"},
+		},
+		"refused for what it asks for": {
+			`[{name: a}, {name: b}]`,
+			`[{parentRef: {name: a}, conditions: [{type: Accepted, status: "False", observedGeneration: 4, reason: UnsupportedValue, message: no mirrors}, {type: ResolvedRefs, status: "True", observedGeneration: 4}]}, {parentRef: {name: b}, ` + taken + `}]`,
+			Acceptance{Refused: 4, Pending: "Gateway a: Accepted is False for generation 4 (UnsupportedValue: no mirrors)"},
 		},
 		"one generation behind": {
 			`[{name: a}, {name: b}]`,

@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
@@ -30,6 +31,8 @@ type answer struct {
 	complaint string
 	// generation is the oldest that its conditions are about, of those that say so.
 	generation int64
+	// refused is the generation that the complaint is about, if it is about what the route asks for.
+	refused int64
 	// unversioned says that a condition does not say which generation it is about.
 	unversioned bool
 }
@@ -117,7 +120,7 @@ func answerOf(conditions []metav1.Condition) answer {
 		case condition == nil:
 			return missing(conditions, name)
 		case condition.Status != metav1.ConditionTrue:
-			return answer{standing: complaining, complaint: complaintOf(*condition)}
+			return refusal(*condition)
 		case condition.ObservedGeneration <= 0:
 			a.unversioned = true
 		case a.generation == 0 || condition.ObservedGeneration < a.generation:
@@ -126,7 +129,7 @@ func answerOf(conditions []metav1.Condition) answer {
 	}
 	partial := meta.FindStatusCondition(conditions, string(gatewayv1.RouteConditionPartiallyInvalid))
 	if partial != nil && partial.Status == metav1.ConditionTrue {
-		return answer{standing: complaining, complaint: complaintOf(*partial)}
+		return refusal(*partial)
 	}
 	return a
 }
@@ -137,6 +140,22 @@ func missing(conditions []metav1.Condition, name gatewayv1.RouteConditionType) a
 	if meta.FindStatusCondition(conditions, string(gatewayv1.RouteConditionAccepted)) == nil &&
 		meta.FindStatusCondition(conditions, string(gatewayv1.RouteConditionResolvedRefs)) == nil {
 		a.standing = silent
+	}
+	return a
+}
+
+// elsewhere are the reasons for a complaint that no other rules or filters in the route would end.
+var elsewhere = sets.New(
+	string(gatewayv1.RouteReasonNotAllowedByListeners), string(gatewayv1.RouteReasonNoMatchingListenerHostname),
+	string(gatewayv1.RouteReasonNoMatchingParent), string(gatewayv1.RouteReasonPending),
+	string(gatewayv1.RouteReasonBackendNotFound), string(gatewayv1.RouteReasonRefNotPermitted),
+)
+
+// refusal is the answer of an entry with a condition that is not as it should be.
+func refusal(c metav1.Condition) answer {
+	a := answer{standing: complaining, complaint: complaintOf(c)}
+	if !elsewhere.Has(c.Reason) {
+		a.refused = c.ObservedGeneration
 	}
 	return a
 }

@@ -23,6 +23,8 @@ type Behaviour struct {
 	Generations Generations
 	// Refusals are what single Gateways do not like, by their name.
 	Refusals map[string]Refusal
+	// NoMirrors does not like routes that copy requests.
+	NoMirrors bool
 	// PartiallyInvalid says that some rules were dropped, of a route that is accepted.
 	PartiallyInvalid bool
 	// Second is what another controller says for the same parents.

@@ -109,11 +109,20 @@ func (r report) accepted(controller gatewayv1.GatewayController, ref gatewayv1.P
 		return no(gatewayv1.RouteReasonNoMatchingParent, "there is no such listener")
 	case err != nil:
 		return no(gatewayv1.RouteReasonUnsupportedValue, err.Error())
+	case r.behaviour.NoMirrors && mirrors(told):
+		return no(gatewayv1.RouteReasonUnsupportedValue, "requests cannot be copied here")
 	case r.isDown():
 		return no(gatewayv1.RouteReasonPending, "the proxies are out of reach")
 	default:
 		return say(gatewayv1.RouteConditionAccepted, true, gatewayv1.RouteReasonAccepted, "")
 	}
+}
+
+// mirrors says that a rule copies requests.
+func mirrors(told *gatewayv1.HTTPRoute) bool {
+	return slices.ContainsFunc(told.Spec.Rules, func(rule gatewayv1.HTTPRouteRule) bool {
+		return slices.ContainsFunc(rule.Filters, func(filter gatewayv1.HTTPRouteFilter) bool { return filter.RequestMirror != nil })
+	})
 }
 
 // isDown says that a flapping gateway is down at this moment.

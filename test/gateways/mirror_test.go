@@ -123,6 +123,27 @@ func TestMirrorNotSupported(t *testing.T) {
 	j.finish()
 }
 
+// TestMirrorRefused has a gateway that publishes no features and refuses a mirror when it is written: the mirror is taken
+// out of the route again, the status says what was refused, and the release goes on when it is taken out of the steps.
+func TestMirrorRefused(t *testing.T) {
+	t.Parallel()
+	j := begin(t, gateway.Behaviour{NoMirrors: true}, app.Options{Rate: rate, Steps: []v1alpha1.Step{builder.Mirror(copied), builder.Hold()}})
+	before := specOf(j)
+	j.SetImage(builder.ImageV2)
+	j.WaitFor("a message that names the mirror", func(s v1alpha1.CanaryRolloutStatus) bool {
+		stalled := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionStalled)
+		return s.State == v1alpha1.StateDegraded && strings.Contains(s.Message, "a gateway refused setMirrorRoute 50 in HTTPRoute") &&
+			strings.Contains(s.Message, "requests cannot be copied here") && stalled != nil && stalled.Reason == v1alpha1.ReasonStepRefused &&
+			s.Memory.Traffic.VerifiedAt != nil
+	})
+	if after := specOf(j); after != before {
+		t.Errorf("the route was not left as it was:\nwas %s\nis  %s", before, after)
+	}
+	j.Patch(`{"spec":{"steps":[{"setWeight":40},{"pause":{}}]}}`)
+	j.WaitForPause("2/2")
+	j.finish()
+}
+
 // setFeatures has the class of the test's gateway publish these, and returns what it published before.
 func setFeatures(t *testing.T, features []gatewayv1.SupportedFeature) []gatewayv1.SupportedFeature {
 	t.Helper()
