@@ -13,6 +13,96 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
+// unversionedWait is how long a weight has to stand before it is believed of a gateway that accepts the route but
+// never says which generation it means (T4). Conformance tests of the Gateway API allow 30 s for convergence.
+const unversionedWait = 30 * time.Second
+
+// prove finds out whether every route is verified to carry the target (T4).
+func (p *pass) prove() {
+	traffic := &p.mem.Traffic
+	traffic.Routes = nil
+	p.proven = map[[2]string]bool{}
+	proven := len(p.in.Observed.Routes) > 0
+	for _, route := range p.in.Observed.Routes {
+		if p.isOutOfReach(route) {
+			continue
+		}
+		if !p.carries(route) || p.hasJustLeft(route) {
+			proven = false
+			if !p.canExpress(route) {
+				p.waitForRoute(route, fmt.Sprintf("cannot carry %d %%: the weights of a rule that has other backends too are too coarse for it", traffic.Weight))
+			}
+			continue
+		}
+		record := p.firstCarried(route)
+		isProven := p.verified(route, record)
+		record.Proven = record.Proven || isProven
+		traffic.Routes = append(traffic.Routes, record)
+		p.proven[[2]string{route.Kind, route.Name}] = isProven
+		proven = proven && isProven
+	}
+	proven = proven && p.measured()
+	if !proven {
+		traffic.VerifiedAt = nil
+		p.waitsForProof()
+		return
+	}
+	if traffic.VerifiedAt == nil {
+		traffic.VerifiedAt = p.now()
+	}
+	traffic.VerifiedWeight, traffic.UnverifiedSince = traffic.Weight, nil
+}
+
+// firstCarried finds the generation that first carried the target: a shared route may have been changed by others
+// since, and a gateway that took any generation from that one on has taken the target.
+func (p *pass) firstCarried(route Route) v1alpha1.RouteMemory {
+	record := recordOf(p.prior.Traffic.Routes, route)
+	// A route that was deleted and made anew counts its generations from 1 again.
+	if record != nil && record.Generation <= route.Generation && record.CarriedAt != nil {
+		return *record
+	}
+	return v1alpha1.RouteMemory{Kind: route.Kind, Name: route.Name, Generation: route.Generation, CarriedAt: p.now()}
+}
+
+// verified takes the word of every parent that says which generation it means, and time from one that never does.
+func (p *pass) verified(route Route, record v1alpha1.RouteMemory) bool {
+	believed := record.CarriedAt.Add(unversionedWait)
+	switch {
+	case route.AcceptedGeneration < record.Generation && (!route.Unversioned || route.AcceptedGeneration > 0):
+		p.waitForRoute(route, "is not verified: "+route.Pending)
+		return false
+	case route.Unversioned && !p.reached(believed):
+		p.waitForRoute(route, "is accepted by a gateway that does not say for which generation: the weight is believed at "+clock(believed))
+		return false
+	default:
+		return true
+	}
+}
+
+// isVerified says that the target in memory is proven on every route.
+func (p *pass) isVerified() bool { return p.mem.Traffic.VerifiedAt != nil }
+
+// isProven is isVerified for a pass that has to wait for it.
+func (p *pass) isProven() bool {
+	if !p.isVerified() {
+		p.wait("%s", p.trafficWait())
+	}
+	return p.isVerified()
+}
+
+// isSettled says that the proof is old enough for data planes that lag behind what they report.
+func (p *pass) isSettled() bool {
+	if !p.isProven() {
+		return false
+	}
+	settled := p.mem.Traffic.VerifiedAt.Add(p.spec.settle)
+	if !p.reached(settled) {
+		p.wait("weight %d is verified and settles until %s", p.mem.Traffic.Weight, clock(settled))
+		return false
+	}
+	return true
+}
+
 // waitsForProof notes since when the target is not proven. A first deploy that has not touched its routes waits for none.
 func (p *pass) waitsForProof() {
 	switch traffic := &p.mem.Traffic; {
