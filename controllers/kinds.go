@@ -6,6 +6,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -34,7 +35,8 @@ type RouteKinds struct {
 	cache     cache.Informers
 	// watch makes the controller look at the rollouts of each route of the kind.
 	watch func(schema.GroupVersionKind) error
-	// lost reports each kind that is watched no longer.
+	// lost reports each kind that is watched no longer. It has room for them: to end a watch ends the context of the handler
+	// that reports it.
 	lost chan event.GenericEvent
 
 	mu      sync.Mutex
@@ -48,7 +50,7 @@ type resourceLister interface {
 
 // NewRouteKinds watches no kind yet. SetupWithManager connects it.
 func NewRouteKinds() *RouteKinds {
-	return &RouteKinds{lost: make(chan event.GenericEvent), watched: map[string]schema.GroupVersionKind{}}
+	return &RouteKinds{lost: make(chan event.GenericEvent, 16), watched: map[string]schema.GroupVersionKind{}}
 }
 
 // Resolve implements observe.RouteKinds.
@@ -77,11 +79,10 @@ func (k *RouteKinds) informer(ctx context.Context, kind string) (schema.GroupVer
 	return version, informer, nil
 }
 
-// version is the one that the kind is served and watched in.
+// version is the one that the kind is served and watched in. The cluster is asked without the lock: an answer that does not
+// come must not hold the rollouts with other kinds.
 func (k *RouteKinds) version(ctx context.Context, kind string) (schema.GroupVersionKind, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if version, isWatched := k.watched[kind]; isWatched {
+	if version, isWatched := k.snapshot()[kind]; isWatched {
 		return version, nil
 	}
 	for _, name := range routeVersions {
@@ -91,7 +92,7 @@ func (k *RouteKinds) version(ctx context.Context, kind string) (schema.GroupVers
 			return schema.GroupVersionKind{}, err
 		}
 		if isServed {
-			return version, k.begin(ctx, version)
+			return k.begin(ctx, version)
 		}
 	}
 	return schema.GroupVersionKind{}, fmt.Errorf("the cluster serves no %s: install the Gateway API with it, "+
@@ -109,13 +110,26 @@ func (k *RouteKinds) isServed(ctx context.Context, version schema.GroupVersionKi
 	return slices.ContainsFunc(resources.APIResources, func(r metav1.APIResource) bool { return r.Kind == version.Kind }), nil
 }
 
-func (k *RouteKinds) begin(ctx context.Context, version schema.GroupVersionKind) error {
+// begin watches the kind in that version, unless another pass was faster. It returns the version that is watched.
+func (k *RouteKinds) begin(ctx context.Context, version schema.GroupVersionKind) (schema.GroupVersionKind, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if before, isWatched := k.watched[version.Kind]; isWatched {
+		return before, nil
+	}
 	if err := k.watch(version); err != nil {
-		return fmt.Errorf("watch %ss: %w", version.Kind, err)
+		return version, fmt.Errorf("watch %ss: %w", version.Kind, err)
 	}
 	ctrl.LoggerFrom(ctx).Info("Watching a kind of routes", "kind", version.Kind, "version", version.Version)
 	k.watched[version.Kind] = version
-	return nil
+	return version, nil
+}
+
+// snapshot is what is watched at this moment.
+func (k *RouteKinds) snapshot() map[string]schema.GroupVersionKind {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return maps.Clone(k.watched)
 }
 
 // watchFailed is the cache's handler of watch errors. NotFound is what the API server says to a watch of a version that it
@@ -138,22 +152,30 @@ func (k *RouteKinds) dropUnserved(ctx context.Context) {
 		}
 		select {
 		case k.lost <- event.GenericEvent{Object: object}:
-		case <-ctx.Done():
+		default:
+			ctrl.LoggerFrom(ctx).Error(nil, "Too many kinds of routes have gone at once: rollouts at rest do not show it", "kind", version.Kind)
 		}
 	}
 }
 
 // unserved are the kinds that were watched in a version that has gone; they are watched no longer.
 func (k *RouteKinds) unserved(ctx context.Context) []schema.GroupVersionKind {
-	k.mu.Lock()
-	defer k.mu.Unlock()
 	var unserved []schema.GroupVersionKind
-	for kind, version := range k.watched {
-		isServed, err := k.isServed(ctx, version)
-		if err == nil && !isServed {
+	for kind, version := range k.snapshot() {
+		if isServed, err := k.isServed(ctx, version); err == nil && !isServed && k.forget(kind, version) {
 			unserved = append(unserved, version)
-			delete(k.watched, kind)
 		}
 	}
 	return unserved
+}
+
+// forget says whether the kind was watched in that version until now: two watch errors find the same.
+func (k *RouteKinds) forget(kind string, version schema.GroupVersionKind) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.watched[kind] != version {
+		return false
+	}
+	delete(k.watched, kind)
+	return true
 }

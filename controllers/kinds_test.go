@@ -8,6 +8,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -111,18 +112,32 @@ func TestRouteKinds(t *testing.T) {
 	}
 }
 
+// hanging answers no question about the cluster.
+type hanging struct{}
+
+func (hanging) ServerResourcesForGroupVersionWithContext(ctx context.Context, _ string) (*metav1.APIResourceList, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// TestHangingDiscovery: a question that is not answered holds the rollouts with that kind, and no others.
+func TestHangingDiscovery(t *testing.T) {
+	f := newKindsFixture(t, map[string][]string{"v1": {"HTTPRoute"}})
+	f.resolve("HTTPRoute", "v1", "")
+	f.discovery = hanging{}
+	synctest.Test(t, func(t *testing.T) {
+		go func() { _, _ = f.Resolve(t.Context(), "TCPRoute") }()
+		synctest.Wait()
+		f.resolve("HTTPRoute", "v1", "")
+	})
+}
+
 // TestUnservedVersion: a version that is served no longer is followed to the one that is. Its informer would show the last
 // state forever, and proofs of weights that were never carried.
 func TestUnservedVersion(t *testing.T) {
 	f := newKindsFixture(t, map[string][]string{"v1alpha2": {"TCPRoute"}, "v1": {"HTTPRoute"}})
 	f.resolve("HTTPRoute", "v1", "")
 	f.resolve("TCPRoute", "v1alpha2", "")
-	lost := make(chan string, 10)
-	go func() {
-		for event := range f.lost {
-			lost <- event.Object.GetObjectKind().GroupVersionKind().Kind
-		}
-	}()
 	reflector := &toolscache.Reflector{}
 	gone := apierrors.NewNotFound(schema.GroupResource{Resource: "tcproutes"}, "")
 
@@ -133,8 +148,13 @@ func TestUnservedVersion(t *testing.T) {
 	f.silence = nil
 	f.resolve("TCPRoute", "v1alpha2", "") // nothing is known yet
 	f.watchFailed(t.Context(), reflector, gone)
-	if kind := <-lost; kind != "TCPRoute" {
-		t.Errorf("%s is reported", kind)
+	select {
+	case lost := <-f.lost:
+		if kind := lost.Object.GetObjectKind().GroupVersionKind().Kind; kind != "TCPRoute" {
+			t.Errorf("%s is reported", kind)
+		}
+	default:
+		t.Error("nothing is reported")
 	}
 	f.watchFailed(t.Context(), reflector, gone)
 	f.resolve("TCPRoute", "v1", "")
