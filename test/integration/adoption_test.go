@@ -5,6 +5,7 @@ package integration
 
 import (
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,6 +72,25 @@ func TestAdoptionOfAnotherTemplate(t *testing.T) {
 		t.Errorf("the pods were %v, and the stable ones are %v", pods, now)
 	}
 	a.checkTraffic("50/50")
+}
+
+// TestAdoptionBesideOthers: the pods of another workload behind the same Service are not taken out of it, unless that is meant.
+func TestAdoptionBesideOthers(t *testing.T) {
+	a, _ := orphanedDeployment(t)
+	other := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: a.namespace, Name: "older"}}
+	other.Spec.Template = builder.TemplateOf(a.make().Obj())
+	other.Spec.Template.Labels = map[string]string{"app": a.name, "track": "older"}
+	other.Spec.Selector = &metav1.LabelSelector{MatchLabels: other.Spec.Template.Labels}
+	a.create(other)
+	a.kubectl("wait", "deployment/older", "--for=condition=Available", "--timeout=60s")
+	a.deploy(a.make().Steps(builder.Weight(50), builder.Hold()))
+	a.waitFor("a message that names the pods", func(r *v1alpha1.CanaryRollout) bool {
+		return r.Status.State == v1alpha1.StateDegraded && strings.Contains(r.Status.Message, "would lose 1 ready endpoint of other workloads (older-")
+	})
+	a.checkSelects("reviews-stable", "")
+	a.patch(`{"spec":{"traffic":{"otherEndpoints":"Remove"}}}`)
+	rollout := a.waitForState(v1alpha1.StateHealthy)
+	a.checkSelects("reviews-stable", rollout.Status.Stable.Revision)
 }
 
 // TestBrokenRolloutDelaysNoOther releases beside rollouts that are broken in every way that is retried.

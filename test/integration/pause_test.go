@@ -8,7 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 	"github.com/canaryrollout/canaryrollout/test/builder"
 )
 
@@ -106,4 +109,22 @@ func TestSpecPausedHoldsThePromotion(t *testing.T) {
 	}
 	a.patch(`{"spec":{"paused":false}}`)
 	a.waitForStable(builder.ImageV2)
+}
+
+// TestStableDiesInPause: a pause does not hide that requests to the stable Service fail.
+func TestStableDiesInPause(t *testing.T) {
+	a := paused(t, "2/2", builder.Weight(50), builder.Hold())
+	stable := a.rollout().Status.Stable.Revision
+	a.fail(t.Context(), stable, "true")
+	a.waitFor("the failing requests", func(r *v1alpha1.CanaryRollout) bool {
+		available := meta.FindStatusCondition(r.Status.Conditions, v1alpha1.ConditionAvailable)
+		return r.Status.State == v1alpha1.StatePaused && strings.HasPrefix(r.Status.Message, "Service reviews-stable has no ready endpoint, so requests to it fail") &&
+			available.Reason == v1alpha1.ReasonStableUnavailable
+	})
+	a.waitForEvent("Warning", v1alpha1.ReasonStableUnavailable, "Service reviews-stable has no ready endpoint")
+	a.fail(t.Context(), stable, "")
+	a.waitFor("the end of that", func(r *v1alpha1.CanaryRollout) bool {
+		return !strings.Contains(r.Status.Message, "has no ready endpoint")
+	})
+	a.waitForEvent("Normal", plan.EventRecovered, "StableUnavailable is over")
 }
