@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -31,6 +32,9 @@ func ParseAllow(entries ...string) (Allow, error) {
 	allow := Allow{isDenied: isDenied}
 	for _, entry := range entries {
 		entry = strings.ToLower(strings.TrimSpace(entry))
+		if strings.Contains(entry, "%") {
+			return Allow{}, fmt.Errorf("%q has an IPv6 zone, as in fd00::1%%eth0: leave out the zone", entry)
+		}
 		if prefix, err := netip.ParsePrefix(entry); err == nil {
 			allow.networks = append(allow.networks, prefix.Masked())
 			continue
@@ -39,7 +43,7 @@ func ParseAllow(entries ...string) (Allow, error) {
 			allow.networks = append(allow.networks, netip.PrefixFrom(address, address.BitLen()))
 			continue
 		}
-		if len(validation.IsDNS1123Subdomain(entry)) > 0 && len(validation.IsWildcardDNS1123Subdomain(entry)) > 0 {
+		if !isName(strings.TrimPrefix(entry, "*.")) {
 			return Allow{}, fmt.Errorf("%q is neither the name of a host, as in gateway.infra.svc or *.infra.svc, nor an address, nor a CIDR", entry)
 		}
 		allow.hosts = append(allow.hosts, entry)
@@ -47,10 +51,20 @@ func ParseAllow(entries ...string) (Allow, error) {
 	return allow, nil
 }
 
-// names says that a host is allowed by its name, whatever its address.
+// number is the last label of an IPv4 address in decimal, octal or hexadecimal form.
+var number = regexp.MustCompile(`^([0-9]+|0x[0-9a-f]*)$`)
+
+// isName says whether a host, in lower case, is a DNS name. No form of an address is one: an IPv6 address has colons, and
+// the last label of a name is not a number, as in 10.0.0.1, 10.1, 0x0a000001 and 012.0.0.01.
+func isName(host string) bool {
+	return len(validation.IsDNS1123Subdomain(host)) == 0 && !number.MatchString(host[strings.LastIndex(host, ".")+1:])
+}
+
+// names says that a host is allowed by its name, whatever its address. An address is never a name: a zone would let it end
+// with anything.
 func (a Allow) names(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	return slices.ContainsFunc(a.hosts, func(allowed string) bool {
+	return isName(host) && slices.ContainsFunc(a.hosts, func(allowed string) bool {
 		suffix, isWildcard := strings.CutPrefix(allowed, "*")
 		return host == allowed || isWildcard && strings.HasSuffix(host, suffix)
 	})

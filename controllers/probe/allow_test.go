@@ -16,6 +16,9 @@ func TestParseAllow(t *testing.T) {
 	for entry, want := range map[string]string{
 		"gateway.infra.svc": "", " *.Infra.svc ": "", "10.96.0.0/12": "", "10.0.0.1": "", "fd00::/8": "",
 		"": "is neither", "http://gateway": "is neither", "10.96.0.0/64": "is neither", "*": "is neither", "a,b": "is neither",
+		// What some resolvers take for an address is not a name.
+		"10.0.0.256": "is neither", "10.1": "is neither", "012.0.0.01": "is neither", "0x0a000001": "is neither", "*.1": "is neither",
+		"fd00::1%eth0": "has an IPv6 zone", "fd00::1%eth0/64": "has an IPv6 zone", "1.infra.svc": "",
 	} {
 		_, err := ParseAllow(entry)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
@@ -33,6 +36,10 @@ func TestNames(t *testing.T) {
 	for host, want := range map[string]bool{
 		"gateway.infra.svc": true, "GATEWAY.infra.svc.": true, "a.shop.svc": true, "a.b.shop.svc": true,
 		"shop.svc": false, "evilshop.svc": false, "gateway.infra.svc.evil.com": false, "x.gateway.infra.svc": false,
+		// An address is not a name, and its zone can end with anything.
+		"fd00::5%.shop.svc": false, "FD00::5%.SHOP.SVC.": false, "::ffff:10.0.0.5%a.shop.svc": false, "10.0.0.5%.shop.svc": false,
+		"\uff46d00::5%.shop.svc": false, "a b.shop.svc": false, "a..shop.svc": false, "a.shop.svc..": false,
+		"0x0a000001": false, "167772161": false, "10.0.0.1": false, "1.shop.svc": true,
 	} {
 		if got := allow.names(host); got != want {
 			t.Errorf("%s: allowed %t", host, got)
@@ -85,6 +92,20 @@ func TestDial(t *testing.T) {
 				t.Errorf("err = %v, want %q", err, tc.want)
 			}
 		})
+	}
+}
+
+// TestZone: a URL with an IPv6 zone is refused, whether a name or a network would allow it.
+func TestZone(t *testing.T) {
+	allow, err := ParseAllow("*.infra.svc", "fd00::/8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, url := range []string{"http://[fd00::5%25.infra.svc]/", "https://[FD00::5%25eth0]:443/", "http://[::ffff:10.0.0.5%25a.infra.svc]/", "http://10.0.0.5%25.infra.svc/"} {
+		m := &measurement{Prober: NewProber(allow), request: Request{Probe: v1alpha1.Probe{URL: url}}}
+		if _, err := m.client(); err == nil || !strings.Contains(err.Error(), "must not hold an IPv6 zone") {
+			t.Errorf("%s: %v", url, err)
+		}
 	}
 }
 

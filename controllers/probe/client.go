@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"syscall"
 	"time"
 
@@ -42,6 +43,8 @@ func (m *measurement) client() (*http.Client, error) {
 		return nil, said("traffic.probe.url is not the URL of a page")
 	case at.User != nil:
 		return nil, said("traffic.probe.url must not hold a user or a password: take them out")
+	case strings.Contains(at.Hostname(), "%"):
+		return nil, said("traffic.probe.url must not hold an IPv6 zone, as in [fd00::1%25eth0]: take it out")
 	case !m.allow.mayReach(at.Hostname()):
 		return nil, notAllowed(at.Hostname())
 	}
