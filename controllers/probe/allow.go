@@ -36,10 +36,14 @@ func ParseAllow(entries ...string) (Allow, error) {
 			return Allow{}, fmt.Errorf("%q has an IPv6 zone, as in fd00::1%%eth0: leave out the zone", entry)
 		}
 		if prefix, err := netip.ParsePrefix(entry); err == nil {
+			if prefix, err = unmap(prefix); err != nil {
+				return Allow{}, err
+			}
 			allow.networks = append(allow.networks, prefix.Masked())
 			continue
 		}
 		if address, err := netip.ParseAddr(entry); err == nil {
+			address = address.Unmap()
 			allow.networks = append(allow.networks, netip.PrefixFrom(address, address.BitLen()))
 			continue
 		}
@@ -49,6 +53,18 @@ func ParseAllow(entries ...string) (Allow, error) {
 		allow.hosts = append(allow.hosts, entry)
 	}
 	return allow, nil
+}
+
+// unmap returns the IPv4 network that an IPv4-mapped IPv6 network stands for: addresses are compared as IPv4.
+func unmap(prefix netip.Prefix) (netip.Prefix, error) {
+	const mapped = 96 // bits before the IPv4 address
+	switch {
+	case !prefix.Addr().Is4In6():
+		return prefix, nil
+	case prefix.Bits() < mapped:
+		return netip.Prefix{}, fmt.Errorf("%q is an IPv4-mapped network with fewer than %d bits: write it as an IPv4 or an IPv6 network", prefix, mapped)
+	}
+	return netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-mapped), nil
 }
 
 // number is the last label of an IPv4 address in decimal, octal or hexadecimal form.

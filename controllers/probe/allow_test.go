@@ -19,10 +19,24 @@ func TestParseAllow(t *testing.T) {
 		// What some resolvers take for an address is not a name.
 		"10.0.0.256": "is neither", "10.1": "is neither", "012.0.0.01": "is neither", "0x0a000001": "is neither", "*.1": "is neither",
 		"fd00::1%eth0": "has an IPv6 zone", "fd00::1%eth0/64": "has an IPv6 zone", "1.infra.svc": "",
+		"::ffff:10.0.0.0/95": "is an IPv4-mapped network with fewer than 96 bits", "::ffff:10.0.0.0/96": "",
 	} {
 		_, err := ParseAllow(entry)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", entry, err, want)
+		}
+	}
+}
+
+// TestMapped: networks of IPv4-mapped addresses are IPv4 networks, because an address is compared as IPv4.
+func TestMapped(t *testing.T) {
+	for entry, want := range map[string]string{
+		"::ffff:10.0.0.1": "10.0.0.1/32", "::FFFF:a00:1": "10.0.0.1/32", "::ffff:10.1.2.3/104": "10.0.0.0/8", "::ffff:0:0/96": "0.0.0.0/0",
+		"10.1.2.3/8": "10.0.0.0/8", "fd00::1": "fd00::1/128", "::/0": "::/0",
+	} {
+		allow, err := ParseAllow(entry)
+		if err != nil || len(allow.networks) != 1 || allow.networks[0].String() != want {
+			t.Errorf("%s: %v, %v, want %s", entry, allow.networks, err, want)
 		}
 	}
 }
