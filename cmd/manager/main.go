@@ -90,7 +90,9 @@ func newOptions(flags *flag.FlagSet) *options {
 	flags.StringVar(&o.metricsKeyName, "metrics-key-name", "tls.key", "File name of its key.")
 	flags.Func("probe-allow", "Hosts, as in gateway.infra.svc or *.infra.svc, addresses and CIDRs that probes of rollouts "+
 		"(spec.traffic.probe) may send requests to, with commas between them; no probe is sent if empty.", func(value string) error {
-		o.probeAllow = append(o.probeAllow, strings.Split(value, ",")...)
+		if value != "" {
+			o.probeAllow = append(o.probeAllow, strings.Split(value, ",")...)
+		}
 		return nil
 	})
 	o.logging.BindFlags(flags)

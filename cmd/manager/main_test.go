@@ -7,6 +7,8 @@ import (
 	"flag"
 	"strings"
 	"testing"
+
+	"github.com/canaryrollout/canaryrollout/controllers/probe"
 )
 
 // parse reads flags as the program does.
@@ -53,6 +55,25 @@ func TestNamespaces(t *testing.T) {
 	for _, value := range []string{",", "shop,", "shop, books", "Shop"} {
 		if err := parse(t, "--namespace="+value).complete(); err == nil || !strings.Contains(err.Error(), "is no name of a namespace") {
 			t.Errorf("--namespace=%s: %v", value, err)
+		}
+	}
+}
+
+// TestProbeAllow: an empty value allows nothing, as the help of the flag says. An empty entry between others is a mistake.
+func TestProbeAllow(t *testing.T) {
+	for name, tc := range map[string]struct {
+		args []string
+		want string
+	}{
+		"empty":            {[]string{"--probe-allow="}, ""},
+		"twice":            {[]string{"--probe-allow=", "--probe-allow=a.svc,10.0.0.0/8"}, ""},
+		"a comma too many": {[]string{"--probe-allow=a.svc,,b.svc"}, "is empty"},
+		"a last comma":     {[]string{"--probe-allow=a.svc,"}, "is empty"},
+		"a comma alone":    {[]string{"--probe-allow=,"}, "is empty"},
+	} {
+		_, err := probe.ParseAllow(parse(t, tc.args...).probeAllow...)
+		if (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %v, want %q", name, err, tc.want)
 		}
 	}
 }

@@ -5,6 +5,7 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -32,7 +33,10 @@ func ParseAllow(entries ...string) (Allow, error) {
 	allow := Allow{isDenied: isDenied}
 	for _, entry := range entries {
 		entry = strings.ToLower(strings.TrimSpace(entry))
-		if strings.Contains(entry, "%") {
+		switch {
+		case entry == "":
+			return Allow{}, errors.New("one of the hosts, addresses and CIDRs is empty: remove the extra comma")
+		case strings.Contains(entry, "%"):
 			return Allow{}, fmt.Errorf("%q has an IPv6 zone, as in fd00::1%%eth0: leave out the zone", entry)
 		}
 		if prefix, err := netip.ParsePrefix(entry); err == nil {

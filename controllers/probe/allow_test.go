@@ -15,7 +15,7 @@ import (
 func TestParseAllow(t *testing.T) {
 	for entry, want := range map[string]string{
 		"gateway.infra.svc": "", " *.Infra.svc ": "", "10.96.0.0/12": "", "10.0.0.1": "", "fd00::/8": "",
-		"": "is neither", "http://gateway": "is neither", "10.96.0.0/64": "is neither", "*": "is neither", "a,b": "is neither",
+		"": "is empty", " ": "is empty", "http://gateway": "is neither", "10.96.0.0/64": "is neither", "*": "is neither", "a,b": "is neither",
 		// What some resolvers take for an address is not a name.
 		"10.0.0.256": "is neither", "10.1": "is neither", "012.0.0.01": "is neither", "0x0a000001": "is neither", "*.1": "is neither",
 		"fd00::1%eth0": "has an IPv6 zone", "fd00::1%eth0/64": "has an IPv6 zone", "1.infra.svc": "",
