@@ -111,7 +111,13 @@ func (a Allow) dial(host string) func(context.Context, string, string) (net.Conn
 		}
 		return nil
 	}}
-	return dialer.DialContext
+	return func(ctx context.Context, network, target string) (net.Conn, error) {
+		connection, err := dialer.DialContext(ctx, network, target)
+		if err != nil {
+			return nil, err
+		}
+		return &limitedConn{Conn: connection, left: maxRead}, nil
+	}
 }
 
 // notAllowed says what an administrator would have to do.

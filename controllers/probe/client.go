@@ -25,6 +25,9 @@ const (
 	timeout = 5 * time.Second
 	// maxHeader is how large the header of an answer may be, in bytes.
 	maxHeader = 16 << 10
+	// maxRead is how much is read from a connection, in bytes: the TLS handshake and the header of the answer. Without it
+	// a handshake alone may have 256 KiB.
+	maxRead = 48 << 10
 )
 
 // said is an error in words of our own. Those of others may hold what a server sent, and are never shown.
@@ -32,6 +35,23 @@ type said string
 
 // Error implements error.
 func (s said) Error() string { return string(s) }
+
+// limitedConn is a connection from which no more than a number of bytes can be read.
+type limitedConn struct {
+	net.Conn
+
+	left int
+}
+
+// Read implements net.Conn. As usual, only one goroutine may read at a time.
+func (c *limitedConn) Read(into []byte) (int, error) {
+	if c.left == 0 {
+		return 0, said(fmt.Sprintf("the server sent more than %d KiB before the end of its header", maxRead>>10))
+	}
+	n, err := c.Conn.Read(into[:min(len(into), c.left)])
+	c.left -= n
+	return n, err
+}
 
 // client opens a connection for each request: who balances connections would answer all of them alike. It takes a
 // redirection for an answer, and uses no proxy, which would resolve names by itself.

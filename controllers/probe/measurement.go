@@ -123,10 +123,11 @@ func (m *measurement) sample(ctx context.Context, client *http.Client) count {
 		case <-ctx.Done():
 			continue
 		}
-		if m.requests.Wait(ctx) != nil {
+		if m.requests.Wait(ctx) != nil || m.inFlight.Acquire(ctx, 1) != nil {
 			continue
 		}
 		requests.Go(func() {
+			defer m.inFlight.Release(1)
 			revision, err := ask(ctx, client, m.request.Probe)
 			counting.Lock()
 			defer counting.Unlock()

@@ -32,6 +32,9 @@ const (
 	// rollouts together.
 	maxSamples  = 10
 	maxRequests = 200
+	// maxInFlight is how many requests of all rollouts wait for their answers at once. What a server may send for one of
+	// them (see maxRead) takes up to 1 MiB of memory when it is parsed, so all of them take 200 MiB at most.
+	maxInFlight = 200
 )
 
 // Prober measures for any number of rollouts at once. It is safe for concurrent use.
@@ -39,6 +42,7 @@ type Prober struct {
 	allow    Allow
 	samples  *semaphore.Weighted
 	requests *rate.Limiter
+	inFlight *semaphore.Weighted
 	// news are rollouts of which there is a first result, or a final one.
 	news chan event.GenericEvent
 
@@ -52,7 +56,7 @@ type Prober struct {
 func NewProber(allow Allow) *Prober {
 	return &Prober{
 		allow: allow, samples: semaphore.NewWeighted(maxSamples), requests: rate.NewLimiter(maxRequests, maxSamples),
-		news: make(chan event.GenericEvent), running: map[types.NamespacedName]*measurement{},
+		inFlight: semaphore.NewWeighted(maxInFlight), news: make(chan event.GenericEvent), running: map[types.NamespacedName]*measurement{},
 	}
 }
 

@@ -5,10 +5,12 @@ package probe
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -165,6 +167,17 @@ func answering(t *testing.T, answer http.HandlerFunc) string {
 	return server.URL
 }
 
+// longHandshake is a server whose certificates have 240 KiB, which crypto/tls would read.
+func longHandshake(t *testing.T, certificate tls.Certificate) string {
+	t.Helper()
+	certificate.Certificate = append(slices.Clone(certificate.Certificate), make([]byte, 240<<10))
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
 // TestFailures: who is not there, and who does not say which revision answers, proves nothing. Nothing that a server sends
 // is shown: a status is read by others than those who may reach the server.
 func TestFailures(t *testing.T) {
@@ -190,6 +203,7 @@ func TestFailures(t *testing.T) {
 		"a status in words": {raw("HTTP/1.1 500 " + secret + "\r\n\r\n"), "the answer, with status 500, has no header X-Revision"},
 		"no HTTP":           {raw(secret + "\r\n\r\n"), broken},
 		"a long header":     {raw("HTTP/1.1 200 OK\r\nX-Revision: " + strings.Repeat(secret, maxHeader) + "\r\n\r\n"), broken},
+		"a long handshake":  {longHandshake(t, secure.TLS.Certificates[0]), "the server sent more than 48 KiB before the end of its header"},
 		"another revision":  {raw("HTTP/1.1 200 OK\r\nX-Revision: " + secret + "\r\n\r\n"), "100 of 100 requests of the probe were answered by neither revision"},
 		"nobody":            {gone.URL, "connection refused"},
 		"a certificate":     {secure.URL, "the certificate is not accepted"},
@@ -276,6 +290,43 @@ func TestBackOff(t *testing.T) {
 		}
 		stop()
 		running.Wait()
+	})
+}
+
+// TestInFlight: servers that never answer hold no more requests in flight than all rollouts together may, and each
+// request that ends makes room for another one.
+func TestInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := NewProber(local(t))
+		ctx, stop := context.WithCancel(t.Context())
+		var mu sync.Mutex
+		inFlight, most, asked := 0, 0, 0
+		count := func(change int) {
+			mu.Lock()
+			defer mu.Unlock()
+			inFlight += change
+			most, asked = max(most, inFlight), asked+max(change, 0)
+		}
+		var running sync.WaitGroup
+		for range maxSamples {
+			m := &measurement{Prober: p, request: Request{Probe: v1alpha1.Probe{URL: "http://127.0.0.1/", RevisionHeader: "X-Revision"}}}
+			m.transport = roundTripper(func(request *http.Request) (*http.Response, error) {
+				count(1)
+				defer count(-1)
+				<-request.Context().Done()
+				return nil, request.Context().Err()
+			})
+			running.Go(func() { m.run(ctx, func() {}) })
+		}
+		time.Sleep(time.Minute)
+		stop()
+		running.Wait()
+		if most != maxInFlight {
+			t.Errorf("%d requests in flight, want %d", most, maxInFlight)
+		}
+		if want := int(time.Minute/timeout) * maxInFlight / 2; asked < want {
+			t.Errorf("%d requests in a minute, want %d or more", asked, want)
+		}
 	})
 }
 
