@@ -128,6 +128,15 @@ func TestArguments(t *testing.T) {
 	}
 }
 
+// TestArgumentsAreStrings: without quotes an argument that ends in a colon is a map in YAML, and the API server refuses it.
+func TestArgumentsAreStrings(t *testing.T) {
+	deployment := &appsv1.Deployment{}
+	typed(t, objects(t, `--set-json=probeAllow=["*.infra.svc", "fd00::"]`), "Deployment", deployment)
+	if args := deployment.Spec.Template.Spec.Containers[0].Args; !slices.Contains(args, "--probe-allow=*.infra.svc,fd00::") {
+		t.Errorf("the arguments are %q", args)
+	}
+}
+
 // TestShutdownWithinGrace: the manager gives its lease up before the kubelet kills it. Otherwise the next leader waits until
 // the lease has run out.
 func TestShutdownWithinGrace(t *testing.T) {
