@@ -33,7 +33,7 @@ const (
 	maxSamples  = 10
 	maxRequests = 200
 	// maxInFlight is how many requests of all rollouts wait for their answers at once. What a server may send for one of
-	// them (see maxRead) takes up to 1 MiB of memory when it is parsed, so all of them take 200 MiB at most.
+	// them (see maxRead) takes up to 1 MiB of memory when it is parsed, so all of them take about 200 MiB at most.
 	maxInFlight = 200
 )
 
