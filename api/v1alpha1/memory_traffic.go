@@ -89,6 +89,10 @@ type ServiceMemory struct {
 	// is repaired at once, and not a move that has to wait (T1).
 	// +optional
 	Reached bool `json:"reached,omitempty"`
+	// narrowed says that this Service selected one revision of the rollout before. Until then it may have the endpoints of
+	// other workloads, which lose them when it is narrowed.
+	// +optional
+	Narrowed bool `json:"narrowed,omitempty"`
 	// readyAt is since when enough endpoints of that revision, and of no other, are ready (T2).
 	// +optional
 	ReadyAt *metav1.MicroTime `json:"readyAt,omitempty"`

@@ -83,7 +83,7 @@ type candidate struct {
 	ready              int32
 }
 
-// candidates are the revisions that run. When none does, they are those that were stable before.
+// candidates are the revisions that run. When none does that was not aborted, those that were stable before are among them.
 func (p *pass) candidates() []candidate {
 	var all []candidate
 	add := func(c candidate) {
@@ -96,7 +96,7 @@ func (p *pass) candidates() []candidate {
 	for _, orphan := range p.in.Observed.Orphans {
 		add(candidate{revision: orphan.Revision, marks: orphan.Marks, equal: orphan.Equal, runs: orphan.Desired > 0 || orphan.Ready > 0, ready: orphan.Ready})
 	}
-	isRunning := slices.ContainsFunc(all, func(c candidate) bool { return c.runs })
+	isRunning := slices.ContainsFunc(all, func(c candidate) bool { return c.runs && c.marks.AbortReason == "" })
 	return slices.DeleteFunc(all, func(c candidate) bool { return !c.runs && (isRunning || !c.wasStable()) })
 }
 
@@ -142,6 +142,10 @@ func (p *pass) isUndecided(stable candidate, all []candidate) bool {
 		p.stall(v1alpha1.ReasonStableUnavailable, "stable revision %s has no ready pod, and revision %s has some: nothing is "+
 			"changed until it has one; to make another revision stable, delete the ReplicaSet of %s, and take it out of the selector of Service %s",
 			stable.revision, all[other].revision, stable.revision, service.Name)
+	case stable.marks.AbortReason != "":
+		p.stall(v1alpha1.ReasonStableUnavailable, "revision %s runs alone, and was aborted (%s): restore the ReplicaSet of the stable "+
+			"revision; to make %s stable, delete the annotation %s of its ReplicaSet",
+			stable.revision, quote(stable.marks.AbortReason), stable.revision, v1alpha1.AbortedAnnotation)
 	default:
 		return false
 	}

@@ -151,18 +151,22 @@ func TestMarks(t *testing.T) {
 // widened later is put back all the same.
 func TestShared(t *testing.T) {
 	shared := func(in *Input) {
-		in.Observed.Stable.Revision, in.Prior.Memory.StableService.ReadyAt = "", nil
+		in.Observed.Stable.Revision = ""
+		in.Prior.Memory.StableService.ReadyAt, in.Prior.Memory.StableService.Narrowed = nil, false
 		in.Observed.Stable.Endpoints = []Endpoints{{Revision: "", Ready: 4, Total: 4}, {Revision: "a", Ready: 4, Total: 4}}
 		in.Observed.Stable.Others = []string{"other-1", "other-2", "other-3", "other-4"}
 	}
 	meant := func(in *Input) { in.Spec.Traffic.OtherEndpoints = v1alpha1.OtherEndpointsRemove }
 	narrow := []string{`PointService reviews-stable -> "a"`}
 	for name, tc := range map[string]planCase{
-		"adopted":       {in: changed(resting(), shared), targets: "Resting 0: 0% a/a", stalled: v1alpha1.ReasonServiceShared},
-		"new template":  {in: changed(resting(), shared, template("b")), targets: "Resting 0: 0% a/a", stalled: v1alpha1.ReasonServiceShared},
-		"it is meant":   {in: changed(resting(), shared, meant), targets: "Resting 0: 0% a/a", actions: narrow, stalled: v1alpha1.ReasonNotStalled},
-		"widened later": {in: changed(resting(), shared, memory(func(m *v1alpha1.Memory) { m.StableService.ReadyAt = ago(60) })), targets: "Resting 0: 0% a/a", actions: narrow, stalled: v1alpha1.ReasonNotStalled},
-		"nobody else":   {in: changed(resting(), shared, func(in *Input) { in.Observed.Stable.Others = nil }), targets: "Resting 0: 0% a/a", actions: narrow},
+		"adopted":           {in: changed(resting(), shared), targets: "Resting 0: 0% a/a", stalled: v1alpha1.ReasonServiceShared},
+		"new template":      {in: changed(resting(), shared, template("b")), targets: "Resting 0: 0% a/a", stalled: v1alpha1.ReasonServiceShared},
+		"it is meant":       {in: changed(resting(), shared, meant), targets: "Resting 0: 0% a/a", actions: narrow, stalled: v1alpha1.ReasonNotStalled},
+		"with another hash": {in: changed(resting(), shared, func(in *Input) { in.Observed.Stable.Revision = "zzz" }), targets: "Resting 0: 0% a/a", stalled: v1alpha1.ReasonServiceShared},
+		"deleted":           {in: changed(resting(), shared, deleted(0)), targets: "Resting 0: 0% a/a", actions: []string{`PointService reviews-canary -> ""`, "RemoveFinalizer"}},
+		"in a release":      {in: changed(midway(20, weight(20), pause(0)), shared), targets: "Stepping 0: 20% a/b", stalled: v1alpha1.ReasonServiceShared},
+		"widened later":     {in: changed(resting(), shared, memory(func(m *v1alpha1.Memory) { m.StableService.Narrowed = true })), targets: "Resting 0: 0% a/a", actions: narrow, stalled: v1alpha1.ReasonNotStalled},
+		"nobody else":       {in: changed(resting(), shared, func(in *Input) { in.Observed.Stable.Others = nil }), targets: "Resting 0: 0% a/a", actions: narrow},
 	} {
 		t.Run(name, tc.check)
 	}

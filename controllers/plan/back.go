@@ -118,14 +118,25 @@ func (p *pass) returnStableService() {
 	}
 }
 
-// stallStable leaves the traffic where it is. A problem of the stable Service says more than that nothing answers by it.
+// stallStable leaves the traffic where it is, and says why nothing answers by the stable Service.
 func (p *pass) stallStable() {
-	if stable := p.in.Observed.Stable; stable.Found && stable.Problem != nil || p.stallPort(stable, p.mem.StableRevision) {
-		return
+	stable := p.in.Observed.Stable
+	switch problem := stable.Problem; {
+	case problem != nil && stable.Found: // the rollout shows that itself
+	case problem != nil:
+		p.stall(problem.Reason, "traffic stays where it is: %s", problem.Message)
+	case p.stallPort(stable, p.mem.StableRevision):
+	case p.mem.StableRevision == "" || p.replicaSet(p.mem.StableRevision).Ready > 0:
+		p.stall(v1alpha1.ReasonStableUnavailable, "Service %s has no ready endpoint, so traffic stays where it is: look at its selector "+
+			"and its EndpointSlices", stable.Name)
+	case p.judgePromoteFull() == "":
+		p.stall(v1alpha1.ReasonStableUnavailable,
+			"stable revision %s has no ready pod, so traffic stays where it is; fix it, or finish revision %s: %s",
+			p.mem.StableRevision, p.mem.CurrentRevision, p.annotate(v1alpha1.PromoteAnnotation+"=full"))
+	default:
+		p.stall(v1alpha1.ReasonStableUnavailable, "stable revision %s has no ready pod, so traffic stays where it is; fix it",
+			p.mem.StableRevision)
 	}
-	p.stall(v1alpha1.ReasonStableUnavailable,
-		"stable revision %s has no ready pod, so traffic stays where it is; fix it, or finish revision %s: %s",
-		p.mem.StableRevision, p.mem.CurrentRevision, p.annotate(v1alpha1.PromoteAnnotation+"=full"))
 }
 
 // returnTraffic needs one ready stable endpoint, not full capacity; and none when the canary has none either, or gets
@@ -200,7 +211,7 @@ func (p *pass) fleeDyingCanary() bool {
 	if !ReachesCanary(traffic) {
 		return false
 	}
-	if observed.Canary.Revision != p.mem.CanaryService.Revision && observed.Canary.Found && observed.Canary.Problem == nil {
+	if ready(observed.Canary) > 0 && observed.Canary.isOnTheWayTo(p.mem.CanaryService.Revision) {
 		return false // its selector is repaired in this pass
 	}
 	if !p.isDown(observed.Canary, current) || readyOf(observed.Stable, p.mem.StableRevision) == 0 {

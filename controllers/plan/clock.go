@@ -21,6 +21,9 @@ func clampTimes(mem *v1alpha1.Memory, now time.Time) {
 	}
 	clamp(mem.StepStartedAt)
 	clamp(mem.StepHeldAt)
+	if mem.StepStartedAt != nil { // no clock of a pause was stopped for longer than the pause lasts
+		mem.StepHeldMilliseconds = min(mem.StepHeldMilliseconds, now.Sub(mem.StepStartedAt.Time).Milliseconds())
+	}
 	clamp(mem.LettingGoSince)
 	clamp(mem.Traffic.VerifiedAt)
 	clamp(mem.Traffic.UnverifiedSince)

@@ -170,7 +170,9 @@ func (p *pass) carryOutPromote() {
 	if p.pauseStep() != nil {
 		p.event(EventResumed, "step %s: promoted by hand", p.stepNumber())
 		p.nextStep()
+		return
 	}
+	p.warn(EventCommandIgnored, "Promote was given for a pause that is over: the steps were edited")
 }
 
 func (p *pass) carryOutPromoteFull() {

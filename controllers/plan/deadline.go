@@ -5,6 +5,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
@@ -14,7 +15,7 @@ import (
 func (p *pass) keepDeadline() {
 	p.keepLoss()
 	isLost := p.mem.Progress.LostAt != nil
-	if p.paused != "" && !isLost || p.spec.replicas == 0 || p.isHealthy() || p.mem.Phase == v1alpha1.PhaseResting && p.isAborted() {
+	if p.paused != "" && !isLost || p.spec.replicas == 0 || p.isHealthy() || p.isWell() && p.drains() || p.mem.Phase == v1alpha1.PhaseResting && p.isAborted() {
 		p.mem.Progress = v1alpha1.ProgressMemory{}
 		return
 	}
@@ -30,6 +31,11 @@ func (p *pass) keepDeadline() {
 		p.abort(p.lateness())
 		*progress = v1alpha1.ProgressMemory{At: p.now(), Available: available}
 	}
+}
+
+// drains says that a revision is on its way out and goes at a moment that is known.
+func (p *pass) drains() bool {
+	return slices.ContainsFunc(p.mem.Draining, func(drain v1alpha1.DrainMemory) bool { return drain.Since != nil })
 }
 
 // keepLoss forgets a loss of all endpoints once the next ones have stayed for half of the deadline. A canary that crashes

@@ -129,9 +129,12 @@ func (p *pass) servicesAtRest() bool {
 }
 
 // isHealthy says that the template in spec is stable, available, and proven to get all the traffic.
-func (p *pass) isHealthy() bool {
+func (p *pass) isHealthy() bool { return p.isWell() && p.pending == "" }
+
+// isWell is isHealthy, but for a change of spec.traffic that is not complete yet.
+func (p *pass) isWell() bool {
 	return p.mem.Phase == v1alpha1.PhaseResting && p.mem.StableRevision != "" && p.target() == p.mem.StableRevision &&
-		p.stableIsAvailable() && p.stableAlarm() == "" && p.isVerified() && p.servicesAtRest() && p.pending == "" && p.problem() == nil
+		p.stableIsAvailable() && p.stableAlarm() == "" && p.isVerified() && p.servicesAtRest() && p.problem() == nil
 }
 
 // trafficWait says what the proof of the weight waits for.

@@ -53,7 +53,7 @@ func (p *pass) rename(memory *v1alpha1.ServiceMemory, name string) {
 	if memory.Name == name {
 		return
 	}
-	memory.Name = name
+	memory.Name, memory.Narrowed = name, false
 	if p.mem.Phase == v1alpha1.PhaseResting {
 		memory.ReadyAt = nil
 	}
@@ -88,7 +88,8 @@ func (p *pass) handBackServices() {
 		p.mem.LeavingServices = append(p.mem.LeavingServices, service.Name)
 		p.pend("Service %s is not in spec.traffic any more: its selector is restored when no other revision has pods", service.Name)
 		switch stable := p.prior.StableRevision; {
-		case p.prior.Phase != v1alpha1.PhaseResting, p.replicaSet(stable).Ready == 0:
+		case p.prior.Phase != v1alpha1.PhaseResting:
+		case service.Revision != stable && p.replicaSet(stable).Ready == 0:
 		case service.Revision != stable:
 			p.act(PointService{Reason: "it leaves the rollout with the stable revision", Name: service.Name, Revision: stable})
 		case !p.hasOtherPods():
@@ -115,6 +116,8 @@ func (p *pass) keepRoutes() {
 		managed := v1alpha1.ManagedRoute{Kind: route.Kind, Name: route.Name, RuleNames: route.RuleNames}
 		known := p.managedRoute(route)
 		switch {
+		case known == nil && route.Problem != nil: // nothing can be written, so there is nothing to hand back
+			continue
 		case route.Leaving && (p.isNobodys(route) || known == nil || p.isHandedBack(route) && p.isProvenOf(route) && p.proofHasSettled()):
 			continue
 		case route.Leaving:

@@ -12,6 +12,8 @@ func (p *pass) promoting() {
 		p.giveWay(target)
 	case p.fleeDyingCanary():
 	case p.hold():
+	case p.isIntrudedUpon():
+		p.moveService(&p.mem.StableService, "")
 	case p.nothingToLose():
 		p.promoteAtOnce()
 	case p.mem.StableService.Revision != p.mem.CurrentRevision:
@@ -22,9 +24,10 @@ func (p *pass) promoting() {
 }
 
 // mayLeave keeps a first deploy on its course once the stable Service selects its pods and they answer, since no other
-// revision could serve in the meantime; and a revision that the user wants finished because stable cannot serve.
+// revision could serve in the meantime; and a revision that the user wants finished because stable cannot serve, for as long
+// as it serves itself.
 func (p *pass) mayLeave() bool {
-	if p.mem.FinishRevision == p.mem.CurrentRevision {
+	if p.mem.FinishRevision == p.mem.CurrentRevision && ready(p.in.Observed.Stable)+ready(p.in.Observed.Canary) > 0 {
 		return false
 	}
 	return p.mem.StableRevision != "" || p.mem.StableService.Revision != p.mem.CurrentRevision ||
@@ -44,6 +47,14 @@ func (p *pass) nothingToLose() bool {
 		}
 	}
 	return true
+}
+
+// isIntrudedUpon says that a first deploy was to move its Services at once, and that others answer by the stable Service by
+// now: it is a migration, then.
+func (p *pass) isIntrudedUpon() bool {
+	stable, memory := p.in.Observed.Stable, p.mem.StableService
+	return p.mem.StableRevision == "" && p.mem.Traffic.Weight == 0 && memory.Revision == p.mem.CurrentRevision &&
+		!memory.Reached && ready(stable) > readyOf(stable, memory.Revision)
 }
 
 // promoteAtOnce sets Services and routes together as soon as the pods are available.

@@ -29,9 +29,7 @@ func (p *pass) prove() {
 		}
 		if !p.carries(route) || p.hasJustLeft(route) {
 			proven = false
-			if !p.canExpress(route) {
-				p.waitForRoute(route, fmt.Sprintf("cannot carry %d %%: the weights of a rule that has other backends too are too coarse for it", traffic.Weight))
-			}
+			p.waitToWrite(route)
 			continue
 		}
 		record := p.firstCarried(route)
@@ -51,6 +49,16 @@ func (p *pass) prove() {
 		traffic.VerifiedAt = p.now()
 	}
 	traffic.VerifiedWeight, traffic.UnverifiedSince = traffic.Weight, nil
+}
+
+// waitToWrite says why a route does not carry the target, if something is wrong with it that nothing else tells.
+func (p *pass) waitToWrite(route Route) {
+	switch {
+	case route.Leaving && route.Problem != nil:
+		p.waitTraffic("it is not in spec.traffic any more, and still sends requests to the canary Service: " + route.Problem.Message)
+	case !p.canExpress(route):
+		p.waitForRoute(route, fmt.Sprintf("cannot carry %d %%: the weights of a rule that has other backends too are too coarse for it", p.mem.Traffic.Weight))
+	}
 }
 
 // firstCarried finds the generation that first carried the target: a shared route may have been changed by others

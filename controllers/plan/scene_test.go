@@ -31,8 +31,8 @@ func midway(percent int32, steps ...v1alpha1.Step) Input {
 			Weight: percent, VerifiedWeight: percent, VerifiedAt: ago(3600),
 			Routes: []v1alpha1.RouteMemory{{Kind: "HTTPRoute", Name: "reviews", Generation: 7, CarriedAt: ago(3600)}},
 		},
-		StableService: v1alpha1.ServiceMemory{Name: "reviews-stable", Revision: "a", ReadyAt: ago(3600)},
-		CanaryService: v1alpha1.ServiceMemory{Name: "reviews-canary", Revision: "b", ReadyAt: ago(3600)},
+		StableService: v1alpha1.ServiceMemory{Name: "reviews-stable", Revision: "a", Narrowed: true, ReadyAt: ago(3600)},
+		CanaryService: v1alpha1.ServiceMemory{Name: "reviews-canary", Revision: "b", Narrowed: true, ReadyAt: ago(3600)},
 		Routes:        []v1alpha1.ManagedRoute{{Kind: "HTTPRoute", Name: "reviews"}},
 		Progress:      v1alpha1.ProgressMemory{At: ago(60), Available: 4 + pods},
 	}

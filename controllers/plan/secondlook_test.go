@@ -38,7 +38,7 @@ func TestSecondLook(t *testing.T) {
 		"back to stable, which is gone":    {in: changed(returning(0), carried(50), target(0), alive("a", 0)), targets: "Returning 0: 0% a/b", stalled: v1alpha1.ReasonStableUnavailable},
 		"back to a stable Service that is not there": {in: changed(returning(0), carried(50), target(0), func(in *Input) {
 			in.Observed.Stable = Service{Name: "reviews-stable", Problem: &Problem{Reason: v1alpha1.ReasonServiceNotFound, Message: "not found"}}
-		}), targets: "Returning 0: 0% a/b", stalled: v1alpha1.ReasonStableUnavailable},
+		}), targets: "Returning 0: 0% a/b", stalled: v1alpha1.ReasonServiceNotFound},
 		"the stable Service":                {in: changed(promoting(100), moveStable), targets: "Promoting 0: 100% b/b", actions: []string{`PointService reviews-stable -> "b"`}},
 		"the stable Service, under traffic": {in: changed(promoting(100), moveStable, carried(0)), targets: "Promoting 0: 100% b/b"},
 		"the canary Service, stripped after a loss": {in: changed(midway(50, weight(50), pause(0)), pods("b", 2), func(in *Input) {

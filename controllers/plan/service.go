@@ -15,7 +15,7 @@ import (
 // checkShared makes a problem of the endpoints that other workloads would lose when the Services are narrowed to this
 // rollout for the first time. A first deploy replaces what answered before (T8); a selector that was widened is put back.
 func (p *pass) checkShared() {
-	if p.prior.StableRevision == "" || p.prior.Phase != v1alpha1.PhaseResting || p.in.Spec.Traffic.OtherEndpoints == v1alpha1.OtherEndpointsRemove {
+	if p.prior.StableRevision == "" || p.in.Spec.Traffic.OtherEndpoints == v1alpha1.OtherEndpointsRemove {
 		return
 	}
 	markShared(&p.in.Observed.Stable, p.prior.StableService)
@@ -23,8 +23,7 @@ func (p *pass) checkShared() {
 }
 
 func markShared(service *Service, memory v1alpha1.ServiceMemory) {
-	isNarrowed := service.Revision != "" || memory.ReadyAt != nil
-	if service.Problem != nil || isNarrowed || memory.Revision == "" || len(service.Others) == 0 {
+	if service.Problem != nil || memory.Narrowed || memory.Revision == "" || len(service.Others) == 0 {
 		return
 	}
 	service.Problem = &Problem{Reason: v1alpha1.ReasonServiceShared, Message: fmt.Sprintf(
@@ -76,7 +75,7 @@ func (p *pass) pointService(service Service, memory v1alpha1.ServiceMemory, carr
 		p.wait("Service %s moves to revision %s when the routes are proven again to send nothing to it", service.Name, memory.Revision)
 		return
 	}
-	if memory.ReadyAt != nil && !service.Created.After(memory.ReadyAt.Time) { // this object selected that revision before
+	if memory.Narrowed && memory.ReadyAt != nil && !service.Created.After(memory.ReadyAt.Time) { // this object selected that revision before
 		p.warnRepeated(EventServiceOverwritten, "%s made Service %s select %s: it is put back to revision %s",
 			writer(service.Writer), service.Name, selects(service), memory.Revision)
 	}
@@ -139,7 +138,9 @@ func (p *pass) watchServices() {
 }
 
 func (p *pass) watchService(service Service, memory *v1alpha1.ServiceMemory) {
-	memory.Reached = memory.Reached || memory.Revision != "" && service.Revision == memory.Revision
+	if memory.Revision != "" && service.Revision == memory.Revision {
+		memory.Reached, memory.Narrowed = true, true
+	}
 	switch {
 	case memory.Revision == "":
 	case memory.ReadyAt != nil:
@@ -182,7 +183,7 @@ func servesOther(service Service, revision string) bool {
 
 // moveService gives a Service another revision; its endpoints have to become ready and to settle anew.
 func (p *pass) moveService(memory *v1alpha1.ServiceMemory, revision string) {
-	*memory = v1alpha1.ServiceMemory{Name: memory.Name, Revision: revision}
+	*memory = v1alpha1.ServiceMemory{Name: memory.Name, Revision: revision, Narrowed: memory.Narrowed}
 }
 
 // canServe is the condition of T2: the Service holds enough ready endpoints of the revision that it is meant to

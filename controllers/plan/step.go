@@ -68,7 +68,10 @@ func (p *pass) start(revision string) {
 // header routes go unless the new steps have them, too: they may be what could not be written, and was edited for that.
 func (p *pass) startOver() {
 	p.event(EventStepsChanged, "the steps were edited: revision %s starts over at step 1, weight and scale stay where they are", p.mem.CurrentRevision)
-	p.mem.StepRefused = ""
+	if p.mem.StepRefused != "" { // its own step brings it back, in a list that has one
+		p.mem.StepRefused, p.mem.StepMirrorPercent = "", 0
+		p.setHeaderRoutes(nil)
+	}
 	has := func(is func(v1alpha1.Step) bool) bool { return slices.ContainsFunc(p.in.Spec.Steps, is) }
 	if !has(func(step v1alpha1.Step) bool {
 		return step.SetMirrorRoute != nil && ptr.Deref(step.SetMirrorRoute.Percent, 0) == p.mem.StepMirrorPercent
@@ -176,7 +179,8 @@ func (p *pass) waitsForEndpoints(size int32) bool {
 }
 
 // followSteps brings the weight, the mirror and the header routes in force to what the steps ask for: down at once, up
-// by T2.
+// by T2. A mirror or header routes come when the gateways have accepted the routes without them: what they refuse then is what
+// came.
 func (p *pass) followSteps() bool {
 	if p.followsSteps() {
 		return false
@@ -185,6 +189,9 @@ func (p *pass) followSteps() bool {
 	grows := want > traffic.Weight || mirror > traffic.MirrorPercent || headers && !traffic.HeaderRoutes
 	if grows && !p.canaryCanServe(max(p.needFor(loadOf(want, mirror)), 1)) {
 		want, mirror, headers = min(want, traffic.Weight), min(mirror, traffic.MirrorPercent), headers && traffic.HeaderRoutes
+	}
+	if (mirror > traffic.MirrorPercent || headers && !traffic.HeaderRoutes) && !p.isProven() {
+		mirror, headers = min(mirror, traffic.MirrorPercent), headers && traffic.HeaderRoutes
 	}
 	p.setTraffic(want, mirror, headers)
 	return true

@@ -33,6 +33,7 @@ func (p *pass) terminate() {
 func (p *pass) isTerminating() bool { return !p.in.DeletedAt.IsZero() }
 
 func (p *pass) handBack() {
+	p.checkShared()
 	p.routeActions()
 	p.serviceActions()
 	for _, rs := range p.in.Observed.ReplicaSets {
@@ -54,8 +55,7 @@ func (p *pass) handBackTraffic() {
 		p.goBack()
 	case mem.Phase == v1alpha1.PhaseReturning:
 		p.returning()
-	case observed.Stable.Found && observed.Stable.Revision != mem.StableRevision,
-		observed.Canary.Found && observed.Canary.Revision != mem.StableRevision:
+	case observed.Stable.isOnTheWayTo(mem.StableRevision), observed.Canary.isOnTheWayTo(mem.StableRevision):
 		p.wait("waiting for both Services to select the stable revision")
 	case p.hasOtherPods():
 		p.wait("waiting for the other revisions to drain")
@@ -63,6 +63,11 @@ func (p *pass) handBackTraffic() {
 		p.event(EventReleased, "traffic is with revision %s; the Services and routes are the user's own again", mem.StableRevision)
 		p.release()
 	}
+}
+
+// isOnTheWayTo says that a Service that may be written does not select a revision yet.
+func (s Service) isOnTheWayTo(revision string) bool {
+	return s.Found && s.Problem == nil && s.Revision != revision
 }
 
 // handBackFirstDeploy has no stable revision to go back to: what the stable Service selects without us serves on.

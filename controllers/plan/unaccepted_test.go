@@ -65,9 +65,10 @@ func TestRefusedExtrasHold(t *testing.T) {
 		t.Errorf("%q at step %d with mirror %d, want %q at step 0 without", plan.Status.Message, in.Prior.Memory.StepIndex, in.Observed.Routes[0].Mirror, want)
 	}
 	for name, tc := range map[string]planCase{
-		"an edited route": {in: changed(in, route(func(r *Route) { r.Generation++; r.AcceptedGeneration++ })), targets: "Stepping 0: 20% a/b", stalled: v1alpha1.ReasonStepRefused},
-		"edited steps":    {in: changed(in, edited(weight(20), pause(0))), targets: "Stepping 0: 20% a/b", stalled: v1alpha1.ReasonNotStalled},
-		"an abort":        {in: changed(in, aborting), targets: "Returning 0: 0% a/b aborted b"},
+		"an edited route":                 {in: changed(in, route(func(r *Route) { r.Generation++; r.AcceptedGeneration++ })), targets: "Stepping 0: 20% a/b", stalled: v1alpha1.ReasonStepRefused},
+		"edited steps":                    {in: changed(in, edited(weight(20), pause(0))), targets: "Stepping 0: 20% a/b", stalled: v1alpha1.ReasonNotStalled},
+		"edited steps that have it later": {in: changed(in, edited(weight(20), pause(time.Hour), mirrorStep(10)), passed, passed), targets: "Stepping 1: 20% a/b", actions: []string{"ScaleReplicaSet reviews-b replicas=1"}, stalled: v1alpha1.ReasonNotStalled},
+		"an abort":                        {in: changed(in, aborting), targets: "Returning 0: 0% a/b aborted b"},
 	} {
 		t.Run(name, tc.check)
 	}
@@ -107,4 +108,13 @@ func TestEditedStepsEndTheirProblem(t *testing.T) {
 	} {
 		t.Run(name, tc.check)
 	}
+}
+
+// TestRefusedBefore holds that a mirror is not written into a route that its gateway does not accept as it is: it would be
+// blamed for what was wrong before.
+func TestRefusedBefore(t *testing.T) {
+	in := changed(midway(0, mirrorStep(10), pause(0)), justWritten, pods("b", 1), complains(8), memory(func(m *v1alpha1.Memory) { m.StepMirrorPercent = 10 }))
+	planCase{in: in, targets: "Stepping 0: 0% a/b", stalled: v1alpha1.ReasonNotStalled}.check(t)
+	accepted := route(func(r *Route) { r.AcceptedGeneration, r.RefusedGeneration = 8, 0 })
+	planCase{in: changed(in, accepted), targets: "Stepping 0: 0% a/b +mirror 10"}.check(t)
 }
