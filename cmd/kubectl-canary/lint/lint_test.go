@@ -11,13 +11,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func sampleFiles(t *testing.T) []Source {
-	t.Helper()
+func sampleFiles(tb testing.TB) []Source {
+	tb.Helper()
 	var sources []Source
 	for _, name := range []string{"canaryrollout.yaml", "httproute.yaml", "services.yaml"} {
 		content, err := os.ReadFile(samples + name)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		sources = append(sources, Source{name, content})
 	}
@@ -196,6 +196,22 @@ func TestNamespaceOfCommandLine(t *testing.T) {
 	}
 }
 
+// TestKeysLikePaths: a key that reads like a path into the template is an unknown field, and no reason to panic.
+func TestKeysLikePaths(t *testing.T) {
+	for _, place := range []string{"  template:\n", "    spec:\n"} {
+		for _, key := range []string{"spec[0].x", "metadata[0].x", "[0]", "a.b", "containers[0][0].x", "containers[0].x.y"} {
+			sources := sampleFiles(t)
+			text := string(sources[0].Content)
+			line := place + strings.Repeat(" ", strings.Index(place, strings.TrimSpace(place))+2) + `"` + key + "\": 1\n"
+			sources[0].Content = []byte(strings.Replace(text, place, line, 1))
+			_, found := read(t, sources...)
+			if len(found) != 1 || found[0].ID != IDUnknownField || !strings.HasSuffix(found[0].Path, "."+key) {
+				t.Errorf("%q below %q: got\n%s", key, place, lines(found))
+			}
+		}
+	}
+}
+
 func TestDocumentsAreCounted(t *testing.T) {
 	const stream = "# licence\n---\n# still nothing\n---\nkind: List\napiVersion: v1\nitems: []\n---\r\n\n---\n{\n--- # a comment\nkind: A\n"
 	_, found := read(t, Source{"a.yaml", []byte(stream)})
@@ -206,15 +222,4 @@ func TestDocumentsAreCounted(t *testing.T) {
 	if diff := cmp.Diff([]int{2, 3}, got); diff != "" {
 		t.Errorf("documents differ (-want +got):\n%s\n%s", diff, lines(found))
 	}
-}
-
-// FuzzRead has to say something about whatever is in a file, and must not panic.
-func FuzzRead(f *testing.F) {
-	for _, seed := range []string{"", "---\n---", "a", "[]", "{}", "kind: List\nitems: [1, {}]", two, "kind: CanaryRollout\napiVersion: canaryrollout.dev/v1alpha1\nspec: 1\nmetadata: []"} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, content []byte) {
-		manifests, _ := read(t, Source{"fuzz.yaml", content})
-		manifests.Check()
-	})
 }

@@ -78,11 +78,7 @@ func checkEnv(o object, pod corev1.PodSpec) (found []Finding) {
 func fieldsOfTemplate(path []string) []string {
 	node := reflect.TypeFor[corev1.PodTemplateSpec]()
 	for _, name := range path[len(templatePath):] {
-		if name == "[]" {
-			node = node.Elem()
-		} else {
-			node = jsonFields(node)[name]
-		}
+		node = belowType(node, name)
 		for node != nil && node.Kind() == reflect.Pointer {
 			node = node.Elem()
 		}
@@ -91,6 +87,18 @@ func fieldsOfTemplate(path []string) []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(jsonFields(node)))
+}
+
+// belowType is the type of a field or, for [], of the items of a list; nil when there is none. The names come from users,
+// so any name may stand at any place.
+func belowType(node reflect.Type, name string) reflect.Type {
+	if name != "[]" {
+		return jsonFields(node)[name]
+	}
+	if kind := node.Kind(); kind != reflect.Slice && kind != reflect.Array {
+		return nil
+	}
+	return node.Elem()
 }
 
 // jsonFields are the fields of a struct by their names in JSON, those of embedded structs too.
