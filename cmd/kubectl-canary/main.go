@@ -27,7 +27,7 @@ func main() {
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
 	command := cli.NewCommand(cli.NewOptions(streams))
 	command.SetArgs(arguments(os.Args))
-	code := cli.Run(ctx, command, streams)
+	code := cli.Run(ctx, command)
 	stop()
 	os.Exit(code)
 }

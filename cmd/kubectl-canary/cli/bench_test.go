@@ -180,13 +180,10 @@ func interceptedBench(t *testing.T, funcs interceptor.Funcs, objects ...client.O
 	b := &bench{t: t, out: &bytes.Buffer{}, errOut: &bytes.Buffer{}}
 	b.client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(&v1alpha1.CanaryRollout{}).
 		WithIndex(&v1alpha1.CanaryRollout{}, "metadata.name", byName).WithInterceptorFuncs(funcs).Build()
-	b.options = &Options{
-		IOStreams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: b.out, ErrOut: b.errOut},
-		Config:    genericclioptions.NewConfigFlags(true),
-		Now:       func() time.Time { return now },
-		NewClient: func() (client.WithWatch, error) { return b.client, nil },
-		Size:      func() (int, int, bool) { return 0, 0, false },
-	}
+	b.options = NewOptions(genericiooptions.IOStreams{In: strings.NewReader(""), Out: b.out, ErrOut: b.errOut})
+	b.options.Now = func() time.Time { return now }
+	b.options.NewClient = func() (client.WithWatch, error) { return b.client, nil }
+	b.options.Size = func() (int, int, bool) { return 0, 0, false }
 	return b
 }
 
@@ -203,7 +200,7 @@ func (b *bench) runUntil(ctx context.Context, args ...string) (code int, out, er
 	b.options.Config = genericclioptions.NewConfigFlags(true)
 	command := NewCommand(b.options)
 	command.SetArgs(append(args, "-n", "shop"))
-	code = Run(ctx, command, b.options.IOStreams)
+	code = Run(ctx, command)
 	return code, b.out.String(), b.errOut.String()
 }
 

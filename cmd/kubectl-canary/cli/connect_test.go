@@ -53,7 +53,7 @@ func runAgainst(t *testing.T, url string, args ...string) (code int, out, errOut
 	o := NewOptions(genericiooptions.IOStreams{In: strings.NewReader(""), Out: &stdout, ErrOut: &stderr})
 	command := NewCommand(o)
 	command.SetArgs(append(args, "-n", "shop", "-s", url, "--cache-dir", t.TempDir()))
-	code = Run(t.Context(), command, o.IOStreams)
+	code = Run(t.Context(), command)
 	return code, stdout.String(), stderr.String()
 }
 
@@ -104,7 +104,7 @@ func TestCompletionAsks(t *testing.T) {
 		o := NewOptions(genericiooptions.IOStreams{Out: &out, ErrOut: &errOut})
 		command := NewCommand(o)
 		command.SetArgs([]string{"__complete", "-n", "shop", "-s", tc.url, "get", ""})
-		if code := Run(t.Context(), command, o.IOStreams); code != 0 || out.String() != tc.want {
+		if code := Run(t.Context(), command); code != 0 || out.String() != tc.want {
 			t.Errorf("code %d: %q%s", code, out.String(), errOut.String())
 		}
 	}

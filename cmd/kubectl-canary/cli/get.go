@@ -47,7 +47,7 @@ func NewGetCommand(o *Options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printer.PrintObj(r.raw, s.Out)
+			return printer.PrintObj(r.raw, s.data())
 		case watch:
 			return s.watchRollout(command.Context(), r)
 		default:

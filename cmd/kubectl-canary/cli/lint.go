@@ -9,8 +9,6 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
-	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/utils/ptr"
 
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/lint"
@@ -19,16 +17,15 @@ import (
 
 // lintOptions are the flags of lint.
 type lintOptions struct {
-	genericiooptions.IOStreams
-	flags  *genericclioptions.ConfigFlags
+	*Options
 	files  source.Files
 	output string
 	strict bool
 }
 
 // NewLintCommand makes `kubectl canary lint`.
-func NewLintCommand(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) *cobra.Command {
-	o := &lintOptions{IOStreams: streams, flags: flags}
+func NewLintCommand(options *Options) *cobra.Command {
+	o := &lintOptions{Options: options}
 	command := &cobra.Command{
 		Use:   "lint -f FILE...",
 		Short: "Check manifests without a cluster",
@@ -62,12 +59,12 @@ func (o *lintOptions) run(command *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	manifests, found, err := lint.Read(command.Context(), sources, ptr.Deref(o.flags.Namespace, ""))
+	manifests, found, err := lint.Read(command.Context(), sources, ptr.Deref(o.Config.Namespace, ""))
 	if err != nil {
 		return err
 	}
 	found = append(found, manifests.Check()...)
-	if err := o.print(found); err != nil {
+	if err := o.printAll(found); err != nil {
 		return err
 	}
 	if err := o.verdict(found); err != nil {
@@ -79,15 +76,15 @@ func (o *lintOptions) run(command *cobra.Command) error {
 	return nil
 }
 
-func (o *lintOptions) print(found []lint.Finding) error {
+func (o *lintOptions) printAll(found []lint.Finding) error {
 	if o.output == "json" {
-		encoder := json.NewEncoder(o.Out)
+		encoder := json.NewEncoder(o.data())
 		encoder.SetIndent("", "  ")
 		encoder.SetEscapeHTML(false)
 		return encoder.Encode(found)
 	}
 	for _, finding := range found {
-		if _, err := fmt.Fprintln(safeWriter{o.Out}, finding); err != nil {
+		if _, err := fmt.Fprintln(o.Out, finding); err != nil {
 			return err
 		}
 	}

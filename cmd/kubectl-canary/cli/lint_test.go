@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/lint"
@@ -20,7 +19,7 @@ func runLint(t *testing.T, stdin string, args ...string) (string, error) {
 	t.Helper()
 	streams, in, out, _ := genericiooptions.NewTestIOStreams()
 	in.WriteString(stdin)
-	command := NewLintCommand(genericclioptions.NewConfigFlags(true), streams)
+	command := NewLintCommand(NewOptions(streams))
 	command.SilenceErrors = true
 	command.SetOut(out)
 	command.SetErr(out)

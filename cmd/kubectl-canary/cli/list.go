@@ -65,7 +65,7 @@ func (s *session) printList(ctx context.Context, output *genericclioptions.Print
 	if err != nil {
 		return err
 	}
-	return printer.PrintObj(list, s.Out)
+	return printer.PrintObj(list, s.data())
 }
 
 func (s *session) showList(ctx context.Context) error {

@@ -6,6 +6,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -27,6 +28,7 @@ import (
 
 // Options are what all commands share.
 type Options struct {
+	// IOStreams write what is safe in a terminal.
 	genericiooptions.IOStreams
 	// Config are the connection flags of kubectl.
 	Config *genericclioptions.ConfigFlags
@@ -40,8 +42,10 @@ type Options struct {
 	noColor bool
 }
 
-// NewOptions are those of a program in a terminal.
+// NewOptions are those of a program in a terminal. Everything that commands print goes through these streams, so this is
+// the one place that makes them safe.
 func NewOptions(streams genericiooptions.IOStreams) *Options {
+	streams.Out, streams.ErrOut = safeWriter{streams.Out}, safeWriter{streams.ErrOut}
 	o := &Options{IOStreams: streams, Config: genericclioptions.NewConfigFlags(true), Now: time.Now}
 	o.NewClient, o.Size = o.connect, o.size
 	return o
@@ -56,12 +60,10 @@ func NewScheme() (*runtime.Scheme, error) {
 // connect makes a client without asking the API server what it serves: the kinds are few and known, and each question
 // would cost time before the first line is on the screen.
 func (o *Options) connect() (client.WithWatch, error) {
-	config, err := o.Config.ToRESTConfig()
+	config, err := o.restConfig()
 	if err != nil {
-		return nil, fmt.Errorf("find the API server: %w", err)
+		return nil, err
 	}
-	config.QPS, config.Burst = 50, 100
-	config.WarningHandler = rest.NewWarningWriter(safeWriter{o.ErrOut}, rest.WarningWriterOptions{Deduplicate: true})
 	scheme, err := NewScheme()
 	if err != nil {
 		return nil, err
@@ -72,6 +74,17 @@ func (o *Options) connect() (client.WithWatch, error) {
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Pod"), meta.RESTScopeNamespace)
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Namespace"), meta.RESTScopeRoot)
 	return client.NewWithWatch(config, client.Options{Scheme: scheme, Mapper: mapper})
+}
+
+// restConfig says how to reach the API server. Its warnings go to the error stream.
+func (o *Options) restConfig() (*rest.Config, error) {
+	config, err := o.Config.ToRESTConfig()
+	if err != nil {
+		return nil, fmt.Errorf("find the API server: %w", err)
+	}
+	config.QPS, config.Burst = 50, 100
+	config.WarningHandler = rest.NewWarningWriter(o.ErrOut, rest.WarningWriterOptions{Deduplicate: true})
+	return config, nil
 }
 
 // namespace is that of the flags, or of the current context.
@@ -96,7 +109,7 @@ func (o *Options) flags() string {
 
 // size is that of the terminal by now: a window may change.
 func (o *Options) size() (width, height int, ok bool) {
-	file, isFile := o.Out.(*os.File)
+	file, isFile := o.raw().(*os.File)
 	if !isFile || !term.IsTerminal(int(file.Fd())) {
 		return 0, 0, false
 	}
@@ -115,12 +128,31 @@ func (o *Options) style() view.Style {
 	}
 }
 
-func (o *Options) print(text string) error { return o.control(safe(text)) }
+func (o *Options) print(text string) error {
+	_, err := fmt.Fprint(o.Out, text)
+	return err
+}
 
 // control prints what a terminal obeys.
 func (o *Options) control(text string) error {
-	_, err := fmt.Fprint(o.Out, text)
+	_, err := fmt.Fprint(o.raw(), text)
 	return err
+}
+
+// data is where JSON and YAML go, and what else a program reads: unchanged, unless it is shown in a terminal.
+func (o *Options) data() io.Writer {
+	if _, _, isTerminal := o.Size(); isTerminal {
+		return o.Out
+	}
+	return o.raw()
+}
+
+// raw is the output without protection.
+func (o *Options) raw() io.Writer {
+	if out, isSafe := o.Out.(safeWriter); isSafe {
+		return out.Writer
+	}
+	return o.Out
 }
 
 // session is one connection, for one namespace.

@@ -15,8 +15,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
-	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
@@ -30,17 +28,15 @@ import (
 
 // planOptions are the flags of plan.
 type planOptions struct {
-	genericiooptions.IOStreams
-	flags    *genericclioptions.ConfigFlags
+	*Options
 	files    source.Files
 	output   string
 	forecast forecast.Options
-	now      func() time.Time
 }
 
 // NewPlanCommand makes `kubectl canary plan`.
-func NewPlanCommand(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) *cobra.Command {
-	o := &planOptions{IOStreams: streams, flags: flags, now: time.Now}
+func NewPlanCommand(options *Options) *cobra.Command {
+	o := &planOptions{Options: options}
 	command := &cobra.Command{
 		Use:   "plan NAME | -f FILE...",
 		Short: "Show what a release will do, before it does it",
@@ -53,6 +49,7 @@ the file, and no cluster is asked.`,
 		Example: `  kubectl canary plan reviews
   kubectl canary plan -f deploy/reviews.yaml --pod-ready 20s
   kubectl kustomize deploy | kubectl canary plan -f - -o json`,
+		ValidArgsFunction: o.completeRollouts,
 		RunE: func(command *cobra.Command, args []string) error {
 			if err := o.check(args); err != nil {
 				return err
@@ -88,7 +85,7 @@ func (o *planOptions) run(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		return o.print([]table.Rollout{o.foretell(rollout)})
+		return o.printAll([]table.Rollout{o.foretell(rollout)})
 	}
 	rollouts, err := o.read(ctx)
 	if err != nil {
@@ -100,7 +97,7 @@ func (o *planOptions) run(ctx context.Context, args []string) error {
 			Namespace: rollout.Namespace, Name: rollout.Name, Forecast: forecast.Release(rollout.CanaryRollout, o.forecast),
 		})
 	}
-	return o.print(all)
+	return o.printAll(all)
 }
 
 // read reads the rollouts of the files. One that the API server would refuse has no release.
@@ -109,7 +106,7 @@ func (o *planOptions) read(ctx context.Context) ([]lint.Rollout, error) {
 	if err != nil {
 		return nil, err
 	}
-	manifests, found, err := lint.Read(ctx, sources, ptr.Deref(o.flags.Namespace, ""))
+	manifests, found, err := lint.Read(ctx, sources, ptr.Deref(o.Config.Namespace, ""))
 	if err != nil {
 		return nil, err
 	}
@@ -146,11 +143,11 @@ func (o *planOptions) warn(found []lint.Finding) error {
 
 // get reads a rollout from the cluster.
 func (o *planOptions) get(ctx context.Context, name string) (*v1alpha1.CanaryRollout, error) {
-	config, err := o.flags.ToRESTConfig()
+	config, err := o.restConfig()
 	if err != nil {
 		return nil, err
 	}
-	namespace, _, err := o.flags.ToRawKubeConfigLoader().Namespace()
+	namespace, err := o.namespace()
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +175,7 @@ func (o *planOptions) foretell(rollout *v1alpha1.CanaryRollout) table.Rollout {
 	options := o.forecast
 	if forecast.IsInFlight(rollout) {
 		told.Revision = rollout.Status.Memory.CurrentRevision
-		told.Forecast = forecast.Remaining(rollout, options, o.now())
+		told.Forecast = forecast.Remaining(rollout, options, o.Now())
 		return told
 	}
 	options.FirstDeploy = rollout.Status.Memory == nil
@@ -186,7 +183,7 @@ func (o *planOptions) foretell(rollout *v1alpha1.CanaryRollout) table.Rollout {
 	return told
 }
 
-func (o *planOptions) print(rollouts []table.Rollout) (err error) {
+func (o *planOptions) printAll(rollouts []table.Rollout) (err error) {
 	var content []byte
 	switch o.output {
 	case "json":
@@ -195,16 +192,15 @@ func (o *planOptions) print(rollouts []table.Rollout) (err error) {
 	case "yaml":
 		content, err = yaml.Marshal(rollouts)
 	default:
-		for i, rollout := range rollouts {
-			if i > 0 {
-				content = append(content, '\n')
-			}
-			content = append(content, safe(rollout.Text(o.forecast.PodReady))...)
+		var texts []string
+		for _, rollout := range rollouts {
+			texts = append(texts, rollout.Text(o.forecast.PodReady))
 		}
+		return o.print(strings.Join(texts, "\n"))
 	}
 	if err != nil {
 		return err
 	}
-	_, err = o.Out.Write(content)
+	_, err = o.data().Write(content)
 	return err
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -36,12 +37,18 @@ func offline() *genericclioptions.ConfigFlags {
 	return flags
 }
 
+func newPlan(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) *cobra.Command {
+	o := NewOptions(streams)
+	o.Config = flags
+	return NewPlanCommand(o)
+}
+
 // runPlan runs the command as the shell would, and returns what it printed and its error.
 func runPlan(t *testing.T, flags *genericclioptions.ConfigFlags, stdin string, args ...string) (string, error) {
 	t.Helper()
 	streams, in, out, _ := genericiooptions.NewTestIOStreams()
 	in.WriteString(stdin)
-	command := NewPlanCommand(flags, streams)
+	command := newPlan(flags, streams)
 	command.SilenceErrors = true
 	command.SetOut(out)
 	command.SetErr(out)
@@ -105,7 +112,7 @@ func TestPlanSaysWhatHolds(t *testing.T) {
 ---
 {apiVersion: flagger.app/v1beta1, kind: Canary, metadata: {name: old}}
 `)
-	command := NewPlanCommand(offline(), streams)
+	command := newPlan(offline(), streams)
 	command.SetArgs([]string{"-f", "-"})
 	if err := command.ExecuteContext(t.Context()); err != nil {
 		t.Fatal(err)
@@ -176,6 +183,7 @@ func apiServer(t *testing.T, rollout *v1alpha1.CanaryRollout) *genericclioptions
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Warning", `299 - "the API is old"`)
 		if r.URL.Path != "/apis/canaryrollout.dev/v1alpha1/namespaces/shop/canaryrollouts/reviews" {
 			w.WriteHeader(http.StatusNotFound)
 			_ = json.NewEncoder(w).Encode(metav1.Status{Status: metav1.StatusFailure, Reason: metav1.StatusReasonNotFound, Code: http.StatusNotFound})
@@ -238,6 +246,16 @@ func TestPlanOfName(t *testing.T) {
 				t.Errorf("got\n%s", got)
 			}
 		})
+	}
+}
+
+// TestPlanWarnings: a warning of the API server goes through the streams of the command, as in all others.
+func TestPlanWarnings(t *testing.T) {
+	streams, _, _, errOut := genericiooptions.NewTestIOStreams()
+	command := newPlan(apiServer(t, liveSample(t)), streams)
+	command.SetArgs([]string{"reviews"})
+	if err := command.ExecuteContext(t.Context()); err != nil || errOut.String() != "Warning: the API is old\n" {
+		t.Errorf("got %v and %q", err, errOut)
 	}
 }
 

@@ -476,7 +476,7 @@ func (b *bench) runCompletion(args ...string) (code int, out, errOut string) {
 	b.out.Reset()
 	command := NewCommand(b.options)
 	command.SetArgs(append([]string{"__complete", "-n", "shop"}, args...))
-	code = Run(b.t.Context(), command, b.options.IOStreams)
+	code = Run(b.t.Context(), command)
 	return code, b.out.String(), ""
 }
 

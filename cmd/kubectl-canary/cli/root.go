@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"k8s.io/cli-runtime/pkg/genericiooptions"
 )
 
 // ExitError ends the program with a code of its own.
@@ -32,7 +31,7 @@ func (e *ExitError) Error() string {
 func (e *ExitError) Unwrap() error { return e.Err }
 
 // Run runs a command line, says on the error stream what went wrong, and returns the exit code.
-func Run(ctx context.Context, command *cobra.Command, streams genericiooptions.IOStreams) int {
+func Run(ctx context.Context, command *cobra.Command) int {
 	err := command.ExecuteContext(ctx)
 	if err == nil {
 		return 0
@@ -44,7 +43,7 @@ func Run(ctx context.Context, command *cobra.Command, streams genericiooptions.I
 			return code
 		}
 	}
-	_, _ = fmt.Fprintln(safeWriter{streams.ErrOut}, "error:", err)
+	command.PrintErrln("error:", err)
 	return code
 }
 
@@ -72,16 +71,10 @@ func NewCommand(o *Options) *cobra.Command {
 		NewGetCommand(o), NewListCommand(o), NewStatusCommand(o), NewHistoryCommand(o),
 		NewPromoteCommand(o), NewAbortCommand(o), NewRetryCommand(o),
 		NewPauseCommand(o), NewResumeCommand(o), NewUndoCommand(o), NewSetCommand(o),
-		newPlan(o), NewLintCommand(o.Config, o.IOStreams), NewVersionCommand(o),
+		NewPlanCommand(o), NewLintCommand(o), NewVersionCommand(o),
 	)
 	_ = root.RegisterFlagCompletionFunc("namespace", o.completeNamespaces) // the flag is there
 	return root
-}
-
-func newPlan(o *Options) *cobra.Command {
-	command := NewPlanCommand(o.Config, o.IOStreams)
-	command.ValidArgsFunction = o.completeRollouts
-	return command
 }
 
 // oneName wants the name of one rollout, and says how to give it.

@@ -5,12 +5,14 @@ package cli
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/view"
@@ -50,7 +52,7 @@ func TestClusterTextsAreSafe(t *testing.T) {
 		"status":  view.Line(view.Style{}, rollout, ""),
 	} {
 		var out bytes.Buffer
-		o := &Options{IOStreams: genericiooptions.IOStreams{Out: &out}}
+		o := NewOptions(genericiooptions.IOStreams{Out: &out})
 		if err := o.print(text); err != nil {
 			t.Fatal(err)
 		}
@@ -66,8 +68,56 @@ func TestClusterTextsAreSafe(t *testing.T) {
 	var errOut bytes.Buffer
 	failing := &cobra.Command{RunE: func(*cobra.Command, []string) error { return errors.New(hostile) }, SilenceErrors: true, SilenceUsage: true}
 	failing.SetArgs(nil)
-	Run(t.Context(), failing, genericiooptions.IOStreams{ErrOut: &errOut})
+	failing.SetErr(NewOptions(genericiooptions.IOStreams{ErrOut: &errOut}).ErrOut)
+	Run(t.Context(), failing)
 	if strings.ContainsAny(errOut.String(), "\x1b\x07\r\u202e") {
 		t.Errorf("an error prints %q", errOut.String())
+	}
+}
+
+// TestFileTextsAreSafe: a manifest of somebody else moves no cursor and forges no finding, in whichever command reads it.
+func TestFileTextsAreSafe(t *testing.T) {
+	name, err := json.Marshal(hostile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign := "\n---\napiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: " + string(name) + "}\n"
+	refused := "apiVersion: canaryrollout.dev/v1\nkind: " + string(name) + "\nmetadata: {name: a}\n"
+	for _, stdin := range []string{readText(t, sampleFile) + foreign, refused} {
+		for _, args := range []string{"lint -f -", "plan -f -"} {
+			streams, in, out, errOut := genericiooptions.NewTestIOStreams()
+			in.WriteString(stdin)
+			command := NewCommand(NewOptions(streams))
+			command.SetArgs(strings.Fields(args))
+			Run(t.Context(), command)
+			got := out.String() + errOut.String()
+			if strings.ContainsAny(got, "\x1b\x07\r\u202e") || strings.Contains(got, "\nName: fine") || !strings.Contains(got, "all well Name: fine") {
+				t.Errorf("%s prints %q", args, got)
+			}
+		}
+	}
+}
+
+// TestDataIsUnchanged: what another program reads is what the object says. In a terminal it is as safe as any text.
+func TestDataIsUnchanged(t *testing.T) {
+	const text = "a\u202eb"
+	foreign := "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: " + text + "}\n"
+	for _, isTerminal := range []bool{false, true} {
+		b := newBench(t, paused(), func() client.Object {
+			other := paused()
+			other.Name, other.Annotations = "ratings", map[string]string{"note": text}
+			return other
+		}())
+		b.options.Size = func() (int, int, bool) { return 80, 24, isTerminal }
+		b.options.In = strings.NewReader(foreign)
+		for _, args := range [][]string{
+			{"get", "ratings", "-o", "jsonpath={.metadata.annotations.note}"}, {"list", "-o", "json"},
+			{"pause", "ratings", "-o", "json"}, {"lint", "-f", "-", "-o", "json"},
+		} {
+			_, out, errOut := b.run(args...)
+			if out == "" || strings.Contains(out, text) == isTerminal {
+				t.Errorf("%v, terminal %t: got %q %s", args, isTerminal, out, errOut)
+			}
+		}
 	}
 }

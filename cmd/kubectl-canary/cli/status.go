@@ -133,7 +133,7 @@ func (s *session) waitForEnd(ctx context.Context, r *rollout, timeout time.Durat
 			return s.tell(last, code)
 		}
 		if line := progress(last, err); line != said {
-			_, _ = fmt.Fprintln(safeWriter{s.ErrOut}, line)
+			_, _ = fmt.Fprintln(s.ErrOut, line)
 			said = line
 		}
 	}

@@ -112,7 +112,7 @@ func (w *writer) write(ctx context.Context, s *session, c change) error {
 		if err != nil {
 			return err
 		}
-		return printer.PrintObj(result, s.Out)
+		return printer.PrintObj(result, s.data())
 	}
 	return s.print(c.said + suffix + "\n")
 }

@@ -67,5 +67,14 @@ func (f Finding) String() string {
 	if f.Severity != Error {
 		parts = append(parts, strings.ToLower(string(f.Severity)))
 	}
-	return strings.Join(append(parts, f.Message), ": ")
+	return oneLine(strings.Join(append(parts, f.Message), ": "))
+}
+
+// oneLine joins lines: what is in a manifest makes no line of its own, which could pass for a finding.
+func oneLine(text string) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		lines = append(lines, strings.TrimSpace(line))
+	}
+	return strings.Join(lines, " ")
 }

@@ -92,7 +92,7 @@ func TestCheck(t *testing.T) {
 		"bad name": {"canaryrollout.yaml", "  name: reviews\n  labels:", "  name: Reviews\n  labels:",
 			[]string{"canaryrollout.yaml:1: metadata.name: Invalid value: \"Reviews\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"}},
 		"a key twice": {"canaryrollout.yaml", "  replicas: 4", "  replicas: 4\n  replicas: 5",
-			[]string{`canaryrollout.yaml:1: this is no YAML: unmarshal errors:` + "\n" + `  line 12: key "replicas" already set in map`}},
+			[]string{`canaryrollout.yaml:1: this is no YAML: unmarshal errors: line 12: key "replicas" already set in map`}},
 		"no YAML": {"services.yaml", "spec:\n  ports:", "spec: [\n  ports:", []string{"services.yaml:1: this is no YAML: line 13: did not find expected node content",
 			"canaryrollout.yaml:1: spec.traffic.stableService: note: Service reviews-stable is not in these files: not checked"}},
 		"no object": {"services.yaml", "apiVersion: v1\nkind: Service\n", "", []string{"services.yaml:1: this is no Kubernetes object: apiVersion or kind is missing",
