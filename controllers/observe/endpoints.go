@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -88,22 +89,42 @@ func (s *observation) states(service *corev1.Service, of []discoveryv1.EndpointS
 	return states
 }
 
-// lackingPort says which of the ports that the routes use is not in a slice: the Service has no such port, or calls it by
-// a name that its pods do not have. Such pods stay endpoints, and no request reaches them.
+// lackingPort says which of the ports that the routes use is not in a slice: the Service has no such port, or leads to a
+// container port by a name that the pods do not have. Such pods stay endpoints, and no request reaches them. A port by
+// number is in every slice that is up to date.
 func lackingPort(service *corev1.Service, used []int32, slice *discoveryv1.EndpointSlice) string {
 	for _, number := range used {
-		at := slices.IndexFunc(service.Spec.Ports, func(port corev1.ServicePort) bool { return port.Port == number })
-		if at < 0 {
+		port := servicePort(service, number)
+		if port == nil {
 			return fmt.Sprintf("Service %s has no port %d, which a route uses: add it, or correct the backendRef", service.Name, number)
 		}
-		port := service.Spec.Ports[at]
 		isIn := func(in discoveryv1.EndpointPort) bool { return ptr.Deref(in.Name, "") == port.Name }
-		if !slices.ContainsFunc(slice.Ports, isIn) {
+		switch {
+		case slices.ContainsFunc(slice.Ports, isIn):
+		case port.TargetPort.Type == intstr.Int:
+			return fmt.Sprintf("port %d of Service %s is not yet in EndpointSlice %s: it takes a moment after a change of the "+
+				"Service; if it lasts, look at what writes the EndpointSlices", number, service.Name, slice.Name)
+		default:
 			return fmt.Sprintf("port %d of Service %s leads to a container port named %s, which the pods do not have: "+
 				"name a container port so in spec.template, or change the targetPort", number, service.Name, port.TargetPort.String())
 		}
 	}
 	return ""
+}
+
+// servicePort is the port of a number. A Service may have the same number for TCP and for UDP, and routes send TCP.
+func servicePort(service *corev1.Service, number int32) (found *corev1.ServicePort) {
+	for i := range service.Spec.Ports {
+		port := &service.Spec.Ports[i]
+		if port.Port != number {
+			continue
+		}
+		if cmp.Or(port.Protocol, corev1.ProtocolTCP) == corev1.ProtocolTCP {
+			return port
+		}
+		found = cmp.Or(found, port)
+	}
+	return found
 }
 
 func backendOf(endpoint *discoveryv1.Endpoint) backend {

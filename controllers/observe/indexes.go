@@ -131,7 +131,9 @@ func StripService(object any) (any, error) {
 		},
 	}
 	for _, port := range service.Spec.Ports {
-		stripped.Spec.Ports = append(stripped.Spec.Ports, corev1.ServicePort{Name: port.Name, Port: port.Port, TargetPort: port.TargetPort})
+		stripped.Spec.Ports = append(stripped.Spec.Ports, corev1.ServicePort{
+			Name: port.Name, Protocol: port.Protocol, Port: port.Port, TargetPort: port.TargetPort,
+		})
 	}
 	stripped.ManagedFields = writerEntry(service, "f:selector")
 	return stripped, nil

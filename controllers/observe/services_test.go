@@ -154,6 +154,7 @@ func TestEndpointsWithoutPort(t *testing.T) {
 	service := aServiceWith(map[string]string{"app": "reviews"})
 	web := corev1.ServicePort{Name: "web", Port: 80, TargetPort: intstr.FromString("http")}
 	admin := corev1.ServicePort{Name: "admin", Port: 90, TargetPort: intstr.FromInt32(9090)}
+	quic := corev1.ServicePort{Name: "quic", Protocol: corev1.ProtocolUDP, Port: 80, TargetPort: intstr.FromString("quic")}
 	other := corev1.ServicePort{Name: "other", Port: 70, TargetPort: intstr.FromString("other")}
 	slice := func(ports ...string) *discoveryv1.EndpointSlice {
 		s := aSlice("v4", "reviews-stable", anEndpoint("reviews-aaa-x2x4z", ptr.To(true), nil))
@@ -172,6 +173,11 @@ func TestEndpointsWithoutPort(t *testing.T) {
 		"served":          {[]corev1.ServicePort{web, admin, other}, slice("admin", "web"), plan.Endpoints{Revision: "aaa", Ready: 1, Total: 1}},
 		"named otherwise": {[]corev1.ServicePort{web, admin}, slice("admin"), plan.Endpoints{Revision: "aaa", Total: 1, LacksPort: noPod}},
 		"none at all":     {[]corev1.ServicePort{web, admin}, slice(), plan.Endpoints{Revision: "aaa", Total: 1, LacksPort: noPod}},
+		"renamed, with a number": {[]corev1.ServicePort{{Name: "http", Port: 80, TargetPort: intstr.FromInt32(8080)}, admin}, slice("admin", "web"), plan.Endpoints{
+			Revision: "aaa", Total: 1, LacksPort: "port 80 of Service reviews-stable is not yet in EndpointSlice v4: it takes a moment " +
+				"after a change of the Service; if it lasts, look at what writes the EndpointSlices"}},
+		"UDP of the same number": {[]corev1.ServicePort{quic, web, admin}, slice("admin", "web"), plan.Endpoints{Revision: "aaa", Ready: 1, Total: 1}},
+		"UDP alone":              {[]corev1.ServicePort{quic, admin}, slice("admin", "quic"), plan.Endpoints{Revision: "aaa", Ready: 1, Total: 1}},
 		"not a port of the Service": {[]corev1.ServicePort{web}, slice("web"), plan.Endpoints{Revision: "aaa", Total: 1,
 			LacksPort: "Service reviews-stable has no port 90, which a route uses: add it, or correct the backendRef"}},
 	} {
@@ -235,11 +241,11 @@ func TestEndpointsOfCutNames(t *testing.T) {
 
 func TestStrip(t *testing.T) {
 	service := aServiceWith(map[string]string{"app": "reviews"})
-	service.ResourceVersion, service.Spec.Ports = "7", []corev1.ServicePort{{Port: 80, Name: "web", TargetPort: intstr.FromString("http"), NodePort: 30080}}
+	service.ResourceVersion, service.Spec.Ports = "7", []corev1.ServicePort{{Port: 80, Name: "web", Protocol: "UDP", TargetPort: intstr.FromString("http"), NodePort: 30080}}
 	service.Annotations = map[string]string{"large": "x"}
 	got, err := StripService(service)
 	want := aServiceWith(map[string]string{"app": "reviews"})
-	want.ResourceVersion, want.Spec.Ports = "7", []corev1.ServicePort{{Port: 80, Name: "web", TargetPort: intstr.FromString("http")}}
+	want.ResourceVersion, want.Spec.Ports = "7", []corev1.ServicePort{{Port: 80, Name: "web", Protocol: "UDP", TargetPort: intstr.FromString("http")}}
 	if diff := cmp.Diff(any(want), got); diff != "" || err != nil {
 		t.Errorf("service (-want +got), %v:\n%s", err, diff)
 	}
