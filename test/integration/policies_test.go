@@ -54,7 +54,8 @@ const (
 	noUpdate  = "to change more than the command annotations takes the verb update on canaryrollouts"
 )
 
-// TestCommandPolicy: who may promote and abort need not be able to change what is released, and the other way round.
+// TestCommandPolicy: who may promote and abort need not be able to change what is released, and a command takes its verb.
+// Who may update the spec can still move a release on, by a change of its steps.
 func TestCommandPolicy(t *testing.T) {
 	mustKubectl(t, "", "apply", "-f", "../../config/rbac/canaryrollout_edit_role.yaml")
 	if err := operator.Install(t.Context(), up); err != nil {
