@@ -138,7 +138,8 @@ spec:
   template: {metadata: {labels: {app: owned}}, spec: {containers: [{name: a, image: a}]}}
 `
 
-// TestManagerPolicy: a stolen token of the manager writes ReplicaSets of rollouts and one label of selectors, and no more.
+// TestManagerPolicy: a stolen token of the manager writes no ReplicaSets of other controllers, no template of one that exists,
+// and one label of selectors.
 func TestManagerPolicy(t *testing.T) {
 	if err := operator.Install(t.Context(), up); err != nil {
 		t.Fatal(err)
