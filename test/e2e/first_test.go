@@ -1,0 +1,46 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/app"
+)
+
+// TestFirstDeploy sends requests by a new route from before its rollout is there: none fails from the first good answer on. The
+// two Services get their first endpoints one after the other, so the weights have to stand before there is a pod. Without that
+// some of these first deploys lose requests, and not all.
+func TestFirstDeploy(t *testing.T) {
+	for i := range 6 {
+		t.Run(fmt.Sprint(i), firstDeploy)
+	}
+}
+
+func firstDeploy(t *testing.T) {
+	t.Parallel()
+	a := app.Prepare(t, env, app.Options{})
+	traffic := a.Load(app.HTTPRoute, app.HTTPRoute.Path, 2*rate)
+	begun := time.Now()
+	a.Create(a.Rollout(app.Options{}))
+	a.WaitForState(v1alpha1.StateHealthy)
+	first, end := begun, time.Now()
+	for len(traffic.Window(begun, first).ByVersion) == 0 && first.Before(end) {
+		first = first.Add(5 * time.Millisecond)
+	}
+	traffic.Stop()
+	stats := traffic.Window(first, time.Now())
+	t.Logf("from the first good answer on: %s", stats)
+	if stats.Sent == 0 {
+		t.Error("nothing was answered")
+	}
+	for _, failure := range traffic.Failures() {
+		if failure.Start.After(first) {
+			t.Errorf("lost %s after the first good answer: %+v", failure.Start.Sub(first), failure)
+		}
+	}
+}
