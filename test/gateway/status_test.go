@@ -56,7 +56,7 @@ func TestBehaviours(t *testing.T) {
 			Pending: "Gateway default/two: Accepted is False for generation 3 (NotAllowedByListeners: no)"}},
 		"not resolved by one": {Behaviour{Refusals: map[string]Refusal{"one": {"ResolvedRefs", "BackendNotFound", "what?"}}}, route.Acceptance{
 			Pending: "Gateway default/one: ResolvedRefs is False for generation 3 (BackendNotFound: what?)"}},
-		"partially invalid": {Behaviour{PartiallyInvalid: true}, route.Acceptance{
+		"partially invalid": {Behaviour{PartiallyInvalid: true}, route.Acceptance{Refused: 3,
 			Pending: "Gateway default/one: PartiallyInvalid is True for generation 3 (UnsupportedValue: a rule was dropped); " +
 				"Gateway default/two: PartiallyInvalid is True for generation 3 (UnsupportedValue: a rule was dropped)"}},
 		"second agrees": {Behaviour{Second: SecondAgrees}, route.Acceptance{Generation: 3}},
