@@ -109,7 +109,7 @@ test-race: ## Run the others with the race detector. It needs a C compiler.
 
 .PHONY: test-cluster
 test-cluster: binaries ## Run the tests against a real control plane, gateway and traffic.
-	go test $(RACE) -count=1 -timeout=40m -p=1 ./test/...
+	go test $(RACE) -vet=off -count=1 -timeout=40m -p=1 ./test/...
 
 .PHONY: binaries
 binaries: ## Build the binaries of the test cluster that are not there yet (13 minutes the first time).

@@ -157,7 +157,7 @@ func TestModel(t *testing.T) {
 			moves: slices.Concat(troubles(), only(userMoves(), "user: abort=true")), user: 1, troubles: 1, max: 2_000_000},
 		{name: "a problem in a promotion", steps: []v1alpha1.Step{weight(50)}, moves: troubles(), troubles: 1, max: 20_000_000, deep: true},
 		{name: "another size", first: atPause, steps: []v1alpha1.Step{weight(50), pause(0)},
-			moves: slices.Concat(scales(0, 1, 2, 4), only(userMoves(), "user: abort=true")), user: 2, max: 2_000_000},
+			moves: slices.Concat(scales(0, 1, 4), only(userMoves(), "user: abort=true")), user: 2, max: 2_000_000},
 		{name: "another size in a promotion", steps: []v1alpha1.Step{weight(50)}, moves: scales(0, 1, 4), user: 2, max: 20_000_000, deep: true},
 		{name: "spec.paused", steps: []v1alpha1.Step{weight(50), pause(0)}, moves: slices.Concat(pauses(), only(userMoves(), "user: abort=true")),
 			user: 2, max: 2_000_000},
