@@ -104,7 +104,8 @@ func (d *driver) recreate() {
 	d.Create(again)
 	d.Eventually("the pods to be adopted", func() (bool, string) {
 		status := d.Get().Status
-		return status.Stable != nil, d.describe(app.Moment{At: time.Now(), Status: status})
+		// The status of the pass that adopts them has no images yet, and a revert reads them.
+		return status.Stable != nil && status.Images != "", d.describe(app.Moment{At: time.Now(), Status: status})
 	})
 }
 
