@@ -40,7 +40,7 @@ import (
 // +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// Reconciler makes the passes. It is safe for concurrent use.
+// Reconciler reconciles CanaryRollouts. It is safe for concurrent use.
 type Reconciler struct {
 	Observer *observe.Observer
 	Applier  *apply.Applier
@@ -52,17 +52,17 @@ type Reconciler struct {
 	Prober *probe.Prober
 	// Manager is the lease of this manager, as namespace/name.
 	Manager string
-	// rivals are other managers on the same rollouts.
+	// rivals detects other managers of the same rollouts.
 	rivals rivals
-	// kinds are the kinds of routes that are watched.
+	// kinds watches the kinds of routes that rollouts name.
 	kinds *RouteKinds
 	// Clock is read once in each pass.
 	Clock clock.PassiveClock
-	// Compute decides; it is plan.Compute but in tests.
+	// Compute makes the plan. It is plan.Compute except in tests.
 	Compute func(plan.Input) plan.Plan
 }
 
-// Reconcile makes one pass over one rollout, or two.
+// Reconcile makes one or two passes over a rollout.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	rollout, err := r.Observer.Rollout(ctx, req.NamespacedName)
 	if apierrors.IsNotFound(err) {
@@ -84,10 +84,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return requeueAt(wakeAt, now), nil
 }
 
-// passes observes, and makes a pass; one that did nothing but write targets is followed at once by the one that goes
-// after them. It can work from the same view, unless the new memory asks for another one: the rollout alone has changed,
-// and its newest version is the one just written. An abort would otherwise wait for a watch before it writes a route. It
-// returns when to look again.
+// passes observes the rollout and makes a pass. A pass that only wrote targets is followed at once by one that acts
+// on them; otherwise an abort would wait for a watch event before it writes a route. The second pass can use the same
+// snapshot unless the new memory needs another one: only the rollout has changed, and its newest version is the one
+// just written. It returns when to reconcile again.
 func (r *Reconciler) passes(ctx context.Context, rollout *observe.Rollout, now time.Time) (time.Time, error) {
 	snap, err := r.Observer.Observe(ctx, rollout, now)
 	if err != nil {
@@ -110,7 +110,7 @@ func (r *Reconciler) passes(ctx context.Context, rollout *observe.Rollout, now t
 	return wakeAt(next.WakeAt, snap, now), cmp.Or(err, snap.TemplateError)
 }
 
-// probeRequest is what a plan wants to have measured; nil for nothing.
+// probeRequest returns the measurement that a plan asks for, or nil.
 func probeRequest(snap *observe.Snapshot, next plan.Plan) *probe.Request {
 	if next.Probe == nil || snap.Spec.Traffic.Probe == nil {
 		return nil
@@ -118,7 +118,7 @@ func probeRequest(snap *observe.Snapshot, next plan.Plan) *probe.Request {
 	return &probe.Request{ProbeRequest: *next.Probe, Probe: *snap.Spec.Traffic.Probe}
 }
 
-// pass carries a plan out, writes the status and reports; it returns the rollout as it left it.
+// pass applies a plan, writes the status and reports. It returns the rollout as it was written.
 func (r *Reconciler) pass(ctx context.Context, snap *observe.Snapshot, next plan.Plan, now time.Time) (*observe.Rollout, error) {
 	log.FromContext(ctx).V(1).Info("Planned", "state", next.Status.State, "actions", len(next.Actions), "message", next.Status.Message)
 	result, err := r.apply(ctx, snap, next)
@@ -130,7 +130,7 @@ func (r *Reconciler) pass(ctx context.Context, snap *observe.Snapshot, next plan
 		return nil, r.fail(ctx, written, next.Events, err, now)
 	}
 	if result.Released {
-		written.status = snap.Status // there may be nothing left to write a status to
+		written.status = snap.Status // there may be no rollout left to write a status to
 	}
 	if err := r.writeStatus(ctx, &written); err != nil {
 		return nil, err
@@ -140,10 +140,11 @@ func (r *Reconciler) pass(ctx context.Context, snap *observe.Snapshot, next plan
 	return written.rollout, nil
 }
 
-// missingKindRetry is how soon a kind of routes is looked for again that the cluster does not serve.
+// missingKindRetry is the interval between checks for a kind of routes that the cluster does not serve.
 const missingKindRetry = 15 * time.Second
 
-// wakeAt is when to look again: when the plan says, and not much later while something is missing that no watch tells of.
+// wakeAt returns when to reconcile again: when the plan says, or earlier while something is missing that no watch
+// reports.
 func wakeAt(planned time.Time, snap *observe.Snapshot, now time.Time) time.Time {
 	earliest := planned
 	wake := func(at time.Time) {
@@ -164,7 +165,7 @@ func wakeAt(planned time.Time, snap *observe.Snapshot, now time.Time) time.Time 
 	return earliest
 }
 
-// apply carries the plan out, from a view that is known to be the newest one.
+// apply applies the plan, once the snapshot is known to be current.
 func (r *Reconciler) apply(ctx context.Context, snap *observe.Snapshot, next plan.Plan) (apply.Result, error) {
 	isWriting := len(next.Actions) > 0 || !equality.Semantic.DeepEqual(snap.Status, next.Status)
 	if isWriting {
@@ -182,14 +183,15 @@ func (r *Reconciler) apply(ctx context.Context, snap *observe.Snapshot, next pla
 	return result, err
 }
 
-// compute decides. Who writes a status is no part of what it says, so that it is no reason to write one.
+// compute makes the plan. It keeps the prior status's manager, so that another writer alone is no reason to write a
+// status.
 func (r *Reconciler) compute(in plan.Input) plan.Plan {
 	next := r.Compute(in)
 	next.Status.Manager = in.Prior.Manager
 	return next
 }
 
-// input is what the plan is made from.
+// input returns the input of a plan.
 func input(snap *observe.Snapshot, now time.Time) plan.Input {
 	in := plan.Input{
 		Namespace: snap.Namespace, Name: snap.Name,
@@ -215,12 +217,13 @@ func annotation(snap *observe.Snapshot, key string) *string {
 	return nil
 }
 
-// isReleased says that a rollout is being deleted and that we are done with it.
+// isReleased reports whether a rollout is being deleted and no longer has our finalizer.
 func isReleased(rollout *observe.Rollout) bool {
 	return rollout.DeletionTimestamp != nil && !controllerutil.ContainsFinalizer(rollout.CanaryRollout, v1alpha1.Finalizer)
 }
 
-// makesPods says that a plan creates or adopts: never once deletion has begun, so the rollout is looked at live.
+// makesPods reports whether a plan creates or adopts ReplicaSets. Neither may happen once deletion has begun, so the
+// rollout is read live first.
 func makesPods(actions []plan.Action) bool {
 	return slices.ContainsFunc(actions, func(action plan.Action) bool {
 		_, creates := action.(plan.CreateReplicaSet)
@@ -229,7 +232,7 @@ func makesPods(actions []plan.Action) bool {
 	})
 }
 
-// now is the one clock reading of a pass, at the precision that a status keeps.
+// now returns the single clock reading of a pass, at the precision that a status keeps.
 func (r *Reconciler) now() time.Time { return r.Clock.Now().Truncate(time.Microsecond) }
 
 func (r *Reconciler) forget(ctx context.Context, rollout types.NamespacedName) {
@@ -239,7 +242,7 @@ func (r *Reconciler) forget(ctx context.Context, rollout types.NamespacedName) {
 	metrics.Forget(rollout)
 }
 
-// requeueAt turns a moment into a delay; one that is due already must not read as none.
+// requeueAt turns a time into a delay. A time that is already due must not become zero, which means no requeue.
 func requeueAt(at, now time.Time) ctrl.Result {
 	if at.IsZero() {
 		return ctrl.Result{}

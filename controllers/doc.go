@@ -13,9 +13,9 @@
 //
 // A pass ends in one of these ways:
 //
-//	done      the status stands, events are out; the next pass comes with an event, or at plan.WakeAt
+//	done      the status is written, Events are sent; the next pass comes with a watch event, or at plan.WakeAt
 //	stale     a cache is behind our own last write: nothing was done, the event that brings the object starts a new pass
-//	conflict  somebody else wrote in between: as stale, after the writes that succeeded
-//	refused   the API server says no for good: people see why in the status, memory is untouched; retried with backoff
+//	conflict  somebody else wrote in between: as for stale, after the writes that succeeded
+//	refused   the API server rejects a request: the status says why, memory is untouched; retried with backoff
 //	failed    anything else: retried with backoff
 package controllers

@@ -19,18 +19,18 @@ import (
 )
 
 const (
-	// staleBackstop is for a watch event that should have come and did not.
+	// staleBackstop is the requeue delay in case an expected watch event does not arrive.
 	staleBackstop = 5 * time.Second
-	// conflictBackstop is for a conflict that no watch event follows.
+	// conflictBackstop is the requeue delay in case no watch event follows a conflict.
 	conflictBackstop = time.Second
 )
 
-// outcome tells what needs no error from what does: an error is logged, counted and retried with backoff.
+// outcome separates expected results from errors. An error is logged, counted and retried with backoff.
 func outcome(ctx context.Context, err error) (ctrl.Result, error) {
 	logger := log.FromContext(ctx).V(1)
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled), errors.Is(err, context.Canceled):
-		return ctrl.Result{}, nil // the process is on its way out; its successor makes the pass
+		return ctrl.Result{}, nil // the process is shutting down; its successor makes the pass
 	case errors.Is(err, observe.ErrStale):
 		logger.Info("Waiting for the cache", "cause", err.Error())
 		return ctrl.Result{RequeueAfter: staleBackstop}, nil
@@ -41,15 +41,14 @@ func outcome(ctx context.Context, err error) (ctrl.Result, error) {
 	return ctrl.Result{}, err
 }
 
-// isOvertaken says that an object changed, came or went between our look at it and our write; or is about to, with its
-// namespace.
+// isOvertaken reports whether an object changed, was created or was deleted between our read and our write, or is
+// about to be deleted with its namespace.
 func isOvertaken(err error) bool {
 	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) ||
 		apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 }
 
-// noteTakenName remembers the name that a ReplicaSet could not get, so that the next look at the template does not
-// come back with it.
+// noteTakenName records the name that a ReplicaSet could not get, so that the next pass chooses another one.
 func (r *Reconciler) noteTakenName(snap *observe.Snapshot, failed []plan.Action, err error) {
 	if !apierrors.IsAlreadyExists(err) {
 		return

@@ -22,33 +22,34 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
 )
 
-// routeVersions are those that a kind of routes may be served in, the best first. TLSRoute and TCPRoute are v1alpha2 on
-// clusters whose Gateway API is older than theirs, or that have its experimental channel.
+// routeVersions are the versions that a kind of routes may be served in, in order of preference. TLSRoute and
+// TCPRoute are v1alpha2 on clusters whose Gateway API predates their v1, or that have its experimental channel.
 var routeVersions = []string{"v1", "v1alpha2"}
 
 // RouteKinds watches each kind of routes from the first rollout that names it until the cluster no longer serves the
-// version. A kind that is missing is an error only for the rollouts that name it, and a kind or a version that comes or
-// goes later takes no restart. It is safe for concurrent use.
+// version. A missing kind is an error only for the rollouts that name it. A kind or a version that appears or
+// disappears later needs no restart. It is safe for concurrent use.
 type RouteKinds struct {
-	// discovery is asked for the API as it is now. The client's own RESTMapper would keep a version that has gone.
+	// discovery reads the API as it is now. The client's own RESTMapper would keep a version that is no longer
+	// served.
 	discovery resourceLister
 	cache     cache.Informers
-	// watch makes the controller look at the rollouts of each route of the kind.
+	// watch makes the controller reconcile the rollouts of each route of the kind.
 	watch func(schema.GroupVersionKind) error
-	// lost reports each kind that is watched no longer. It has room for them: to end a watch ends the context of the handler
-	// that reports it.
+	// lost reports each kind that is no longer watched. It is buffered, because ending a watch cancels the context of
+	// the handler that reports it.
 	lost chan event.GenericEvent
 
 	mu      sync.Mutex
 	watched map[string]schema.GroupVersionKind
 }
 
-// resourceLister is what RouteKinds needs of a discovery client.
+// resourceLister is the part of a discovery client that RouteKinds uses.
 type resourceLister interface {
 	ServerResourcesForGroupVersionWithContext(ctx context.Context, groupVersion string) (*metav1.APIResourceList, error)
 }
 
-// NewRouteKinds watches no kind yet. SetupWithManager connects it.
+// NewRouteKinds returns a RouteKinds that watches nothing yet. SetupWithManager connects it.
 func NewRouteKinds() *RouteKinds {
 	return &RouteKinds{lost: make(chan event.GenericEvent, 16), watched: map[string]schema.GroupVersionKind{}}
 }
@@ -66,7 +67,7 @@ func (k *RouteKinds) Resolve(ctx context.Context, kind string) (schema.GroupVers
 	return version, nil
 }
 
-// informer is that of the kind in the version that is served; it may not have synced yet.
+// informer returns the informer of the kind in the served version. It may not have synced yet.
 func (k *RouteKinds) informer(ctx context.Context, kind string) (schema.GroupVersionKind, cache.Informer, error) {
 	version, err := k.version(ctx, kind)
 	if err != nil {
@@ -79,8 +80,8 @@ func (k *RouteKinds) informer(ctx context.Context, kind string) (schema.GroupVer
 	return version, informer, nil
 }
 
-// version is the one that the kind is served and watched in. The cluster is asked without the lock: an answer that does not
-// come must not hold the rollouts with other kinds.
+// version returns the version that the kind is served and watched in. It asks the cluster without holding the lock: a
+// request that gets no answer must not block rollouts with other kinds.
 func (k *RouteKinds) version(ctx context.Context, kind string) (schema.GroupVersionKind, error) {
 	if version, isWatched := k.snapshot()[kind]; isWatched {
 		return version, nil
@@ -110,7 +111,8 @@ func (k *RouteKinds) isServed(ctx context.Context, version schema.GroupVersionKi
 	return slices.ContainsFunc(resources.APIResources, func(r metav1.APIResource) bool { return r.Kind == version.Kind }), nil
 }
 
-// begin watches the kind in that version, unless another pass was faster. It returns the version that is watched.
+// begin starts to watch the kind in that version, unless another pass was faster. It returns the version that is
+// watched.
 func (k *RouteKinds) begin(ctx context.Context, version schema.GroupVersionKind) (schema.GroupVersionKind, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -125,15 +127,15 @@ func (k *RouteKinds) begin(ctx context.Context, version schema.GroupVersionKind)
 	return version, nil
 }
 
-// snapshot is what is watched at this moment.
+// snapshot returns the kinds that are watched now.
 func (k *RouteKinds) snapshot() map[string]schema.GroupVersionKind {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return maps.Clone(k.watched)
 }
 
-// watchFailed is the cache's handler of watch errors. NotFound is what the API server says to a watch of a version that it
-// serves no longer; nothing else tells of it.
+// watchFailed is the cache's watch error handler. The API server answers NotFound to a watch of a version that it no
+// longer serves; nothing else reports that.
 func (k *RouteKinds) watchFailed(ctx context.Context, reflector *toolscache.Reflector, err error) {
 	toolscache.DefaultWatchErrorHandler(ctx, reflector, err)
 	if apierrors.IsNotFound(err) {
@@ -141,8 +143,8 @@ func (k *RouteKinds) watchFailed(ctx context.Context, reflector *toolscache.Refl
 	}
 }
 
-// dropUnserved ends the watches of what is no longer served, so that the next Resolve finds the version that is. Their
-// informers would show the last state for as long as the process runs.
+// dropUnserved ends the watches of versions that are no longer served, so that the next Resolve finds the one that
+// is. Otherwise their informers would show the last state for as long as the process runs.
 func (k *RouteKinds) dropUnserved(ctx context.Context) {
 	for _, version := range k.unserved(ctx) {
 		ctrl.LoggerFrom(ctx).Info("A kind of routes is no longer served in this version", "kind", version.Kind, "version", version.Version)
@@ -158,7 +160,7 @@ func (k *RouteKinds) dropUnserved(ctx context.Context) {
 	}
 }
 
-// unserved are the kinds that were watched in a version that has gone; they are watched no longer.
+// unserved returns the watched versions that are no longer served, and forgets them.
 func (k *RouteKinds) unserved(ctx context.Context) []schema.GroupVersionKind {
 	var unserved []schema.GroupVersionKind
 	for kind, version := range k.snapshot() {
@@ -169,7 +171,8 @@ func (k *RouteKinds) unserved(ctx context.Context) []schema.GroupVersionKind {
 	return unserved
 }
 
-// forget says whether the kind was watched in that version until now: two watch errors find the same.
+// forget reports whether the kind was watched in that version until now. Two watch errors may report the same
+// version.
 func (k *RouteKinds) forget(kind string, version schema.GroupVersionKind) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()

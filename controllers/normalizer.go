@@ -13,11 +13,12 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// dryRun implements observe.Normalizer: a create that the API server carries out but for storing the object.
+// dryRun implements observe.Normalizer with a server-side dry-run create.
 type dryRun struct{ client.Writer }
 
-// Normalize implements observe.Normalizer. It is strict: the API server stores the template of a rollout as it is given,
-// so a field that does not exist has to be refused here, or a probe with a typo in its name would be released without it.
+// Normalize implements observe.Normalizer. It is strict: the API server stores the template of a rollout as given, so
+// an unknown field has to be rejected here. Otherwise a template with a misspelled probe would be released without
+// the probe.
 func (d dryRun) Normalize(ctx context.Context, replicaSet *unstructured.Unstructured) error {
 	ctx, cancel := context.WithTimeout(ctx, dryRunTimeout)
 	defer cancel()

@@ -18,13 +18,13 @@ import (
 )
 
 const (
-	// eventAction is what an Event says was done. It is required, and the reason says more.
+	// eventAction is the action of every Event. The API requires one; the reason says more.
 	eventAction = "Reconcile"
-	// noteLimit is that of events.k8s.io, in bytes.
+	// noteLimit is the limit of events.k8s.io for a note, in bytes.
 	noteLimit = 1024
 )
 
-// report emits the Events of a plan, once what they speak of has been written.
+// report emits the Events of a plan, after what they describe has been written.
 func (r *Reconciler) report(rollout *observe.Rollout, events []plan.Event) {
 	for _, event := range joined(events) {
 		kind := corev1.EventTypeNormal
@@ -36,8 +36,9 @@ func (r *Reconciler) report(rollout *observe.Rollout, events []plan.Event) {
 	}
 }
 
-// reportRival says that another manager works on the same rollout. Each write is guarded by what it was made from, so they do
-// not undo each other's work; but neither knows how fresh its view is, and of two versions the older one may be wrong.
+// reportRival warns that another manager works on the same rollout. Each write is guarded by the version it is based
+// on, so the two do not undo each other's work. But neither knows how fresh its view is, and if they are of different
+// versions, the older one may be wrong.
 func (r *Reconciler) reportRival(ctx context.Context, rollout *observe.Rollout) {
 	rival := r.rivals.lookAt(rollout.CanaryRollout)
 	if rival == "" {
@@ -52,9 +53,9 @@ func (r *Reconciler) reportRival(ctx context.Context, rollout *observe.Rollout) 
 	}})
 }
 
-// identity is what the recorder tells Events apart by: those with the same object, reason and action are counted as one,
-// with the first message. The object includes its resourceVersion. An Event that repeats leaves that out, so that it is
-// counted, and has its message in the action, so that one that says something else is an Event of its own.
+// identity returns what the recorder deduplicates an Event by. Events with the same object, reason and action are
+// counted as one, with the first message. The object includes its resourceVersion. A repeating Event omits it, so
+// that it is counted, and has a hash of its message in the action, so that a different message is a separate Event.
 func identity(rollout *observe.Rollout, event plan.Event) (regarding *v1alpha1.CanaryRollout, action string) {
 	if !event.Repeats {
 		return rollout.CanaryRollout, eventAction
@@ -66,8 +67,8 @@ func identity(rollout *observe.Rollout, event plan.Event) (regarding *v1alpha1.C
 	return unversioned, fmt.Sprintf("%s-%08x", eventAction, hash.Sum32())
 }
 
-// joined makes one Event of those that differ only in their message: the recorder counts events by everything but the
-// message, and would show only the first.
+// joined merges Events that differ only in their message. The recorder does not compare messages, and would show only
+// the first.
 func joined(events []plan.Event) []plan.Event {
 	var kept []plan.Event
 	at := map[plan.Event]int{}
@@ -83,7 +84,7 @@ func joined(events []plan.Event) []plan.Event {
 	return kept
 }
 
-// cut shortens a message to what the API takes, at the boundary of a character.
+// cut shortens a message to the API's limit, at a character boundary.
 func cut(message string) string {
 	if len(message) <= noteLimit {
 		return message

@@ -12,19 +12,20 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// rivals notices a second manager that works on the same rollouts, as two releases of the chart with overlapping namespaces
-// do. Managers that share a lease take turns; each status says which lease its writer has. A foreign one is a rival's only
-// if it was written while this process looked: otherwise it is from an installation that has gone. It costs no request.
+// rivals detects a second manager of the same rollouts, such as two releases of the chart with overlapping
+// namespaces. Managers that share a lease take turns, and each status names the lease of its writer. A status with
+// another lease is a rival's only if it was written while this process was watching; otherwise it is from an
+// installation that is gone. Detection costs no request.
 type rivals struct {
 	// self is this manager's lease.
 	self string
 
 	mu sync.Mutex
-	// known is the last status of each rollout that was another manager's; nil where there was none.
+	// known is the last status of each rollout if another manager wrote it, nil otherwise.
 	known map[types.NamespacedName]*v1alpha1.CanaryRolloutStatus
 }
 
-// lookAt returns the manager that has written the rollout's status since this one looked first; empty if none has.
+// lookAt returns the other manager that has written the rollout's status since the previous call; empty if none has.
 func (r *rivals) lookAt(rollout *v1alpha1.CanaryRollout) string {
 	var foreign *v1alpha1.CanaryRolloutStatus
 	if rollout.Status.Manager != "" && rollout.Status.Manager != r.self {

@@ -17,8 +17,9 @@ import (
 	"github.com/canaryrollout/canaryrollout/config/crd"
 )
 
-// missingFields are the fields of our CustomResourceDefinition that the installed one does not have: it is older, then, and
-// refuses what we write. The schema is published to everybody who may use the API server, so no right is needed.
+// missingFields returns the fields of our CustomResourceDefinition that the installed one lacks. If there are any,
+// the installed one is older and rejects what we write. Every user of the API server may read the schema, so this
+// needs no permission.
 func missingFields(published openapi.Client) ([]string, error) {
 	var own apiextensionsv1.CustomResourceDefinition
 	if err := yaml.Unmarshal(crd.Manifest, &own); err != nil {
@@ -52,7 +53,7 @@ func missingFields(published openapi.Client) ([]string, error) {
 	return missing(*own.Spec.Versions[0].Schema.OpenAPIV3Schema, installed, ""), nil
 }
 
-// missing are the paths of properties that one schema has and the other has not, each without what is below it.
+// missing returns the paths of the properties that one schema has and the other lacks, each without what is below it.
 func missing(own, installed apiextensionsv1.JSONSchemaProps, path string) []string {
 	if own.Items != nil && own.Items.Schema != nil && installed.Items != nil && installed.Items.Schema != nil {
 		return missing(*own.Items.Schema, *installed.Items.Schema, path+"[]")

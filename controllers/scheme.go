@@ -15,7 +15,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// NewScheme has the kinds that the controller works with.
+// NewScheme returns a scheme with the kinds that the controller uses.
 func NewScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	builder := runtime.NewSchemeBuilder(

@@ -39,8 +39,8 @@ import (
 
 const controllerName = "canaryrollout"
 
-// CacheOptions are what a manager's cache must hold for Reconciler: ReplicaSets with our label only, and Services and
-// EndpointSlices without what is not read. Without namespaces it is the whole cluster.
+// CacheOptions returns the cache options that Reconciler needs: only ReplicaSets with our label, and Services and
+// EndpointSlices without the fields that are not read. Without namespaces, the cache covers the whole cluster.
 func CacheOptions(kinds *RouteKinds, namespaces ...string) cache.Options {
 	ours, err := labels.NewRequirement(v1alpha1.RolloutLabel, selection.Exists, nil)
 	if err != nil {
@@ -48,7 +48,7 @@ func CacheOptions(kinds *RouteKinds, namespaces ...string) cache.Options {
 	}
 	options := cache.Options{
 		DefaultTransform: stripOther,
-		// A read of a kind that nothing watches would start a watch of it: that is always a mistake here.
+		// Reading a kind that is not watched would start a watch of it, which is always a mistake here.
 		ReaderFailOnMissingInformer: true,
 		DefaultWatchErrorHandler:    kinds.watchFailed,
 		ByObject: map[client.Object]cache.ByObject{
@@ -66,7 +66,8 @@ func CacheOptions(kinds *RouteKinds, namespaces ...string) cache.Options {
 	return options
 }
 
-// stripOther is for what CacheOptions name no transform of: routes, whose kinds may come later, keep who wrote their rules.
+// stripOther is the transform of all kinds to which CacheOptions gives none. Routes, whose kinds may be added later,
+// keep the manager that wrote their rules.
 func stripOther(object any) (any, error) {
 	if o, isObject := object.(runtime.Object); isObject && o.GetObjectKind().GroupVersionKind().Group == gatewayv1.GroupName {
 		return observe.StripRoute(object)
@@ -74,13 +75,13 @@ func stripOther(object any) (any, error) {
 	return cache.TransformStripManagedFields()(object)
 }
 
-// ClientOptions make a manager's client read unstructured objects from the cache too.
+// ClientOptions makes a manager's client read unstructured objects from the cache, too.
 func ClientOptions() client.Options {
 	return client.Options{Cache: &client.CacheOptions{Unstructured: true}}
 }
 
-// NewReconciler joins the parts on the clients of a manager; kinds are those of its CacheOptions, and lease is its lease as
-// namespace/name.
+// NewReconciler returns a Reconciler on the clients of a manager. kinds are those of its CacheOptions, and lease is
+// its lease as namespace/name.
 func NewReconciler(mgr ctrl.Manager, kinds *RouteKinds, lease string) *Reconciler {
 	return &Reconciler{
 		Observer: &observe.Observer{
@@ -136,8 +137,8 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 	})
 }
 
-// setupKinds watches HTTPRoutes from the beginning where they are served. Where they are not, the manager works all the
-// same: rollouts say what they wait for, and those that are deleted must go.
+// setupKinds watches HTTPRoutes from the start if they are served. If they are not, the manager works anyway:
+// rollouts report what they wait for, and deleted ones must be able to go.
 func (r *Reconciler) setupKinds(ctx context.Context, mgr ctrl.Manager, watch func(schema.GroupVersionKind) error) error {
 	client, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
 	if err != nil {
@@ -159,16 +160,16 @@ func (r *Reconciler) setupKinds(ctx context.Context, mgr ctrl.Manager, watch fun
 	return nil
 }
 
-// namesOtherServices lets those updates of a rollout pass that may free a Service for another one: of the spec, and of what
-// the status remembers.
+// namesOtherServices passes the updates of a rollout that may free a Service for another one: changes of the spec,
+// and of the Services in memory.
 var namesOtherServices = predicate.Or(predicate.GenerationChangedPredicate{}, predicate.Funcs{
 	UpdateFunc: func(e event.UpdateEvent) bool {
 		return !slices.Equal(observe.ServicesOf(e.ObjectOld), observe.ServicesOf(e.ObjectNew))
 	},
 })
 
-// startInformers makes the cache know from the beginning what will be watched, so that its being synced means all of
-// it. Otherwise a process would be ready for a moment before its watches have begun.
+// startInformers registers all watched kinds with the cache from the start, so that a synced cache means all of them.
+// Otherwise a process would briefly be ready before its watches have begun.
 func startInformers(ctx context.Context, informers cache.Informers) error {
 	for _, object := range []client.Object{
 		observe.New(observe.RolloutKind), observe.New(observe.ReplicaSetKind), &corev1.Service{}, &discoveryv1.EndpointSlice{},
@@ -180,7 +181,8 @@ func startInformers(ctx context.Context, informers cache.Informers) error {
 	return nil
 }
 
-// checkRolloutKind says what to install when our own kind is missing, rather than let a watch time out.
+// checkRolloutKind returns an error that says what to install if our own kind is missing, instead of letting a watch
+// time out.
 func checkRolloutKind(mapper meta.RESTMapper) error {
 	if _, err := mapper.RESTMapping(observe.RolloutKind.GroupKind(), observe.RolloutKind.Version); err != nil {
 		return fmt.Errorf("the CustomResourceDefinition of CanaryRollout is not installed: apply config/crd: %w", err)
@@ -191,8 +193,8 @@ func checkRolloutKind(mapper meta.RESTMapper) error {
 // watches maps objects to the rollouts that name them.
 type watches struct{ client.Reader }
 
-// ofReplicaSet goes by our label, which every ReplicaSet in the cache has: a deletion with --cascade=orphan takes the
-// owner reference away while the rollout still works with it.
+// ofReplicaSet maps by our label, which every ReplicaSet in the cache has. A deletion with --cascade=orphan removes
+// the owner reference while the rollout still uses the ReplicaSet.
 func ofReplicaSet(_ context.Context, replicaSet client.Object) []reconcile.Request {
 	name := replicaSet.GetLabels()[v1alpha1.RolloutLabel]
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: replicaSet.GetNamespace(), Name: name}}}
@@ -210,8 +212,8 @@ func (w watches) ofRoute(ctx context.Context, route client.Object) []reconcile.R
 	return w.naming(ctx, route.GetNamespace(), observe.IndexRoute, route.GetName())
 }
 
-// ofRival maps a rollout to the others that name one of its Services: when it goes, or names another one, one of them
-// may have it.
+// ofRival maps a rollout to the others that name one of its Services. When it is deleted, or names another Service,
+// one of them may take over.
 func (w watches) ofRival(ctx context.Context, rollout client.Object) []reconcile.Request {
 	var requests []reconcile.Request
 	for _, service := range observe.ServicesOf(rollout) {
@@ -224,7 +226,7 @@ func (w watches) ofRival(ctx context.Context, rollout client.Object) []reconcile
 	return requests
 }
 
-// all are the rollouts of the cluster.
+// all returns every rollout in the cache.
 func (w watches) all(ctx context.Context, _ client.Object) []reconcile.Request {
 	return w.rollouts(ctx)
 }

@@ -18,18 +18,18 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
-// write is the one status write of a pass.
+// write is the status write of a pass.
 type write struct {
-	// rollout is the one that the pass was made from; after the write, the one that was written.
+	// rollout is the one that the pass was based on; after the write, the one that was written.
 	rollout *observe.Rollout
-	// version is the resourceVersion that the rollout has after the actions of this pass.
+	// version is the rollout's resourceVersion after the actions of this pass.
 	version string
-	// status is the one to write.
+	// status is the status to write.
 	status v1alpha1.CanaryRolloutStatus
 }
 
-// writeStatus writes the status if it says something new; a rollout that changed in between is a conflict. It is strict: a
-// field that the installed CRD does not know would be dropped in silence, and memory with it.
+// writeStatus writes the status if it has changed. A rollout that changed in between is a conflict. The write is
+// strict: a field that the installed CRD does not know would be dropped silently, and memory with it.
 func (r *Reconciler) writeStatus(ctx context.Context, w *write) error {
 	if equality.Semantic.DeepEqual(w.rollout.Status, w.status) {
 		return nil
@@ -60,8 +60,9 @@ func (r *Reconciler) writeStatus(ctx context.Context, w *write) error {
 	return nil
 }
 
-// fail keeps what a pass decided, although a write of it failed: an abort must not wait until a quota is raised. It shows
-// people what the API server will not do, if that is what went wrong, and hands the error on.
+// fail writes what a pass decided, although one of its writes failed: an abort must not wait until a quota is raised.
+// If the API server refused a request, the status and an Event say so. It returns the cause, or the error of the
+// status write.
 func (r *Reconciler) fail(ctx context.Context, w write, events []plan.Event, cause error, now time.Time) error {
 	before := w.rollout.CanaryRollout
 	if observe.IsRefusal(cause) {
