@@ -21,8 +21,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
-// endpoints counts the endpoints in a Service's slices by revision, in the order of the revisions' names, and names the
-// ready ones that are of none.
+// endpoints counts the endpoints in a Service's slices by revision, sorted by the revisions' names, and names the
+// ready ones that belong to none.
 func (s *observation) endpoints(ctx context.Context, service *corev1.Service) (counted []plan.Endpoints, others []string, err error) {
 	list := &discoveryv1.EndpointSliceList{}
 	err = s.Cache.List(ctx, list, client.InNamespace(s.Namespace), client.MatchingFields{IndexSliceService: service.Name},
@@ -44,7 +44,7 @@ func (s *observation) endpoints(ctx context.Context, service *corev1.Service) (c
 		case state.ready && state.lacks == "":
 			counts[of].Ready++
 		case state.ready:
-			counts[of].LacksPort = max(counts[of].LacksPort, state.lacks) // any of them, but always the same
+			counts[of].LacksPort = max(counts[of].LacksPort, state.lacks) // any one of them, but always the same
 		}
 	}
 	for _, of := range slices.Sorted(maps.Keys(counts)) {
@@ -54,7 +54,8 @@ func (s *observation) endpoints(ctx context.Context, service *corev1.Service) (c
 	return counted, others, nil
 }
 
-// seenThrough counts the ready pods of a revision by its ReplicaSet where the Service calls every pod ready.
+// seenThrough limits the ready endpoints of a revision to its ReplicaSet's ready pods if the Service publishes every
+// pod as ready.
 func (s *observation) seenThrough(service *corev1.Service, endpoints plan.Endpoints) plan.Endpoints {
 	if replicaSet := s.owner(endpoints.Revision); service.Spec.PublishNotReadyAddresses && replicaSet != nil {
 		endpoints.Ready = min(endpoints.Ready, count(replicaSet, "status", "readyReplicas"))
@@ -62,19 +63,19 @@ func (s *observation) seenThrough(service *corev1.Service, endpoints plan.Endpoi
 	return endpoints
 }
 
-// backend is what an endpoint leads to: a pod, or an address when there is no pod to it.
+// backend identifies the target of an endpoint: a pod, or an address if there is no pod.
 type backend struct{ pod, address string }
 
-// state is what the endpoints of a backend say about it.
+// state is the combined state of a backend's endpoints.
 type state struct {
 	ready bool
-	// lacks says which port the backend does not serve; empty when it serves all that the routes use.
+	// lacks says which port the backend does not serve; empty if it serves all ports that the routes use.
 	lacks string
 }
 
-// states joins the endpoints of a backend. It has several where the Service has two IP families, and for a moment when
-// endpoints move from slice to slice; a data plane may use any of them, so it is ready when they all are, and serves the
-// ports that they all have.
+// states merges the endpoints of each backend. A backend has several if the Service has two IP families, and briefly
+// while endpoints move between slices. A data plane may use any of them, so a backend is ready only if all of them
+// are, and serves only the ports that all of them have.
 func (s *observation) states(service *corev1.Service, of []discoveryv1.EndpointSlice) map[backend]state {
 	states := map[backend]state{}
 	for i := range of {
@@ -89,9 +90,9 @@ func (s *observation) states(service *corev1.Service, of []discoveryv1.EndpointS
 	return states
 }
 
-// lackingPort says which of the ports that the routes use is not in a slice: the Service has no such port, or leads to a
-// container port by a name that the pods do not have. Such pods stay endpoints, and no request reaches them. A port by
-// number is in every slice that is up to date.
+// lackingPort says which of the ports that the routes use is missing from a slice: the Service has no such port, or
+// its targetPort is a name that no container port of the pods has. Such pods stay endpoints, but no request reaches
+// them. A port with a numeric target is in every up-to-date slice.
 func lackingPort(service *corev1.Service, used []int32, slice *discoveryv1.EndpointSlice) string {
 	for _, number := range used {
 		port := servicePort(service, number)
@@ -112,7 +113,8 @@ func lackingPort(service *corev1.Service, used []int32, slice *discoveryv1.Endpo
 	return ""
 }
 
-// servicePort is the port of a number. A Service may have the same number for TCP and for UDP, and routes send TCP.
+// servicePort returns the port with a number. A Service may have the same number for TCP and for UDP; routes send
+// TCP.
 func servicePort(service *corev1.Service, number int32) (found *corev1.ServicePort) {
 	for i := range service.Spec.Ports {
 		port := &service.Spec.Ports[i]
@@ -137,14 +139,14 @@ func backendOf(endpoint *discoveryv1.Endpoint) backend {
 	return backend{}
 }
 
-// isReady reads the conditions as the API defines them: an unknown ready is to be taken as true.
+// isReady evaluates the conditions as the API defines them: an unknown ready condition counts as true.
 func isReady(endpoint *discoveryv1.Endpoint) bool {
 	return ptr.Deref(endpoint.Conditions.Ready, true) && !ptr.Deref(endpoint.Conditions.Terminating, false)
 }
 
-// revisionOfPod finds the revision of a pod by the ReplicaSet that its name begins with; empty for any other backend.
-// The longest name wins. Adopted names can be so long that they are cut to the same; then it is the one that has pods,
-// and where two of them do the pod is nobody's, rather than counted for the wrong one.
+// revisionOfPod returns the revision of the ReplicaSet whose name the pod's name begins with; empty for any other
+// backend. The longest name wins. Adopted names can be so long that they are truncated to the same prefix. Then the
+// ReplicaSet that has pods wins; if several have, the pod counts for none rather than for the wrong one.
 func (s *observation) revisionOfPod(of backend) string {
 	owners := slices.Collect(func(yield func(*unstructured.Unstructured) bool) {
 		for _, replicaSet := range slices.Concat(s.all, s.orphans) {

@@ -21,30 +21,32 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/route"
 )
 
-// featuresTTL is how long an answer about a Gateway is good for: no recheck may meet the answer of the check before it.
+// featuresTTL is how long an answer about a Gateway is cached. It is shorter than MirrorRecheck, so that no recheck
+// gets the answer of the previous check.
 const featuresTTL = plan.MirrorRecheck / 2
 
-// Features knows what the classes of gateways say: what gateways can do, and which controller they have, as far as the
+// Features knows what GatewayClasses publish: the features that gateways support, and their controller, as far as the
 // manager may read it. It is safe for concurrent use.
 type Features struct {
 	live client.Reader
-	// known are the classes by Gateway.
+	// known are the answers by Gateway.
 	known *utilcache.Expiring
 }
 
-// NewFeatures asks the API server by this reader.
+// NewFeatures returns a Features that asks the API server through this reader.
 func NewFeatures(live client.Reader) *Features {
 	return &Features{live: live, known: utilcache.NewExpiring()}
 }
 
-// published is what the class of a Gateway says; the zero value when that cannot be read. The features are nil when it
-// names none.
+// published is what the class of a Gateway publishes; the zero value if it cannot be read. The features are nil if
+// the class names none.
 type published struct {
 	class, controller string
 	features          sets.Set[gatewayv1.FeatureName]
 }
 
-// of a Gateway. What cannot be found out is no error: it must never stand in the way of a pass, which may be an abort.
+// of returns what the class of a Gateway publishes. A failed read is not an error: it must never block a pass, which
+// may be an abort.
 func (f *Features) of(ctx context.Context, gateway types.NamespacedName) published {
 	if known, isKnown := f.known.Get(gateway); isKnown {
 		return known.(published)
@@ -75,25 +77,26 @@ func (f *Features) ask(ctx context.Context, key types.NamespacedName) (published
 	return found, nil
 }
 
-// use is what steps ask of a gateway, and the feature that a class publishes for it. The Gateway API has names for them
-// in HTTPRoutes alone.
+// use is something that steps require of a gateway, and the feature that a class publishes for it. The Gateway API
+// has names for such features only for HTTPRoutes.
 type use struct {
 	reason  string
 	feature features.FeatureName
-	// remedy is what to do without it.
+	// remedy is what to do without the feature.
 	remedy string
 }
 
 var (
 	mirroring = use{v1alpha1.ReasonMirrorNotSupported, features.SupportHTTPRouteRequestPercentageMirror, "take setMirrorRoute out of the steps"}
-	// mirroringTwice is for a rule that has a mirror of the user's.
+	// mirroringTwice applies to a rule that already has a mirror of the user's.
 	mirroringTwice = use{v1alpha1.ReasonMirrorNotSupported, features.SupportHTTPRouteRequestMultipleMirrors,
 		"take setMirrorRoute out of the steps, or the other mirror out of the rule"}
 	matchingQuery  = use{v1alpha1.ReasonHeaderRouteNotSupported, features.SupportHTTPRouteQueryParamMatching, "take queryParams out of setHeaderRoute"}
 	matchingMethod = use{v1alpha1.ReasonHeaderRouteNotSupported, features.SupportHTTPRouteMethodMatching, "take method out of setHeaderRoute"}
 )
 
-// lacks names the first Gateway of a route whose class shows no support for a use. Parents of other kinds publish nothing.
+// lacks reports the first Gateway of a route whose class publishes its features, but not this one. Parents of other
+// kinds publish nothing.
 func (s *observation) lacks(ctx context.Context, obj *unstructured.Unstructured, of use) *plan.Problem {
 	if obj.GetKind() != HTTPRouteKind.Kind {
 		return nil
@@ -109,7 +112,7 @@ func (s *observation) lacks(ctx context.Context, obj *unstructured.Unstructured,
 	return nil
 }
 
-// unsupported asks only about what the steps use.
+// unsupported checks only what the steps use.
 func (s *observation) unsupported(ctx context.Context, obj *unstructured.Unstructured, reading route.Reading) plan.Unsupported {
 	var unsupported plan.Unsupported
 	if plan.Mirrors(s.Spec.Steps) {

@@ -13,15 +13,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// ErrStale ends a pass whose view is older than our own last write. It is no failure: the watch event that brings the
+// ErrStale ends a pass whose view is older than our own last write. It is not a failure: the watch event for the
 // newer object starts the next pass.
 var ErrStale = errors.New("the cache is behind our own last write")
 
-// patience is how many passes may end for one write before its object is looked up live. Only then is it worth a
-// request: the object may have gone before any watch could show it.
+// patience is how many passes may end because of one write before its object is read live. Only then is it worth a
+// request: the object may have been deleted before any watch could show it.
 const patience = 3
 
-// fresh returns ErrStale when the cached object, nil if there is none, is behind our last write to it.
+// fresh returns ErrStale if the cached object is behind our last write to it. found is nil if the cache has no such
+// object.
 func (o *Observer) fresh(ctx context.Context, rollout types.NamespacedName, object Object, found metav1.Object) error {
 	var in cached
 	if found != nil {
@@ -37,8 +38,8 @@ func (o *Observer) fresh(ctx context.Context, rollout types.NamespacedName, obje
 	return o.lookAgain(ctx, rollout, object, in)
 }
 
-// lookAgain asks the API server about an object that the cache does not bring up to date: when it agrees with the
-// cache after all, the write was overtaken and there is nothing to wait for.
+// lookAgain asks the API server about an object that stays behind in the cache. If the API server agrees with the
+// cache after all, another write has superseded ours and there is nothing to wait for.
 func (o *Observer) lookAgain(ctx context.Context, rollout types.NamespacedName, object Object, in cached) error {
 	live := New(object.Kind)
 	err := o.Live.Get(ctx, types.NamespacedName{Namespace: rollout.Namespace, Name: object.Name}, live)
@@ -52,9 +53,9 @@ func (o *Observer) lookAgain(ctx context.Context, rollout types.NamespacedName, 
 	return ErrStale
 }
 
-// Confirm makes sure that a process does not act on a view that its predecessor's writes, or a deletion, have
-// overtaken: before it first writes for a rollout, and always before it creates or adopts (again), the rollout that
-// the pass was made from must be the live one.
+// Confirm ensures that a process does not act on a view that predates its predecessor's writes or a deletion. Before
+// the process first writes for a rollout, and always before it creates or adopts ReplicaSets (again), the rollout
+// that the pass is based on must be the live one.
 func (o *Observer) Confirm(ctx context.Context, rollout *Rollout, again bool) error {
 	key := rollout.Key()
 	if !again && o.Tracker.isConfirmed(key, rollout.GetUID()) {

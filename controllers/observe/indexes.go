@@ -17,7 +17,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// The indexes that a pass, and the watches that start it, look objects up by.
+// The indexes that passes and watches use for lookups.
 const (
 	// IndexService finds rollouts by the names of their two Services.
 	IndexService = "spec.traffic.services"
@@ -36,7 +36,7 @@ type Index struct {
 	Values client.IndexerFunc
 }
 
-// Indexes are all that Observer and the watches need.
+// Indexes returns the indexes that Observer and the watches need.
 func Indexes() []Index {
 	return []Index{
 		{New(RolloutKind), IndexService, ServicesOf},
@@ -46,8 +46,8 @@ func Indexes() []Index {
 	}
 }
 
-// ServicesOf are the names of the Services of a rollout: those of its spec, and those that it has written and not handed
-// back yet.
+// ServicesOf returns the names of a rollout's Services: those in its spec, and those that it has written and not
+// handed back yet.
 func ServicesOf(object client.Object) []string {
 	traffic, memory := trafficOf(object), memoryOf(object)
 	return distinct(append([]string{
@@ -66,14 +66,14 @@ func routeNames(object client.Object) []string {
 	return distinct(names)
 }
 
-// distinct are the names without duplicates and empty ones, sorted.
+// distinct returns the names sorted, without duplicates and empty ones.
 func distinct(names []string) []string {
 	names = slices.DeleteFunc(names, func(name string) bool { return name == "" })
 	slices.Sort(names)
 	return slices.Compact(names)
 }
 
-// memoryOf reads of the memory what names objects.
+// memoryOf reads only those fields of the memory that name objects.
 func memoryOf(object client.Object) v1alpha1.Memory {
 	var memory v1alpha1.Memory
 	switch typed := object.(type) {
@@ -92,7 +92,7 @@ func memoryOf(object client.Object) v1alpha1.Memory {
 	return memory
 }
 
-// trafficOf reads just the one field, so that an index costs no conversion of whole pod templates.
+// trafficOf reads only this field, so that an index does not convert whole pod templates.
 func trafficOf(object client.Object) v1alpha1.Traffic {
 	var traffic v1alpha1.Traffic
 	switch typed := object.(type) {
@@ -100,7 +100,7 @@ func trafficOf(object client.Object) v1alpha1.Traffic {
 		return typed.Spec.Traffic
 	case *unstructured.Unstructured:
 		raw, _, _ := unstructured.NestedMap(typed.Object, "spec", "traffic")
-		// A rollout that cannot be read is in no index; its own pass says what is wrong with it.
+		// A rollout that cannot be read is in no index; its own pass reports what is wrong with it.
 		_ = runtime.DefaultUnstructuredConverter.FromUnstructured(raw, &traffic)
 	}
 	return traffic
@@ -117,7 +117,7 @@ func sliceService(object client.Object) []string {
 	return []string{object.GetLabels()[discoveryv1.LabelServiceName]}
 }
 
-// StripService is a cache transform: it keeps what Observer reads of a Service.
+// StripService is a cache transform that keeps only what Observer reads of a Service.
 func StripService(object any) (any, error) {
 	service, isService := object.(*corev1.Service)
 	if !isService {
@@ -139,8 +139,8 @@ func StripService(object any) (any, error) {
 	return stripped, nil
 }
 
-// StripEndpointSlice is a cache transform: it keeps the names of the ports, and of each endpoint whose it is and its
-// conditions.
+// StripEndpointSlice is a cache transform that keeps the names of the ports, and the target and the conditions of
+// each endpoint.
 func StripEndpointSlice(object any) (any, error) {
 	slice, isSlice := object.(*discoveryv1.EndpointSlice)
 	if !isSlice {
@@ -160,7 +160,7 @@ func StripEndpointSlice(object any) (any, error) {
 	return stripped, nil
 }
 
-// strippedEndpoint keeps an address only where no pod gives the endpoint a name.
+// strippedEndpoint keeps the addresses only if the endpoint has no target reference.
 func strippedEndpoint(endpoint discoveryv1.Endpoint) discoveryv1.Endpoint {
 	stripped := discoveryv1.Endpoint{Conditions: endpoint.Conditions}
 	if ref := endpoint.TargetRef; ref != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
-// The kinds that a rollout works with. Rollouts, ReplicaSets and routes are read unstructured, so that no field is
-// lost that our types do not know; Services and EndpointSlices are read typed and stripped.
+// The kinds that a rollout works with. Rollouts, ReplicaSets and routes are read unstructured, so that fields unknown
+// to our types are kept. Services and EndpointSlices are read typed and stripped.
 var (
 	RolloutKind    = v1alpha1.GroupVersion.WithKind("CanaryRollout")
 	ReplicaSetKind = revision.ReplicaSetKind
@@ -24,13 +24,14 @@ var (
 	HTTPRouteKind  = schema.GroupVersionKind{Group: gatewayv1.GroupName, Version: "v1", Kind: "HTTPRoute"}
 )
 
-// RouteKinds knows the kinds of routes that the cluster serves.
+// RouteKinds knows which kinds of routes the cluster serves.
 type RouteKinds interface {
-	// Resolve finds the version of a kind to read and write it in, and makes the cache hold it. The error says what to do.
+	// Resolve returns the version in which to read and write a kind, and makes the cache hold it. The error says what
+	// to do.
 	Resolve(ctx context.Context, kind string) (schema.GroupVersionKind, error)
 }
 
-// New makes an empty object of a kind, to read into.
+// New returns an empty object of a kind, to read into.
 func New(kind schema.GroupVersionKind) *unstructured.Unstructured {
 	object := &unstructured.Unstructured{}
 	object.SetGroupVersionKind(kind)

@@ -12,8 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// lookAtNamespace asks only when the rollout is being deleted: a namespace that goes takes Services and routes with
-// it, and there is nothing to hand traffic back to. Not being allowed to know must not hold a deletion up.
+// lookAtNamespace reads the namespace only if the rollout is being deleted. A terminating namespace deletes Services
+// and routes as well, so there is nothing to hand traffic back to. Missing permission must not block a deletion.
 func (s *observation) lookAtNamespace(ctx context.Context) error {
 	if !s.isDeleting() {
 		return nil

@@ -24,15 +24,15 @@ import (
 
 // Observer reads the cluster for one rollout at a time. It is safe for concurrent use.
 type Observer struct {
-	// Cache answers from watches, and must have the Indexes.
+	// Cache reads from watches. It must have the Indexes.
 	Cache client.Reader
-	// Live asks the API server.
+	// Live reads from the API server.
 	Live client.Reader
 	// Normalizer lets the API server default a template.
 	Normalizer Normalizer
-	// Kinds knows which routes there can be.
+	// Kinds knows which kinds of routes are served.
 	Kinds RouteKinds
-	// Features knows what the gateways of the routes can do.
+	// Features knows what the gateways of the routes support.
 	Features *Features
 	// Schemas knows which fields the routes can have.
 	Schemas *Schemas
@@ -42,33 +42,34 @@ type Observer struct {
 	Tracker *Tracker
 }
 
-// Normalizer has the API server default a ReplicaSet, as a create would, and without creating it.
+// Normalizer has the API server default a ReplicaSet as a create would, without creating it.
 type Normalizer interface {
 	// Normalize fills in the given object. AlreadyExists and refusals are answers, not failures.
 	Normalize(ctx context.Context, replicaSet *unstructured.Unstructured) error
 }
 
-// Rollout is a rollout, typed and as it is stored.
+// Rollout is a rollout in typed form and as stored.
 type Rollout struct {
 	*v1alpha1.CanaryRollout
-	// Raw has the template's own bytes, and fields that our types do not know.
+	// Raw has the template's own bytes, and fields unknown to our types.
 	Raw *unstructured.Unstructured
 }
 
-// Key names the rollout.
+// Key returns the namespace and name of the rollout.
 func (r *Rollout) Key() types.NamespacedName {
 	return types.NamespacedName{Namespace: r.Namespace, Name: r.Name}
 }
 
-// Snapshot is what a pass saw, and the objects that it saw it in: what is written is guarded by them.
+// Snapshot is what a pass observed, and the objects that it read. Writes are guarded by their versions.
 type Snapshot struct {
 	*Rollout
 	Observed plan.Observed
-	// TemplateError is why the template could not be recognised, when that was no refusal: a retry may help.
+	// TemplateError is why the revision of the template could not be determined, if that was not a refusal: a retry
+	// may help.
 	TemplateError error
-	// TemplateRetryAt is when the API server is asked again about a template that it refused; zero when it did not.
+	// TemplateRetryAt is when to ask the API server again about a template that it refused; zero if it did not.
 	TemplateRetryAt time.Time
-	// PodsLookAt is when the API server is asked again why pods are not ready; zero when they are.
+	// PodsLookAt is when to ask the API server again why pods are not ready; zero if they are.
 	PodsLookAt time.Time
 	// ReplicaSets are those of Observed, orphans included, by name.
 	ReplicaSets map[string]*unstructured.Unstructured
@@ -78,13 +79,13 @@ type Snapshot struct {
 	Routes map[Object]*unstructured.Unstructured
 	// Pairs are the pairs of backends of Routes.
 	Pairs map[Object]route.Pair
-	// missing are the fields that a kind of routes lacks, by kind.
+	// missing are the fields that the schema of a kind of routes lacks, by kind.
 	missing map[string]route.Missing
 }
 
-// Shows says that the snapshot also shows what the memory of a newer version of the rollout asks for: the same routes and
-// Services, and header rules that were compared with the same header routes. Where there are to be none, it makes no
-// difference what they were compared with.
+// Shows reports whether the snapshot also shows what the memory of a newer version of the rollout asks for: the same
+// routes and Services, and header rules that were compared with the same header routes. If the newer memory has no
+// header routes, it does not matter what they were compared with.
 func (s *Snapshot) Shows(newer *Rollout) bool {
 	before, after := ptr.Deref(s.Status.Memory, v1alpha1.Memory{}), ptr.Deref(newer.Status.Memory, v1alpha1.Memory{})
 	return before.StableService.Name == after.StableService.Name && before.CanaryService.Name == after.CanaryService.Name &&
@@ -105,7 +106,8 @@ func (o *Observer) Rollout(ctx context.Context, key types.NamespacedName) (*Roll
 	return rollout, nil
 }
 
-// Observe reads all that a plan is made from. It returns ErrStale when any of it is older than our own last write.
+// Observe reads everything that a plan is based on. It returns ErrStale if any of it is older than our own last
+// write.
 func (o *Observer) Observe(ctx context.Context, rollout *Rollout, now time.Time) (*Snapshot, error) {
 	if err := o.fresh(ctx, rollout.Key(), Object{RolloutKind, rollout.Name}, rollout); err != nil {
 		return nil, err
@@ -129,26 +131,26 @@ func (o *Observer) Observe(ctx context.Context, rollout *Rollout, now time.Time)
 	return seen.Snapshot, nil
 }
 
-// observation is a Snapshot in the making.
+// observation is a Snapshot under construction.
 type observation struct {
 	*Observer
 	*Snapshot
 
 	// now is the clock reading of the pass.
 	now time.Time
-	// all are the ReplicaSets that the rollout owns, owned those of them that are not being deleted.
+	// all are the ReplicaSets that the rollout owns; owned are those that are not being deleted.
 	all, owned []*unstructured.Unstructured
 	orphans    []*unstructured.Unstructured
-	// ports are those of the Services that the routes use, by the name of the Service.
+	// ports are the Service ports that the routes use, by the name of the Service.
 	ports map[string][]int32
 }
 
-// hasMemory is false until a pass has written a status, and when somebody removed it.
+// hasMemory reports whether the status has memory: not before a pass has written it, nor after somebody removed it.
 func (s *observation) hasMemory() bool { return s.Status.Memory != nil }
 
 func (s *observation) isDeleting() bool { return !s.DeletionTimestamp.IsZero() }
 
-// checkFresh is fresh for an object of this rollout.
+// checkFresh calls fresh for an object of this rollout.
 func (s *observation) checkFresh(ctx context.Context, object Object, found client.Object) error {
 	return s.fresh(ctx, s.Key(), object, found)
 }

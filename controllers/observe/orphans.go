@@ -17,10 +17,10 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
-// lookForOrphans finds the running ReplicaSets that a new rollout can take over. They carry no label of ours, so no
-// cache has them: it takes one live list, and only while there is no memory. One that is ours by that list and not yet in
-// the cache was adopted or created by a write that succeeded without an answer, or by a predecessor: without it the
-// rollout would look like one that never ran, and its steps would be skipped.
+// lookForOrphans finds the running ReplicaSets that a new rollout can adopt. They lack our label, so the cache does
+// not hold them: finding them takes one live list, and only while there is no memory. A ReplicaSet that is ours in
+// that list but not in the cache yet was adopted or created by a write that succeeded without a response, or by a
+// predecessor. Without it, the rollout would look as if it had never run, and its steps would be skipped.
 func (s *observation) lookForOrphans(ctx context.Context) error {
 	if s.hasMemory() || s.isDeleting() {
 		return nil
@@ -42,13 +42,13 @@ func (s *observation) lookForOrphans(ctx context.Context) error {
 	return nil
 }
 
-// isOwned says that the cache has a ReplicaSet, or will have it.
+// isOwned reports whether the cache holds a ReplicaSet, or will hold it.
 func (s *observation) isOwned(replicaSet *unstructured.Unstructured) bool {
 	return metav1.IsControlledBy(replicaSet, s.CanaryRollout) && replicaSet.GetLabels()[v1alpha1.RolloutLabel] == s.Name
 }
 
-// isAdoptable says that a ReplicaSet is nobody's, that it runs or was ours (a backup keeps labels, and drops owners), and
-// that its pods are ones that our Services can select: they have the labels of the rollout's selector and a revision.
+// isAdoptable reports whether a ReplicaSet has no controller, runs or was ours (a backup keeps labels but drops
+// owners), and has pods that our Services can select: with the labels of the rollout's selector and a revision.
 func (s *observation) isAdoptable(replicaSet *unstructured.Unstructured) bool {
 	if metav1.GetControllerOf(replicaSet) != nil || replicaSet.GetDeletionTimestamp() != nil {
 		return false
@@ -63,7 +63,7 @@ func (s *observation) isAdoptable(replicaSet *unstructured.Unstructured) bool {
 		own[v1alpha1.RevisionLabel] != "" && own[v1alpha1.RevisionLabel] == podLabels[v1alpha1.RevisionLabel]
 }
 
-// reportOrphans compares the orphans to the defaulted template of the rollout; nil is equal to none.
+// reportOrphans compares the orphans to the defaulted template of the rollout. No orphan equals nil.
 func (s *observation) reportOrphans(normalized map[string]any) {
 	for _, replicaSet := range s.orphans {
 		s.Observed.Orphans = append(s.Observed.Orphans, plan.Orphan{

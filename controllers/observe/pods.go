@@ -24,33 +24,33 @@ import (
 )
 
 const (
-	// firstLook is how long pods are given to become ready before somebody has to know why they are not.
+	// firstLook is how long pods may take to become ready before the reason is looked up.
 	firstLook = 10 * time.Second
-	// rarestLook is how often the API server is asked about pods that stay unready.
+	// rarestLook is the longest interval between requests about pods that stay unready.
 	rarestLook = 10 * time.Minute
 )
 
-// Pods knows why pods are not ready. A cache of pods would cost memory for each pod of the cluster. So the API server is
-// asked, by revision, and only while a revision lacks ready pods: 10 seconds after that was first seen, then each time as
-// much later again, every 10 minutes at the least. It is safe for concurrent use.
+// Pods knows why pods are not ready. Caching pods would cost memory for every pod of the cluster. Instead, the API
+// server is asked per revision, and only while a revision lacks ready pods: first 10 seconds after that was seen,
+// then whenever the elapsed time has doubled, but at least every 10 minutes. It is safe for concurrent use.
 type Pods struct {
 	live client.Reader
-	// looks are those at ReplicaSets that lack ready pods, by UID.
+	// looks are the latest looks at ReplicaSets that lack ready pods, by UID.
 	looks *utilcache.Expiring
 }
 
-// look is what was found out about the pods of a ReplicaSet, and when to ask again.
+// look is what is known about the pods of a ReplicaSet, and when to ask again.
 type look struct {
 	since, next time.Time
 	words       string
 }
 
-// NewPods asks the API server by this reader.
+// NewPods returns a Pods that asks the API server through this reader.
 func NewPods(live client.Reader) *Pods {
 	return &Pods{live: live, looks: utilcache.NewExpiring()}
 }
 
-// unready says why pods of a ReplicaSet are not ready, as far as that is known, and when there may be more to say.
+// unready returns why pods of a ReplicaSet are not ready, as far as known, and when to ask again.
 func (p *Pods) unready(ctx context.Context, replicaSet *unstructured.Unstructured, labels map[string]string, now time.Time) (string, time.Time) {
 	uid := replicaSet.GetUID()
 	last, isKnown := p.known(uid)
@@ -77,7 +77,7 @@ func (p *Pods) known(uid types.UID) (look, bool) {
 
 func (p *Pods) forget(replicaSet *unstructured.Unstructured) { p.looks.Delete(replicaSet.GetUID()) }
 
-// ask lists the pods from the API server's cache. What cannot be found out is no error: it is only for people.
+// ask lists the pods from the API server's cache. A failure is not an error: the answer is only informational.
 func (p *Pods) ask(ctx context.Context, replicaSet *unstructured.Unstructured, labels map[string]string) string {
 	pods := &corev1.PodList{}
 	err := p.live.List(ctx, pods, client.InNamespace(replicaSet.GetNamespace()), client.MatchingLabels(labels),
@@ -89,8 +89,8 @@ func (p *Pods) ask(ctx context.Context, replicaSet *unstructured.Unstructured, l
 	return revision.Unready(pods.Items)
 }
 
-// lookAtPods says why the revisions that should serve lack pods: the ReplicaSet's own condition when pods cannot be created,
-// else what the pods wait for.
+// lookAtPods records why the revisions that should serve lack pods: the ReplicaSet's own condition if pods cannot be
+// created, otherwise what the pods wait for.
 func (s *observation) lookAtPods(ctx context.Context) error {
 	for i, replicaSet := range s.owned {
 		observed := &s.Observed.ReplicaSets[i]
@@ -117,7 +117,7 @@ func (s *observation) shouldServe(of plan.ReplicaSet) bool {
 	return memory != nil && (of.Revision == memory.StableRevision || of.Revision == memory.CurrentRevision)
 }
 
-// failure is revision.Failure of a ReplicaSet as it is stored; a status that cannot be read says nothing.
+// failure returns revision.Failure of a stored ReplicaSet; empty if its status cannot be read.
 func failure(replicaSet *unstructured.Unstructured) string {
 	var status appsv1.ReplicaSetStatus
 	fields, _, _ := unstructured.NestedMap(replicaSet.Object, "status")

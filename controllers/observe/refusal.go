@@ -8,8 +8,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// IsRefusal says that the API server, or an admission webhook, understood a request and will not have it. A namespace
-// that is being deleted takes nothing new either, but that is nothing to put right.
+// IsRefusal reports whether the API server, or an admission webhook, understood a request and rejected it. A
+// terminating namespace also rejects new objects, but there is nothing to fix then.
 func IsRefusal(err error) bool {
 	return (apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)) &&
 		!apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)

@@ -44,8 +44,8 @@ func (s *observation) lookAtReplicaSets(ctx context.Context) error {
 	return nil
 }
 
-// addOrphaned finds what a deletion with --cascade=orphan has taken out of our control already: it still carries our
-// label, and its traffic still has to be handed back.
+// addOrphaned adds the ReplicaSets that a deletion with --cascade=orphan has already removed from our control. They
+// still have our label, and their traffic still has to be handed back.
 func (s *observation) addOrphaned(ctx context.Context, owned *unstructured.UnstructuredList) error {
 	if s.DeletionTimestamp == nil {
 		return nil
@@ -63,7 +63,7 @@ func (s *observation) addOrphaned(ctx context.Context, owned *unstructured.Unstr
 	return nil
 }
 
-// checkFreshReplicaSets also asks for those that were written and are on no list.
+// checkFreshReplicaSets also checks ReplicaSets that were written but are not listed.
 func (s *observation) checkFreshReplicaSets(ctx context.Context) error {
 	for _, name := range s.Tracker.pendingNames(s.Key(), ReplicaSetKind) {
 		var found metav1.Object
@@ -81,7 +81,7 @@ func isNamed(name string) func(*unstructured.Unstructured) bool {
 	return func(object *unstructured.Unstructured) bool { return object.GetName() == name }
 }
 
-// sorted orders by age, then name: the order of a cache's answers is random.
+// sorted sorts by age, then by name: a cache lists objects in random order.
 func sorted(list *unstructured.UnstructuredList) []*unstructured.Unstructured {
 	objects := make([]*unstructured.Unstructured, len(list.Items))
 	for i := range list.Items {
@@ -111,7 +111,7 @@ func observedReplicaSet(replicaSet *unstructured.Unstructured) plan.ReplicaSet {
 	}
 }
 
-// marksOf takes a number that somebody has broken for none.
+// marksOf treats an invalid number as none.
 func marksOf(replicaSet *unstructured.Unstructured) plan.Marks {
 	annotations := replicaSet.GetAnnotations()
 	promotion, _ := strconv.ParseInt(annotations[v1alpha1.PromotionAnnotation], 10, 64)
@@ -123,7 +123,7 @@ func isGated(replicaSet *unstructured.Unstructured) bool {
 	return len(gates) > 0
 }
 
-// revisionOf reads the template's label: it is what the pods have, and what Services select by.
+// revisionOf returns the template's label, which the pods have and Services select by.
 func revisionOf(replicaSet *unstructured.Unstructured) string {
 	return podLabels(replicaSet)[v1alpha1.RevisionLabel]
 }
@@ -142,7 +142,7 @@ func count(object *unstructured.Unstructured, fields ...string) int32 {
 	return int32(number(object, fields...)) //nolint:gosec // bounded by the schema of ReplicaSet
 }
 
-// images are those of a template's containers, in their order.
+// images returns the images of a template's containers, in order.
 func images(template map[string]any) string {
 	containers, _, _ := unstructured.NestedSlice(template, "spec", "containers")
 	var names []string

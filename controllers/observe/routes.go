@@ -18,7 +18,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/route"
 )
 
-// pair is the pair of backends that a route of the rollout carries.
+// pair returns the pair of backends that a route of the rollout carries.
 func (s *Snapshot) pair(kind, name string) route.Pair {
 	pair := route.Pair{Rollout: s.Name, Namespace: s.Namespace, Missing: s.missing[kind]}
 	pair.Stable, pair.Canary = s.services()
@@ -38,7 +38,8 @@ func (s *Snapshot) pair(kind, name string) route.Pair {
 	return pair
 }
 
-// read also finds the Services of the spec in a route that has them already, and not those in force any more.
+// read reads a route. If the route names the Services of the spec instead of those in force, it reads it with the
+// former.
 func (s *observation) read(found *unstructured.Unstructured, headerRoutes []v1alpha1.SetHeaderRoute) (route.Reading, route.Pair) {
 	pair := s.pair(found.GetKind(), found.GetName())
 	reading := route.Read(found, pair, headerRoutes)
@@ -57,7 +58,7 @@ func lacksPair(reading route.Reading) bool {
 	return reading.Problem != nil && reading.Problem.Reason == v1alpha1.ReasonPairNotFound
 }
 
-// lookAtRoutes reads the routes in the order of the spec, and then those that left it.
+// lookAtRoutes reads the routes in the order of the spec, then those that were removed from it.
 func (s *observation) lookAtRoutes(ctx context.Context) error {
 	references := slices.Clone(s.Spec.Traffic.Routes)
 	if s.hasMemory() {
@@ -101,7 +102,7 @@ func (s *observation) route(ctx context.Context, reference v1alpha1.RouteReferen
 	return s.observedRoute(ctx, found), nil
 }
 
-// findRoute returns nil when there is no such route. The cache holds all of them, so there is nothing to look up.
+// findRoute returns nil if there is no such route. The cache holds all routes, so no live read is needed.
 func (s *observation) findRoute(ctx context.Context, object Object) (*unstructured.Unstructured, error) {
 	found := New(object.Kind)
 	err := s.Cache.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: object.Name}, found)
@@ -141,22 +142,22 @@ func (s *observation) observedRoute(ctx context.Context, found *unstructured.Uns
 	return observed
 }
 
-// needsOptionalFields says that header rules or mirrors are written, or may have been.
+// needsOptionalFields reports whether header rules or mirrors are written, or may have been.
 func (s *observation) needsOptionalFields() bool {
 	return slices.ContainsFunc(s.Spec.Steps, func(step v1alpha1.Step) bool {
 		return step.SetHeaderRoute != nil || step.SetMirrorRoute != nil
 	}) || s.hasMemory() && (len(s.Status.Memory.StepHeaderRoutes) > 0 || s.Status.Memory.Traffic.MirrorPercent > 0)
 }
 
-// usePorts notes to which ports of the Services a route sends requests.
+// usePorts records the ports of the Services that a route sends requests to.
 func (s *observation) usePorts(of *unstructured.Unstructured, pair route.Pair) {
 	stable, canary := route.Ports(of, pair)
 	s.ports[pair.Stable] = append(s.ports[pair.Stable], stable...)
 	s.ports[pair.Canary] = append(s.ports[pair.Canary], canary...)
 }
 
-// isIrrelevant says that a problem is about header routes only while none are in force: the weights can be written, so
-// it must not stand in the way of an abort, which takes the header routes out of force first.
+// isIrrelevant reports whether a problem is only about header routes while none are in force. The weights can be
+// written, so it must not block an abort, which takes the header routes out of force first.
 func (s *observation) isIrrelevant(problem *route.Problem) bool {
 	return problem.HeadersOnly && (!s.hasMemory() || !s.Status.Memory.Traffic.HeaderRoutes)
 }

@@ -23,24 +23,24 @@ import (
 )
 
 const (
-	// completeTTL is how long a schema is good for that has every field. It seldom loses one, and what is written is
+	// completeTTL is how long a schema that has every field is cached. A schema seldom loses a field, and writes are
 	// validated strictly.
 	completeTTL = time.Hour
-	// incompleteTTL is for a schema that lacks one: an upgrade of the Gateway API brings it.
+	// incompleteTTL is for a schema that lacks a field: an upgrade of the Gateway API adds it.
 	incompleteTTL = featuresTTL
 )
 
-// Schemas knows which of the optional fields that are written into routes the cluster serves. The API server drops the
-// others without an error, and half a filter means something else than the whole: without its fraction, a mirror copies
-// every request. It reads the OpenAPI document of the Gateway API: everybody may, and only when a release needs it. It is
-// safe for concurrent use; a nil one knows nothing.
+// Schemas knows which optional fields of routes the cluster serves. The API server drops the others without an error,
+// and half a filter means something other than the whole: without its fraction, a mirror copies every request. It
+// reads the OpenAPI document of the Gateway API, which every user may do, and only when a release needs it. It is
+// safe for concurrent use; a nil Schemas knows nothing.
 type Schemas struct {
 	client openapi.ClientWithContext
 
 	mu sync.Mutex
 	// known are the missing fields by kind.
 	known *utilcache.Expiring
-	// read is the last document by kind: its address has a hash, by which one that has not changed is known.
+	// read is the last document by kind. Its address contains a hash, which shows whether the document has changed.
 	read map[schema.GroupVersionKind]document
 }
 
@@ -49,13 +49,13 @@ type document struct {
 	missing route.Missing
 }
 
-// NewSchemas asks the API server by this client.
+// NewSchemas returns a Schemas that asks the API server through this client.
 func NewSchemas(client openapi.ClientWithContext) *Schemas {
 	return &Schemas{client: client, known: utilcache.NewExpiring(), read: map[schema.GroupVersionKind]document{}}
 }
 
-// Missing are the fields that the served schema of a kind of routes lacks. What cannot be found out is no error: it must
-// never stand in the way of a pass, and the API server refuses the write then.
+// Missing returns the fields that the served schema of a kind of routes lacks. A failed read is not an error: it must
+// never block a pass, and the API server rejects the write in that case.
 func (s *Schemas) Missing(ctx context.Context, kind schema.GroupVersionKind) route.Missing {
 	if s == nil {
 		return route.Missing{}
@@ -102,7 +102,7 @@ func (s *Schemas) ask(ctx context.Context, kind schema.GroupVersionKind) (route.
 	return missing, err
 }
 
-// node is the part of a schema that says which fields there are.
+// node is the part of a schema that lists its fields.
 type node struct {
 	Properties map[string]node           `json:"properties"`
 	Items      *node                     `json:"items"`
@@ -129,7 +129,7 @@ func missingFields(data []byte, kind schema.GroupVersionKind) (route.Missing, er
 	return route.Missing{}, fmt.Errorf("the OpenAPI document does not describe %s", kind.Kind)
 }
 
-// has says whether there is a field; a path goes through lists.
+// has reports whether there is a field. A path descends through lists.
 func (n node) has(path string) bool {
 	for name := range strings.SplitSeq(path, ".") {
 		next, found := n.Properties[name]

@@ -21,7 +21,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
-// services are the names of the two Services in force: those of memory, until a plan takes over the ones of the spec.
+// services returns the names of the two Services in force: those in memory, until a plan takes over those of the
+// spec.
 func (r *Rollout) services() (stable, canary string) {
 	stable, canary = r.Spec.Traffic.StableService, r.Spec.Traffic.CanaryService
 	if memory := r.Status.Memory; memory != nil {
@@ -30,7 +31,7 @@ func (r *Rollout) services() (stable, canary string) {
 	return stable, canary
 }
 
-// lookAtServices reads the two Services and their endpoints, and those that left the spec.
+// lookAtServices reads the two Services and their endpoints, and the Services that were removed from the spec.
 func (s *observation) lookAtServices(ctx context.Context) (err error) {
 	stableName, canaryName := s.services()
 	if s.Observed.Stable, err = s.service(ctx, stableName); err != nil {
@@ -52,7 +53,7 @@ func (s *observation) lookAtServices(ctx context.Context) (err error) {
 	return nil
 }
 
-// leavingService is a Service of which only the hash in the selector is still ours.
+// leavingService reads a Service that was removed from the spec. Only the hash in its selector is still ours.
 func (s *observation) leavingService(ctx context.Context, name string) (plan.Service, error) {
 	service, err := s.findService(ctx, name)
 	if err != nil || service == nil {
@@ -87,7 +88,7 @@ func (s *observation) service(ctx context.Context, name string) (plan.Service, e
 	}, err
 }
 
-// findService returns nil when there is no such Service. The cache holds all of them, so there is nothing to look up.
+// findService returns nil if there is no such Service. The cache holds all Services, so no live read is needed.
 func (s *observation) findService(ctx context.Context, name string) (*corev1.Service, error) {
 	service := &corev1.Service{}
 	err := s.Cache.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: name}, service)
@@ -100,7 +101,7 @@ func (s *observation) findService(ctx context.Context, name string) (*corev1.Ser
 	return service, s.checkFresh(ctx, Object{ServiceKind, name}, service)
 }
 
-// serviceProblem says why a Service cannot be used.
+// serviceProblem returns why a Service cannot be used, or nil.
 func (s *observation) serviceProblem(ctx context.Context, service *corev1.Service) (*plan.Problem, error) {
 	if conflict, err := s.conflict(ctx, service.Name); err != nil || conflict != nil {
 		return conflict, err
@@ -108,7 +109,7 @@ func (s *observation) serviceProblem(ctx context.Context, service *corev1.Servic
 	return plan.SelectorProblem(service.Name, service.Spec.Selector, revision.PodLabels(revision.Template(s.Raw))), nil
 }
 
-// conflict says that an older rollout has a Service; nil if none has.
+// conflict returns a problem if an older rollout has the Service, otherwise nil.
 func (s *observation) conflict(ctx context.Context, service string) (*plan.Problem, error) {
 	rival, err := s.rival(ctx, service)
 	if err != nil || rival == "" {
@@ -121,7 +122,8 @@ func (s *observation) conflict(ctx context.Context, service string) (*plan.Probl
 	}, nil
 }
 
-// servedProblem asks for the pods that the stable Service is meant to select, and not only for those of the template.
+// servedProblem checks the selector of the stable Service against the pods that it is meant to select, not only
+// against those of the template.
 func (s *observation) servedProblem(service *corev1.Service) *plan.Problem {
 	if !s.hasMemory() {
 		return nil
@@ -134,7 +136,8 @@ func (s *observation) servedProblem(service *corev1.Service) *plan.Problem {
 	return plan.ServedProblem(service.Name, serving, service.Spec.Selector, podLabels(s.owned[at]))
 }
 
-// rival is the oldest other rollout that names the same Service, if it is older than this one: the older keeps it.
+// rival returns the oldest other rollout that names the same Service, if it is older than this one: the older one
+// keeps it.
 func (s *observation) rival(ctx context.Context, service string) (string, error) {
 	list := newList(RolloutKind)
 	err := s.Cache.List(ctx, list, client.InNamespace(s.Namespace), client.MatchingFields{IndexService: service},

@@ -20,13 +20,14 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
-// refusedRetry is how long a template that was refused counts as refused. A policy may have refused it, and nothing tells
+// refusedRetry is how long a refused template counts as refused. A policy may have refused it, and nothing reports
 // when a policy changes.
 const refusedRetry = time.Minute
 
-// lookAtTemplate finds the revision of spec.template, at no cost if its bytes were seen before: by the memory, then by
-// the annotation of a ReplicaSet. Otherwise one dry run has the API server default it, and ReplicaSets with an equal
-// template are looked for; when there is none, it is a new revision. A refused template costs one dry run a minute.
+// lookAtTemplate finds the revision of spec.template. This costs nothing if its bytes are known from memory, or from
+// the annotation of a ReplicaSet. Otherwise one dry run has the API server default the template, and a ReplicaSet
+// with an equal template is looked for; if there is none, it is a new revision. A refused template costs one dry run
+// a minute.
 func (s *observation) lookAtTemplate(ctx context.Context) error {
 	raw := revision.Template(s.Raw)
 	hash, err := revision.Hash(raw)
@@ -48,7 +49,7 @@ func (s *observation) lookAtTemplate(ctx context.Context) error {
 		return nil
 	}
 	normalized, err := s.normalize(ctx, hash)
-	if err != nil && s.hasMemory() { // what is in flight has to be looked after all the same
+	if err != nil && s.hasMemory() { // what is in flight still has to be managed
 		s.TemplateError = err
 		s.Observed.Template.Problem = &plan.Problem{Reason: v1alpha1.ReasonReconcileError, Message: err.Error()}
 		return nil
@@ -67,14 +68,14 @@ func (s *observation) lookAtTemplate(ctx context.Context) error {
 	return nil
 }
 
-// refuse observes a template that the API server does not accept.
+// refuse records in the snapshot that the API server does not accept the template.
 func (s *observation) refuse(refused refusal) {
 	s.Observed.Template.Problem, s.TemplateRetryAt = &refused.problem, refused.until
 	s.reportOrphans(nil)
 }
 
-// remembered is the revision in memory for these bytes. It is not trusted while the name of its ReplicaSet is known to
-// be taken by something that is not ours.
+// remembered returns the revision in memory for these bytes. It is not trusted while the name of its ReplicaSet is
+// known to be used by something that is not ours.
 func (s *observation) remembered(hash string) string {
 	if !s.hasMemory() || s.Status.Memory.Template.Hash != hash {
 		return ""
@@ -86,14 +87,14 @@ func (s *observation) remembered(hash string) string {
 	return known
 }
 
-// annotated is the revision of the ReplicaSet that was made from these bytes.
+// annotated returns the revision of the ReplicaSet that was made from these bytes.
 func (s *observation) annotated(hash string) string {
 	return s.first(func(replicaSet *unstructured.Unstructured) bool {
 		return replicaSet.GetAnnotations()[v1alpha1.TemplateHashAnnotation] == hash
 	})
 }
 
-// equal is the revision of a ReplicaSet, ours or adoptable, whose template means the same; empty if there is none.
+// equal returns the revision of a ReplicaSet, ours or adoptable, with an equivalent template; empty if there is none.
 func (s *observation) equal(normalized map[string]any) string {
 	if normalized == nil {
 		return ""
@@ -103,8 +104,8 @@ func (s *observation) equal(normalized map[string]any) string {
 	})
 }
 
-// first is the revision of the best ReplicaSet that fits: the stable one, since its template applied again is the way
-// back; then the one with the most ready pods; then the newest.
+// first returns the revision of the best ReplicaSet that fits: the stable one, since reapplying its template is the
+// way to roll back; then the one with the most ready pods; then the newest.
 func (s *observation) first(fits func(*unstructured.Unstructured) bool) string {
 	candidates := slices.DeleteFunc(slices.Concat(s.owned, s.orphans),
 		func(replicaSet *unstructured.Unstructured) bool { return !fits(replicaSet) })
@@ -127,7 +128,7 @@ func (s *observation) isStable(replicaSet *unstructured.Unstructured) int {
 	return 0
 }
 
-// owner is our ReplicaSet of a revision; nil if there is none.
+// owner returns our ReplicaSet of a revision, or nil.
 func (s *observation) owner(of string) *unstructured.Unstructured {
 	for _, replicaSet := range s.owned {
 		if revisionOf(replicaSet) == of {
@@ -137,23 +138,23 @@ func (s *observation) owner(of string) *unstructured.Unstructured {
 	return nil
 }
 
-// normalized is the answer of a dry run: a template and a free revision for it, or a revision alone when the API
-// server has the ReplicaSet and our cache does not yet, or what is wrong with the template.
+// normalized is the result of a dry run: a template and a free revision for it; or only a revision, if the API server
+// has the ReplicaSet and our cache does not yet; or what is wrong with the template.
 type normalized struct {
 	template map[string]any
 	revision string
 	problem  *plan.Problem
 }
 
-// attempts bounds the search for a free name: each one costs a request, and none is ever expected to be taken.
+// attempts bounds the search for a free name. Each attempt costs a request, and no name is expected to be taken.
 const attempts = 10
 
-// normalize tries the names of a new revision one after the other.
+// normalize tries the names of a new revision in turn.
 func (s *observation) normalize(ctx context.Context, hash string) (normalized, error) {
 	for attempt := range attempts {
 		name := revision.Name(hash, attempt)
 		if s.owner(name) != nil {
-			continue // ours, and not of these bytes
+			continue // ours, but not from these bytes
 		}
 		result, isFree, err := s.try(ctx, revision.Identity{Revision: name, Hash: hash})
 		if err != nil || isFree {
@@ -163,7 +164,7 @@ func (s *observation) normalize(ctx context.Context, hash string) (normalized, e
 	return normalized{}, fmt.Errorf("the names of %d ReplicaSets for one pod template are all taken", attempts)
 }
 
-// try asks the API server to default the ReplicaSet that a revision would have.
+// try has the API server default the ReplicaSet that a revision would have.
 func (s *observation) try(ctx context.Context, id revision.Identity) (result normalized, isFree bool, err error) {
 	replicaSet := revision.Render(s.Raw, id)
 	name := replicaSet.GetName()
@@ -181,8 +182,9 @@ func (s *observation) try(ctx context.Context, id revision.Identity) (result nor
 	return normalized{template: revision.Template(replicaSet), revision: id.Revision}, true, nil
 }
 
-// isOurs looks at a ReplicaSet whose name turned out to be in use. One of our own, made from these very bytes, is what
-// we are about to create: the cache is behind, or it is on its way out and the name will be free again.
+// isOurs reports whether a ReplicaSet whose name turned out to be in use is the one that we are about to create:
+// owned by us and made from the same bytes. Then the cache is behind, or the ReplicaSet is being deleted and its name
+// will be free again.
 func (s *observation) isOurs(ctx context.Context, name, hash string) (bool, error) {
 	live := New(ReplicaSetKind)
 	err := s.Live.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: name}, live)

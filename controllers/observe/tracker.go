@@ -14,12 +14,12 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
-// Write is one write that succeeded.
+// Write is a successful write.
 type Write struct {
 	Object
 	UID             types.UID
 	ResourceVersion string
-	// Created and Deleted tell what an object's absence from the cache, or its presence there, means.
+	// Created and Deleted say what it means if the object is missing from the cache, or is in it.
 	Created, Deleted bool
 }
 
@@ -29,21 +29,21 @@ type Object struct {
 	Name string
 }
 
-// Tracker remembers, rollout by rollout, what this process wrote last, so that no pass acts on older state, and what the
-// API server refused. It is safe for concurrent use; the zero value is ready.
+// Tracker remembers, per rollout, what this process wrote last, so that no pass acts on older state, and what the API
+// server refused. It is safe for concurrent use; the zero value is ready to use.
 type Tracker struct {
 	mu       sync.Mutex
 	rollouts map[types.NamespacedName]*record
 }
 
-// record is what the tracker knows of one rollout.
+// record is what the tracker knows about one rollout.
 type record struct {
 	// confirmed is the UID of the rollout that this process has read live.
 	confirmed types.UID
 	writes    map[Object]*pending
-	// taken are ReplicaSet names that the API server said are in use though no cache has them.
+	// taken are ReplicaSet names that the API server reported as in use although the cache has none.
 	taken map[string]bool
-	// refused is the pod template that the API server refused last.
+	// refused is the last pod template that the API server refused.
 	refused refusal
 }
 
@@ -51,32 +51,32 @@ type record struct {
 type refusal struct {
 	hash    string
 	problem plan.Problem
-	// until is when the API server is asked again.
+	// until is when to ask the API server again.
 	until time.Time
 }
 
-// pending is a write that the cache has not been seen to have.
+// pending is a write that the cache has not shown yet.
 type pending struct {
 	Write
-	// refused counts the passes that ended for it.
+	// refused counts the passes that ended because of it.
 	refused int
 }
 
-// Wrote learns of a write for a rollout.
+// Wrote records a write for a rollout.
 func (t *Tracker) Wrote(rollout types.NamespacedName, write Write) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.of(rollout).writes[write.Object] = &pending{Write: write}
 }
 
-// Forget drops all that is known of a rollout that has gone.
+// Forget drops everything about a rollout that is gone.
 func (t *Tracker) Forget(rollout types.NamespacedName) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.rollouts, rollout)
 }
 
-// NameTaken learns that a ReplicaSet could not be created because its name is in use.
+// NameTaken records that a ReplicaSet could not be created because its name is in use.
 func (t *Tracker) NameTaken(rollout types.NamespacedName, replicaSet string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -96,7 +96,7 @@ func (t *Tracker) refuse(rollout types.NamespacedName, refused refusal) {
 	t.of(rollout).refused = refused
 }
 
-// refusal is what the API server said about the template with that hash, while it need not be asked again.
+// refusal returns what the API server said about the template with that hash, and whether that still holds.
 func (t *Tracker) refusal(rollout types.NamespacedName, hash string, now time.Time) (refused refusal, isRefused bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -116,14 +116,14 @@ func (t *Tracker) isConfirmed(rollout types.NamespacedName, uid types.UID) bool 
 	return t.of(rollout).confirmed == uid
 }
 
-// settle drops a write that turned out to need no more waiting.
+// settle drops a write that need not be waited for any longer.
 func (t *Tracker) settle(rollout types.NamespacedName, object Object) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.of(rollout).writes, object)
 }
 
-// of must be called with the lock held.
+// of returns the record of a rollout. The lock must be held.
 func (t *Tracker) of(rollout types.NamespacedName) *record {
 	if t.rollouts == nil {
 		t.rollouts = map[types.NamespacedName]*record{}
@@ -134,15 +134,15 @@ func (t *Tracker) of(rollout types.NamespacedName) *record {
 	return t.rollouts[rollout]
 }
 
-// cached is the state of an object in the cache; the zero value is an object that is not there.
+// cached is the state of an object in the cache; the zero value means that it is not there.
 type cached struct {
 	found           bool
 	uid             types.UID
 	resourceVersion string
 }
 
-// pendingNames are the objects of a kind that have a pending write; they have to be asked for by name, since a created one that is
-// not in the cache is on no list.
+// pendingNames returns the names of the objects of a kind with a pending write. They have to be checked by name: a
+// created object that is not in the cache is on no list.
 func (t *Tracker) pendingNames(rollout types.NamespacedName, kind schema.GroupVersionKind) []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -155,7 +155,8 @@ func (t *Tracker) pendingNames(rollout types.NamespacedName, kind schema.GroupVe
 	return names
 }
 
-// behind tells whether the cache lags behind our last write to an object, and how many passes have ended for it.
+// behind reports whether the cache lags behind our last write to an object, and how many passes have ended because of
+// that.
 func (t *Tracker) behind(rollout types.NamespacedName, object Object, in cached) (lags bool, refused int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -171,8 +172,8 @@ func (t *Tracker) behind(rollout types.NamespacedName, object Object, in cached)
 	return true, write.refused
 }
 
-// lags compares one write to the cache. An object that we changed was in the cache before, so when it is not there
-// any more, somebody deleted it; only one that we created can be absent because it has not arrived yet.
+// lags reports whether the cache is behind the write. An object that we changed was in the cache before, so if it is
+// missing, somebody deleted it. Only one that we created can be missing because it has not arrived yet.
 func (w *pending) lags(in cached) bool {
 	switch {
 	case !in.found:
@@ -184,7 +185,7 @@ func (w *pending) lags(in cached) bool {
 	}
 }
 
-// isOlder is false when the two cannot be compared: a state that cannot be called old must not stop a rollout.
+// isOlder returns false if the two cannot be compared: a state that is not known to be old must not stop a rollout.
 func isOlder(a, b string) bool {
 	order, err := resourceversion.CompareResourceVersion(a, b)
 	return err == nil && order < 0

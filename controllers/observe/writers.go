@@ -10,11 +10,12 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// Who wrote into the objects that we share with people and tools is in their managedFields, which are large. Of them the
-// cache keeps the name alone, so that telling it costs no request. It is exact: the rules of a route and the selector of
-// a Service are atomic, so the API server gives each as a whole to whoever changed it last.
+// The managedFields of the objects that we share with people and tools say who wrote them, but they are large. The
+// cache keeps only the manager's name, so that reporting it costs no request. It is exact: the rules of a route and
+// the selector of a Service are atomic, so the API server attributes each as a whole to its last writer.
 
-// StripRoute is a cache transform: it keeps a route as it is, but of its managedFields only who wrote the rules.
+// StripRoute is a cache transform that keeps a route as it is, except that its managedFields only name the writer of
+// the rules.
 func StripRoute(object any) (any, error) {
 	if route, isRoute := object.(*unstructured.Unstructured); isRoute {
 		route.SetManagedFields(writerEntry(route, "f:rules"))
@@ -22,7 +23,7 @@ func StripRoute(object any) (any, error) {
 	return object, nil
 }
 
-// writerEntry is the latest entry that owns a field of the spec, reduced to its manager; nil if there is none.
+// writerEntry returns the latest entry that owns a field of the spec, reduced to its manager; nil if there is none.
 func writerEntry(object metav1.Object, field string) []metav1.ManagedFieldsEntry {
 	var latest *metav1.ManagedFieldsEntry
 	entries := object.GetManagedFields()
@@ -44,11 +45,11 @@ func owns(entry metav1.ManagedFieldsEntry, field string) bool {
 	var fields struct {
 		Spec map[string]json.RawMessage `json:"f:spec"`
 	}
-	// What cannot be read names nobody.
+	// An entry that cannot be read names nobody.
 	return json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields) == nil && fields.Spec[field] != nil
 }
 
-// writerOf is the manager that a transform has kept.
+// writerOf returns the manager that a transform has kept.
 func writerOf(object metav1.Object) string {
 	if entries := object.GetManagedFields(); len(entries) == 1 {
 		return entries[0].Manager
