@@ -5,7 +5,7 @@
 // change in between is a conflict and never overwritten. It takes a writer, cannot read, and decides nothing.
 //
 // The guards: resourceVersion for rollouts, ReplicaSets and Services; uid, generation and values for routes, whose
-// status gateways write all the time. Every patch touches only the fields that it means.
+// status gateways write all the time. Every patch touches only the fields that it changes.
 package apply
 
 import (
@@ -26,26 +26,26 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
-// Applier carries out plans. It is safe for concurrent use.
+// Applier applies plans. It is safe for concurrent use.
 type Applier struct {
 	Writer client.Writer
 }
 
-// Result is what came of a plan, also of one that failed in parts.
+// Result is the outcome of a plan, also of one that failed in part.
 type Result struct {
-	// Writes are those that succeeded, in their order.
+	// Writes are the successful writes, in order.
 	Writes []observe.Write
 	// Failed are the actions that were not carried out: those that failed, and those that were not tried after them.
 	Failed []plan.Action
-	// ResourceVersion is that of the rollout after them; the status write is guarded by it.
+	// ResourceVersion is that of the rollout after the actions. It guards the status write.
 	ResourceVersion string
-	// Released says that our finalizer has been removed: there may be no rollout to write a status to any more.
+	// Released reports that our finalizer was removed: there may be no rollout left to write a status to.
 	Released bool
 }
 
-// Apply carries out the actions in order, and returns the first error. What the API server refuses keeps nothing from
-// being done but the end of the rollout; any other failure ends it, since the next action would most likely meet the
-// same, or is made from a view that has been overtaken.
+// Apply carries out the actions in order and returns the first error. A refusal by the API server only prevents the
+// removal of the finalizer; the other actions still run. Any other failure ends the plan, since the next action would
+// most likely fail in the same way, or is based on an outdated view.
 func (a *Applier) Apply(ctx context.Context, snap *observe.Snapshot, actions []plan.Action) (Result, error) {
 	run := &run{Applier: a, Snapshot: snap, rollout: snap.Raw}
 	var first error
@@ -68,12 +68,12 @@ func (a *Applier) Apply(ctx context.Context, snap *observe.Snapshot, actions []p
 	return run.result(), first
 }
 
-// run is one plan being carried out.
+// run is the execution of one plan.
 type run struct {
 	*Applier
 	*observe.Snapshot
 
-	// rollout is the rollout as our last write to it left it.
+	// rollout is the rollout after our last write to it.
 	rollout *unstructured.Unstructured
 	writes  []observe.Write
 	failed  []plan.Action
@@ -97,7 +97,7 @@ func (r *run) do(ctx context.Context, action plan.Action) error {
 	return nil
 }
 
-// call makes the one API call of an action. Without a write there was nothing to do.
+// call makes the one API call of an action. It returns no write if there was nothing to do.
 func (r *run) call(ctx context.Context, action plan.Action) (what string, write *observe.Write, err error) {
 	switch act := action.(type) {
 	case plan.AddFinalizer:
@@ -133,12 +133,12 @@ func (r *run) call(ctx context.Context, action plan.Action) (what string, write 
 	case plan.SetTraffic:
 		write, err = r.setTraffic(ctx, act)
 		return fmt.Sprintf("set the canary's share in %s %s to %d %%", act.Kind, act.Name, act.Weight), write, err
-	case plan.Reason: // what every action embeds is formally one itself
+	case plan.Reason: // embedded in every action, and so formally an action itself
 	}
 	return fmt.Sprintf("%T", action), nil, errUnknownAction
 }
 
-// patch sends a merge patch and returns what it left.
+// patch sends a merge patch and stores the result in the object.
 func (r *run) patch(ctx context.Context, object client.Object, fields map[string]any) error {
 	data, err := json.Marshal(fields)
 	if err != nil {
@@ -149,12 +149,12 @@ func (r *run) patch(ctx context.Context, object client.Object, fields map[string
 
 const fieldOwner = client.FieldOwner(v1alpha1.FieldManager)
 
-// wrote describes a write of an object that the cache had.
+// wrote describes a write of an object that the cache already held.
 func wrote(object observe.Object, written metav1.Object) *observe.Write {
 	return &observe.Write{Object: object, UID: written.GetUID(), ResourceVersion: written.GetResourceVersion()}
 }
 
-// named makes an object to send a patch of.
+// named returns an empty object of the same kind and name, to send a patch for.
 func named(seen *unstructured.Unstructured) *unstructured.Unstructured {
 	object := observe.New(seen.GroupVersionKind())
 	object.SetNamespace(seen.GetNamespace())

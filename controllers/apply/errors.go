@@ -13,14 +13,14 @@ import (
 )
 
 var (
-	// errUnknownAction can only be a kind of action that was added to plan and forgotten here.
+	// errUnknownAction means that an action was added to plan and not here.
 	errUnknownAction = errors.New("no such action")
-	// errNotObserved is an action on an object that the plan cannot have seen.
+	// errNotObserved means that an action names an object that the plan cannot have seen.
 	errNotObserved = errors.New("the object is not among the observed ones")
 )
 
 // asConflict turns the API server's refusal of a JSON patch whose test failed into the conflict that it means. Such a
-// patch never got as far as validation, so the 422 does not say what is invalid; one about a field does.
+// patch never reaches validation, so the 422 does not say what is invalid; a validation error does.
 func asConflict(err error, object observe.Object) error {
 	var status apierrors.APIStatus
 	if !apierrors.IsInvalid(err) || !errors.As(err, &status) {

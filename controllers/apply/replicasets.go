@@ -35,8 +35,8 @@ func (r *run) createReplicaSet(ctx context.Context, act plan.CreateReplicaSet) (
 	return created(replicaSet), nil
 }
 
-// reclaim puts our label back on a ReplicaSet that we own and do not see, because somebody took the label off. The
-// patch tests that it is ours and made from the same template; on anything else it fails and changes nothing.
+// reclaim restores our label on a ReplicaSet that we own but do not see, because somebody removed the label. The
+// patch tests that the ReplicaSet is ours and made from the same template. Otherwise it fails and changes nothing.
 func (r *run) reclaim(ctx context.Context, replicaSet *unstructured.Unstructured, hash string) error {
 	patch, err := json.Marshal([]map[string]any{
 		{"op": "test", "path": "/metadata/ownerReferences/0/uid", "value": r.UID},
@@ -85,7 +85,7 @@ func (r *run) scaleReplicaSet(ctx context.Context, act plan.ScaleReplicaSet) (*o
 	return wrote(replicaSetNamed(act.Name), object), nil
 }
 
-// markReplicaSet changes nothing that a controller acts on.
+// markReplicaSet writes only annotations that no controller acts on.
 func (r *run) markReplicaSet(ctx context.Context, act plan.MarkReplicaSet) (*observe.Write, error) {
 	seen := r.ReplicaSets[act.Name]
 	if seen == nil {
@@ -109,7 +109,7 @@ func (r *run) markReplicaSet(ctx context.Context, act plan.MarkReplicaSet) (*obs
 	return wrote(replicaSetNamed(act.Name), object), nil
 }
 
-// deleteReplicaSet deletes what was observed and nothing newer: in between it could have got pods.
+// deleteReplicaSet deletes only the observed version: the ReplicaSet may have been scaled up since.
 func (r *run) deleteReplicaSet(ctx context.Context, act plan.DeleteReplicaSet) (*observe.Write, error) {
 	seen := r.ReplicaSets[act.Name]
 	if seen == nil {
@@ -123,7 +123,7 @@ func (r *run) deleteReplicaSet(ctx context.Context, act plan.DeleteReplicaSet) (
 	return &observe.Write{Object: replicaSetNamed(act.Name), UID: seen.GetUID(), Deleted: true}, nil
 }
 
-// created describes a write of an object that our cache, which is filtered by our label, did not have before.
+// created describes a write of an object that our cache, which is filtered by our label, did not hold before.
 func created(replicaSet *unstructured.Unstructured) *observe.Write {
 	write := wrote(replicaSetNamed(replicaSet.GetName()), replicaSet)
 	write.Created = true

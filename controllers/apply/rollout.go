@@ -26,8 +26,8 @@ func (r *run) removeFinalizer(ctx context.Context) (*observe.Write, error) {
 		return nil, err
 	}
 	r.release = true
-	// The answer to a write that deletes an object has the version from before it: a cache that still shows that one
-	// must not pass for up to date, or the next pass would take the Services again.
+	// The response to a write that deletes an object has the version from before it. A cache that still shows that
+	// version must not count as up to date, or the next pass would take the Services again.
 	write.Deleted = len(finalizers) == 0
 	return write, nil
 }
@@ -44,7 +44,7 @@ func (r *run) setReplicas(ctx context.Context, act plan.SetReplicas) (*observe.W
 	return r.patchRollout(ctx, map[string]any{}, map[string]any{"replicas": act.Replicas})
 }
 
-// patchRollout changes the rollout as our last write left it; a nil spec leaves that as it is.
+// patchRollout changes the rollout as our last write left it. A nil spec leaves the spec unchanged.
 func (r *run) patchRollout(ctx context.Context, metadata, spec map[string]any) (*observe.Write, error) {
 	metadata["resourceVersion"] = r.rollout.GetResourceVersion()
 	fields := map[string]any{"metadata": metadata}

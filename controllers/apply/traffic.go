@@ -19,7 +19,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/route"
 )
 
-// pointService writes the one key of the selector that is ours.
+// pointService writes only our key of the selector.
 func (r *run) pointService(ctx context.Context, act plan.PointService) (*observe.Write, error) {
 	seen := r.Services[act.Name]
 	if seen == nil {
@@ -40,10 +40,10 @@ func (r *run) pointService(ctx context.Context, act plan.PointService) (*observe
 	return wrote(observe.Object{Kind: observe.ServiceKind, Name: act.Name}, service), nil
 }
 
-// strict makes the API server refuse a field that it would drop otherwise.
+// strict makes the API server reject a field that it would otherwise drop.
 const strict = client.FieldValidation(metav1.FieldValidationStrict)
 
-// setTraffic sends the codec's patch, if there is anything to change.
+// setTraffic sends the patch that route.Patch returns, if there is anything to change.
 func (r *run) setTraffic(ctx context.Context, act plan.SetTraffic) (*observe.Write, error) {
 	object, seen := r.route(act)
 	if seen == nil {
@@ -61,7 +61,7 @@ func (r *run) setTraffic(ctx context.Context, act plan.SetTraffic) (*observe.Wri
 	return wrote(object, written), nil
 }
 
-// route finds the route of an action, in the version that it was observed in.
+// route returns the route of an action in the version that was observed.
 func (r *run) route(act plan.SetTraffic) (observe.Object, *unstructured.Unstructured) {
 	for object, seen := range r.Routes {
 		if object.Kind.Kind == act.Kind && object.Name == act.Name {
