@@ -15,21 +15,21 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// Acceptance is what the implementations say about a route (T4).
+// Acceptance is what the implementations report about a route (T4).
 type Acceptance struct {
-	// Generation is the newest that every parent is known to have taken without complaint; 0 when one has not
-	// answered or complains, and when no answer says which generation it is about.
+	// Generation is the newest generation that every parent is known to have accepted without complaint; 0 if a
+	// parent has not answered or complains, or if no answer names a generation.
 	Generation int64
-	// Refused is the newest that a parent is known to refuse for what the route asks for; 0 when there is none. A complaint
-	// about the parent, or about a backend, is no refusal of that kind.
+	// Refused is the newest generation that a parent is known to refuse because of the route itself; 0 if there is
+	// none. A complaint about the parent or a backend does not count.
 	Refused int64
-	// Unversioned says that every parent accepts the route, but at least one does not say which generation.
+	// Unversioned reports whether every parent accepts the route, but at least one does not say which generation.
 	Unversioned bool
-	// Pending says, parent by parent, what is missing until the newest generation is known to be accepted.
+	// Pending lists, parent by parent, what is missing until the newest generation is known to be accepted.
 	Pending string
 	// Ignored names the controllers whose entries do not count, each with its parent.
 	Ignored string
-	// Orphaned says that the route names no parent and that none stands in its status: nothing can serve it.
+	// Orphaned reports whether neither the spec nor the status of the route names a parent: nothing can serve it.
 	Orphaned bool
 }
 
@@ -39,12 +39,12 @@ type parents struct {
 	Status gatewayv1.RouteStatus     `json:"status"`
 }
 
-// ControllerOf names the controller of a Gateway's class; empty when that is not known.
+// ControllerOf returns the controller name of a Gateway's class; empty if it is not known.
 type ControllerOf func(gateway types.NamespacedName) string
 
-// Accepted reads the route's status (T4): each parent must have answered, and all whose answer counts for it must agree.
-// Answers for other parents do not count: implementations leave old ones behind. A controller is only asked for where
-// several have answered for one Gateway.
+// Accepted reads the route's status (T4): each parent must have answered, and all answers that count must agree.
+// Answers for other parents are ignored: implementations leave old ones behind. controllerOf is only called if
+// several controllers have answered for one Gateway.
 func Accepted(obj *unstructured.Unstructured, controllerOf ControllerOf) Acceptance {
 	var route parents
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, &route); err != nil {
@@ -65,8 +65,8 @@ func Accepted(obj *unstructured.Unstructured, controllerOf ControllerOf) Accepta
 	return all
 }
 
-// wanted are the parents that have to answer: those in the spec. Where the spec leaves parents to others, which are a
-// route that delegates to this one and default Gateways, they are those in the status.
+// wanted returns the parents that have to answer: those in the spec. If the spec leaves parents to others (a route
+// that delegates to this one, or default Gateways), those in the status are added.
 func (r *parents) wanted(namespace string) []parent {
 	var wanted []parent
 	for _, ref := range r.Spec.ParentRefs {
@@ -83,7 +83,7 @@ func (r *parents) wanted(namespace string) []parent {
 	return wanted
 }
 
-// Gateways are the parents of a route that are Gateways; none when they cannot be read.
+// Gateways returns the parents of a route that are Gateways; none if they cannot be read.
 func Gateways(obj *unstructured.Unstructured) []types.NamespacedName {
 	var route parents
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, &route); err != nil {
@@ -98,7 +98,7 @@ func Gateways(obj *unstructured.Unstructured) []types.NamespacedName {
 	return gateways
 }
 
-// sum takes the worst of all answers.
+// sum combines the answers; the worst one decides.
 func sum(answers []answer, newest int64) Acceptance {
 	var all Acceptance
 	var pending []string
@@ -121,7 +121,7 @@ func sum(answers []answer, newest int64) Acceptance {
 	return all
 }
 
-// parent is a ParentReference with its defaults filled in, so that two of them can be compared.
+// parent is a ParentReference with its defaults filled in, so that two can be compared.
 type parent struct {
 	group, kind, namespace, name, section string
 	port                                  gatewayv1.PortNumber
@@ -144,7 +144,7 @@ func (p parent) key() types.NamespacedName {
 	return types.NamespacedName{Namespace: p.namespace, Name: p.name}
 }
 
-// label names the parent in messages; its namespace only where it is not the route's.
+// label names the parent in messages, with its namespace only if it differs from the route's.
 func (p parent) label(home string) string {
 	label := p.kind + " " + p.name
 	if p.namespace != home {

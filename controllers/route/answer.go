@@ -15,25 +15,25 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// maxQuote is how much of an implementation's own message is passed on, in runes: a message of ours is part of
-// a status, which has limits.
+// maxQuote is how much of an implementation's message is quoted, in runes: our messages are part of a status, which
+// has limits.
 const maxQuote = 200
 
-// answer is what one controller says for one parent.
+// answer is what one controller reports for one parent.
 type answer struct {
-	// who is the parent in words, with the controller where several answer for it.
+	// who names the parent, and the controller if several answer for it.
 	who string
 	// controller is the name of the controller that answers.
 	controller string
-	// standing orders answers for one parent by how much they say.
+	// standing ranks the answers for one parent by how much they say.
 	standing standing
-	// complaint says what is missing or not as it should be; it goes on from who.
+	// complaint says what is missing or wrong. It is appended to who.
 	complaint string
-	// generation is the oldest that its conditions are about, of those that say so.
+	// generation is the oldest generation that its conditions are about, of those that name one.
 	generation int64
-	// refused is the generation that the complaint is about, if it is about what the route asks for.
+	// refused is the generation that the complaint is about, if the complaint is about the route itself.
 	refused int64
-	// unversioned says that a condition does not say which generation it is about.
+	// unversioned reports whether a condition does not say which generation it is about.
 	unversioned bool
 }
 
@@ -41,15 +41,16 @@ type answer struct {
 type standing int
 
 const (
-	// silent answers have none of the conditions that T4 is about: policy controllers write only conditions of their own.
+	// silent answers have none of the conditions that T4 is about: policy controllers write only their own
+	// conditions.
 	silent standing = iota
 	// complaining answers do not accept the route as it is.
 	complaining
-	// accepting answers do.
+	// accepting answers accept it.
 	accepting
 )
 
-// answersFor returns the answers that count for a parent, and those that do not; where nobody answered, that is a
+// answersFor returns the answers that count for a parent, and those that do not. If nobody answered, that is a
 // complaint.
 func (r *parents) answersFor(wanted parent, namespace string, controllerOf ControllerOf) (counted, ignored []answer) {
 	var answers []answer
@@ -73,8 +74,8 @@ func (r *parents) answersFor(wanted parent, namespace string, controllerOf Contr
 	return counting(answers, wanted, controllerOf)
 }
 
-// counting separates the answers that count (T4): those of the controller of the Gateway's class. Where it is not known
-// or has not answered, those count than which no other says more. Entries of former controllers stay forever
+// counting separates the answers that count (T4): those of the controller of the Gateway's class. If it is not known
+// or has not answered, the answers that say the most count. Entries of former controllers stay forever
 // (envoyproxy/gateway#6898), policy controllers add their own, and Traefik answers for Gateways that are not its own.
 func counting(answers []answer, of parent, controllerOf ControllerOf) (counted, ignored []answer) {
 	own := ""
@@ -96,12 +97,12 @@ func counting(answers []answer, of parent, controllerOf ControllerOf) (counted, 
 	return counted, ignored
 }
 
-// compare says which of two answers for one parent says more.
+// compare orders two answers for one parent by how much they say.
 func (a answer) compare(other answer) int {
 	return cmp.Or(cmp.Compare(a.standing, other.standing), cmp.Compare(a.generation, other.generation))
 }
 
-// controllers names those of answers, each with its parent.
+// controllers names the controllers of the answers, each with its parent.
 func controllers(answers []answer) string {
 	var names []string
 	for _, a := range answers {
@@ -110,8 +111,8 @@ func controllers(answers []answer) string {
 	return strings.Join(names, ", ")
 }
 
-// answerOf reads the conditions of one entry. A condition that is not as it should be counts whatever generation it
-// is about: an old complaint is no proof that the new generation is fine.
+// answerOf reads the conditions of one entry. A failing condition counts regardless of the generation that it is
+// about: an old complaint does not prove that the new generation is fine.
 func answerOf(conditions []metav1.Condition) answer {
 	a := answer{standing: accepting}
 	for _, name := range []gatewayv1.RouteConditionType{gatewayv1.RouteConditionAccepted, gatewayv1.RouteConditionResolvedRefs} {
@@ -134,7 +135,7 @@ func answerOf(conditions []metav1.Condition) answer {
 	return a
 }
 
-// missing is the answer of an entry that lacks a condition.
+// missing returns the answer of an entry that lacks a condition.
 func missing(conditions []metav1.Condition, name gatewayv1.RouteConditionType) answer {
 	a := answer{standing: complaining, complaint: fmt.Sprintf(" has not answered: there is no condition %s", name)}
 	if meta.FindStatusCondition(conditions, string(gatewayv1.RouteConditionAccepted)) == nil &&
@@ -144,14 +145,14 @@ func missing(conditions []metav1.Condition, name gatewayv1.RouteConditionType) a
 	return a
 }
 
-// elsewhere are the reasons for a complaint that no other rules or filters in the route would end.
+// elsewhere are the reasons of complaints that a change of the route's rules or filters would not resolve.
 var elsewhere = sets.New(
 	string(gatewayv1.RouteReasonNotAllowedByListeners), string(gatewayv1.RouteReasonNoMatchingListenerHostname),
 	string(gatewayv1.RouteReasonNoMatchingParent), string(gatewayv1.RouteReasonPending),
 	string(gatewayv1.RouteReasonBackendNotFound), string(gatewayv1.RouteReasonRefNotPermitted),
 )
 
-// refusal is the answer of an entry with a condition that is not as it should be.
+// refusal returns the answer of an entry with a failing condition.
 func refusal(c metav1.Condition) answer {
 	a := answer{standing: complaining, complaint: complaintOf(c)}
 	if !elsewhere.Has(c.Reason) {

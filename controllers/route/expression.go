@@ -15,8 +15,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// ExpressionProblem compiles the regular expressions of a header route, in the syntax RE2. It names the first that is none,
-// and is nil when all are good. Gateways may accept a rule with such an expression and leave it out.
+// ExpressionProblem compiles the regular expressions of a header route, in RE2 syntax. It returns an error for the
+// first invalid one, or nil. Gateways may accept a rule with such an expression and leave it out.
 func ExpressionProblem(headerRoute v1alpha1.SetHeaderRoute) error {
 	for i, match := range headerRoute.Matches {
 		for _, e := range expressionsOf(match) {
@@ -28,7 +28,7 @@ func ExpressionProblem(headerRoute v1alpha1.SetHeaderRoute) error {
 	return nil
 }
 
-// expression is a regular expression, and its path in a match.
+// expression is a regular expression and its path in a match.
 type expression struct{ path, value string }
 
 func expressionsOf(match v1alpha1.RequestMatch) (found []expression) {

@@ -10,17 +10,17 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// list returns the list at a path, or nil when there is none or something else.
+// list returns the list at a path, or nil if there is none or something else.
 func list(obj map[string]any, path ...string) []any {
 	value, _, _ := unstructured.NestedFieldNoCopy(obj, path...)
 	items, _ := value.([]any)
 	return items
 }
 
-// unreadable is what field makes of a value that is no string: it equals nothing that a caller could look for.
+// unreadable is what field returns for a value that is not a string: it equals nothing that a caller could look for.
 const unreadable = "\x00"
 
-// field returns a string field, or what an absent one means; a null counts as absent.
+// field returns a string field, or the value that stands for an absent one; null counts as absent.
 func field(obj map[string]any, name, absent string) string {
 	switch value := obj[name].(type) {
 	case nil:

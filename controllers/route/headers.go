@@ -11,18 +11,18 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// changes turn the header rules that a route has into the ones that it should have.
+// changes turn the header rules of a route into those that it should have.
 type changes struct {
-	// gone are the places of rules to take out.
+	// gone are the indexes of rules to remove.
 	gone sets.Set[int]
-	// added are rules to put in before the rule at a place.
+	// added are rules to insert before the rule at an index.
 	added map[int][]any
 }
 
 func (c changes) none() bool { return len(c.gone)+len(c.added) == 0 }
 
-// headerChanges compares rule by rule, source by source (T6, T7): what stands before its source as it would be
-// rendered afresh stays, everything else of ours goes, what is missing is put in right before its source.
+// headerChanges compares the rules source by source (T6, T7). Rules right before their source that equal a fresh
+// rendering stay, all other rules of ours are removed, and missing ones are inserted right before their source.
 func (l *layout) headerChanges(headerRoutes []v1alpha1.SetHeaderRoute) (changes, *Problem) {
 	c := changes{gone: l.own.Clone(), added: map[int][]any{}}
 	fresh, problem := l.render(headerRoutes)
@@ -42,7 +42,7 @@ func (l *layout) headerChanges(headerRoutes []v1alpha1.SetHeaderRoute) (changes,
 	return c, l.fits(c)
 }
 
-// ownBefore returns the places of our rules in the run of header rules, of any rollout, that ends at a source.
+// ownBefore returns the indexes of our rules in the run of header rules, of any rollout, that ends at a source.
 func (l *layout) ownBefore(s source) []int {
 	first := s.index
 	for first > 0 && isHeaderRule(l.rules[first-1]) {
@@ -65,7 +65,7 @@ func (l *layout) rulesAt(places []int) []any {
 	return rules
 }
 
-// headerState is the Headers of a Reading.
+// headerState returns the Headers of a Reading.
 func (l *layout) headerState(c changes, problem *Problem) HeaderState {
 	switch {
 	case len(l.own) == 0:
@@ -77,7 +77,7 @@ func (l *layout) headerState(c changes, problem *Problem) HeaderState {
 	}
 }
 
-// conflict is a Problem of a header route alone.
+// conflict returns a Problem that concerns only header routes.
 func conflict(format string, args ...any) *Problem {
 	return &Problem{Reason: v1alpha1.ReasonHeaderRouteConflict, Message: fmt.Sprintf(format, args...), HeadersOnly: true}
 }

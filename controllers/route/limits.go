@@ -10,7 +10,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// The limits of the HTTPRoute CRD. The API server would refuse what exceeds them, and go on refusing.
+// The limits of the HTTPRoute CRD. The API server would reject a write that exceeds them, every time.
 const (
 	maxRules           = 16
 	maxMatchesPerRule  = 64
@@ -18,7 +18,7 @@ const (
 	maxConditions      = 16
 )
 
-// fits says what stands against putting in the added rules. Taking out is always possible.
+// fits returns why the added rules cannot be inserted, or nil. Removal is always possible.
 func (l *layout) fits(c changes) *Problem {
 	if len(c.added) == 0 {
 		return nil
@@ -70,7 +70,7 @@ func (l *layout) tooMuchInRule(rule any) *Problem {
 	return nil
 }
 
-// nameTaken finds another rule with the name of an added one: names must be unique in a route.
+// nameTaken looks for another rule with the name of an added one: names must be unique in a route.
 func (l *layout) nameTaken(added any, rules []any) *Problem {
 	name := nameOf(added)
 	if name == "" { // the schema has no names

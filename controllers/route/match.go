@@ -18,14 +18,14 @@ import (
 // exact is the default type of a header or query parameter match.
 const exact = "Exact"
 
-// errDisjoint says that no request can match both.
+// errDisjoint means that no request can match both.
 var errDisjoint = errors.New("no request can match both")
 
 // condition is a header or query parameter match.
 type condition struct{ name, how, value string }
 
-// join ANDs a match of a route and one of a header route. What the CRD would default is spelled out: the API server
-// would fill it in, and the rule would then never equal its fresh rendering.
+// join ANDs a match of a route and one of a header route. CRD defaults are spelled out: the API server would fill
+// them in, and the rule would then never equal its fresh rendering.
 func (kind profile) join(match map[string]any, request v1alpha1.RequestMatch) (map[string]any, error) {
 	if err := kind.canMatch(request); err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func (kind profile) join(match map[string]any, request v1alpha1.RequestMatch) (m
 		joinMethod(joined, request), joinGRPCMethod(joined, request))
 }
 
-// canMatch says what a kind of routes cannot match, in a match of which it would have to.
+// canMatch returns an error unless routes of this kind support all conditions of a match, and there is one.
 func (kind profile) canMatch(request v1alpha1.RequestMatch) error {
 	switch {
 	case len(request.Headers)+len(request.QueryParams) == 0 && request.Method == nil && request.GRPCMethod == nil:
@@ -71,7 +71,7 @@ func conditionOf[T ~string](name string, how *T, value string) condition {
 	return condition{name, string(*how), value}
 }
 
-// joinConditions adds conditions to a list of a match. A name can stand there only once.
+// joinConditions adds conditions to a list of a match. A name can occur there only once.
 func joinConditions(match map[string]any, key string, wanted []condition, same func(a, b string) bool) error {
 	if len(wanted) == 0 {
 		return nil
@@ -97,7 +97,7 @@ func joinConditions(match map[string]any, key string, wanted []condition, same f
 	return nil
 }
 
-// find returns the condition of that name.
+// find returns the condition with that name, or nil.
 func find(items []any, name string, same func(a, b string) bool) *condition {
 	for _, item := range items {
 		have, _ := item.(map[string]any)
@@ -147,7 +147,7 @@ func joinGRPCMethod(match map[string]any, request v1alpha1.RequestMatch) error {
 	}
 }
 
-// joinName takes over a name that only one of two has.
+// joinName copies a name that only want has. Different names are disjoint.
 func joinName(have, want map[string]any, key string) error {
 	was, is := field(have, key, ""), field(want, key, "")
 	switch {

@@ -13,19 +13,19 @@ import (
 )
 
 const (
-	// requestMirror is the type of a filter that copies requests, requestMirrorField what it says about that.
+	// requestMirror is the type of a filter that copies requests, requestMirrorField the field with its settings.
 	requestMirror, requestMirrorField = "RequestMirror", "requestMirror"
-	// maxFilters is how many a rule may have.
+	// maxFilters is how many filters a rule may have.
 	maxFilters = 16
 )
 
-// mirror is a filter of ours, and its place in its rule.
+// mirror is a filter of ours, and its index in the rule.
 type mirror struct {
 	index  int
 	filter map[string]any
 }
 
-// mirrors are the filters of ours in a managed rule; the package comment says why none of a user's is among them.
+// mirrors returns our filters in a managed rule. The package comment says why none of the user's is among them.
 func (p Pair) mirrors(rule map[string]any) []mirror {
 	var found []mirror
 	for i, item := range list(rule, "filters") {
@@ -37,7 +37,7 @@ func (p Pair) mirrors(rule map[string]any) []mirror {
 	return found
 }
 
-// mirrored is the percentage that a filter of ours copies to the canary.
+// mirrored returns the percentage that a filter of ours copies to the canary.
 func (p Pair) mirrored(filter map[string]any) (share int32, isOurs bool) {
 	copies, _ := filter[requestMirrorField].(map[string]any)
 	target, _ := copies["backendRef"].(map[string]any)
@@ -54,7 +54,7 @@ func (p Pair) mirrored(filter map[string]any) (share int32, isOurs bool) {
 	return int32(numerator / marker), isOurs
 }
 
-// mirrorFilter copies a percentage of the requests to wherever the canary's backendRef leads.
+// mirrorFilter returns a filter that copies a percentage of the requests to the target of the canary's backendRef.
 func (s source) mirrorFilter(share int32) map[string]any {
 	target := map[string]any{"group": "", "kind": "Service"}
 	for _, key := range []string{"group", "kind", "namespace", "name", "port"} {
@@ -68,7 +68,7 @@ func (s source) mirrorFilter(share int32) map[string]any {
 	}}
 }
 
-// mirrorShare is the percentage that the rule's one filter of ours copies, 0 when there is none, or MixedWeight.
+// mirrorShare returns the percentage that our only filter in the rule copies, 0 if there is none, or MixedWeight.
 func (s source) mirrorShare(pair Pair) int32 {
 	switch own := pair.mirrors(s.rule); len(own) {
 	case 0:
@@ -82,7 +82,7 @@ func (s source) mirrorShare(pair Pair) int32 {
 	return MixedWeight
 }
 
-// mirror is the percentage that all managed rules agree on, or MixedWeight.
+// mirror returns the percentage that all managed rules agree on, or MixedWeight.
 func (l *layout) mirror() int32 {
 	var agreed int32
 	for i, s := range l.sources {
@@ -95,8 +95,8 @@ func (l *layout) mirror() int32 {
 	return agreed
 }
 
-// mirrorOperations leave the rule with one filter of ours, or none, and the user's as they are. A list that holds
-// nothing any more goes as a whole: it was most likely made for the mirror.
+// mirrorOperations returns the operations that leave one filter of ours in the rule, or none, and keep the user's. A
+// list that becomes empty is removed as a whole: it was most likely created for the mirror.
 func (s source) mirrorOperations(pair Pair, share int32) []operation {
 	if s.mirrorShare(pair) == share {
 		return nil
@@ -120,7 +120,7 @@ func (s source) mirrorOperations(pair Pair, share int32) []operation {
 	return operations
 }
 
-// isMirrored says that a rule has a mirror of the user's.
+// isMirrored reports whether a rule has a mirror of the user's.
 func (p Pair) isMirrored(rule map[string]any) bool {
 	return slices.ContainsFunc(p.withoutMirror(list(rule, "filters")), func(item any) bool {
 		filter, _ := item.(map[string]any)
@@ -128,7 +128,7 @@ func (p Pair) isMirrored(rule map[string]any) bool {
 	})
 }
 
-// withoutMirror are the filters of the user, for a copy of the rule.
+// withoutMirror returns the user's filters, for a copy of the rule.
 func (p Pair) withoutMirror(filters []any) []any {
 	return slices.DeleteFunc(slices.Clone(filters), func(item any) bool {
 		filter, _ := item.(map[string]any)
@@ -137,7 +137,7 @@ func (p Pair) withoutMirror(filters []any) []any {
 	})
 }
 
-// mirrorProblem says what stands against a mirror in the rules.
+// mirrorProblem returns why the rules cannot have a mirror, or nil.
 func (l *layout) mirrorProblem() *Problem {
 	if !l.kind.audience {
 		return &Problem{Reason: v1alpha1.ReasonMirrorNotSupported, Message: fmt.Sprintf(

@@ -12,17 +12,17 @@ import (
 )
 
 const (
-	// prefix begins the name of every header rule of every rollout.
+	// prefix starts the name of every header rule of every rollout.
 	prefix = "canaryrollout-"
-	// marker is the weight of the one backend of a header rule; the package comment says why.
+	// marker is the weight of the only backend of a header rule; the package comment says why.
 	marker int64 = 997
 )
 
-// ruleNumber is how the name of a header rule ends: the header route, the number of its source among the managed
-// rules, and for all but the first rule of one header route and source, which of them it is.
+// ruleNumber matches the end of a header rule's name: the header route, the number of its source among the managed
+// rules, and, except for the first rule of a header route and source, the number of the rule.
 var ruleNumber = regexp.MustCompile(`^.+-[0-9]+(\.[0-9]+)?$`)
 
-// ruleName names the header rule number part of one header route and source. It is a valid section name: rollout and
+// ruleName returns the name of rule number part of a header route and source. It is a valid section name: rollout and
 // header route are DNS names, and together far shorter than 253.
 func (p Pair) ruleName(headerRoute string, source, part int) string {
 	name := fmt.Sprintf("%s%s-%s-%d", prefix, p.Rollout, headerRoute, source)
@@ -32,7 +32,7 @@ func (p Pair) ruleName(headerRoute string, source, part int) string {
 	return name
 }
 
-// owns says whether a rule is one of ours (T7); the package comment says why no rule of a user's is.
+// owns reports whether a rule is ours (T7); the package comment says why no rule of a user's is.
 func (p Pair) owns(rule map[string]any) bool {
 	refs := list(rule, "backendRefs")
 	if len(refs) != 1 || len(p.usesOf(refs).canary) != 1 {
@@ -46,8 +46,8 @@ func (p Pair) owns(rule map[string]any) bool {
 	return ok && ruleNumber.MatchString(rest)
 }
 
-// isHeaderRule says whether a rule looks like a header rule of any rollout: those of several may stand before one
-// source, and none may push the others away for ever.
+// isHeaderRule reports whether a rule looks like a header rule of any rollout. Rules of several rollouts may be
+// before one source, and none may keep pushing the others away.
 func isHeaderRule(item any) bool {
 	rule, _ := item.(map[string]any)
 	refs := list(rule, "backendRefs")
@@ -55,14 +55,14 @@ func isHeaderRule(item any) bool {
 	return len(refs) == 1 && (strings.HasPrefix(name, prefix) || name == "" && marked(refs))
 }
 
-// marked says whether the only backend has the weight by which a header rule without a name is known.
+// marked reports whether the only backend has the weight that identifies a header rule without a name.
 func marked(refs []any) bool {
 	ref, _ := refs[0].(map[string]any)
 	weight, _ := integer(ref["weight"])
 	return weight == marker
 }
 
-// equalRules compares rules of ours to fresh ones. A name is only compared where the CRD has kept it.
+// equalRules compares rules of ours to fresh ones. Names are compared only if the CRD has kept them.
 func equalRules(present, fresh []any) bool {
 	if len(present) != len(fresh) {
 		return false

@@ -15,18 +15,18 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// layout is the rules of a route as one pair sees them.
+// layout is the rules of a route as seen by one pair.
 type layout struct {
 	// label names the route in messages.
 	label string
 	kind  profile
 	pair  Pair
 	rules []any
-	// sources are the managed rules, own the places of our header rules, others the user's other uses of the pair.
+	// sources are the managed rules, own the indexes of our header rules, others the user's other uses of the pair.
 	sources []source
 	own     sets.Set[int]
 	others  []string
-	// problem is the first thing that keeps the pair from being managed.
+	// problem is the first reason why the pair cannot be managed.
 	problem *Problem
 }
 
@@ -36,7 +36,7 @@ type source struct {
 	index          int
 	rule           map[string]any
 	stable, canary backend
-	// shared says that other backends of the rule have a weight, so that the pair's total is the user's.
+	// shared reports whether other backends of the rule have a weight, so that the pair's total is the user's.
 	shared bool
 }
 
@@ -46,7 +46,7 @@ type backend struct {
 	ref   map[string]any
 }
 
-// Ports are the ports of the two Services that the pair's backendRefs name.
+// Ports returns the ports of the two Services that the pair's backendRefs name.
 func Ports(obj *unstructured.Unstructured, pair Pair) (stable, canary []int32) {
 	for _, s := range layoutOf(obj, pair).sources {
 		stable, canary = append(stable, s.stable.ports()...), append(canary, s.canary.ports()...)
@@ -54,7 +54,7 @@ func Ports(obj *unstructured.Unstructured, pair Pair) (stable, canary []int32) {
 	return stable, canary
 }
 
-// ports is the port that the backendRef names; none when it does not, or cannot be read.
+// ports returns the port that the backendRef names; none if it names none, or an invalid one.
 func (b backend) ports() []int32 {
 	port, isPort := integer(b.ref["port"])
 	if !isPort || port < 1 || port > math.MaxUint16 {
@@ -63,8 +63,8 @@ func (b backend) ports() []int32 {
 	return []int32{int32(port)}
 }
 
-// layoutOf sorts the rules of a route. One rule that cannot be managed is a problem even when others can: a weight is
-// only true when it holds wherever the pair is.
+// layoutOf sorts the rules of a route. One rule that cannot be managed is a problem even if others can: a weight is
+// only true if it holds in every rule with the pair.
 func layoutOf(obj *unstructured.Unstructured, pair Pair) *layout {
 	l := &layout{label: labelOf(obj), kind: profileOf(obj.GetKind()), pair: pair, rules: list(obj.Object, "spec", "rules"), own: sets.New[int]()}
 	abroad := -1
@@ -92,7 +92,7 @@ func layoutOf(obj *unstructured.Unstructured, pair Pair) *layout {
 	return l
 }
 
-// sort files one rule.
+// sort classifies one rule.
 func (l *layout) sort(i int, rule map[string]any, uses uses) {
 	stables, canaries := len(uses.stable), len(uses.canary)
 	switch {
@@ -113,7 +113,7 @@ func (l *layout) sort(i int, rule map[string]any, uses uses) {
 	}
 }
 
-// use files a rule that uses the pair otherwise.
+// use records a rule that uses the pair in another way.
 func (l *layout) use(i int, stable, canary bool) {
 	switch {
 	case stable && canary:
@@ -125,13 +125,13 @@ func (l *layout) use(i int, stable, canary bool) {
 	}
 }
 
-// isScoped says that a rule is one of those that the rollout may write.
+// isScoped reports whether the rollout may write a rule.
 func (p Pair) isScoped(rule map[string]any) bool {
 	return len(p.RuleNames) == 0 || slices.Contains(p.RuleNames, nameOf(rule))
 }
 
-// manage adds a managed rule. Beside other backends the pair's total is the user's to give (T5): without one there
-// is nothing to split.
+// manage adds a managed rule. Beside other backends the user sets the pair's total (T5): if it is zero, there is
+// nothing to split.
 func (l *layout) manage(s source) {
 	l.sources = append(l.sources, s)
 	if s.total() == 0 {
@@ -160,17 +160,18 @@ func (l *layout) at(i int) string { return fmt.Sprintf("%s spec.rules[%d]", l.la
 type uses struct {
 	refs           []any
 	stable, canary []backend
-	// stableAbroad and canaryAbroad say that the rule names a Service of that name in another namespace.
+	// stableAbroad and canaryAbroad report whether the rule names a Service of that name in another namespace.
 	stableAbroad, canaryAbroad bool
 }
 
-// isService says that a backendRef is to a Service. Some write the name that people use for the group without a name.
+// isService reports whether a backendRef refers to a Service. Some users write "core" for the core group, whose name
+// is empty.
 func isService(ref map[string]any) bool {
 	group := field(ref, "group", "")
 	return (group == "" || group == "core") && field(ref, "kind", "Service") == "Service"
 }
 
-// NamespaceOf is the namespace that the backendRefs to the pair name; empty when they name none.
+// NamespaceOf returns the namespace that the backendRefs to the pair name; empty if they name none.
 func NamespaceOf(obj *unstructured.Unstructured, pair Pair) string {
 	for _, rule := range list(obj.Object, "spec", "rules") {
 		fields, _ := rule.(map[string]any)
@@ -185,8 +186,8 @@ func NamespaceOf(obj *unstructured.Unstructured, pair Pair) string {
 	return ""
 }
 
-// usesOf finds the pair by group, kind, namespace and name (T5). The port says which door of a Service is used, not
-// which Service.
+// usesOf finds the pair by group, kind, namespace and name (T5). The port does not identify a Service, so it is
+// ignored.
 func (p Pair) usesOf(refs []any) uses {
 	found := uses{refs: refs}
 	for i, item := range refs {
@@ -209,13 +210,14 @@ func (p Pair) usesOf(refs []any) uses {
 	return found
 }
 
-// allAbroad says that the rule splits between Services of these names in other namespaces: a pair of somebody else,
-// as long as ours is elsewhere in the route.
+// allAbroad reports whether the rule splits between Services of these names in other namespaces. That is somebody
+// else's pair, as long as ours is elsewhere in the route.
 func (u uses) allAbroad() bool {
 	return u.stableAbroad && u.canaryAbroad && len(u.stable)+len(u.canary) == 0
 }
 
-// splitAcrossNamespaces says that a rule would have the pair but for the namespace of one of the two (T10).
+// splitAcrossNamespaces reports whether a rule would have the pair if one of the two did not name another namespace
+// (T10).
 func (u uses) splitAcrossNamespaces() bool {
 	return len(u.stable) > 0 && u.canaryAbroad || len(u.canary) > 0 && u.stableAbroad
 }

@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// operation is one of RFC 6902.
+// operation is a JSON patch operation (RFC 6902).
 type operation struct {
 	Op    string `json:"op"`
 	Path  string `json:"path"`
@@ -23,10 +23,10 @@ func add(path string, value any) operation     { return operation{"add", path, v
 func replace(path string, value any) operation { return operation{"replace", path, value} }
 func remove(path string) operation             { return operation{"remove", path, nil} }
 
-// Patch returns a JSON patch (RFC 6902) that makes the route carry the target, or nil when it does. The patch tests
-// uid, generation, and each thing that it replaces or is put next to (T5), so a route that has changed since it was
-// read refuses it as a whole: HTTP 422, to be taken for a conflict. What else is in the route stays byte for byte.
-// The error is a *Problem: the one that Read reports, or that the weights are too coarse for this target.
+// Patch returns a JSON patch (RFC 6902) that makes the route carry the target, or nil if it already does. The patch
+// tests uid, generation, and everything that it replaces or inserts next to (T5). A route that has changed since it
+// was read rejects the whole patch with HTTP 422, to be treated as a conflict. The rest of the route stays byte for
+// byte. The error is a *Problem: the one that Read reports, or that the weights are too coarse for this target.
 func Patch(obj *unstructured.Unstructured, pair Pair, target Target) ([]byte, error) {
 	l := layoutOf(obj, pair)
 	if l.problem != nil {
@@ -55,7 +55,7 @@ func Patch(obj *unstructured.Unstructured, pair Pair, target Target) ([]byte, er
 	return json.Marshal(append(guards, operations...))
 }
 
-// operations have the weights and mirrors first, while every rule is still in its place.
+// operations puts the weights and mirrors first, while every rule is still in its place.
 func (l *layout) operations(target Target, c changes) ([]operation, *Problem) {
 	var operations []operation
 	for _, s := range l.sources {
@@ -72,7 +72,7 @@ func (l *layout) operations(target Target, c changes) ([]operation, *Problem) {
 	return append(operations, l.ruleOperations(c)...), nil
 }
 
-// identity tests that the pair is where it was.
+// identity tests that the pair is still in its place.
 func (s source) identity() []operation {
 	return []operation{
 		test(s.path(s.stable)+"/name", s.stable.ref["name"]),
@@ -100,7 +100,7 @@ func (s source) path(b backend) string {
 	return fmt.Sprintf("%s/backendRefs/%d", rulePath(s.index), b.index)
 }
 
-// ruleOperations go from the last rule to the first, so that no operation moves a rule that another one is about.
+// ruleOperations goes from the last rule to the first, so that no operation moves a rule that another one refers to.
 func (l *layout) ruleOperations(c changes) []operation {
 	var operations []operation
 	for i, rule := range slices.Backward(l.rules) {

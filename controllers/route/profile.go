@@ -3,15 +3,16 @@
 
 package route
 
-// profile is what a kind of routes can say. The rules of all kinds have backendRefs with weights.
+// profile is what a kind of routes can express. The rules of all kinds have backendRefs with weights.
 type profile struct {
-	// audience says that rules match headers, so that a header route can be told from other requests.
+	// audience reports whether rules match headers, so that a header route can select requests.
 	audience bool
-	// http says that they match paths, query parameters and HTTP methods, too; grpc, that they match gRPC methods.
+	// http reports whether rules also match paths, query parameters and HTTP methods; grpc, whether they match gRPC
+	// methods.
 	http, grpc bool
 }
 
-// profileOf goes by the kind; an object that names none is taken for the commonest.
+// profileOf returns the profile of a kind. An object without a kind counts as the most common one.
 func profileOf(kind string) profile {
 	switch kind {
 	case "GRPCRoute":

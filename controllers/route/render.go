@@ -38,7 +38,7 @@ func (l *layout) render(headerRoutes []v1alpha1.SetHeaderRoute) ([][]any, *Probl
 	return rendered, nil
 }
 
-// cannotCarry says why a header route fits no rule of this route, or must not be put into one.
+// cannotCarry returns why a header route fits no rule of this route, or must not be added to one; nil if it can be.
 func (l *layout) cannotCarry(headerRoute v1alpha1.SetHeaderRoute) *Problem {
 	if len(headerRoute.Matches) == 0 {
 		return nil
@@ -59,7 +59,8 @@ func (l *layout) cannotCarry(headerRoute v1alpha1.SetHeaderRoute) *Problem {
 	return nil
 }
 
-// namedRule refuses to copy a rule to which a policy can be attached by its name, since the copy would escape it (T7).
+// namedRule refuses to copy a rule that has a name. A policy can be attached to that name, and the copy would escape
+// the policy (T7).
 func (l *layout) namedRule(headerRoute string, index int, name string) *Problem {
 	return &Problem{Reason: v1alpha1.ReasonHeaderRouteOnNamedRule, HeadersOnly: true, Message: fmt.Sprintf(
 		"header route %s would copy %s, which has the name %s: a policy that is attached to that name by sectionName does not hold for the copy; "+
@@ -67,7 +68,7 @@ func (l *layout) namedRule(headerRoute string, index int, name string) *Problem 
 		headerRoute, l.at(index), name)}
 }
 
-// join ANDs each match of the source with each of the header route. Pairs that no request can match are left out.
+// join ANDs each match of the source with each of the header route. Pairs that no request can match are omitted.
 func (s source) join(headerRoute v1alpha1.SetHeaderRoute, kind profile) ([]any, error) {
 	var joined []any
 	matches := list(s.rule, "matches")
@@ -93,7 +94,7 @@ func (s source) join(headerRoute v1alpha1.SetHeaderRoute, kind profile) ([]any, 
 	return joined, nil
 }
 
-// headerRules returns the rules for these matches: one, or one for each match where the Gateway API allows no more.
+// headerRules returns the rules for these matches: one, or one per match if the Gateway API allows only one.
 func (l *layout) headerRules(n int, headerRoute string, matches []any) []any {
 	s, size := l.sources[n], len(matches)
 	if s.replacesPrefix() {
@@ -106,9 +107,9 @@ func (l *layout) headerRules(n int, headerRoute string, matches []any) []any {
 	return rules
 }
 
-// headerRule copies the whole rule, with all that our types do not know: what holds for the user's requests holds for
-// the canary's (timeouts, retry, filters, and those of the canary's backendRef). Only the mirror stays behind: its copies
-// would go where the requests go already.
+// headerRule copies the whole rule, including fields unknown to our types. What applies to the user's requests also
+// applies to the canary's (timeouts, retry, filters, and those of the canary's backendRef). Only the mirror is
+// omitted: its copies would go where the requests already go.
 func (l *layout) headerRule(s source, name string, matches []any) any {
 	rule, ref := runtime.DeepCopyJSON(s.rule), runtime.DeepCopyJSON(s.canary.ref)
 	ref["weight"] = marker
@@ -125,7 +126,8 @@ func (l *layout) headerRule(s source, name string, matches []any) any {
 	return rule
 }
 
-// replacesPrefix says whether a filter of the rule replaces the matched prefix: the CRD then allows one match only.
+// replacesPrefix reports whether a filter of the rule replaces the matched prefix. The CRD then allows only one
+// match.
 func (s source) replacesPrefix() bool {
 	for _, filters := range [][]any{list(s.rule, "filters"), list(s.canary.ref, "filters")} {
 		for _, item := range filters {
@@ -140,7 +142,7 @@ func (s source) replacesPrefix() bool {
 	return false
 }
 
-// without returns the map without a key, leaving the original as it is.
+// without returns the map without a key. The original is unchanged.
 func without(original map[string]any, key string) map[string]any {
 	reduced := maps.Clone(original)
 	delete(reduced, key)

@@ -18,85 +18,86 @@ type Pair struct {
 	Rollout, Namespace string
 	// Stable and Canary are the names of the Services.
 	Stable, Canary string
-	// RuleNames are the names of the rules that may be written; empty for all that have the pair.
+	// RuleNames are the names of the rules that may be written; empty means all rules with the pair.
 	RuleNames []string
-	// Missing are the fields that the served schema does not have.
+	// Missing are the fields that the served schema lacks.
 	Missing Missing
 }
 
-// Missing are the optional fields that an older Gateway API lacks. The API server drops what a schema lacks, so they are
-// never written then.
+// Missing are the optional fields that an older Gateway API lacks. The API server drops fields that the schema lacks,
+// so these are never written then.
 type Missing struct {
-	// RuleNames says that rules have no name.
+	// RuleNames reports that rules have no name.
 	RuleNames bool
-	// MirrorFraction says that a mirror copies all requests or none.
+	// MirrorFraction reports that a mirror copies all requests or none.
 	MirrorFraction bool
 }
 
 // Target is what a route should carry.
 type Target struct {
-	// Weight is the canary's share in percent of what the pair carries.
+	// Weight is the canary's share of the pair's requests, in percent.
 	Weight int32
-	// Mirror is the percentage of the requests by the pair that are copied to the canary.
+	// Mirror is the percentage of the pair's requests that are copied to the canary.
 	Mirror int32
-	// HeaderRoutes are the header routes in force; the ones without matches have no rules.
+	// HeaderRoutes are the header routes in force; those without matches have no rules.
 	HeaderRoutes []v1alpha1.SetHeaderRoute
 }
 
-// HeaderState is how the header rules that a route carries compare to the ones that it should carry.
+// HeaderState says how the header rules of a route compare to those that it should carry.
 type HeaderState string
 
 // The states of a route's header rules.
 const (
-	// HeadersNone has no rule of ours.
+	// HeadersNone means that there is no rule of ours.
 	HeadersNone HeaderState = "None"
-	// HeadersCurrent has exactly the rules that are asked for, in step with their source rules.
+	// HeadersCurrent means exactly the rules that are asked for, in step with their source rules.
 	HeadersCurrent HeaderState = "Current"
-	// HeadersOther is anything else.
+	// HeadersOther means anything else.
 	HeadersOther HeaderState = "Other"
 )
 
-// MixedWeight is the Weight, or the Mirror, of a route whose managed rules do not carry one that we would have written.
+// MixedWeight is the Weight or Mirror of a route whose managed rules do not all carry one value that we would have
+// written.
 const MixedWeight int32 = -1
 
 // Reading is what a route carries.
 type Reading struct {
-	// Generation is that of its spec.
+	// Generation is the generation of the route's spec.
 	Generation int64
 	// Weight is the canary's share in percent in every managed rule, or MixedWeight.
 	Weight int32
 	// Mirror is the percentage that a filter of ours copies to the canary in every managed rule, or MixedWeight.
 	Mirror int32
-	// Mirrored says that a managed rule has a mirror of the user's.
+	// Mirrored reports whether a managed rule has a mirror of the user's.
 	Mirrored bool
-	// MirrorProblem is what a user has to put right before a mirror can be written.
+	// MirrorProblem is what the user has to fix before a mirror can be written.
 	MirrorProblem *Problem
-	// Headers compares the header rules of ours to the ones asked for.
+	// Headers compares our header rules to the ones asked for.
 	Headers HeaderState
 	// Total is the greatest common divisor of the pair's totals in the managed rules with other weighted backends; 0
-	// when there is no such rule. A weight w can be written when Total*w is divisible by 100.
+	// if there is no such rule. A weight w can be written if Total*w is divisible by 100.
 	Total int32
-	// Problem is what a user has to put right before the route can be written.
+	// Problem is what the user has to fix before the route can be written.
 	Problem *Problem
 	// OtherUses name the user's rules that use only one of the two Services.
 	OtherUses string
 }
 
-// Problem is something in a route that a user has to put right. It is also the error of Patch.
+// Problem is something in a route that the user has to fix. It is also the error of Patch.
 type Problem struct {
 	// Reason is one of the condition reasons of the API.
 	Reason string
 	// Message says what is wrong and what to write instead.
 	Message string
-	// HeadersOnly says that only the header routes cannot be written: the weights can be read, and written without
-	// header routes, so that a problem with a header route never stands in the way of an abort.
+	// HeadersOnly reports that only the header routes cannot be written. The weights can be read, and written without
+	// header routes, so that a problem with a header route never blocks an abort.
 	HeadersOnly bool
 }
 
 // Error implements error.
 func (p *Problem) Error() string { return p.Reason + ": " + p.Message }
 
-// Read says what the route carries. Its Headers are relative to these header routes.
+// Read returns what the route carries. Its Headers are relative to these header routes.
 func Read(obj *unstructured.Unstructured, pair Pair, headerRoutes []v1alpha1.SetHeaderRoute) Reading {
 	l := layoutOf(obj, pair)
 	changes, problem := l.headerChanges(headerRoutes)

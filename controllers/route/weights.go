@@ -20,7 +20,8 @@ const (
 	maxWeight int64 = 1_000_000
 )
 
-// weightOf reads the weight of a backendRef; the CRD's default is 1. It is false for what the CRD would refuse.
+// weightOf reads the weight of a backendRef; the CRD's default is 1. It returns false for a value that the CRD would
+// reject.
 func weightOf(ref map[string]any) (int64, bool) {
 	value := ref["weight"]
 	if value == nil {
@@ -30,7 +31,7 @@ func weightOf(ref map[string]any) (int64, bool) {
 	return weight, ok && weight >= 0 && weight <= maxWeight
 }
 
-// weighted says whether a backend may get requests; one that cannot be read counts as if it did.
+// weighted reports whether a backend may get requests. One that cannot be read counts as if it may.
 func weighted(item any) bool {
 	ref, ok := item.(map[string]any)
 	if !ok {
@@ -40,8 +41,8 @@ func weighted(item any) bool {
 	return !ok || weight > 0
 }
 
-// total is what the pair's weights add up to: 100 when it has the rule to itself, otherwise what the user gave it,
-// which is 0 when that cannot be read.
+// total returns the sum of the pair's weights: 100 if it has the rule to itself, otherwise what the user gave it, or
+// 0 if that cannot be read.
 func (s source) total() int64 {
 	if !s.shared {
 		return percent
@@ -54,14 +55,14 @@ func (s source) total() int64 {
 	return stable + canary
 }
 
-// split returns the weights that give the canary this share of the pair's total, exactly.
+// split returns the weights that give the canary exactly this share of the pair's total.
 func (s source) split(share int32) (stable, canary int64, ok bool) {
 	total := s.total()
 	canary = total * int64(share) / percent
 	return total - canary, canary, total*int64(share)%percent == 0
 }
 
-// share is the inverse of split: the share for which these weights would be written, or MixedWeight.
+// share is the inverse of split: it returns the share for which these weights would be written, or MixedWeight.
 func (s source) share() int32 {
 	stable, stableOK := weightOf(s.stable.ref)
 	canary, canaryOK := weightOf(s.canary.ref)
@@ -72,7 +73,7 @@ func (s source) share() int32 {
 	return int32(canary * percent / total)
 }
 
-// weight is the share that all managed rules agree on, or MixedWeight.
+// weight returns the share that all managed rules agree on, or MixedWeight.
 func (l *layout) weight() int32 {
 	weight := MixedWeight
 	for i, s := range l.sources {
@@ -85,7 +86,7 @@ func (l *layout) weight() int32 {
 	return weight
 }
 
-// Weights are the pair's weights as they stand, rule by rule, for people.
+// Weights returns the pair's current weights, rule by rule, for messages.
 func Weights(obj *unstructured.Unstructured, pair Pair) string {
 	var pairs []string
 	for _, s := range layoutOf(obj, pair).sources {
@@ -102,7 +103,7 @@ func shown(ref map[string]any) string {
 	return strconv.FormatInt(weight, 10)
 }
 
-// total is the Total of a Reading.
+// total returns the Total of a Reading.
 func (l *layout) total() int32 {
 	var divisor int64
 	for _, s := range l.sources {
@@ -113,7 +114,7 @@ func (l *layout) total() int32 {
 	return int32(divisor)
 }
 
-// tooCoarse says how to make room for a share that the rule's weights cannot express (T5).
+// tooCoarse says how to make a share possible that the rule's weights cannot express (T5).
 func (l *layout) tooCoarse(s source, share int32) *Problem {
 	total := s.total()
 	return &Problem{Reason: v1alpha1.ReasonWeightTooCoarse, Message: fmt.Sprintf(
