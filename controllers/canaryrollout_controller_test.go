@@ -55,16 +55,16 @@ func aRollout() *v1alpha1.CanaryRollout {
 	}
 }
 
-// harness is a Reconciler on a fake cluster, with a planner that says what the test wants.
+// harness is a Reconciler on a fake cluster, with a planner that returns what the test sets.
 type harness struct {
 	*Reconciler
 	client.WithWatch
 	events   *events.FakeRecorder
 	requests []string
-	// fail is what requests end with, by their name; hang has those that are never answered.
+	// fail are the errors that requests return, by the request's name; hang are the requests that are never answered.
 	fail map[string]error
 	hang map[string]bool
-	// plan is the next one; in is what it was asked for.
+	// plan is the next plan; in is the input that it was requested with.
 	plan plan.Plan
 	in   *plan.Input
 }
@@ -208,10 +208,8 @@ func TestReconcile(t *testing.T) {
 	h.wantEvents(t)
 }
 
-// TestReconcileGoesOn follows targets that were just written at once, from the version that they were written in; and
-// goes no further when there is nothing to follow them with.
-// TestReconcileLooksAgain holds that no second pass is made from a view that was made for other header routes: it would take
-// the rules of the former ones for those of the new ones, and a weight for proven (T4).
+// TestReconcileLooksAgain checks that no second pass uses a view that was made for other header routes: it would take the
+// rules of the old ones for those of the new ones, and a weight for verified (T4).
 func TestReconcileLooksAgain(t *testing.T) {
 	other := []v1alpha1.SetHeaderRoute{{Name: "qa"}}
 	for name, tc := range map[string]struct {
@@ -248,6 +246,8 @@ func TestReconcileLooksAgain(t *testing.T) {
 	}
 }
 
+// TestReconcileGoesOn checks that a pass acts at once on targets that it has just written, based on the version that it
+// wrote, and stops if there is no action for them.
 func TestReconcileGoesOn(t *testing.T) {
 	h := newHarness(t, aRollout())
 	follow := plan.Plan{
@@ -282,7 +282,7 @@ func TestReconcileGoesOn(t *testing.T) {
 	}
 }
 
-// TestReconcileAtRest has a remembered template and nothing to do: not one request.
+// TestReconcileAtRest has a remembered template and nothing to do: it sends no request.
 func TestReconcileAtRest(t *testing.T) {
 	h := newHarness(t, aRollout())
 	if _, err := h.reconcile(t); err != nil {
@@ -310,8 +310,8 @@ func TestReconcileErrors(t *testing.T) {
 		err     error
 		after   time.Duration
 		isError bool
-		message string   // of the status, or empty where none is written
-		events  []string // with the message in the place of *
+		message string   // of the status, or empty if none is written
+		events  []string // with the message in place of *
 	}{
 		"conflict on an action":        {"create", apierrors.NewConflict(replicaSets, "x", nil), conflictBackstop, false, "", nil},
 		"the object has gone":          {"create", apierrors.NewNotFound(replicaSets, "x"), conflictBackstop, false, "", nil},
@@ -358,8 +358,8 @@ func TestReconcileErrors(t *testing.T) {
 	}
 }
 
-// TestReconcileCommandOnce has a write that fails before the annotation of a command is removed: the pass is not
-// remembered, or the next one would find the annotation again and carry the command out twice.
+// TestReconcileCommandOnce has a write that fails before the annotation of a command is removed. The pass is not
+// remembered; otherwise the next one would find the annotation again and carry out the command twice.
 func TestReconcileCommandOnce(t *testing.T) {
 	h := newHarness(t, aRollout())
 	h.fail["create"] = apierrors.NewTooManyRequests("later", 1)
@@ -385,8 +385,8 @@ func TestReconcileCommandOnce(t *testing.T) {
 	}
 }
 
-// TestReconcileStatusRefused has a CRD that does not know a field of the status. Nothing is dropped in silence: the write is
-// refused, and an Event says so, since the status cannot.
+// TestReconcileStatusRefused has a CRD that does not know a field of the status. Nothing is dropped silently: the
+// write is rejected, and an Event says so, since the status cannot.
 func TestReconcileStatusRefused(t *testing.T) {
 	h := newHarness(t, aRollout())
 	h.fail["status"] = apierrors.NewBadRequest(`strict decoding error: unknown field "status.memory.version"`)
@@ -410,7 +410,7 @@ func TestReconcileStale(t *testing.T) {
 	h.wantRequests(t)
 }
 
-// TestReconcileNewProcess has a predecessor whose last write the cache does not show: the live look tells.
+// TestReconcileNewProcess has a predecessor whose last write the cache does not show. The live read detects it.
 func TestReconcileNewProcess(t *testing.T) {
 	h := newHarness(t, aRollout())
 	newer := newHarness(t, aRollout())
@@ -450,7 +450,7 @@ func TestReconcileDeletion(t *testing.T) {
 	}
 }
 
-// TestReconcileReleased has a rollout that waits for somebody else's finalizer: it is no longer ours.
+// TestReconcileReleased has a rollout that waits for another finalizer: it is no longer ours.
 func TestReconcileReleased(t *testing.T) {
 	rollout := aRollout()
 	now := metav1.NewTime(start)
@@ -474,8 +474,8 @@ func TestRequeueAt(t *testing.T) {
 	}
 }
 
-// TestReconcileRefusedTemplate asks about the template again after a while: the policy that refused it may have changed.
-// The passes in between ask nothing.
+// TestReconcileRefusedTemplate checks that a refused template is tried again after a while: the policy that refused
+// it may have changed. The passes in between send no request.
 func TestReconcileRefusedTemplate(t *testing.T) {
 	h := newHarness(t, aRollout())
 	h.fail["dry run"] = apierrors.NewInvalid(observe.ReplicaSetKind.GroupKind(), "x", nil)
@@ -495,7 +495,7 @@ func TestReconcileRefusedTemplate(t *testing.T) {
 	}
 }
 
-// TestReconcileMissingKind looks again soon for a kind of routes that no watch can tell of.
+// TestReconcileMissingKind checks that a kind of routes that no watch can report is soon looked for again.
 func TestReconcileMissingKind(t *testing.T) {
 	snap := &observe.Snapshot{Observed: plan.Observed{Routes: []plan.Route{{}, {Problem: &plan.Problem{Reason: v1alpha1.ReasonRouteKindNotServed}}}}}
 	for planned, want := range map[time.Time]time.Time{
@@ -509,7 +509,7 @@ func TestReconcileMissingKind(t *testing.T) {
 	}
 }
 
-// TestRepeatedEvents: the recorder counts an Event that repeats, and one with another text is an Event of its own. It
+// TestRepeatedEvents: the recorder counts an Event that repeats, and one with another text is a separate Event. It
 // used to be counted as the first one, so that a second writer was never named.
 func TestRepeatedEvents(t *testing.T) {
 	sink := &eventSink{}
@@ -524,7 +524,7 @@ func TestRepeatedEvents(t *testing.T) {
 		rollout.ResourceVersion = fmt.Sprint(version)
 		before := sink.count()
 		r.report(&observe.Rollout{CanaryRollout: rollout}, []plan.Event{{Warning: true, Reason: plan.EventRouteOverwritten, Message: message, Repeats: true}})
-		isLast := version == 3 // a count alone, which the recorder writes later
+		isLast := version == 3 // only a count, which the recorder writes later
 		for deadline := time.Now().Add(5 * time.Second); !isLast && sink.count() == before && time.Now().Before(deadline); {
 			time.Sleep(time.Millisecond)
 		}
@@ -539,7 +539,7 @@ func TestRepeatedEvents(t *testing.T) {
 	}
 }
 
-// eventSink notes what the recorder sends.
+// eventSink records what the recorder sends.
 type eventSink struct {
 	mu       sync.Mutex
 	requests []string

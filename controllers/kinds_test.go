@@ -21,15 +21,15 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
 )
 
-// kindsFixture is a RouteKinds in a cluster that serves what the test says.
+// kindsFixture is a RouteKinds in a cluster that serves what the test sets.
 type kindsFixture struct {
 	*RouteKinds
 	t *testing.T
 	// served are kinds by version.
 	served map[string][]string
-	// watched are the watches that were begun, removed those that were ended.
+	// watched are the watches that were started, removed those that were ended.
 	watched, removed []string
-	// refusal is what the next watch ends with, and silence what discovery answers.
+	// refusal is the error of the next watch, silence that of discovery.
 	refusal, silence error
 }
 
@@ -50,7 +50,7 @@ func newKindsFixture(t *testing.T, served map[string][]string) *kindsFixture {
 	return f
 }
 
-// removals notes which informers are removed.
+// removals records which informers are removed.
 type removals struct {
 	*informertest.FakeInformers
 	f *kindsFixture
@@ -89,8 +89,8 @@ func (f *kindsFixture) resolve(kind, version, message string) {
 	}
 }
 
-// TestRouteKinds: a kind of routes is watched once a rollout names it, in the best version that is served, and one that
-// is installed later is found without a restart.
+// TestRouteKinds: a kind of routes is watched once a rollout names it, in the preferred version that is served. One
+// that is installed later is found without a restart.
 func TestRouteKinds(t *testing.T) {
 	f := newKindsFixture(t, map[string][]string{})
 	f.resolve("HTTPRoute", "", "the cluster serves no HTTPRoute: install the Gateway API with it")
@@ -112,7 +112,7 @@ func TestRouteKinds(t *testing.T) {
 	}
 }
 
-// hanging answers no question about the cluster.
+// hanging never answers.
 type hanging struct{}
 
 func (hanging) ServerResourcesForGroupVersionWithContext(ctx context.Context, _ string) (*metav1.APIResourceList, error) {
@@ -120,7 +120,7 @@ func (hanging) ServerResourcesForGroupVersionWithContext(ctx context.Context, _ 
 	return nil, ctx.Err()
 }
 
-// TestHangingDiscovery: a question that is not answered holds the rollouts with that kind, and no others.
+// TestHangingDiscovery: a request without an answer blocks the rollouts with that kind, and no others.
 func TestHangingDiscovery(t *testing.T) {
 	f := newKindsFixture(t, map[string][]string{"v1": {"HTTPRoute"}})
 	f.resolve("HTTPRoute", "v1", "")
@@ -132,8 +132,8 @@ func TestHangingDiscovery(t *testing.T) {
 	})
 }
 
-// TestUnservedVersion: a version that is served no longer is followed to the one that is. Its informer would show the last
-// state forever, and proofs of weights that were never carried.
+// TestUnservedVersion: when a version is no longer served, the served one is used. The old informer would show the
+// last state forever, and with it proofs of weights that were never carried.
 func TestUnservedVersion(t *testing.T) {
 	f := newKindsFixture(t, map[string][]string{"v1alpha2": {"TCPRoute"}, "v1": {"HTTPRoute"}})
 	f.resolve("HTTPRoute", "v1", "")
@@ -146,7 +146,7 @@ func TestUnservedVersion(t *testing.T) {
 	f.silence = errors.New("time-out")
 	f.watchFailed(t.Context(), reflector, gone)
 	f.silence = nil
-	f.resolve("TCPRoute", "v1alpha2", "") // nothing is known yet
+	f.resolve("TCPRoute", "v1alpha2", "") // not detected yet
 	f.watchFailed(t.Context(), reflector, gone)
 	select {
 	case lost := <-f.lost:

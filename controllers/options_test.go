@@ -24,8 +24,9 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
-// TestReconcileTimeouts: a request that is never answered ends its pass in time, and with an error, so that it is tried
-// again. What the pass decided is remembered if the status can be written, and a dry run holds up nothing in flight.
+// TestReconcileTimeouts: a request that is never answered ends its pass in time and with an error, so that it is
+// retried. What the pass decided is remembered if the status can be written, and a dry run does not hold up a release
+// in flight.
 func TestReconcileTimeouts(t *testing.T) {
 	for hangs, tc := range map[string]struct {
 		took     time.Duration
@@ -61,7 +62,7 @@ func TestReconcileTimeouts(t *testing.T) {
 	}
 }
 
-// TestManyHang: 20 rollouts whose writes are never answered do not stop another one. It has an event each second.
+// TestManyHang: 20 rollouts whose writes are never answered do not stop another one, which has an event every second.
 func TestManyHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())

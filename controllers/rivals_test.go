@@ -12,7 +12,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// TestRivals: a manager that writes beside this one is noticed, and one that has gone is not taken for one.
+// TestRivals: a second active manager is detected, and one that is gone is not taken for one.
 func TestRivals(t *testing.T) {
 	type sight struct{ manager, message, want string }
 	for name, sights := range map[string][]sight{
