@@ -25,7 +25,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/route"
 )
 
-// aClass and its Gateway of the same name, in the namespace infra.
+// aClass returns a GatewayClass and its Gateway of the same name, in the namespace infra.
 func aClass(name string, features ...gatewayv1.FeatureName) []client.Object {
 	class := &gatewayv1.GatewayClass{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	for _, feature := range features {
@@ -37,8 +37,8 @@ func aClass(name string, features ...gatewayv1.FeatureName) []client.Object {
 	}}
 }
 
-// TestLacksMirror holds that a mirror is refused where a class publishes its features without it, and only there: what
-// cannot be read, or is not published, refuses nothing, and every answer is good for a while.
+// TestLacksMirror checks that a mirror is refused only if a class publishes its features without it. What cannot be
+// read, or is not published, refuses nothing, and every answer is cached for a while.
 func TestLacksMirror(t *testing.T) {
 	scheme := runtime.NewScheme()
 	if err := gatewayv1.Install(scheme); err != nil {
@@ -90,7 +90,7 @@ func TestLacksMirror(t *testing.T) {
 				"kind": tc.kind, "metadata": map[string]any{"namespace": "bookinfo", "name": "reviews"},
 				"spec": map[string]any{"parentRefs": tc.parents},
 			}}
-			for range 2 { // the second one asks nobody
+			for range 2 { // the second one is cached
 				var want *plan.Problem
 				if tc.want != "" {
 					want = &plan.Problem{Reason: v1alpha1.ReasonMirrorNotSupported, Message: tc.want}
@@ -106,7 +106,7 @@ func TestLacksMirror(t *testing.T) {
 	}
 }
 
-// TestUnsupported holds that each thing that steps ask for is looked up by its own feature, and only when they do.
+// TestUnsupported checks that each thing that steps use is looked up by its own feature, and only if they use it.
 func TestUnsupported(t *testing.T) {
 	scheme := runtime.NewScheme()
 	if err := gatewayv1.Install(scheme); err != nil {
@@ -121,7 +121,7 @@ func TestUnsupported(t *testing.T) {
 	for name, tc := range map[string]struct {
 		step     v1alpha1.Step
 		mirrored bool
-		want     string // the feature that is missed
+		want     string // the missing feature
 	}{
 		"a header":        {step: matching(v1alpha1.RequestMatch{Headers: []gatewayv1.HTTPHeaderMatch{{Name: "a", Value: "b"}}})},
 		"a query":         {step: matching(v1alpha1.RequestMatch{QueryParams: []gatewayv1.HTTPQueryParamMatch{{Name: "a", Value: "b"}}}), want: "HTTPRouteQueryParamMatching"},
@@ -145,8 +145,9 @@ func TestUnsupported(t *testing.T) {
 	}
 }
 
-// TestAnswersByClass holds that the controller of a Gateway's class decides which answer counts (T4), and that a class is
-// read only where several have answered, and once for a while: a former controller's entry must not hold a release.
+// TestAnswersByClass checks that the controller of a Gateway's class decides which answer counts (T4), and that a
+// class is read only if several have answered, and once for a while: a former controller's entry must not block a
+// release.
 func TestAnswersByClass(t *testing.T) {
 	scheme := runtime.NewScheme()
 	if err := gatewayv1.Install(scheme); err != nil {

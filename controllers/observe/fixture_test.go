@@ -38,7 +38,7 @@ func parse(t *testing.T, text string) *unstructured.Unstructured {
 	return object
 }
 
-// anApp is a rollout; what is given is merged into its metadata and at its end.
+// anApp returns a rollout with the given name and status fields.
 func anApp(t *testing.T, name, status string) *unstructured.Unstructured {
 	t.Helper()
 	return parse(t, fmt.Sprintf(`
@@ -56,7 +56,7 @@ status: {replicas: 0, %[2]s}
 `, name, status))
 }
 
-// hashOf is the hash of the template of anApp.
+// hashOf returns the hash of the template of anApp.
 func hashOf(t *testing.T) string {
 	t.Helper()
 	hash, err := revision.Hash(revision.Template(anApp(t, "reviews", "")))
@@ -66,7 +66,7 @@ func hashOf(t *testing.T) string {
 	return hash
 }
 
-// aReplicaSet is one that anApp made and the API server defaulted.
+// aReplicaSet returns a ReplicaSet that anApp made and the API server defaulted.
 func aReplicaSet(t *testing.T, of, hash string, change func(*unstructured.Unstructured)) *unstructured.Unstructured {
 	t.Helper()
 	replicaSet := revision.Render(anApp(t, "reviews", ""), revision.Identity{Revision: of, Hash: hash, Replicas: 2})
@@ -82,7 +82,7 @@ func aReplicaSet(t *testing.T, of, hash string, change func(*unstructured.Unstru
 	return replicaSet
 }
 
-// defaultTemplate stands for what an API server does to a template.
+// defaultTemplate defaults a template like an API server.
 func defaultTemplate(replicaSet *unstructured.Unstructured) {
 	_ = unstructured.SetNestedField(replicaSet.Object, "Always", "spec", "template", "spec", "restartPolicy")
 	containers, _, _ := unstructured.NestedSlice(replicaSet.Object, "spec", "template", "spec", "containers")
@@ -106,7 +106,8 @@ func (n *normalizer) Normalize(_ context.Context, replicaSet *unstructured.Unstr
 	return n.err
 }
 
-// testScheme has only what is read typed: the fake client would drop unknown fields of kinds that it knows.
+// testScheme has only the kinds that are read typed: the fake client would drop unknown fields of kinds that it
+// knows.
 func testScheme(t *testing.T) *runtime.Scheme {
 	t.Helper()
 	scheme := runtime.NewScheme()
@@ -118,7 +119,7 @@ func testScheme(t *testing.T) *runtime.Scheme {
 	return scheme
 }
 
-// world is an Observer on a cache and a live cluster, which counts the live reads.
+// world is an Observer on a cache and a live cluster. It counts the live reads.
 type world struct {
 	*Observer
 	normalizer *normalizer
@@ -149,7 +150,7 @@ func newWorld(t *testing.T, cache []client.Object, live ...client.Object) *world
 	return w
 }
 
-// served are the kinds of routes of a cluster.
+// served are the kinds of routes that a cluster serves.
 type served map[string]schema.GroupVersionKind
 
 func (s served) Resolve(_ context.Context, kind string) (schema.GroupVersionKind, error) {
@@ -167,7 +168,7 @@ func copied(objects []client.Object) []client.Object {
 	return copies
 }
 
-// look makes one observation of the rollout reviews.
+// look observes the rollout reviews once.
 func (w *world) look(t *testing.T) (*Snapshot, error) {
 	t.Helper()
 	rollout, err := w.Rollout(t.Context(), reviewsKey)

@@ -30,7 +30,7 @@ spec:
   - backendRefs: [{name: reviews-stable, port: 80, weight: 90}, {name: reviews-canary, port: 80, weight: 10}]
 `
 
-// TestObserve is a rollout at rest: everything is seen, and nothing is asked of the API server.
+// TestObserve has an idle rollout: everything is observed, and the API server is not asked.
 func TestObserve(t *testing.T) {
 	hash := hashOf(t)
 	canary := aServiceWith(map[string]string{"app": "reviews"})
@@ -81,7 +81,8 @@ func TestRouteNotFound(t *testing.T) {
 	}
 }
 
-// TestRoutesOfOtherKinds: each is read as its kind, and one that the cluster does not serve is a problem of that route.
+// TestRoutesOfOtherKinds: each route is read as its kind, and a kind that the cluster does not serve is a problem of
+// that route only.
 func TestRoutesOfOtherKinds(t *testing.T) {
 	grpcRoute := schema.GroupVersionKind{Group: gatewayv1.GroupName, Version: "v1", Kind: "GRPCRoute"}
 	rollout := anApp(t, "reviews", memory(hashOf(t), "aaa", "aaa"))
@@ -156,7 +157,7 @@ func TestObserveStaleForGood(t *testing.T) {
 	w.mustLook(t)
 }
 
-// TestObserveStaleForLong has a cache that is really behind: the live look does not end the wait.
+// TestObserveStaleForLong has a cache that is really behind: the live read does not end the wait.
 func TestObserveStaleForLong(t *testing.T) {
 	created := aReplicaSet(t, "bbb", "", nil)
 	w := newWorld(t, []client.Object{anApp(t, "reviews", memory(hashOf(t), "aaa", "aaa"))}, created)
@@ -197,7 +198,7 @@ func TestConfirm(t *testing.T) {
 	}
 }
 
-// TestHeaderProblemDoesNotHoldWeights has a route that can take no header rule: that matters only while header routes
+// TestHeaderProblemDoesNotHoldWeights has a route that can have no header rule. That matters only while header routes
 // are in force, so that an abort, which ends them, can write the weights.
 func TestHeaderProblemDoesNotHoldWeights(t *testing.T) {
 	problem := &route.Problem{Reason: v1alpha1.ReasonRouteLimitExceeded, HeadersOnly: true}

@@ -13,7 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// TestReplicaFailure: a quota that forbids pods stands in no pod, but in the ReplicaSet's condition. It takes no request.
+// TestReplicaFailure: a quota that forbids pods shows in the ReplicaSet's condition, not in a pod. Reading it takes
+// no request.
 func TestReplicaFailure(t *testing.T) {
 	const why = `pods "reviews-aaa-x" is forbidden: exceeded quota: tight`
 	w := newWorld(t, []client.Object{
@@ -30,8 +31,8 @@ func TestReplicaFailure(t *testing.T) {
 	}
 }
 
-// TestUnreadyPods: why pods wait is asked 10 seconds after they were first seen to, and less and less often while they go on.
-// Nothing is asked about pods that are ready, nor about those of a revision that drains.
+// TestUnreadyPods: the reason is looked up 10 seconds after pods were first seen unready, then less and less often.
+// Pods that are ready, or of a revision that drains, are not looked up.
 func TestUnreadyPods(t *testing.T) {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "bookinfo", Name: "reviews-aaa-x", Labels: map[string]string{"app": "reviews", "pod-template-hash": "aaa"}},

@@ -13,7 +13,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/route"
 )
 
-// documents are the OpenAPI documents of an API server, which counts how often they are read.
+// documents are the OpenAPI documents of an API server. It counts how often they are read.
 type documents struct {
 	content, hash string
 	err           error
@@ -32,7 +32,7 @@ func (d *documents) SchemaWithContext(context.Context, string) ([]byte, error) {
 
 func (d *documents) ServerRelativeURL() string { return "/openapi/v3/apis/x?hash=" + d.hash }
 
-// describing is a document of a kind whose rules have these fields, beside one of another kind that has none.
+// describing returns a document of a kind whose rules have these fields, and of another kind that has none.
 func describing(kind, rule string) string {
 	of := func(kind, rule string) string {
 		return `{"type": "object", "properties": {"spec": {"properties": {"rules": {"items": {"properties": {` + rule + `}}}}}},
@@ -41,8 +41,8 @@ func describing(kind, rule string) string {
 	return `{"components": {"schemas": {"a": ` + of(kind, rule) + `, "b": ` + of("GRPCRoute", "") + `, "c": {"properties": {"spec": {}}}}}}`
 }
 
-// TestSchemas holds that what the served schema lacks is found in its OpenAPI document, that the document is read once,
-// and that what cannot be found out stands in nobody's way: the API server refuses the write then.
+// TestSchemas checks that the fields that the served schema lacks are found in its OpenAPI document, that the
+// document is read once, and that a failed read blocks nothing: the API server rejects the write in that case.
 func TestSchemas(t *testing.T) {
 	const name = `"name": {}`
 	const fraction = `"filters": {"items": {"properties": {"requestMirror": {"properties": {"backendRef": {}, "fraction": {}}}}}}`
@@ -64,7 +64,7 @@ func TestSchemas(t *testing.T) {
 		t.Run(test, func(t *testing.T) {
 			server := &documents{content: tc.content, err: tc.err}
 			schemas := NewSchemas(server)
-			for range 2 { // the second one asks nobody
+			for range 2 { // the second one is cached
 				if got := schemas.Missing(t.Context(), HTTPRouteKind); got != tc.want {
 					t.Errorf("missing = %+v, want %+v", got, tc.want)
 				}
@@ -79,12 +79,12 @@ func TestSchemas(t *testing.T) {
 	}
 }
 
-// TestSchemasAfterUpgrade holds that a document is read again only when it has changed.
+// TestSchemasAfterUpgrade checks that a document is read again only if it has changed.
 func TestSchemasAfterUpgrade(t *testing.T) {
 	server := &documents{hash: "1", content: describing("HTTPRoute", `"name": {}`)}
 	schemas := NewSchemas(server)
 	look := func() route.Missing {
-		schemas.known.Delete(HTTPRouteKind) // as after its time
+		schemas.known.Delete(HTTPRouteKind) // as if expired
 		return schemas.Missing(t.Context(), HTTPRouteKind)
 	}
 	if got := []route.Missing{look(), look()}; !got[0].MirrorFraction || !got[1].MirrorFraction || server.reads != 1 {

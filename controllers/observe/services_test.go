@@ -29,8 +29,8 @@ func aServiceWith(selector map[string]string) *corev1.Service {
 	}
 }
 
-// TestServices holds what is wrong with a Service. The peer said nothing while its stable Service selected a label that
-// only the pods to come had, and nobody answered for two hours (argo-rollouts#4371).
+// TestServices checks what can be wrong with a Service. Argo Rollouts reported nothing while its stable Service
+// selected a label that only the future pods had, and no pod answered for two hours (argo-rollouts#4371).
 func TestServices(t *testing.T) {
 	rival := func(name string, created time.Time) client.Object {
 		rollout := anApp(t, name, "")
@@ -144,9 +144,9 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-// TestEndpointsWithoutPort holds that a pod counts as ready only by all ports that the routes use: a pod without the
-// container port that a Service names stays an endpoint, in a slice without ports (kubernetes/kubernetes#83145), and a
-// weight would lose every request.
+// TestEndpointsWithoutPort checks that a pod counts as ready only if it serves all ports that the routes use. A pod
+// without the container port that a Service names stays an endpoint, in a slice without ports
+// (kubernetes/kubernetes#83145), and would lose every request of its weight.
 func TestEndpointsWithoutPort(t *testing.T) {
 	route := parse(t, `{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: reviews, namespace: bookinfo, generation: 4}, spec: {rules: [
 		{backendRefs: [{name: reviews-stable, port: 80}, {name: reviews-canary, port: 80}]},
@@ -197,7 +197,7 @@ func TestEndpointsWithoutPort(t *testing.T) {
 	}
 }
 
-// TestPublishedNotReady holds that the ReplicaSet's count is believed where a Service calls each pod ready.
+// TestPublishedNotReady checks that the ReplicaSet's count is used if a Service publishes every pod as ready.
 func TestPublishedNotReady(t *testing.T) {
 	for published, want := range map[bool]int32{false: 2, true: 1} {
 		service := aServiceWith(map[string]string{"app": "reviews"})
@@ -213,7 +213,8 @@ func TestPublishedNotReady(t *testing.T) {
 	}
 }
 
-// TestEndpointsOfCutNames has adopted ReplicaSets whose pods' names begin the same: the one with pods has them.
+// TestEndpointsOfCutNames has adopted ReplicaSets whose pods' names have the same prefix: the one that has pods owns
+// them.
 func TestEndpointsOfCutNames(t *testing.T) {
 	long := "a-deployment-with-a-name-that-is-too-long-to-show-a-revision"
 	named := func(of string, replicas int64) *unstructured.Unstructured {
@@ -266,8 +267,9 @@ func TestStrip(t *testing.T) {
 	}
 }
 
-// TestNamesInMemory holds that a pass sees what the memory names, also when the spec names it no more: the Services in force,
-// the ones that have left, and the routes. Their events have to start passes, so the indexes have all these names.
+// TestNamesInMemory checks that a pass sees what the memory names, even if the spec no longer names it: the Services
+// in force, the removed ones, and the routes. Their events have to start passes, so the indexes contain all these
+// names.
 func TestNamesInMemory(t *testing.T) {
 	const status = `memory: {stableService: {name: former, revision: aaa}, canaryService: {name: reviews-canary, revision: aaa},
 		leavingServices: [left, gone], routes: [{kind: HTTPRoute, name: partners, ruleNames: [x]}, {kind: HTTPRoute, name: reviews}]}`
@@ -295,7 +297,7 @@ func TestNamesInMemory(t *testing.T) {
 	for _, r := range snap.Observed.Routes {
 		routes = append(routes, fmt.Sprintf("%s %d %t", r.Name, r.Weight, r.Leaving))
 	}
-	// The route of the spec has the Services of the spec already, and the other one the rule that was written.
+	// The route of the spec already has the Services of the spec, the other one the rule that was written.
 	if diff := cmp.Diff([]string{"reviews -1 false", "partners 40 true"}, routes); diff != "" {
 		t.Errorf("routes (-want +got):\n%s", diff)
 	}

@@ -118,8 +118,8 @@ func TestTemplateRememberedNameTaken(t *testing.T) {
 	}
 }
 
-// TestTemplateFailure: a template that the API server will not have is a problem of the template, whatever it says no
-// with. When it cannot say, that is no reason to stop looking after what is in flight; without memory nothing is.
+// TestTemplateFailure: a template that the API server rejects is a problem of the template, whatever the error. If
+// the API server cannot answer, a release in flight must still be managed; without memory there is none.
 func TestTemplateFailure(t *testing.T) {
 	replicaSets := appsv1.Resource("replicasets")
 	inFlight, fresh := memory("other", "aaa", "aaa"), ""
@@ -127,7 +127,7 @@ func TestTemplateFailure(t *testing.T) {
 		err    error
 		memory string
 		reason string
-		fails  bool // and is to be tried again
+		fails  bool // and has to be retried
 	}{
 		"forbidden":                {apierrors.NewForbidden(replicaSets, "x", errors.New("quota")), inFlight, v1alpha1.ReasonInvalidTemplate, false},
 		"bad request":              {apierrors.NewBadRequest("denied the request"), inFlight, v1alpha1.ReasonInvalidTemplate, false},
@@ -156,8 +156,8 @@ func TestTemplateFailure(t *testing.T) {
 	}
 }
 
-// TestTemplateRefused: a template that the API server refuses costs one dry run a minute, however often it is looked at;
-// another one is asked about at once.
+// TestTemplateRefused: a template that the API server refuses costs one dry run a minute, however often it is
+// observed. Another template is tried at once.
 func TestTemplateRefused(t *testing.T) {
 	w := newWorld(t, []client.Object{anApp(t, "reviews", memory("other", "aaa", "aaa"))})
 	w.now = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -216,7 +216,7 @@ func TestOrphans(t *testing.T) {
 		running("equal"),
 		running("other", otherTemplate),
 		running("idle", set(int64(0), "spec", "replicas"), set(int64(0), "status", "replicas"), func(rs *unstructured.Unstructured) { rs.SetLabels(map[string]string{"app": "reviews"}) }),
-		// One of ours that a backup brought back: without pods, too, for what is written on it.
+		// One of ours, restored from a backup: adopted even without pods, for its annotations.
 		running("restored", set(int64(0), "spec", "replicas"), set(int64(0), "status", "replicas"), set(int64(0), "status", "readyReplicas"), set("broken by hand", "metadata", "annotations", v1alpha1.PromotionAnnotation), set("why", "metadata", "annotations", v1alpha1.AbortedAnnotation)),
 		running("stopping", set(int64(0), "spec", "replicas")),
 		running("nohash", func(rs *unstructured.Unstructured) {
@@ -246,8 +246,8 @@ func TestOrphans(t *testing.T) {
 	}
 }
 
-// TestAdoptedUnseen: an adoption whose answer was lost is not in the cache yet, and nobody's orphan any more. That must
-// not be taken for a rollout that never ran.
+// TestAdoptedUnseen: an adopted ReplicaSet whose response was lost is not in the cache yet, and no longer an orphan.
+// The rollout must not be taken for one that never ran.
 func TestAdoptedUnseen(t *testing.T) {
 	adopted := aReplicaSet(t, "other", "", otherTemplate)
 	w := newWorld(t, []client.Object{anApp(t, "reviews", "")}, adopted)
@@ -260,7 +260,7 @@ func TestAdoptedUnseen(t *testing.T) {
 	}
 }
 
-// TestReadinessGatesAreSeen: pods with gates may become ready only as endpoints.
+// TestReadinessGatesAreSeen: pods with readiness gates may become ready only once they are endpoints.
 func TestReadinessGatesAreSeen(t *testing.T) {
 	gated := aReplicaSet(t, "aaa", "", func(replicaSet *unstructured.Unstructured) {
 		gates := []any{map[string]any{"conditionType": "target-health.example.test"}}

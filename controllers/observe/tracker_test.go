@@ -41,7 +41,7 @@ func TestTrackerLags(t *testing.T) {
 			if got, _ := tracker.behind(reviewsKey, aService, tc.in); got != tc.want {
 				t.Errorf("behind() = %v, want %v", got, tc.want)
 			}
-			// What the cache has caught up with is not asked for again.
+			// A write that the cache has caught up with is no longer pending.
 			if got := len(tracker.pendingNames(reviewsKey, ServiceKind)); (got == 1) != tc.want {
 				t.Errorf("%d writes are pending", got)
 			}

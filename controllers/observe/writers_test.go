@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// TestWriters: of all that wrote an object, the cache keeps who wrote the field last that we share.
+// TestWriters: of all the writers of an object, the cache keeps the last one of the field that we share.
 func TestWriters(t *testing.T) {
 	at := func(seconds int) *metav1.Time { return &metav1.Time{Time: time.Unix(int64(seconds), 0)} }
 	entry := func(manager, subresource, fields string, seconds int) metav1.ManagedFieldsEntry {
