@@ -81,7 +81,7 @@ func parse(t *testing.T, text string) *unstructured.Unstructured {
 	return object
 }
 
-// snapshot has one object of each kind.
+// snapshot returns a snapshot with one object of each kind.
 func snapshot(t *testing.T) *observe.Snapshot {
 	t.Helper()
 	raw, seen := parse(t, rollout), &corev1.Service{}
@@ -103,7 +103,7 @@ func snapshot(t *testing.T) *observe.Snapshot {
 	return snap
 }
 
-// recorder is a cluster that remembers the requests, as "verb name type body".
+// recorder is a cluster that records the requests, as "verb name type body".
 type recorder struct {
 	client.WithWatch
 	requests []string
@@ -260,7 +260,8 @@ func TestApply(t *testing.T) {
 	}
 }
 
-// TestApplyRemoveLastFinalizer deletes the rollout: the version in the answer is that from before, so it must not count.
+// TestApplyRemoveLastFinalizer deletes the rollout. The version in the response is the previous one, so it must not
+// count.
 func TestApplyRemoveLastFinalizer(t *testing.T) {
 	snap := snapshot(t)
 	snap.Raw.SetFinalizers([]string{v1alpha1.Finalizer})
@@ -287,7 +288,8 @@ func TestApplySetTraffic(t *testing.T) {
 	}
 }
 
-// TestApplyChained has two writes to the rollout in one plan: the second one is guarded by what the first one left.
+// TestApplyChained has several writes to the rollout in one plan: each is guarded by the version that the one before
+// left.
 func TestApplyChained(t *testing.T) {
 	cluster := newRecorder(t, everything...)
 	got, err := (&Applier{Writer: cluster}).Apply(t.Context(), snapshot(t), []plan.Action{
@@ -314,8 +316,9 @@ func TestApplyStops(t *testing.T) {
 	}
 }
 
-// TestApplyGoesOn has a plan whose first action is refused: the others are carried out, all but the end of the rollout.
-// After any other failure nothing else is tried. What was not tried counts as failed: the caller must not take it for done.
+// TestApplyGoesOn has a plan whose first action is refused: the others are carried out, except the removal of the
+// finalizer. After any other failure nothing else is tried. Actions that were not tried count as failed: the caller
+// must not take them for done.
 func TestApplyGoesOn(t *testing.T) {
 	refused := apierrors.NewForbidden(corev1.Resource("replicasets"), "reviews-aaa", errors.New("quota"))
 	for name, tc := range map[string]struct {
@@ -356,7 +359,7 @@ func TestApplyGoesOn(t *testing.T) {
 	}
 }
 
-// TestApplyTwice: a mark is written to the ReplicaSet as its scaling left it, not against the version that was observed.
+// TestApplyTwice: a mark is guarded by the version that the scaling of the ReplicaSet left, not by the observed one.
 func TestApplyTwice(t *testing.T) {
 	got, err := (&Applier{Writer: newRecorder(t, everything...)}).Apply(t.Context(), snapshot(t), []plan.Action{
 		plan.ScaleReplicaSet{Name: "reviews-aaa", Replicas: 4}, plan.MarkReplicaSet{Name: "reviews-aaa", Marks: plan.Marks{Promotion: 1}},
