@@ -31,7 +31,7 @@ func TestAccepted(t *testing.T) {
 			`[{parentRef: {group: "", kind: Service, name: a, port: 80}, ` + taken + `}]`, Acceptance{Generation: 4},
 		},
 		"no parents": {`[]`, `[]`, Acceptance{Orphaned: true, Pending: "HTTPRoute bookinfo has no parentRefs, and its status names no parent, so nothing serves it: attach it to a Gateway, or to the route that delegates to it"}},
-		// kgateway binds such a route by the backendRefs of another one, and writes that as the parent.
+		// kgateway binds such a route through the backendRefs of another one, and reports that one as the parent.
 		"delegated to": {
 			`[]`, `[{parentRef: {kind: HTTPRoute, name: entry, namespace: edge}, ` + taken + `}]`, Acceptance{Generation: 4},
 		},
@@ -92,7 +92,7 @@ func TestAccepted(t *testing.T) {
 			`[{parentRef: {name: b}, ` + taken + `}, {parentRef: {name: a}, conditions: [{type: Accepted, status: "True", observedGeneration: 4}, {type: ResolvedRefs, status: "True", observedGeneration: 3}]}]`,
 			Acceptance{Generation: 3, Pending: "Gateway a has taken generation 3, not yet 4"},
 		},
-		// Linkerd, and APISIX for years, write no generation.
+		// Linkerd, and APISIX for years, report no generation.
 		"without generations": {
 			`[{name: a}]`,
 			`[{parentRef: {name: a}, conditions: [{type: Accepted, status: "True"}, {type: ResolvedRefs, status: "True", observedGeneration: 0}]}]`,
@@ -121,7 +121,7 @@ func TestAccepted(t *testing.T) {
 			`[{parentRef: {name: a}, controllerName: x/one, conditions: [{type: Accepted, status: "True", observedGeneration: 3}, {type: ResolvedRefs, status: "True", observedGeneration: 3}]}, {parentRef: {name: a}, controllerName: x/two, conditions: [{type: Accepted, status: "True", observedGeneration: 2}, {type: ResolvedRefs, status: "True", observedGeneration: 2}]}]`,
 			Acceptance{Generation: 3, Pending: "Gateway a (x/one) has taken generation 3, not yet 4", Ignored: "Gateway a (x/two)"},
 		},
-		// Kuadrant's policy controller writes only conditions of its own.
+		// Kuadrant's policy controller writes only its own conditions.
 		"a policy controller": {
 			`[{name: a}]`,
 			`[{parentRef: {name: a}, controllerName: x/policy, conditions: [{type: x/RateLimited, status: "True", observedGeneration: 4}]}, {parentRef: {name: a}, controllerName: x/one, ` + taken + `}]`,
@@ -132,7 +132,8 @@ func TestAccepted(t *testing.T) {
 			`[{parentRef: {name: a}, controllerName: x/policy, conditions: [{type: x/RateLimited, status: "True", observedGeneration: 4}]}]`,
 			Acceptance{Pending: "Gateway a has not answered: there is no condition Accepted"},
 		},
-		// Traefik 3.6 says so of every Gateway that is not its own; envoyproxy/gateway#6898: a former controller's word stays.
+		// Traefik 3.6 reports this for every Gateway that is not its own; envoyproxy/gateway#6898: entries of former
+		// controllers stay.
 		"another controller's Gateway": {
 			`[{name: a}]`,
 			`[{parentRef: {name: a}, controllerName: x/one, ` + taken + `}, {parentRef: {name: a}, controllerName: x/two, conditions: [{type: Accepted, status: "False", observedGeneration: 4, reason: NoMatchingParent, message: m}]}]`,
@@ -163,9 +164,9 @@ func TestAccepted(t *testing.T) {
 	}
 }
 
-// TestAcceptedByTheClass holds that for a Gateway the answer of its class's controller counts, whatever others say, and
-// that a class is only looked up where several have answered: a former controller's entry must not hold a release for
-// ever, and its acceptance must not stand for that of the Gateway.
+// TestAcceptedByTheClass checks that for a Gateway only the answer of its class's controller counts, and that a class
+// is looked up only if several controllers have answered. A former controller's entry must not block a release
+// forever, and its acceptance must not count as the Gateway's.
 func TestAcceptedByTheClass(t *testing.T) {
 	at := func(generation string) string {
 		return `conditions: [{type: Accepted, status: "True", observedGeneration: ` + generation + `}, {type: ResolvedRefs, status: "True", observedGeneration: ` + generation + `}]`
@@ -208,7 +209,7 @@ func TestAcceptedByTheClass(t *testing.T) {
 	}
 }
 
-// TestDefaultGateways holds that a route that also asks for default Gateways waits for those that answered.
+// TestDefaultGateways checks that a route that also asks for default Gateways waits for those that have answered.
 func TestDefaultGateways(t *testing.T) {
 	obj := decode(t, `{kind: HTTPRoute, metadata: {name: bookinfo, namespace: bookinfo, generation: 4}, spec: {useDefaultGateways: All, parentRefs: [{name: a}]}, status: {parents: [
 		{parentRef: {name: a}, conditions: [{type: Accepted, status: "True", observedGeneration: 4}, {type: ResolvedRefs, status: "True", observedGeneration: 4}]},
@@ -218,7 +219,7 @@ func TestDefaultGateways(t *testing.T) {
 	}
 }
 
-// The message of a status has limits, and an implementation's may have any length.
+// Messages in a status are limited, and an implementation's may have any length.
 func TestLongMessagesAreCut(t *testing.T) {
 	obj := decode(t, `{kind: HTTPRoute, metadata: {name: bookinfo, generation: 4}, spec: {parentRefs: [{name: a}]}, status: {parents: [
 		{parentRef: {name: a}, conditions: [{type: Accepted, status: "False", reason: R, message: "`+strings.Repeat("ö", 32768)+`"}]}]}}`)

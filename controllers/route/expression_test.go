@@ -12,7 +12,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// TestExpressionProblem: a gateway may accept what it cannot compile, and drop the rule.
+// TestExpressionProblem: a gateway may accept an expression that it cannot compile, and drop the rule.
 func TestExpressionProblem(t *testing.T) {
 	for match, want := range map[string]string{
 		`{headers: [{name: a, value: "("}]}`:                                   "", // exact

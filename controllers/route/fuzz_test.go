@@ -33,7 +33,7 @@ func FuzzCodec(f *testing.F) {
 	})
 }
 
-// FuzzRules feeds routes that are nearly right, made up of what rules are made of.
+// FuzzRules feeds almost valid routes, assembled from typical parts of rules.
 func FuzzRules(f *testing.F) {
 	for seed := range uint64(500) {
 		f.Add(seed, uint8(seed%101), uint8(seed))
@@ -57,12 +57,12 @@ func liveRoute(rules, parents any) *unstructured.Unstructured {
 	}}
 }
 
-// someTarget takes the upper bits of the second for a mirror.
+// someTarget uses the upper bits of bits for a mirror.
 func someTarget(weight, bits uint8) Target {
 	return Target{Weight: int32(weight % 101), Mirror: int32(bits>>5) * 14, HeaderRoutes: someHeaderRoutes(bits)}
 }
 
-// someHeaderRoutes are those whose bit is set.
+// someHeaderRoutes returns the header routes whose bit is set.
 func someHeaderRoutes(bits uint8) []v1alpha1.SetHeaderRoute {
 	var chosen []v1alpha1.SetHeaderRoute
 	for i, headerRoute := range []v1alpha1.SetHeaderRoute{
@@ -109,7 +109,7 @@ func someRule(random *rand.Rand) any {
 	return rule
 }
 
-// someFilters are a user's, ours, and what is nearly ours.
+// someFilters returns a random mix of filters: a user's, ours, and almost ours.
 func someFilters(random *rand.Rand) []any {
 	copies := func(name string, numerator, denominator int64) any {
 		return map[string]any{"type": "RequestMirror", "requestMirror": map[string]any{
@@ -128,8 +128,8 @@ func someFilters(random *rand.Rand) []any {
 	return filters
 }
 
-// checkCodec holds for every object: no panic, the input stays as it is, and what Patch writes is what Read then
-// finds, is all that it writes, and can be taken back.
+// checkCodec checks for every object that nothing panics, that the input does not change, and that what Patch writes
+// is what Read then finds, is all that is written, and can be reverted.
 func checkCodec(t *testing.T, obj *unstructured.Unstructured, target Target) {
 	t.Helper()
 	original, before := encode(t, obj), Read(obj, reviews, target.HeaderRoutes)
@@ -158,7 +158,7 @@ func checkCodec(t *testing.T, obj *unstructured.Unstructured, target Target) {
 	}
 }
 
-// checkRefusal wants Read to have said it, but for a weight too coarse for this target.
+// checkRefusal expects that Read reports the same problem, except for a weight too coarse for this target.
 func checkRefusal(t *testing.T, before Reading, target Target, patch []byte, err error) {
 	t.Helper()
 	if patch != nil {
@@ -174,7 +174,7 @@ func checkRefusal(t *testing.T, before Reading, target Target, patch []byte, err
 	}
 }
 
-// checkHeaders wants the state that the target leads to, also where the CRD drops the names of our rules.
+// checkHeaders expects the state that the target leads to, also if the CRD drops the names of our rules.
 func checkHeaders(t *testing.T, after *unstructured.Unstructured, target Target, state HeaderState) {
 	t.Helper()
 	rendered := layoutOf(after, reviews).own
@@ -194,7 +194,7 @@ func checkHeaders(t *testing.T, after *unstructured.Unstructured, target Target,
 	}
 }
 
-// defaulted is the route with the pair's weights spelled out, as the API server stores it.
+// defaulted returns the route with the pair's weights spelled out, as the API server stores it.
 func defaulted(t *testing.T, obj *unstructured.Unstructured) string {
 	t.Helper()
 	spelledOut := obj.DeepCopy()
@@ -211,7 +211,7 @@ func defaulted(t *testing.T, obj *unstructured.Unstructured) string {
 	return encode(t, spelledOut)
 }
 
-// usersPart is the route without our rules and without the weights of the pair where it is managed.
+// usersPart returns the route without our rules, and without the pair's weights in managed rules.
 func usersPart(t *testing.T, obj *unstructured.Unstructured) string {
 	t.Helper()
 	rest := obj.DeepCopy()
@@ -222,7 +222,7 @@ func usersPart(t *testing.T, obj *unstructured.Unstructured) string {
 		if users := reviews.withoutMirror(list(s.rule, "filters")); len(users) > 0 {
 			s.rule["filters"] = users
 		} else if list(s.rule, "filters") != nil {
-			delete(s.rule, "filters") // an empty list says no more than none
+			delete(s.rule, "filters") // an empty list means the same as none
 		}
 	}
 	var users []any

@@ -11,9 +11,9 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// TestHeaderRules holds T7: a header rule is its source rule with the match added, and nothing is left of it when it
-// goes. In the comments of tests the peer is Argo Rollouts, and plugin#207 an issue of its plugin for the Gateway API,
-// as in README.md.
+// TestHeaderRules checks T7: a header rule is its source rule with the match added, and is removed completely. In the
+// comments of tests, the peer is Argo Rollouts, and plugin#207 is an issue of its Gateway API plugin, as in
+// README.md.
 func TestHeaderRules(t *testing.T) {
 	for name, tc := range map[string]struct {
 		rules        string
@@ -34,9 +34,9 @@ func TestHeaderRules(t *testing.T) {
 - {matches: [{path: {type: PathPrefix, value: /x}}], backendRefs: [{name: details}]}
 - {name: canaryrollout-reviews-qa-1, matches: [{path: {type: PathPrefix, value: /b}, headers: [{type: Exact, name: role, value: qa}]}], backendRefs: [{name: reviews-canary, weight: 997}]}
 - {matches: [{path: {type: PathPrefix, value: /b}}], backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 0}]}`},
-		// plugin#87: a route with filters could not have header rules; timeouts, retry and sessionPersistence are still
-		// left out there. A rule whose filter replaces the matched prefix may have one match only, so here each match
-		// gets a rule.
+		// plugin#87: a route with filters could not have header rules; timeouts, retry and sessionPersistence are
+		// still omitted there. A rule whose filter replaces the matched prefix may have only one match, so here each
+		// match gets its own rule.
 		"filters and all else go along": {`
 - name: main
   matches: [{path: {type: PathPrefix, value: /smart}}]
@@ -106,7 +106,7 @@ func TestHeaderRules(t *testing.T) {
 	}
 }
 
-// Whatever became of our rules, one patch brings back exactly those that should be there, and nothing else.
+// Whatever happened to our rules, one patch restores exactly those that should exist, and nothing else.
 func TestHeaderRulesFollow(t *testing.T) {
 	const (
 		source = `{matches: [{path: {type: PathPrefix, value: /}}], timeouts: {request: 5s}, backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 0}]}`
@@ -124,8 +124,8 @@ func TestHeaderRulesFollow(t *testing.T) {
 		"part of a former pair":     `[` + user + `,` + fresh + `, {name: canaryrollout-reviews-qa-0.1, backendRefs: [{name: reviews-canary}]}, ` + source + `]`,
 		"GitOps wrote it all over":  `[` + user + `,` + source + `]`,
 		"without a name, and other": `[` + user + `, {backendRefs: [{name: reviews-canary, weight: 997}]}, ` + source + `]`,
-		// plugin#151, argo-rollouts#2769: orphans piled up. plugin#90, plugin#95: taking them out by index took the
-		// wrong rule, or panicked.
+		// plugin#151, argo-rollouts#2769: orphans accumulated. plugin#90, plugin#95: removing them by index removed
+		// the wrong rule, or panicked.
 		"orphans all over": `[{name: canaryrollout-reviews-a-0, backendRefs: [{name: reviews-canary}]},` + user + `, {name: canaryrollout-reviews-a-1, backendRefs: [{name: reviews-canary}]},` + fresh + `,` + fresh + `,` + source + `, {name: canaryrollout-reviews-a-2, backendRefs: [{name: reviews-canary}]}]`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -145,7 +145,7 @@ func TestHeaderRulesFollow(t *testing.T) {
 	}
 }
 
-// Two rollouts share a rule. Each puts its header rules before it, and neither moves the other's away for ever.
+// Two rollouts share a rule. Each inserts its header rules before it, and neither keeps moving the other's away.
 func TestHeaderRulesOfTwoRolloutsInOneRule(t *testing.T) {
 	ratings := Pair{Rollout: "ratings", Namespace: "bookinfo", Stable: "ratings-stable", Canary: "ratings-canary"}
 	for name, pruned := range map[string]bool{"named": false, "names pruned": true} {
@@ -170,9 +170,9 @@ func TestHeaderRulesOfTwoRolloutsInOneRule(t *testing.T) {
 	}
 }
 
-// TestNamedRules holds that a rule with a name is copied only when the step says that this is meant (T7): a login that is
-// attached to the rule by sectionName does not hold for the copy, and anybody with the header got past it
-// (envoyproxy/gateway#5384). Weights and the way back are not touched by that.
+// TestNamedRules checks that a rule with a name is copied only if the step allows it (T7). A login that is attached
+// to the rule by sectionName does not apply to the copy, and anybody with the header got past it
+// (envoyproxy/gateway#5384). Weights and rollbacks are not affected.
 func TestNamedRules(t *testing.T) {
 	const rules = `[{name: private, matches: [{path: {type: PathPrefix, value: /admin}}], ` + pairRefs + `}, {` + pairRefs + `}]`
 	obj := routeOf(t, rules)

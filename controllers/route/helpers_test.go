@@ -19,10 +19,10 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// reviews is the pair of most tests.
+// reviews is the pair used by most tests.
 var reviews = Pair{Rollout: "reviews", Namespace: "bookinfo", Stable: "reviews-stable", Canary: "reviews-canary"}
 
-// routeOf makes a live route of the YAML of its rules.
+// routeOf returns a live route with these rules, given as YAML.
 func routeOf(t *testing.T, rules string) *unstructured.Unstructured {
 	t.Helper()
 	obj := decode(t, `
@@ -75,8 +75,8 @@ func encode(t *testing.T, obj *unstructured.Unstructured) string {
 	return string(bytes)
 }
 
-// applied is the route after Patch, as the API server would store it. It checks on the way that Patch leaves its
-// input alone, and that there is nothing left to do afterwards.
+// applied returns the route after Patch, as the API server would store it. It also checks that Patch does not change
+// its input, and that a second Patch is empty.
 func applied(t *testing.T, obj *unstructured.Unstructured, pair Pair, target Target) *unstructured.Unstructured {
 	t.Helper()
 	before := encode(t, obj)
@@ -94,7 +94,7 @@ func applied(t *testing.T, obj *unstructured.Unstructured, pair Pair, target Tar
 	return result
 }
 
-// apply carries out a patch; nil changes nothing.
+// apply applies a patch; nil changes nothing.
 func apply(t *testing.T, obj *unstructured.Unstructured, patch []byte) *unstructured.Unstructured {
 	t.Helper()
 	if patch == nil {
@@ -115,7 +115,7 @@ func apply(t *testing.T, obj *unstructured.Unstructured, patch []byte) *unstruct
 	return result
 }
 
-// problemOf is the Problem that an error is.
+// problemOf returns the Problem in an error.
 func problemOf(t *testing.T, err error) *Problem {
 	t.Helper()
 	var problem *Problem
@@ -125,7 +125,7 @@ func problemOf(t *testing.T, err error) *Problem {
 	return problem
 }
 
-// wantProblem checks reason and a part of the message, and that Read and Patch say the same.
+// wantProblem checks the reason and a part of the message.
 func wantProblem(t *testing.T, got *Problem, reason, message string) {
 	t.Helper()
 	if got == nil {
@@ -140,19 +140,19 @@ func headerRoute(name string, matches ...v1alpha1.RequestMatch) v1alpha1.SetHead
 	return v1alpha1.SetHeaderRoute{Name: name, Matches: matches}
 }
 
-// header is a match of one header, by equality as the API server defaults it.
+// header returns an exact match of one header, the type that the API server defaults.
 func header(name, value string) v1alpha1.RequestMatch {
 	return v1alpha1.RequestMatch{Headers: []gatewayv1.HTTPHeaderMatch{{Name: gatewayv1.HTTPHeaderName(name), Value: value}}}
 }
 
-// rolePattern matches the header role by a regular expression.
+// rolePattern returns a match of the header role by a regular expression.
 func rolePattern(value string) v1alpha1.RequestMatch {
 	match := header("role", value)
 	match.Headers[0].Type = new(gatewayv1.HeaderMatchRegularExpression)
 	return match
 }
 
-// query matches the query parameter qa.
+// query returns a match of the query parameter qa.
 func query(value string) v1alpha1.RequestMatch {
 	return v1alpha1.RequestMatch{QueryParams: []gatewayv1.HTTPQueryParamMatch{{Name: "qa", Value: value}}}
 }
@@ -161,7 +161,7 @@ func method(name string) v1alpha1.RequestMatch {
 	return v1alpha1.RequestMatch{Method: new(gatewayv1.HTTPMethod(name))}
 }
 
-// qa is the header route of most tests.
+// qa are the header routes used by most tests.
 var qa = []v1alpha1.SetHeaderRoute{headerRoute("qa", header("role", "qa"))}
 
 // atRest is the simplest route: one rule with the pair.
@@ -172,7 +172,7 @@ const atRest = `
   - {group: "", kind: Service, name: reviews-canary, port: 9080, weight: 0}
 `
 
-// onNamedRules are header routes that may copy rules with a name.
+// onNamedRules returns header routes that may copy rules with a name.
 func onNamedRules(headerRoutes ...v1alpha1.SetHeaderRoute) []v1alpha1.SetHeaderRoute {
 	allowed := slices.Clone(headerRoutes)
 	for i := range allowed {

@@ -15,7 +15,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// ofKind makes a live route of another kind of the YAML of its rules.
+// ofKind returns a live route of another kind with these rules, given as YAML.
 func ofKind(t *testing.T, kind, rules string) *unstructured.Unstructured {
 	t.Helper()
 	obj := routeOf(t, rules)
@@ -23,7 +23,7 @@ func ofKind(t *testing.T, kind, rules string) *unstructured.Unstructured {
 	return obj
 }
 
-// grpc matches a service, a method, or both; how is empty for the default.
+// grpc returns a match of a service, a method, or both; how is empty for the default.
 func grpc(how gatewayv1.GRPCMethodMatchType, service, method string) v1alpha1.RequestMatch {
 	match := &gatewayv1.GRPCMethodMatch{}
 	for field, value := range map[**string]string{&match.Service: service, &match.Method: method} {
@@ -37,7 +37,7 @@ func grpc(how gatewayv1.GRPCMethodMatchType, service, method string) v1alpha1.Re
 	return v1alpha1.RequestMatch{GRPCMethod: match}
 }
 
-// TestWeightsOfAllKinds: one engine for all kinds of routes (T5).
+// TestWeightsOfAllKinds: one implementation serves all kinds of routes (T5).
 func TestWeightsOfAllKinds(t *testing.T) {
 	for _, kind := range []string{"HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute"} {
 		obj := ofKind(t, kind, `[{backendRefs: [{name: reviews-stable, port: 9080}, {name: reviews-canary, port: 9080}]}]`)
@@ -49,7 +49,7 @@ func TestWeightsOfAllKinds(t *testing.T) {
 	}
 }
 
-// TestGRPCMatchesAreJoined holds T7 for a GRPCRoute, which knows headers and gRPC methods, and no path.
+// TestGRPCMatchesAreJoined checks T7 for a GRPCRoute, which has header and gRPC method matches, but no path.
 func TestGRPCMatchesAreJoined(t *testing.T) {
 	const regex = gatewayv1.GRPCMethodMatchRegularExpression
 	for name, tc := range map[string]struct {
@@ -95,8 +95,8 @@ func TestGRPCMatchesAreJoined(t *testing.T) {
 	}
 }
 
-// TestKindsThatCannotMatch: a header route that a route could not carry is a problem of its own, and never stands in the
-// way of weights.
+// TestKindsThatCannotMatch: a header route that a route cannot carry is a problem of that header route only, and
+// never blocks weights.
 func TestKindsThatCannotMatch(t *testing.T) {
 	pattern := grpc(gatewayv1.GRPCMethodMatchRegularExpression, "shop.*", "")
 	for name, tc := range map[string]struct {
@@ -125,8 +125,8 @@ func TestKindsThatCannotMatch(t *testing.T) {
 	}
 }
 
-// TestRuleNames: only the named rules are written; another one with the pair is another use of the Services. The peer's
-// plugin writes every rule with the pair (plugin#226).
+// TestRuleNames: only the named rules are written. Another rule with the pair is another use of the Services. The
+// plugin of Argo Rollouts writes every rule with the pair (plugin#226).
 func TestRuleNames(t *testing.T) {
 	const pair = `backendRefs: [{name: reviews-stable}, {name: reviews-canary}]`
 	obj := routeOf(t, `[{name: api, `+pair+`}, {name: admin, `+pair+`}, {`+pair+`}]`)

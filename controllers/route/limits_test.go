@@ -11,7 +11,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// ruleWith is a managed rule with that many matches of that many headers each.
+// ruleWith returns a managed rule with this many matches of this many headers each.
 func ruleWith(matches, headers int) string {
 	names := make([]string, headers)
 	for i := range names {
@@ -21,7 +21,8 @@ func ruleWith(matches, headers int) string {
 	return "{matches: [" + strings.TrimSuffix(strings.Repeat(match+",", matches), ",") + "], backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 0}]}"
 }
 
-// TestLimits: what the API server would refuse is told and not written. The peer's plugin runs into it.
+// TestLimits: what the API server would reject is reported and not written. The plugin of Argo Rollouts runs into
+// these limits.
 func TestLimits(t *testing.T) {
 	repeat := func(rule string, n int) string {
 		return "[" + strings.TrimSuffix(strings.Repeat(rule+",", n), ",") + "]"

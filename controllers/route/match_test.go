@@ -14,7 +14,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// both is a request match of a header and a method.
+// both returns a match of the headers of h and the method of m.
 func both(h, m v1alpha1.RequestMatch) v1alpha1.RequestMatch {
 	h.Method = m.Method
 	return h
@@ -61,8 +61,8 @@ func TestMatchesAreJoined(t *testing.T) {
 	}
 }
 
-// A header route that fits no rule is a problem of that header route only: weights go on (abort must). The peer's
-// plugin writes one header twice into a match, which the API server refuses.
+// A header route that fits no rule is a problem of that header route only: weights must still be written, for aborts.
+// The plugin of Argo Rollouts writes one header twice into a match, which the API server rejects.
 func TestHeaderRoutesThatDoNotFit(t *testing.T) {
 	for name, tc := range map[string]struct {
 		rule    string
@@ -95,8 +95,8 @@ func TestHeaderRoutesThatDoNotFit(t *testing.T) {
 	}
 }
 
-// TestBadExpressionIsRefused holds that a rule that no gateway can compile is never written: Traefik accepts the route and
-// leaves the rule out, so a step counted as done for testers whose requests never reached the canary.
+// TestBadExpressionIsRefused checks that a rule that no gateway can compile is never written. Traefik accepts the
+// route and drops the rule, so a step counted as done although the testers' requests never reached the canary.
 func TestBadExpressionIsRefused(t *testing.T) {
 	bad := header("role", "qa(")
 	bad.Headers[0].Type = ptr.To(gatewayv1.HeaderMatchRegularExpression)

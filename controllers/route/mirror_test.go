@@ -19,7 +19,7 @@ const (
 	pairRefs    = `backendRefs: [{name: reviews-stable, port: 9080, weight: 100}, {name: reviews-canary, port: 9080, weight: 0}]`
 )
 
-// oursOf is our filter, as the API server defaults it.
+// oursOf returns our filter, as the API server defaults it.
 func oursOf(numerator, port string) string {
 	return `{type: RequestMirror, requestMirror: {backendRef: {group: "", kind: Service, name: reviews-canary, port: ` + port +
 		`}, fraction: {numerator: ` + numerator + `, denominator: 99700}}}`
@@ -29,7 +29,7 @@ func filtered(filters ...string) string {
 	return `[{` + pairRefs + `, filters: [` + strings.Join(filters, ", ") + `]}]`
 }
 
-// TestMirror holds what a mirror makes of a rule's filters: one of ours behind the user's, which stay as they are (T5).
+// TestMirror checks a rule's filters with a mirror: one of ours after the user's, which stay as they are (T5).
 func TestMirror(t *testing.T) {
 	const plain = `[{` + pairRefs + `}]`
 	for name, tc := range map[string]struct {
@@ -68,7 +68,7 @@ func TestMirror(t *testing.T) {
 	}
 }
 
-// TestMirrorStaysOutOfHeaderRules: what goes to the canary already is not copied to it.
+// TestMirrorStaysOutOfHeaderRules: requests that already go to the canary are not copied to it.
 func TestMirrorStaysOutOfHeaderRules(t *testing.T) {
 	for name, tc := range map[string]struct {
 		filters []string
@@ -93,7 +93,7 @@ func TestMirrorStaysOutOfHeaderRules(t *testing.T) {
 	}
 }
 
-// TestMirrorProblems holds what keeps a mirror out of a route. Nothing of it stands against weights.
+// TestMirrorProblems checks what prevents a mirror in a route. None of it blocks weights.
 func TestMirrorProblems(t *testing.T) {
 	for name, tc := range map[string]struct {
 		obj             *unstructured.Unstructured

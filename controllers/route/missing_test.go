@@ -13,8 +13,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// TestMirrorWithoutFractions holds what becomes of mirrors where the CRD is older than v1.3 of the Gateway API: it drops
-// the fraction, 10 % became 100 %, the filter was not known again, and each pass added another one.
+// TestMirrorWithoutFractions checks mirrors with a CRD older than Gateway API v1.3. It drops the fraction: 10 %
+// became 100 %, the filter was not recognized, and each pass added another one.
 func TestMirrorWithoutFractions(t *testing.T) {
 	old := reviews
 	old.Missing.MirrorFraction = true
@@ -47,8 +47,8 @@ func TestMirrorWithoutFractions(t *testing.T) {
 	}
 }
 
-// TestHeaderRulesWithoutNames holds that no name is written where the CRD has none, since it would be refused, and that
-// such rules are known again.
+// TestHeaderRulesWithoutNames checks that no name is written if the CRD has none, since it would be rejected, and
+// that such rules are recognized.
 func TestHeaderRulesWithoutNames(t *testing.T) {
 	old := reviews
 	old.Missing.RuleNames = true

@@ -36,7 +36,7 @@ func TestRecognition(t *testing.T) {
 		"our name, another backend too": {`{name: canaryrollout-reviews-qa-0, backendRefs: [{name: reviews-canary, weight: 997}, {name: details}]}`, false},
 		"our name, no backend":          {`{name: canaryrollout-reviews-qa-0}`, false},
 		"no name, another backend too":  {`{backendRefs: [{name: reviews-canary, weight: 997}, {name: details}]}`, false},
-		// plugin#217: rules of users with only the canary for backend were deleted.
+		// plugin#217: users' rules with the canary as their only backend were deleted.
 		"a user's rule":               {`{matches: [{path: {type: PathPrefix, value: /}, headers: [{type: Exact, name: role, value: qa}]}], backendRefs: [{name: reviews-canary}]}`, false},
 		"a user's rule, weight 1":     {`{matches: [{path: {type: PathPrefix, value: /}, headers: [{type: Exact, name: role, value: qa}]}], backendRefs: [{name: reviews-canary, weight: 1}]}`, false},
 		"a user's rule, weight 100":   {`{backendRefs: [{name: reviews-canary, weight: 100}]}`, false},
@@ -61,7 +61,7 @@ func TestRecognition(t *testing.T) {
 	}
 }
 
-// Rollouts a and a-b: by their names alone, header route b-qa of one and qa of the other could not be told apart.
+// Rollouts a and a-b: by name alone, header route b-qa of one and qa of the other could not be told apart.
 func TestRolloutsWhoseNamesBeginAlike(t *testing.T) {
 	a := Pair{Rollout: "a", Namespace: "bookinfo", Stable: "a-stable", Canary: "a-canary"}
 	ab := Pair{Rollout: "a-b", Namespace: "bookinfo", Stable: "a-b-stable", Canary: "a-b-canary"}
@@ -83,8 +83,8 @@ func TestRolloutsWhoseNamesBeginAlike(t *testing.T) {
 	}
 }
 
-// A CRD that does not know rule names drops them. The rules are then found by their weight, follow, and go, and a
-// user's rule that looks like them but for the weight stays.
+// A CRD that does not know rule names drops them. The rules are then recognized by their weight, are updated and
+// removed, and a user's rule that differs only in the weight stays.
 func TestNamesPruned(t *testing.T) {
 	obj := routeOf(t, `
 - {matches: [{path: {type: PathPrefix, value: /}, headers: [{type: Exact, name: role, value: qa}]}], backendRefs: [{name: reviews-canary, weight: 1}]}
@@ -115,7 +115,7 @@ func TestRuleNamesAreValid(t *testing.T) {
 	}
 }
 
-// pruneNames does what the API server does where the CRD has no rule names.
+// pruneNames does what the API server does if the CRD has no rule names.
 func pruneNames(obj *unstructured.Unstructured) *unstructured.Unstructured {
 	pruned := obj.DeepCopy()
 	for _, item := range list(pruned.Object, "spec", "rules") {

@@ -62,7 +62,7 @@ func TestPairProblems(t *testing.T) {
 	}
 }
 
-// The peer's plugin goes by the name alone.
+// The plugin of Argo Rollouts finds the pair by name only.
 func TestPairIsFoundByGroupKindNamespaceAndName(t *testing.T) {
 	for name, rules := range map[string]string{
 		"short":         `[{backendRefs: [{name: reviews-stable, weight: 90}, {name: reviews-canary, weight: 10}]}]`,

@@ -12,8 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// A patch has an operation for what differs, and tests for what it stands on (T5): nothing else. The peer's plugin
-// updates the whole route in every pass.
+// A patch has operations only for what differs, and tests only for what they depend on (T5). The plugin of Argo
+// Rollouts updates the whole route in every pass.
 func TestPatchIsMinimal(t *testing.T) {
 	const guards = `{"op":"test","path":"/metadata/uid","value":"7e0c2b0e-9c57-4a4c-a5a4-4f7d7c3f3a01"},{"op":"test","path":"/metadata/generation","value":4}`
 	for name, tc := range map[string]struct {
@@ -59,7 +59,7 @@ func TestPatchIsMinimal(t *testing.T) {
 	}
 }
 
-// Whatever has changed since the route was read, the patch is refused as a whole (T5).
+// Whatever has changed since the route was read, the whole patch is rejected (T5).
 func TestPatchRefusesAChangedRoute(t *testing.T) {
 	read := routeOf(t, `
 - {name: canaryrollout-reviews-old-0, backendRefs: [{name: reviews-canary, weight: 997}]}
@@ -92,8 +92,8 @@ func TestPatchRefusesAChangedRoute(t *testing.T) {
 	}
 }
 
-// What our types do not know stays as it is, also in rules that are managed. The peer writes a VirtualService by types
-// of its own, and erased matches and retries (argo-rollouts#2767, #2266).
+// Fields unknown to our types stay as they are, also in managed rules. Argo Rollouts writes a VirtualService through
+// its own types, and erased matches and retries (argo-rollouts#2767, #2266).
 func TestPatchKeepsUnknownFields(t *testing.T) {
 	obj := routeOf(t, `
 - name: main
@@ -112,7 +112,7 @@ func TestPatchKeepsUnknownFields(t *testing.T) {
 	}
 }
 
-// Objects from clients that never were live: nothing to patch, nothing to crash on.
+// Objects that were never live: nothing to patch, and no panic.
 func TestEmptyObjects(t *testing.T) {
 	for _, obj := range []*unstructured.Unstructured{
 		{}, {Object: map[string]any{}}, {Object: map[string]any{"metadata": "text", "spec": []any{}, "status": 7, "kind": 7}},

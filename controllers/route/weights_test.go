@@ -47,7 +47,7 @@ func TestReadWeights(t *testing.T) {
 	}
 }
 
-// TestWeights holds what a person is told of weights that somebody wrote.
+// TestWeights checks how weights that somebody else wrote are shown in messages.
 func TestWeights(t *testing.T) {
 	for rules, want := range map[string]string{
 		`[{backendRefs: [{name: reviews-canary}, {name: reviews-stable, weight: 9}]}]`: "reviews-stable 9 and reviews-canary 1",
