@@ -30,8 +30,7 @@ var routeVersions = []string{"v1", "v1alpha2"}
 // version. A missing kind is an error only for the rollouts that name it. A kind or a version that appears or
 // disappears later needs no restart. It is safe for concurrent use.
 type RouteKinds struct {
-	// discovery reads the API as it is now. The client's own RESTMapper would keep a version that is no longer
-	// served.
+	// discovery reads the API as it is now. The client's own RESTMapper would keep a version that is no longer served.
 	discovery resourceLister
 	cache     cache.Informers
 	// watch makes the controller reconcile the rollouts of each route of the kind.
@@ -171,8 +170,7 @@ func (k *RouteKinds) unserved(ctx context.Context) []schema.GroupVersionKind {
 	return unserved
 }
 
-// forget reports whether the kind was watched in that version until now. Two watch errors may report the same
-// version.
+// forget reports whether the kind was watched in that version until now. Two watch errors may report the same version.
 func (k *RouteKinds) forget(kind string, version schema.GroupVersionKind) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -16,8 +16,7 @@ import (
 // With backoffMaximum between two passes, 20 rollouts behind an admission webhook that hangs leave some of the
 // default 10 workers free.
 const (
-	// reconciliationTimeout bounds a whole pass. The time left by the dry run and the actions is for the status
-	// write.
+	// reconciliationTimeout bounds a whole pass. The time left by the dry run and the actions is for the status write.
 	reconciliationTimeout = 45 * time.Second
 	// dryRunTimeout bounds the dry run of a pod template. A webhook times out after 10 seconds by default, so the
 	// error that names the webhook arrives before this timeout.

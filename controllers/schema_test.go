@@ -48,8 +48,7 @@ func (p publishedSchema) Schema(string) ([]byte, error) {
 
 func (p publishedSchema) ServerRelativeURL() string { return "" }
 
-// TestMissingFields: a CustomResourceDefinition that is older than the manager is detected by the fields that it
-// lacks.
+// TestMissingFields: a CustomResourceDefinition that is older than the manager is detected by the fields that it lacks.
 func TestMissingFields(t *testing.T) {
 	for name, tc := range map[string]struct{ without, want []string }{
 		"the same":            {nil, nil},

@@ -113,8 +113,7 @@ func lackingPort(service *corev1.Service, used []int32, slice *discoveryv1.Endpo
 	return ""
 }
 
-// servicePort returns the port with a number. A Service may have the same number for TCP and for UDP; routes send
-// TCP.
+// servicePort returns the port with a number. A Service may have the same number for TCP and for UDP; routes send TCP.
 func servicePort(service *corev1.Service, number int32) (found *corev1.ServicePort) {
 	for i := range service.Spec.Ports {
 		port := &service.Spec.Ports[i]

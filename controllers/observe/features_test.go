@@ -145,9 +145,8 @@ func TestUnsupported(t *testing.T) {
 	}
 }
 
-// TestAnswersByClass checks that the controller of a Gateway's class decides which answer counts (T4), and that a
-// class is read only if several have answered, and once for a while: a former controller's entry must not block a
-// release.
+// TestAnswersByClass checks that the controller of a Gateway's class decides which answer counts (T4), and that a class
+// is read only if several have answered, and once for a while: a former controller's entry must not block a release.
 func TestAnswersByClass(t *testing.T) {
 	scheme := runtime.NewScheme()
 	if err := gatewayv1.Install(scheme); err != nil {

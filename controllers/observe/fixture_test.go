@@ -106,8 +106,7 @@ func (n *normalizer) Normalize(_ context.Context, replicaSet *unstructured.Unstr
 	return n.err
 }
 
-// testScheme has only the kinds that are read typed: the fake client would drop unknown fields of kinds that it
-// knows.
+// testScheme has only the kinds that are read typed: the fake client would drop unknown fields of kinds that it knows.
 func testScheme(t *testing.T) *runtime.Scheme {
 	t.Helper()
 	scheme := runtime.NewScheme()

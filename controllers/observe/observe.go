@@ -106,8 +106,7 @@ func (o *Observer) Rollout(ctx context.Context, key types.NamespacedName) (*Roll
 	return rollout, nil
 }
 
-// Observe reads everything that a plan is based on. It returns ErrStale if any of it is older than our own last
-// write.
+// Observe reads everything that a plan is based on. It returns ErrStale if any of it is older than our own last write.
 func (o *Observer) Observe(ctx context.Context, rollout *Rollout, now time.Time) (*Snapshot, error) {
 	if err := o.fresh(ctx, rollout.Key(), Object{RolloutKind, rollout.Name}, rollout); err != nil {
 		return nil, err

@@ -21,8 +21,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
-// services returns the names of the two Services in force: those in memory, until a plan takes over those of the
-// spec.
+// services returns the names of the two Services in force: those in memory, until a plan takes over those of the spec.
 func (r *Rollout) services() (stable, canary string) {
 	stable, canary = r.Spec.Traffic.StableService, r.Spec.Traffic.CanaryService
 	if memory := r.Status.Memory; memory != nil {

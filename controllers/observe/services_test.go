@@ -267,9 +267,8 @@ func TestStrip(t *testing.T) {
 	}
 }
 
-// TestNamesInMemory checks that a pass sees what the memory names, even if the spec no longer names it: the Services
-// in force, the removed ones, and the routes. Their events have to start passes, so the indexes contain all these
-// names.
+// TestNamesInMemory checks that a pass sees what the memory names, even if the spec no longer names it: the Services in
+// force, the removed ones, and the routes. Their events have to start passes, so the indexes contain all these names.
 func TestNamesInMemory(t *testing.T) {
 	const status = `memory: {stableService: {name: former, revision: aaa}, canaryService: {name: reviews-canary, revision: aaa},
 		leavingServices: [left, gone], routes: [{kind: HTTPRoute, name: partners, ruleNames: [x]}, {kind: HTTPRoute, name: reviews}]}`

@@ -41,8 +41,7 @@ type answer struct {
 type standing int
 
 const (
-	// silent answers have none of the conditions that T4 is about: policy controllers write only their own
-	// conditions.
+	// silent answers have none of the conditions that T4 is about: policy controllers write only their own conditions.
 	silent standing = iota
 	// complaining answers do not accept the route as it is.
 	complaining

@@ -186,8 +186,7 @@ func NamespaceOf(obj *unstructured.Unstructured, pair Pair) string {
 	return ""
 }
 
-// usesOf finds the pair by group, kind, namespace and name (T5). The port does not identify a Service, so it is
-// ignored.
+// usesOf finds the pair by group, kind, namespace and name (T5). The port does not identify a Service, so it is ignored.
 func (p Pair) usesOf(refs []any) uses {
 	found := uses{refs: refs}
 	for i, item := range refs {

@@ -126,8 +126,7 @@ func (l *layout) headerRule(s source, name string, matches []any) any {
 	return rule
 }
 
-// replacesPrefix reports whether a filter of the rule replaces the matched prefix. The CRD then allows only one
-// match.
+// replacesPrefix reports whether a filter of the rule replaces the matched prefix. The CRD then allows only one match.
 func (s source) replacesPrefix() bool {
 	for _, filters := range [][]any{list(s.rule, "filters"), list(s.canary.ref, "filters")} {
 		for _, item := range filters {
