@@ -39,7 +39,7 @@ type Result struct {
 	Failed []plan.Action
 	// ResourceVersion is that of the rollout after the actions. It guards the status write.
 	ResourceVersion string
-	// Released reports that our finalizer was removed: there may be no rollout left to write a status to.
+	// Released reports whether our finalizer was removed. Then there may be no rollout left to write a status to.
 	Released bool
 }
 

@@ -27,9 +27,9 @@ type Pair struct {
 // Missing are the optional fields that an older Gateway API lacks. The API server drops fields that the schema lacks,
 // so these are never written then.
 type Missing struct {
-	// RuleNames reports that rules have no name.
+	// RuleNames reports whether rules lack a name.
 	RuleNames bool
-	// MirrorFraction reports that a mirror copies all requests or none.
+	// MirrorFraction reports whether mirrors lack a fraction, and copy all requests or none.
 	MirrorFraction bool
 }
 
@@ -89,8 +89,8 @@ type Problem struct {
 	Reason string
 	// Message says what is wrong and what to write instead.
 	Message string
-	// HeadersOnly reports that only the header routes cannot be written. The weights can be read, and written without
-	// header routes, so that a problem with a header route never blocks an abort.
+	// HeadersOnly reports whether only the header routes cannot be written. The weights can then be read, and written
+	// without header routes, so that a problem with a header route never blocks an abort.
 	HeadersOnly bool
 }
 
