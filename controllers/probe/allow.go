@@ -17,18 +17,19 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// Allow says where probes may go. Who writes a rollout chooses the URL, and the requests come from the manager: without
-// an administrator's word they would reach what only the manager can reach. The zero value allows nothing.
+// Allow is where probes may connect to. The author of a rollout chooses the URL, but the manager sends the requests:
+// without an administrator's permission, they could reach what only the manager can reach. The zero value allows
+// nothing.
 type Allow struct {
-	// hosts are names, in lower case; one that begins with *. stands for all that end with the rest.
+	// hosts are lower-case names. One that begins with *. matches all names with that suffix.
 	hosts []string
-	// networks are those of the addresses that any other host may have.
+	// networks are the allowed addresses of all other hosts.
 	networks []netip.Prefix
-	// isDenied is isDenied, but in tests.
+	// isDenied is replaced only in tests.
 	isDenied func(netip.Addr) bool
 }
 
-// ParseAllow reads names of hosts, as in gateway.infra.svc and *.infra.svc, addresses and CIDRs.
+// ParseAllow parses host names, such as gateway.infra.svc and *.infra.svc, addresses and CIDRs.
 func ParseAllow(entries ...string) (Allow, error) {
 	allow := Allow{isDenied: isDenied}
 	for _, entry := range entries {
@@ -59,7 +60,7 @@ func ParseAllow(entries ...string) (Allow, error) {
 	return allow, nil
 }
 
-// unmap returns the IPv4 network that an IPv4-mapped IPv6 network stands for: addresses are compared as IPv4.
+// unmap converts an IPv4-mapped IPv6 network to its IPv4 network, because addresses are compared as IPv4.
 func unmap(prefix netip.Prefix) (netip.Prefix, error) {
 	const mapped = 96 // bits before the IPv4 address
 	switch {
@@ -71,17 +72,17 @@ func unmap(prefix netip.Prefix) (netip.Prefix, error) {
 	return netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-mapped), nil
 }
 
-// number is the last label of an IPv4 address in decimal, octal or hexadecimal form.
+// number matches the last label of an IPv4 address in decimal, octal or hexadecimal form.
 var number = regexp.MustCompile(`^([0-9]+|0x[0-9a-f]*)$`)
 
-// isName says whether a host, in lower case, is a DNS name. No form of an address is one: an IPv6 address has colons, and
-// the last label of a name is not a number, as in 10.0.0.1, 10.1, 0x0a000001 and 012.0.0.01.
+// isName reports whether a lower-case host is a DNS name. An address in any form is not: an IPv6 address has colons,
+// and the last label of a name is not a number, as in 10.0.0.1, 10.1, 0x0a000001 and 012.0.0.01.
 func isName(host string) bool {
 	return len(validation.IsDNS1123Subdomain(host)) == 0 && !number.MatchString(host[strings.LastIndex(host, ".")+1:])
 }
 
-// names says that a host is allowed by its name, whatever its address. An address is never a name: a zone would let it end
-// with anything.
+// names reports whether a host is allowed by its name, regardless of its address. An address is never a name: its zone
+// could have any suffix.
 func (a Allow) names(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	return isName(host) && slices.ContainsFunc(a.hosts, func(allowed string) bool {
@@ -90,11 +91,11 @@ func (a Allow) names(host string) bool {
 	})
 }
 
-// mayReach says whether a host can be allowed at all; the rest is known when its name has been resolved.
+// mayReach reports whether a host can be allowed at all. The rest is decided once its name is resolved.
 func (a Allow) mayReach(host string) bool { return len(a.networks) > 0 || a.names(host) }
 
-// dial connects to addresses that are allowed. They are checked once they are resolved, right before the connection is
-// made: a name may resolve to another address each time.
+// dial returns a dial function for allowed addresses. Addresses are checked after they are resolved, right before the
+// connection is made, because a name may resolve to a different address each time.
 func (a Allow) dial(host string) func(context.Context, string, string) (net.Conn, error) {
 	isNamed := a.names(host)
 	dialer := net.Dialer{Timeout: timeout, Control: func(_, target string, _ syscall.RawConn) error {
@@ -120,22 +121,23 @@ func (a Allow) dial(host string) func(context.Context, string, string) (net.Conn
 	}
 }
 
-// notAllowed says what an administrator would have to do.
+// notAllowed returns an error that says what an administrator has to do.
 func notAllowed(host string) said {
 	return said(fmt.Sprintf("the operator may not send requests to %s: an administrator allows it by the flag --probe-allow", host))
 }
 
 var (
-	// nat64 translates IPv4 addresses, which are the last four bytes of it (RFC 6052).
+	// nat64 is the prefix that maps IPv4 addresses to IPv6; the last four bytes are the IPv4 address (RFC 6052).
 	nat64 = netip.MustParsePrefix("64:ff9b::/96")
-	// metadata are those addresses of metadata services that are not link-local.
+	// metadata are the addresses of metadata services that are not link-local.
 	metadata = []netip.Addr{
 		netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("fd20:ce::254"),
 		netip.MustParseAddr("100.100.100.200"), netip.MustParseAddr("192.0.0.192"), netip.MustParseAddr("168.63.129.16"),
 	}
 )
 
-// isDenied are addresses that no probe may reach, whatever is allowed: what answers there trusts anyone who can reach it.
+// isDenied reports whether no probe may reach an address, whatever is allowed: services there trust anyone who can
+// reach them.
 func isDenied(address netip.Addr) bool {
 	if nat64.Contains(address) {
 		bytes := address.As16()

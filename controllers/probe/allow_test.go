@@ -16,7 +16,7 @@ func TestParseAllow(t *testing.T) {
 	for entry, want := range map[string]string{
 		"gateway.infra.svc": "", " *.Infra.svc ": "", "10.96.0.0/12": "", "10.0.0.1": "", "fd00::/8": "",
 		"": "is empty", " ": "is empty", "http://gateway": "is neither", "10.96.0.0/64": "is neither", "*": "is neither", "a,b": "is neither",
-		// What some resolvers take for an address is not a name.
+		// Addresses in forms that only some resolvers accept are not names.
 		"10.0.0.256": "is neither", "10.1": "is neither", "012.0.0.01": "is neither", "0x0a000001": "is neither", "*.1": "is neither",
 		"fd00::1%eth0": "has an IPv6 zone", "fd00::1%eth0/64": "has an IPv6 zone", "1.infra.svc": "",
 		"::ffff:10.0.0.0/95": "is an IPv4-mapped network with fewer than 96 bits", "::ffff:10.0.0.0/96": "",
@@ -28,7 +28,7 @@ func TestParseAllow(t *testing.T) {
 	}
 }
 
-// TestMapped: networks of IPv4-mapped addresses are IPv4 networks, because an address is compared as IPv4.
+// TestMapped checks that networks of IPv4-mapped addresses become IPv4 networks: addresses are compared as IPv4.
 func TestMapped(t *testing.T) {
 	for entry, want := range map[string]string{
 		"::ffff:10.0.0.1": "10.0.0.1/32", "::FFFF:a00:1": "10.0.0.1/32", "::ffff:10.1.2.3/104": "10.0.0.0/8", "::ffff:0:0/96": "0.0.0.0/0",
@@ -41,7 +41,7 @@ func TestMapped(t *testing.T) {
 	}
 }
 
-// TestNames: a host is allowed by its whole name, or by what it ends with.
+// TestNames checks that a host is allowed by its full name or by its suffix.
 func TestNames(t *testing.T) {
 	allow, err := ParseAllow("Gateway.infra.svc", "*.shop.svc")
 	if err != nil {
@@ -50,7 +50,7 @@ func TestNames(t *testing.T) {
 	for host, want := range map[string]bool{
 		"gateway.infra.svc": true, "GATEWAY.infra.svc.": true, "a.shop.svc": true, "a.b.shop.svc": true,
 		"shop.svc": false, "evilshop.svc": false, "gateway.infra.svc.evil.com": false, "x.gateway.infra.svc": false,
-		// An address is not a name, and its zone can end with anything.
+		// An address is not a name, and its zone can have any suffix.
 		"fd00::5%.shop.svc": false, "FD00::5%.SHOP.SVC.": false, "::ffff:10.0.0.5%a.shop.svc": false, "10.0.0.5%.shop.svc": false,
 		"\uff46d00::5%.shop.svc": false, "a b.shop.svc": false, "a..shop.svc": false, "a.shop.svc..": false,
 		"0x0a000001": false, "167772161": false, "10.0.0.1": false, "1.shop.svc": true,
@@ -61,7 +61,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestDenied: what answers at these addresses trusts anyone who can reach it.
+// TestDenied checks the addresses that are always denied, because services there trust anyone who can reach them.
 func TestDenied(t *testing.T) {
 	for address, want := range map[string]bool{
 		"127.0.0.1": true, "127.8.8.8": true, "::1": true, "169.254.169.254": true, "fe80::1": true, "0.0.0.0": true, "::": true,
@@ -74,8 +74,8 @@ func TestDenied(t *testing.T) {
 	}
 }
 
-// TestDial: an address is looked at when the name has been resolved, and in each of its forms. The server is there, so it
-// is the rule that keeps a probe from it.
+// TestDial checks that an address is checked after its name is resolved, in each of its forms. A server is listening
+// there, so only the rule stops a probe.
 func TestDial(t *testing.T) {
 	server, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -109,7 +109,7 @@ func TestDial(t *testing.T) {
 	}
 }
 
-// TestZone: a URL with an IPv6 zone is refused, whether a name or a network would allow it.
+// TestZone checks that a URL with an IPv6 zone is rejected, even if a name or a network would allow it.
 func TestZone(t *testing.T) {
 	allow, err := ParseAllow("*.infra.svc", "fd00::/8")
 	if err != nil {
@@ -123,7 +123,7 @@ func TestZone(t *testing.T) {
 	}
 }
 
-// TestNothingAllowed: without an administrator's word no request is sent, whatever the host.
+// TestNothingAllowed checks that no request is sent to any host without an administrator's permission.
 func TestNothingAllowed(t *testing.T) {
 	g := newGateway(t, 5)
 	for _, allowed := range [][]string{nil, {"gateway.infra.svc"}} {

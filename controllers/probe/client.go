@@ -21,29 +21,29 @@ import (
 )
 
 const (
-	// timeout is how long a request may take.
+	// timeout is the limit for one request.
 	timeout = 5 * time.Second
-	// maxHeader is how large the header of an answer may be, in bytes.
+	// maxHeader is the maximum size of a response header, in bytes.
 	maxHeader = 16 << 10
-	// maxRead is how much is read from a connection, in bytes: the TLS handshake and the header of the answer. Without it
-	// a handshake alone may have 256 KiB.
+	// maxRead is the maximum number of bytes read from a connection: the TLS handshake and the response header. Without
+	// it, a handshake alone may take 256 KiB.
 	maxRead = 48 << 10
 )
 
-// said is an error in words of our own. Those of others may hold what a server sent, and are never shown.
+// said is an error in our own words. Other errors may contain what a server sent, and are never shown.
 type said string
 
 // Error implements error.
 func (s said) Error() string { return string(s) }
 
-// limitedConn is a connection from which no more than a number of bytes can be read.
+// limitedConn is a connection with a limit on the number of bytes read.
 type limitedConn struct {
 	net.Conn
 
 	left int
 }
 
-// Read implements net.Conn. As usual, only one goroutine may read at a time.
+// Read implements net.Conn. Like other readers, it is not safe for concurrent use.
 func (c *limitedConn) Read(into []byte) (int, error) {
 	if c.left == 0 {
 		return 0, said(fmt.Sprintf("the server sent more than %d KiB before the end of its header", maxRead>>10))
@@ -53,8 +53,8 @@ func (c *limitedConn) Read(into []byte) (int, error) {
 	return n, err
 }
 
-// client opens a connection for each request: who balances connections would answer all of them alike. It takes a
-// redirection for an answer, and uses no proxy, which would resolve names by itself.
+// client opens a new connection for each request, because a load balancer that works per connection would send all
+// requests to the same pod. It does not follow redirects, and uses no proxy, since a proxy would resolve names itself.
 func (m *measurement) client() (*http.Client, error) {
 	probe := m.request.Probe
 	at, err := url.Parse(probe.URL)
@@ -88,7 +88,7 @@ func (m *measurement) client() (*http.Client, error) {
 	}, nil
 }
 
-// ask says which revision answers.
+// ask sends one request and returns the revision that answers.
 func ask(ctx context.Context, client *http.Client, probe v1alpha1.Probe) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, probe.URL, http.NoBody)
 	if err != nil {
@@ -108,7 +108,7 @@ func ask(ctx context.Context, client *http.Client, probe v1alpha1.Probe) (string
 	return revision, nil
 }
 
-// reason tells a failure without a word of the peer that answered.
+// reason describes a failure without repeating anything that the peer sent.
 func reason(err error) string {
 	var own said
 	var network net.Error

@@ -19,23 +19,23 @@ import (
 )
 
 const (
-	// sample is how many answers a share is measured by, one request each interval.
+	// sample is the number of requests in a sample; one is sent per interval.
 	sample   = 100
 	interval = 20 * time.Millisecond
-	// A sample that does not fit is followed by another one after a time that doubles.
+	// A sample that does not match is repeated with exponential backoff.
 	backoffBase, backoffMaximum = time.Second, 30 * time.Second
-	// deviations are as many standard deviations as 99 of 100 samples of a gateway that does as it should are near to
-	// its weight. The hundredth costs one more sample.
+	// deviations is the z-score of a 99 % confidence interval. A correct gateway fails one sample in 100, which costs
+	// one more sample.
 	deviations = 2.576
 )
 
-// measurement takes sample after sample, until one is as it should be.
+// measurement takes samples until one matches the target.
 type measurement struct {
 	*Prober
 
 	request Request
 	cancel  context.CancelFunc
-	// transport sends the requests; one of its own but in tests.
+	// transport sends the requests. Tests may set their own.
 	transport http.RoundTripper
 
 	mu      sync.Mutex
@@ -43,7 +43,7 @@ type measurement struct {
 	pending string
 }
 
-// run tells of the first sample, and of the last.
+// run measures until a sample matches. It calls tell after the first sample and after the last.
 func (m *measurement) run(ctx context.Context, tell func()) {
 	client, err := m.client()
 	if err != nil {
@@ -85,14 +85,15 @@ func (m *measurement) result() plan.Probe {
 	return plan.Probe{ProbeRequest: m.request.ProbeRequest, Fits: m.fits, Pending: m.pending}
 }
 
-// count is what came of a sample. What answered is never kept: a server could fill the memory, and the status.
+// count is the result of a sample. The answers themselves are never kept: a server could use them to fill the memory
+// and the status.
 type count struct {
 	stable, canary, other, failed int
-	// why is the reason of one failure.
+	// why is the error of one failed request.
 	why error
 }
 
-// add counts an answer. While both Services select one revision, it is the canary.
+// add counts an answer. While both Services select the same revision, it counts as the canary.
 func (c *count) add(want Request, revision string, err error) {
 	switch {
 	case err != nil:
@@ -106,11 +107,12 @@ func (c *count) add(want Request, revision string, err error) {
 	}
 }
 
-// sample waits until few enough others are taken. It ends early with ctx, and never before its last request.
+// sample waits for a free slot and takes a sample. It stops early when ctx is done, but never returns before its last
+// request has ended.
 func (m *measurement) sample(ctx context.Context, client *http.Client) count {
 	var counted count
 	if m.samples.Acquire(ctx, 1) != nil {
-		return counted // the measurement was ended
+		return counted // the measurement was canceled
 	}
 	defer m.samples.Release(1)
 	var counting sync.Mutex
@@ -138,7 +140,7 @@ func (m *measurement) sample(ctx context.Context, client *http.Client) count {
 	return counted
 }
 
-// compare says what is not as the target has it; nothing when all is.
+// compare returns how a sample differs from the target; empty if it matches.
 func (c count) compare(want Request) string {
 	answered := c.stable + c.canary + c.other
 	switch {

@@ -1,9 +1,9 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package probe finds out what a gateway really does with a weight: it sends requests of its own through it, and counts which
-// revision answers. What a gateway reports in a route's status is that it has taken the weight, not that every proxy of it
-// acts upon that (Gateway API GEP-1364); a measured share is (T4).
+// Package probe measures what a gateway really does with a weight: it sends its own requests through the gateway and
+// counts which revision answers. A route's status only reports that the gateway has accepted the weight, not that all
+// of its proxies act on it (Gateway API GEP-1364); a measured share proves that they do (T4).
 package probe
 
 import (
@@ -21,29 +21,29 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
-// Request is what to measure, and by which requests.
+// Request is what to measure, and how to send the requests.
 type Request struct {
 	plan.ProbeRequest
 	v1alpha1.Probe
 }
 
 const (
-	// maxSamples is how many samples are taken at once, and maxRequests how many requests are sent in a second, by all
-	// rollouts together.
+	// maxSamples is how many samples are taken concurrently, and maxRequests how many requests are sent per second,
+	// over all rollouts.
 	maxSamples  = 10
 	maxRequests = 200
-	// maxInFlight is how many requests of all rollouts wait for their answers at once. What a server may send for one of
-	// them (see maxRead) takes up to 1 MiB of memory when it is parsed, so all of them take about 200 MiB at most.
+	// maxInFlight is how many requests may be in flight at once, over all rollouts. Parsing what a server may send for
+	// one request (see maxRead) takes up to 1 MiB of memory, so all of them take about 200 MiB at most.
 	maxInFlight = 200
 )
 
-// Prober measures for any number of rollouts at once. It is safe for concurrent use.
+// Prober measures for any number of rollouts. It is safe for concurrent use.
 type Prober struct {
 	allow    Allow
 	samples  *semaphore.Weighted
 	requests *rate.Limiter
 	inFlight *semaphore.Weighted
-	// news are rollouts of which there is a first result, or a final one.
+	// news receives rollouts that have a first or a final result.
 	news chan event.GenericEvent
 
 	mu      sync.Mutex
@@ -52,7 +52,7 @@ type Prober struct {
 	group   sync.WaitGroup
 }
 
-// NewProber measures nothing yet.
+// NewProber returns a Prober without measurements.
 func NewProber(allow Allow) *Prober {
 	return &Prober{
 		allow: allow, samples: semaphore.NewWeighted(maxSamples), requests: rate.NewLimiter(maxRequests, maxSamples),
@@ -60,10 +60,10 @@ func NewProber(allow Allow) *Prober {
 	}
 }
 
-// News are rollouts to look at, because something was measured for them.
+// News returns the channel of rollouts to reconcile because they have a new result.
 func (p *Prober) News() <-chan event.GenericEvent { return p.news }
 
-// Start implements manager.Runnable: nothing is measured any more when it returns.
+// Start implements manager.Runnable. When it returns, all measurements have ended.
 func (p *Prober) Start(ctx context.Context) error {
 	<-ctx.Done()
 	p.mu.Lock()
@@ -76,7 +76,8 @@ func (p *Prober) Start(ctx context.Context) error {
 	return nil
 }
 
-// Measure goes on with what is wanted for a rollout, begins it, or ends what was wanted before; nil wants nothing.
+// Measure starts the wanted measurement of a rollout, or continues it if it is already running. It stops any other one.
+// If wanted is nil, nothing is measured.
 func (p *Prober) Measure(ctx context.Context, rollout types.NamespacedName, wanted *Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -90,7 +91,7 @@ func (p *Prober) Measure(ctx context.Context, rollout types.NamespacedName, want
 	if wanted == nil || p.stopped {
 		return
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // a measurement outlives the pass that begins it
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // a measurement outlives the pass that starts it
 	m := &measurement{Prober: p, request: *wanted, cancel: cancel}
 	p.running[rollout] = m
 	p.group.Go(func() {
@@ -99,7 +100,7 @@ func (p *Prober) Measure(ctx context.Context, rollout types.NamespacedName, want
 	})
 }
 
-// Result is what has been measured for a rollout so far.
+// Result returns what has been measured for a rollout so far.
 func (p *Prober) Result(rollout types.NamespacedName) plan.Probe {
 	p.mu.Lock()
 	m := p.running[rollout]

@@ -26,7 +26,7 @@ import (
 
 var reviews = types.NamespacedName{Namespace: "shop", Name: "reviews"}
 
-// gateway answers for a and b, in turn: b gets so many of each ten requests.
+// gateway answers for a and b in turn: b gets a given number of every ten requests.
 type gateway struct {
 	*httptest.Server
 	toB, asked atomic.Int64
@@ -56,7 +56,7 @@ func (g *gateway) request(weight int32) *Request {
 	}
 }
 
-// local allows what no Prober may reach but in tests: servers on loopback addresses.
+// local allows servers on loopback addresses, which is possible only in tests.
 func local(t *testing.T) Allow {
 	t.Helper()
 	allow, err := ParseAllow("127.0.0.0/8")
@@ -67,7 +67,7 @@ func local(t *testing.T) Allow {
 	return allow
 }
 
-// started is a Prober that ends with the test.
+// started returns a running Prober that stops with the test.
 func started(t *testing.T) *Prober {
 	t.Helper()
 	p := NewProber(local(t))
@@ -96,12 +96,13 @@ func told(t *testing.T, p *Prober) {
 	}
 }
 
-// TestMeasure: what does not fit is told once, and measured again until it fits; then nothing is asked any more.
+// TestMeasure checks that a mismatch is reported once and measured again until it matches, and that no requests are
+// sent after that.
 func TestMeasure(t *testing.T) {
 	g, p := newGateway(t, 5), started(t)
 	want := g.request(20)
 	p.Measure(t.Context(), reviews, want)
-	p.Measure(t.Context(), reviews, g.request(20)) // goes on
+	p.Measure(t.Context(), reviews, g.request(20)) // continues
 	told(t, p)
 	if got := p.Result(reviews); got.Fits || got.ProbeRequest != want.ProbeRequest || got.Pending != "50 of 100 requests of the probe reached the canary, which is not 20 %" {
 		t.Errorf("result %+v", got)
@@ -124,7 +125,7 @@ func TestMeasure(t *testing.T) {
 	}
 }
 
-// TestMeasureAnew: another request ends the former one.
+// TestMeasureAnew checks that a different request replaces the previous one.
 func TestMeasureAnew(t *testing.T) {
 	g, p := newGateway(t, 5), started(t)
 	p.Measure(t.Context(), reviews, g.request(20))
@@ -138,8 +139,8 @@ func TestMeasureAnew(t *testing.T) {
 	}
 }
 
-// TestMeasureEnds ends a measurement while requests are under way: the race detector sees to it that none of them counts
-// any more when the sample is over.
+// TestMeasureEnds stops a measurement while requests are in flight. The race detector verifies that none of them is
+// counted after the sample has ended.
 func TestMeasureEnds(t *testing.T) {
 	const underWay = 5
 	asked := make(chan struct{}, sample)
@@ -159,7 +160,7 @@ func TestMeasureEnds(t *testing.T) {
 	}
 }
 
-// answering is a server with one answer to every request.
+// answering starts a server that gives the same answer to every request.
 func answering(t *testing.T, answer http.HandlerFunc) string {
 	t.Helper()
 	server := httptest.NewServer(answer)
@@ -167,7 +168,7 @@ func answering(t *testing.T, answer http.HandlerFunc) string {
 	return server.URL
 }
 
-// longHandshake is a server whose certificates have 240 KiB, which crypto/tls would read.
+// longHandshake starts a server whose certificates have 240 KiB, which crypto/tls would read.
 func longHandshake(t *testing.T, certificate tls.Certificate) string {
 	t.Helper()
 	certificate.Certificate = append(slices.Clone(certificate.Certificate), make([]byte, 240<<10))
@@ -178,8 +179,8 @@ func longHandshake(t *testing.T, certificate tls.Certificate) string {
 	return server.URL
 }
 
-// TestFailures: who is not there, and who does not say which revision answers, proves nothing. Nothing that a server sends
-// is shown: a status is read by others than those who may reach the server.
+// TestFailures checks that a server that is absent, or that does not say which revision answers, proves nothing.
+// Nothing that a server sends is shown, because users who cannot reach the server can read a status.
 func TestFailures(t *testing.T) {
 	const secret = "s3cr3t"
 	gone := httptest.NewServer(http.NotFoundHandler())
@@ -225,7 +226,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// TestSecure: an https URL works. The certificate has to be valid for the host that is asked for.
+// TestSecure checks that an https URL works, and that the certificate has to be valid for the requested host.
 func TestSecure(t *testing.T) {
 	var names atomic.Value
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -259,8 +260,8 @@ func TestSecure(t *testing.T) {
 	}
 }
 
-// TestBackOff: samples that do not fit follow each other more and more slowly, and no more requests are sent in a second
-// than all rollouts together may.
+// TestBackOff checks that samples that do not match are repeated less and less often, and that all rollouts together
+// stay within the request rate.
 func TestBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := NewProber(local(t))
@@ -293,8 +294,8 @@ func TestBackOff(t *testing.T) {
 	})
 }
 
-// TestInFlight: servers that never answer hold no more requests in flight than all rollouts together may, and each
-// request that ends makes room for another one.
+// TestInFlight checks that servers that never answer do not hold more requests in flight than allowed over all
+// rollouts, and that each request that ends frees a slot.
 func TestInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := NewProber(local(t))
@@ -334,7 +335,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (r roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return r(request) }
 
-// TestCompare holds a sample against a weight.
+// TestCompare compares samples with a weight.
 func TestCompare(t *testing.T) {
 	for name, tc := range map[string]struct {
 		weight         int32
