@@ -1,11 +1,11 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package forecast tells what a release will do before it does it. It runs the whole release through plan.Compute, the
-// very function that the controller uses, in a world where everything goes well: actions take effect at once, pods
-// become available after a time that is assumed, gateways accept what they are told, and a pause that waits for a
-// person is promoted as soon as it is reached. What it says about pods, weights and time is therefore no second
-// opinion: a change of the planner changes the forecast with it.
+// Package forecast predicts what a release will do before it starts. It runs the whole release through plan.Compute,
+// the same function that the controller uses, in a simulated world where nothing fails: actions take effect at once,
+// pods become available after an assumed time, gateways accept every change, and a pause that waits for a person is
+// promoted as soon as it is reached. The forecast therefore cannot disagree with the planner about pods, weights and
+// times: when the planner changes, so does the forecast.
 //
-// It is pure, as plan is: no client, no clock, no log.
+// It is pure, like plan: no client, no clock, no log.
 package forecast

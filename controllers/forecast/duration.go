@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Duration is a length of time in as few letters as can be: 1h instead of 1h0m0s.
+// Duration formats a duration as briefly as possible: 1h instead of 1h0m0s.
 func Duration(d time.Duration) string {
 	text := d.Round(time.Millisecond).String()
 	if short, isWhole := strings.CutSuffix(text, "m0s"); isWhole {

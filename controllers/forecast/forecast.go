@@ -11,33 +11,33 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// Kind says what a forecast is about.
+// Kind is what a forecast covers.
 type Kind string
 
 const (
-	// FirstDeploy brings up the first revision.
+	// FirstDeploy is the rollout of the first revision.
 	FirstDeploy Kind = "FirstDeploy"
-	// NextRelease is a release to another template, from a rollout at rest.
+	// NextRelease is a release of another template, starting from a rollout at rest.
 	NextRelease Kind = "NextRelease"
-	// InFlight is what is left of a release that runs.
+	// InFlight is the remainder of a running release.
 	InFlight Kind = "InFlight"
 )
 
-// Forecast is a whole release, stage by stage.
+// Forecast describes a whole release, stage by stage.
 type Forecast struct {
 	Kind Kind `json:"kind"`
-	// Steps is how many steps the rollout has.
+	// Steps is the number of steps of the rollout.
 	Steps  int     `json:"steps"`
 	Stages []Stage `json:"stages"`
 	// StableAfter is when the new revision becomes stable, DoneAfter when the pods that it replaces are gone. Both
-	// count from the beginning, without the time that pauses wait for a person.
+	// count from the start of the forecast and exclude the time that pauses wait for a person.
 	StableAfter metav1.Duration `json:"stableAfter"`
 	DoneAfter   metav1.Duration `json:"doneAfter"`
 	// Promotions is how often somebody has to promote.
 	Promotions int `json:"promotions"`
-	// PeakPods is the greatest number of pods at one time.
+	// PeakPods is the maximum number of pods at any time.
 	PeakPods int64 `json:"peakPods"`
-	// Stuck says what keeps the release from ending; empty if it ends.
+	// Stuck says what keeps the release from finishing; empty if it finishes.
 	Stuck string `json:"stuck,omitempty"`
 	// Warnings are the risks in the spec.
 	Warnings []Warning `json:"warnings"`
@@ -45,46 +45,46 @@ type Forecast struct {
 
 // Stage is a step of the release, or a part of what follows the steps.
 type Stage struct {
-	// Step counts from 1; 0 outside the steps.
+	// Step counts from 1; it is 0 outside the steps.
 	Step int  `json:"step,omitempty"`
 	Name Name `json:"name"`
-	// What is the stage in a few words.
+	// What describes the stage in a few words.
 	What string `json:"what"`
-	// Pods are those wanted at its end.
+	// Pods are the desired pods at the end of the stage.
 	Pods Pods `json:"pods"`
-	// WeightBefore and Weight are the canary Service's share in percent before the stage and at its end.
+	// WeightBefore and Weight are the canary Service's share in percent, before the stage and at its end.
 	WeightBefore int32 `json:"weightBefore"`
 	Weight       int32 `json:"weight"`
-	// Mirror is the percentage of requests that are copied to the new version at its end.
+	// Mirror is the percentage of requests mirrored to the new version at the end of the stage.
 	Mirror int32 `json:"mirror,omitempty"`
-	// HeaderRoutes are the names of those in force at its end.
+	// HeaderRoutes are the names of the header routes in effect at the end of the stage.
 	HeaderRoutes []string `json:"headerRoutes,omitempty"`
-	// At is when it begins, without the time that pauses wait for a person; For is how long it takes.
+	// At is when the stage begins, excluding the time that pauses wait for a person; For is how long it takes.
 	At  metav1.Duration `json:"at"`
 	For metav1.Duration `json:"for"`
-	// UntilPromoted says that it lasts until somebody promotes; For is then nothing.
+	// UntilPromoted is true if the stage lasts until somebody promotes; For is zero then.
 	UntilPromoted bool `json:"untilPromoted,omitempty"`
-	// Promotions is how many such stages come before it.
+	// Promotions is the number of such stages before this one.
 	Promotions int `json:"promotions,omitempty"`
 }
 
-// Pods are counted by what they are to the release.
+// Pods counts pods by their role in the release.
 type Pods struct {
 	Stable int32 `json:"stable"`
 	Canary int32 `json:"canary"`
-	// Former are those of revisions on their way out.
+	// Former counts the pods of revisions that are being replaced.
 	Former int32 `json:"former,omitempty"`
 }
 
-// Options of a forecast.
+// Options configures a forecast.
 type Options struct {
-	// FirstDeploy lets a Release be the first one.
+	// FirstDeploy makes Release forecast the first deployment.
 	FirstDeploy bool
-	// PodReady is how long a pod takes to become ready; minReadySeconds come on top.
+	// PodReady is how long a pod takes to become ready, not counting minReadySeconds.
 	PodReady time.Duration
 }
 
-// epoch is when a release of a rollout that does not exist begins; nothing depends on it.
+// epoch is when the simulation starts for a release that has not begun. Nothing depends on its value.
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // The revisions of a release that has not begun.
@@ -93,10 +93,10 @@ const (
 	revisionNext   = "next"
 )
 
-// longAgo is when what a release starts from has come about: all of it has settled.
+// longAgo is how long before a release its starting state was reached, so that everything has settled.
 const longAgo = 24 * time.Hour
 
-// Release is a release from its beginning: that of a rollout at rest to another template, or the first one.
+// Release forecasts a release from its start: of another template for a rollout at rest, or the first deployment.
 func Release(rollout *v1alpha1.CanaryRollout, options Options) Forecast {
 	w := newWorld(rollout, options.PodReady, epoch)
 	kind := FirstDeploy
@@ -110,12 +110,12 @@ func Release(rollout *v1alpha1.CanaryRollout, options Options) Forecast {
 	return newWalk(kind, w).run()
 }
 
-// Remaining is what is left of a release in flight, as its status says.
+// Remaining forecasts the rest of a release in flight, starting from its status.
 func Remaining(rollout *v1alpha1.CanaryRollout, options Options, now time.Time) Forecast {
 	return newWalk(InFlight, liveWorld(rollout, options.PodReady, now)).run()
 }
 
-// IsInFlight says whether something is left of a release.
+// IsInFlight reports whether a release is in progress.
 func IsInFlight(rollout *v1alpha1.CanaryRollout) bool {
 	memory := rollout.Status.Memory
 	return memory != nil && memory.Phase != "" && memory.Phase != v1alpha1.PhaseResting

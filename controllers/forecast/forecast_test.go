@@ -36,7 +36,7 @@ func readSample(t *testing.T) *v1alpha1.CanaryRollout {
 	return rollout
 }
 
-// rollout has what the CRD defaults to, so that there is nothing to warn of.
+// rollout has the CRD's defaults set, so that it causes no warnings.
 func rollout(steps ...v1alpha1.Step) *builder.Rollout {
 	return builder.MakeRollout("shop", "reviews").Replicas(4).Settle(5).ScaleDownDelay(30).Steps(steps...)
 }
@@ -49,7 +49,7 @@ func headerRouteOut(name string) v1alpha1.Step {
 	return v1alpha1.Step{SetHeaderRoute: &v1alpha1.SetHeaderRoute{Name: name}}
 }
 
-// text is a forecast in lines: every stage, then the sums, then the warnings.
+// text formats a forecast as lines: the stages, then the totals, then the warnings.
 func text(f Forecast) string {
 	lines := []string{string(f.Kind)}
 	for _, s := range f.Stages {
@@ -96,8 +96,8 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-// TestRemaining stops a release in every pass, and forecasts from there: whatever the moment, it has to come to the same
-// end at the same time, by the stages that were left.
+// TestRemaining stops a release after every pass and forecasts from there. Each forecast must reach the same end at the
+// same time, through the remaining stages.
 func TestRemaining(t *testing.T) {
 	start := readSample(t)
 	whole := Release(start, Options{PodReady: 3 * time.Second})
@@ -147,7 +147,7 @@ func checkRemaining(t *testing.T, whole, rest Forecast, elapsed time.Duration) {
 	}
 }
 
-// TestRemainingAfterAbort forecasts a way back.
+// TestRemainingAfterAbort forecasts a rollback.
 func TestRemainingAfterAbort(t *testing.T) {
 	w := newWorld(rollout(builder.Weight(50), builder.Hold()).Obj(), 0, epoch)
 	w.template = revisionBefore
@@ -180,7 +180,7 @@ func TestEveryLimit(t *testing.T) {
 	}
 }
 
-// TestAnyRelease has releases of all kinds come to an end, stage after stage without a gap.
+// TestAnyRelease checks that releases of all kinds finish, with no gaps between their stages.
 func TestAnyRelease(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 500 {
@@ -222,7 +222,7 @@ func randomSteps(random *rand.Rand) (steps []v1alpha1.Step) {
 	return steps
 }
 
-// TestProbe: a probe is foretold to find what is wanted, and not to be waited for until the deadline.
+// TestProbe checks that the forecast assumes a successful probe and does not wait for its deadline.
 func TestProbe(t *testing.T) {
 	probed := readSample(t)
 	probed.Spec.Traffic.Probe = &v1alpha1.Probe{URL: "http://gateway.infra.svc/reviews", RevisionHeader: "x-revision"}
@@ -231,7 +231,7 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// TestHugeNumbers has figures that the API server takes and whose sums or products do not fit into 32 bits.
+// TestHugeNumbers uses numbers that the API server accepts and whose sums or products overflow 32 bits.
 func TestHugeNumbers(t *testing.T) {
 	got := Release(rollout(exactly(1), builder.Weight(60), builder.Hold()).Replicas(math.MaxInt32).Obj(), Options{})
 	if got.Stuck != "" || got.PeakPods != 2*math.MaxInt32 {

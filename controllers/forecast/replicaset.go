@@ -9,11 +9,11 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
-// replicaSet is that of a revision, and has its name.
+// replicaSet is the ReplicaSet of a revision, and has the revision's name.
 type replicaSet struct {
 	revision                  string
 	desired, ready, available int32
-	// grownAt is when the pods that are missing were asked for.
+	// grownAt is when the missing pods were requested.
 	grownAt         time.Time
 	minReadySeconds int32
 	created         time.Time
@@ -28,7 +28,7 @@ func (s *replicaSet) scale(to plan.ScaleReplicaSet, now time.Time) {
 	s.ready, s.available = min(s.ready, s.desired), min(s.available, s.desired)
 }
 
-// grow brings the pods whose time has come.
+// grow makes pods ready and available once their time has passed.
 func (s *replicaSet) grow(now time.Time, podReady time.Duration) {
 	if ready := s.grownAt.Add(podReady); !now.Before(ready) {
 		s.ready = s.desired
@@ -38,7 +38,7 @@ func (s *replicaSet) grow(now time.Time, podReady time.Duration) {
 	}
 }
 
-// changesAt is when the next of its pods become ready or available; zero when all are.
+// changesAt returns when the next of its pods become ready or available; zero if all are.
 func (s *replicaSet) changesAt(podReady time.Duration) time.Time {
 	switch {
 	case s.ready < s.desired:

@@ -12,11 +12,10 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
-// Name tells the kinds of stages apart.
+// Name is the kind of a stage.
 type Name string
 
-// The stages of a release. NameStep is one of its steps; what follows the steps are the parts of a promotion, or of a
-// way back.
+// The stages of a release. NameStep is one of its steps; the others are parts of a promotion or of a rollback.
 const (
 	NameStep       Name = "Step"
 	NamePods       Name = "Pods"
@@ -34,7 +33,7 @@ const (
 	NameReturned         Name = "Returned"
 )
 
-// words are the stages outside the steps, in at most 28 letters, for a column.
+// words describes the stages outside the steps, in at most 28 letters, to fit into a column.
 var words = map[Name]string{
 	NamePods:       "all pods of the new revision",
 	NameServe:      "traffic to the pods",
@@ -51,17 +50,17 @@ var words = map[Name]string{
 	NameReturned:         "stable serves alone",
 }
 
-// position is where a memory stands; another position is another stage.
+// position is the stage that a memory is in. Two positions are equal if they are the same stage.
 type position struct {
 	name Name
-	// step counts from 1; 0 outside the steps.
+	// step counts from 1; it is 0 outside the steps.
 	step int
-	// revision makes the steps of two revisions different ones.
+	// revision distinguishes the steps of two revisions.
 	revision string
 }
 
-// positionOf reads the position off the memory, as the planner reads off it how far a manoeuvre has come. It is not found
-// where a pass is between two stages, and at rest when nothing was in flight before.
+// positionOf derives the position from the memory, just as the planner derives its progress. It returns false between
+// two stages, and at rest if nothing was in flight before.
 func (w *walk) positionOf(memory *v1alpha1.Memory) (position, bool) {
 	if memory == nil {
 		return position{}, false
@@ -81,7 +80,7 @@ func (w *walk) positionOf(memory *v1alpha1.Memory) (position, bool) {
 	return at, at.name != ""
 }
 
-// promotionOf is how far T8 has come.
+// promotionOf returns the current stage of a promotion (T8).
 func promotionOf(memory *v1alpha1.Memory) Name {
 	hasMoved := memory.StableService.Revision == memory.CurrentRevision
 	switch {
@@ -98,7 +97,7 @@ func promotionOf(memory *v1alpha1.Memory) Name {
 	}
 }
 
-// returnOf is how far T9 has come.
+// returnOf returns the current stage of a rollback (T9).
 func returnOf(memory *v1alpha1.Memory) Name {
 	switch {
 	case memory.StableService.Revision != memory.StableRevision:
@@ -112,7 +111,7 @@ func returnOf(memory *v1alpha1.Memory) Name {
 	}
 }
 
-// restOf is what is left after a promotion or a way back.
+// restOf returns the stage that follows a promotion or a rollback.
 func (w *walk) restOf(memory *v1alpha1.Memory) Name {
 	switch last := w.position.name; {
 	case last == "" || last == NameDrain:
@@ -135,7 +134,7 @@ func (w *walk) what(at position) string {
 	return words[at.name]
 }
 
-// describe is a step in a few words.
+// describe summarizes a step in a few words.
 func describe(step v1alpha1.Step) string {
 	switch {
 	case step.SetWeight != nil:

@@ -13,15 +13,15 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// maxPasses ends a walk that would not end by itself. A release of 64 steps takes less than a tenth of it.
+// maxPasses stops a walk that would not end by itself. A release of 64 steps takes less than a tenth of it.
 const maxPasses = 10_000
 
-// walk goes through a release and writes down its stages.
+// walk simulates a release and records its stages.
 type walk struct {
 	*world
 	forecast Forecast
 	begun    time.Time
-	// position is that of the last stage, which is open until another one begins.
+	// position is that of the last stage, which stays open until the next one begins.
 	position position
 }
 
@@ -46,7 +46,7 @@ func (w *walk) run() Forecast {
 	return w.forecast
 }
 
-// promote ends a pause that waits for a person. It says whether there was one.
+// promote ends a pause that waits for a person. It reports whether there was one.
 func (w *walk) promote() bool {
 	memory := w.status.Memory
 	if memory == nil || w.status.Pause == nil || memory.Phase != v1alpha1.PhaseStepping || !waitsForPerson(w.spec.Steps, memory.StepIndex) {
@@ -60,8 +60,8 @@ func waitsForPerson(steps []v1alpha1.Step, index int32) bool {
 	return int(index) < len(steps) && steps[index].Pause != nil && steps[index].Pause.Duration == nil
 }
 
-// follow notes what a pass has changed. Its actions belong to the stage that was open before; the memory that it wrote
-// may open another one.
+// follow records the effect of a pass. Its actions belong to the stage that was open before; the memory that it wrote
+// may open the next one.
 func (w *walk) follow(prior *v1alpha1.Memory) {
 	w.forecast.PeakPods = max(w.forecast.PeakPods, w.pods())
 	w.note(prior)
@@ -72,7 +72,7 @@ func (w *walk) follow(prior *v1alpha1.Memory) {
 	w.open(w.status.Memory, before)
 }
 
-// open begins a stage when the memory is at another position than the last one.
+// open begins a new stage if the position of the memory has changed.
 func (w *walk) open(memory *v1alpha1.Memory, weightBefore int32) {
 	at, found := w.positionOf(memory)
 	if !found || at == w.position {
@@ -98,7 +98,7 @@ func (w *walk) open(memory *v1alpha1.Memory, weightBefore int32) {
 	w.note(memory)
 }
 
-// note brings the open stage up to date.
+// note updates the open stage.
 func (w *walk) note(memory *v1alpha1.Memory) {
 	if len(w.forecast.Stages) == 0 || memory == nil {
 		return

@@ -13,19 +13,19 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// Warning is a risk that the API server accepts, since somebody may want it.
+// Warning is a risk that the API server accepts, because it may be intended.
 type Warning struct {
 	// ID is stable: tools may rely on it.
 	ID string `json:"id"`
-	// Step that it is about, counted from 1; 0 when it is about none.
+	// Step is the step that the warning is about, counted from 1; 0 if it is about none.
 	Step int `json:"step,omitempty"`
 	// Path is the field to change.
 	Path string `json:"path"`
-	// Message says what the risk is and what to do.
+	// Message explains the risk and what to do.
 	Message string `json:"message"`
 }
 
-// The ids of warnings.
+// The IDs of warnings.
 const (
 	WarnPaused            = "Paused"
 	WarnNoReplicas        = "NoReplicas"
@@ -44,10 +44,10 @@ const (
 const (
 	half = 50
 	full = 100
-	// shortestLook is how long a new version has to be under watch, all pauses together, before it gets half of the
-	// requests: less than that, and no alert and no person could stop it.
+	// shortestLook is the minimum total pause before a new version gets half of the requests. With less, neither an
+	// alert nor a person could stop it in time.
 	shortestLook = 10 * time.Second
-	// farFromWeight is by how many percent of replicas a canary may be larger than its weight says.
+	// farFromWeight is by how many percentage points the share of canary pods may exceed the weight.
 	farFromWeight = 30
 )
 
@@ -77,7 +77,7 @@ func (a *advisor) warn(id string, step int, path, format string, args ...any) {
 	a.warnings = append(a.warnings, Warning{ID: id, Step: step, Path: path, Message: fmt.Sprintf(format, args...)})
 }
 
-// warnStep warns of a step once for each id: when one step is changed, the others are looked at anyway.
+// warnStep warns only about the first step for each ID: whoever fixes it will check the other steps anyway.
 func (a *advisor) warnStep(id string, step int, field, format string, args ...any) {
 	if slices.ContainsFunc(a.warnings, func(known Warning) bool { return known.ID == id }) {
 		return
@@ -96,7 +96,7 @@ func (a *advisor) adviseSteps() {
 	a.advisePods()
 }
 
-// hasSplit says whether the steps ever divide the traffic.
+// hasSplit reports whether the steps ever split the traffic.
 func hasSplit(steps []v1alpha1.Step) bool {
 	for _, step := range steps {
 		if weight := ptr.Deref(step.SetWeight, 0); weight > 0 && weight < full {
@@ -106,8 +106,8 @@ func hasSplit(steps []v1alpha1.Step) bool {
 	return false
 }
 
-// adviseLook adds up the time in which somebody could see what the new version does before it gets half of the traffic.
-// A pause that waits for a person is always enough.
+// adviseLook adds up the time available to observe the new version before it gets half of the traffic. A pause that
+// waits for a person is always enough.
 func (a *advisor) adviseLook() {
 	look, hasTraffic := time.Duration(0), false
 	for i, step := range a.spec.Steps {
@@ -151,7 +151,7 @@ func (a *advisor) adviseShortLook(look time.Duration, when string) {
 	}
 }
 
-// adviseOrder finds weights that fall, and steps that come too late to matter.
+// adviseOrder warns about decreasing weights, and about steps that come too late to matter.
 func (a *advisor) adviseOrder() {
 	last := int32(0)
 	for i, step := range a.spec.Steps {
@@ -180,7 +180,7 @@ func fieldOf(step v1alpha1.Step) string {
 	}
 }
 
-// advisePods compares the canary's pods to its weight, stage by stage.
+// advisePods compares the number of canary pods with the weight, stage by stage.
 func (a *advisor) advisePods() {
 	for _, stage := range a.stages {
 		if stage.Name != NameStep || a.spec.Steps[stage.Step-1].SetWeight == nil || stage.Weight == 0 {

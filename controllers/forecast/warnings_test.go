@@ -14,7 +14,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/builder"
 )
 
-// good are steps without a risk.
+// good returns steps without a risk.
 func good() []v1alpha1.Step {
 	return []v1alpha1.Step{builder.Weight(25), builder.Pause(10 * time.Second), builder.Weight(50), builder.Weight(100)}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
-// world is a cluster in which everything goes well.
+// world is a simulated cluster in which nothing fails.
 type world struct {
 	rollout *v1alpha1.CanaryRollout
 	spec    v1alpha1.CanaryRolloutSpec
@@ -21,20 +21,20 @@ type world struct {
 	podReady time.Duration
 	now      time.Time
 
-	// template is the revision that spec.template stands for.
+	// template is the revision of spec.template.
 	template string
-	// stepsHash stands for that of the raw steps.
+	// stepsHash is a stand-in for the hash of the raw steps.
 	stepsHash string
 	status    v1alpha1.CanaryRolloutStatus
 	commands  plan.Commands
 	finalizer bool
 	sets      []*replicaSet
-	// selectors are the revisions that the Services select, by the name of the Service.
+	// selectors maps the name of a Service to the revision that it selects.
 	selectors map[string]string
 	route     route
 }
 
-// route stands for all routes of the rollout: in this world they are always alike.
+// route represents all routes of the rollout: in this world they are always identical.
 type route struct {
 	weight     int32
 	mirror     int32
@@ -45,13 +45,13 @@ type route struct {
 func newWorld(rollout *v1alpha1.CanaryRollout, podReady time.Duration, now time.Time) *world {
 	w := &world{rollout: rollout, spec: *rollout.Spec.DeepCopy(), podReady: podReady, now: now, stepsHash: "steps", selectors: map[string]string{}}
 	w.route.generation = 1
-	w.spec.Paused = false      // what it holds is foretold as if somebody let it go on
-	w.spec.Traffic.Probe = nil // whoever measures finds at once what is wanted
+	w.spec.Paused = false      // forecast a paused rollout as if it were resumed
+	w.spec.Traffic.Probe = nil // a probe would always confirm the target at once
 	return w
 }
 
-// liveWorld is the world that a status speaks of, all targets reached. Pods of former revisions that still drain are not
-// in a status, and so not in this world.
+// liveWorld builds the world that a status describes, with all targets reached. Pods of old revisions that are still
+// draining do not appear in a status, and so not in this world.
 func liveWorld(rollout *v1alpha1.CanaryRollout, podReady time.Duration, now time.Time) *world {
 	w := newWorld(rollout, podReady, now)
 	w.status = *rollout.Status.DeepCopy()
@@ -80,7 +80,7 @@ func liveWorld(rollout *v1alpha1.CanaryRollout, podReady time.Duration, now time
 	return w
 }
 
-// pass is one pass of the controller; what it does has taken effect when it returns.
+// pass simulates one pass of the controller. Its actions have taken effect when it returns.
 func (w *world) pass() plan.Plan {
 	for _, set := range w.sets {
 		set.grow(w.now, w.podReady)
@@ -172,7 +172,7 @@ func (w *world) apply(action plan.Action) {
 	}
 }
 
-// tick goes on to the next moment at which something happens; false when nothing does.
+// tick advances the clock to the next event. It returns false if there is none.
 func (w *world) tick(wakeAt time.Time) bool {
 	next := wakeAt
 	for _, set := range w.sets {
