@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// TestRecordBuild: the version is there before the first rollout, and stays when a rollout goes.
+// TestRecordBuild checks that the version is exported before the first rollout, and is kept when a rollout is deleted.
 func TestRecordBuild(t *testing.T) {
 	RecordBuild("v1.2.3", "abc", "go1.26.8")
 	Forget(types.NamespacedName{Namespace: "bookinfo", Name: "reviews"})

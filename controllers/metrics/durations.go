@@ -12,16 +12,16 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// Outcomes of steps, beside those of releases for steps in which the release ended.
+// Outcomes of steps. A step in which the release ends has the outcome of the release instead.
 const (
-	// stepCompleted went on to the next step, by itself or by a promote.
+	// stepCompleted means that the release advanced to the next step, by itself or by a promote.
 	stepCompleted = "Completed"
-	// stepSkipped was left by promote=full.
+	// stepSkipped means that promote=full skipped the rest of the step.
 	stepSkipped = "Skipped"
 )
 
-// stateSince reads the time off what the object keeps, so that it outlives the process. A change of state changes one of
-// these conditions, or begins a phase: a promotion, or the way back. A retry on the way back does neither: it counts on.
+// stateSince derives the time from the object, so that it survives a restart. A change of state changes one of these
+// conditions or begins a phase: a promotion or a rollback. A retry during a rollback does neither: the time runs on.
 func stateSince(rollout *v1alpha1.CanaryRollout) time.Time {
 	status := &rollout.Status
 	if status.State == v1alpha1.StateTerminating && rollout.DeletionTimestamp != nil {
@@ -43,7 +43,7 @@ func stateSince(rollout *v1alpha1.CanaryRollout) time.Time {
 	return since
 }
 
-// pauseEnd is zero where no pause is, or none that ends by itself.
+// pauseEnd returns zero if there is no pause, or none that ends by itself.
 func pauseEnd(status *v1alpha1.CanaryRolloutStatus) time.Time {
 	if status.Pause == nil || status.Pause.Until == nil {
 		return time.Time{}
@@ -51,7 +51,7 @@ func pauseEnd(status *v1alpha1.CanaryRolloutStatus) time.Time {
 	return status.Pause.Until.Time
 }
 
-// recordStep counts a step when it was left.
+// recordStep observes the duration of a step when the release leaves it.
 func recordStep(prev, next *v1alpha1.CanaryRollout) {
 	before, after := prev.Status.Memory, next.Status.Memory
 	if after == nil || after.StepStartedAt == nil {
@@ -69,7 +69,7 @@ func recordStep(prev, next *v1alpha1.CanaryRollout) {
 	}
 }
 
-// stepOutcome is empty while the step goes on, and when the steps were edited and start over.
+// stepOutcome is empty while the step is in progress, and when the steps were edited and start over.
 func stepOutcome(before *v1alpha1.Memory, next *v1alpha1.CanaryRollout) string {
 	after := next.Status.Memory
 	switch {
@@ -84,7 +84,7 @@ func stepOutcome(before *v1alpha1.Memory, next *v1alpha1.CanaryRollout) string {
 	}
 }
 
-// releaseOutcome is that of the newest release of a revision, if it has ended.
+// releaseOutcome returns the outcome of the newest release of a revision, or an empty string if it has not ended.
 func releaseOutcome(revision string, history []v1alpha1.HistoryEntry) string {
 	for _, entry := range history {
 		if entry.Revision == revision && entry.EndedAt != nil {
@@ -94,7 +94,7 @@ func releaseOutcome(revision string, history []v1alpha1.HistoryEntry) string {
 	return ""
 }
 
-// recordReleases counts the releases that ended in this pass.
+// recordReleases observes the releases that ended in this pass.
 func recordReleases(prev, next *v1alpha1.CanaryRollout) {
 	for _, entry := range next.Status.History {
 		if entry.EndedAt == nil || entry.StartedAt == nil || !wasRunning(prev, entry) {
@@ -105,7 +105,7 @@ func recordReleases(prev, next *v1alpha1.CanaryRollout) {
 	}
 }
 
-// wasRunning says that the release of an entry had not ended before.
+// wasRunning reports whether the release of an entry had not ended before.
 func wasRunning(prev *v1alpha1.CanaryRollout, entry v1alpha1.HistoryEntry) bool {
 	for _, before := range prev.Status.History {
 		if before.Revision == entry.Revision && before.StartedAt.Equal(entry.StartedAt) {

@@ -14,7 +14,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// TestTimes holds when a state began and when a pause ends, for alerts on what lasts too long.
+// TestTimes checks when a state began and when a pause ends, for alerts on rollouts that take too long.
 func TestTimes(t *testing.T) {
 	changed := func(kind string, seconds int) metav1.Condition {
 		return metav1.Condition{Type: kind, LastTransitionTime: metav1.NewTime(at(seconds))}
@@ -49,7 +49,7 @@ func TestTimes(t *testing.T) {
 			t.Cleanup(func() { Forget(types.NamespacedName{Namespace: "bookinfo", Name: "timed"}) })
 			ends := rollout("timed", v1alpha1.StatePaused, 0, 0, nil)
 			ends.Status.Pause = &v1alpha1.PauseStatus{Until: &until}
-			Record(ends, ends) // what it leaves has to go
+			Record(ends, ends) // its series must be deleted
 			r := rollout("timed", v1alpha1.StatePaused, 0, 0, nil)
 			tc.edit(r)
 			Record(ends, r)
@@ -67,7 +67,7 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-// TestStepOutcomes holds how steps end, and that what goes on, or starts over, has not ended.
+// TestStepOutcomes checks the outcomes of steps, and that a step that continues or starts over has none.
 func TestStepOutcomes(t *testing.T) {
 	ended := metav1.NewTime(at(50))
 	for name, tc := range map[string]struct {
@@ -105,7 +105,7 @@ func TestStepOutcomes(t *testing.T) {
 	}
 }
 
-// leaving is on the way back from a release that ended so.
+// leaving edits a status to roll back from a release with that outcome.
 func leaving(outcome v1alpha1.Outcome, ended metav1.Time) func(s *v1alpha1.CanaryRolloutStatus) {
 	return func(s *v1alpha1.CanaryRolloutStatus) {
 		s.Memory.Phase = v1alpha1.PhaseReturning

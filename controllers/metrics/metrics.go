@@ -1,7 +1,7 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package metrics has the collectors of rollouts. Record and Forget are its only entrances, so that a series exists
+// Package metrics has the collectors for rollouts. They are changed only through Record and Forget, so a series exists
 // exactly as long as its object: from the first pass over it to the one that finds it gone.
 package metrics
 
@@ -17,8 +17,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// Labels name the object and, where there is one, what the series is about. A revision is never a label: it would make
-// a new series with every release.
+// Labels name the object and, if applicable, what the series is about. A revision is never a label, because it would
+// create new series with every release.
 const (
 	labelNamespace = "namespace"
 	labelName      = "name"
@@ -47,18 +47,18 @@ var (
 		"How long a release took, by its outcome.", labelOutcome)
 )
 
-// vec is a collector whose series of one rollout can be taken out.
+// vec is a collector that can delete the series of one rollout.
 type vec interface {
 	prometheus.Collector
 	DeletePartialMatch(labels prometheus.Labels) int
 }
 
-// all are registered, and forgotten, together.
+// all lists the collectors that are registered and forgotten together.
 var all = []vec{
 	desiredWeight, verifiedWeight, trafficVerified, state, stateEntered, pauseEnds, stepStarted, stepDuration, releaseDuration,
 }
 
-// states are all that a rollout can be in.
+// states lists all states of a rollout.
 var states = []v1alpha1.State{
 	v1alpha1.StateInitializing, v1alpha1.StateHealthy, v1alpha1.StateProgressing, v1alpha1.StatePaused,
 	v1alpha1.StatePromoting, v1alpha1.StateAborting, v1alpha1.StateAborted, v1alpha1.StateDegraded,
@@ -70,7 +70,7 @@ func gauge(name, help string, labels ...string) *prometheus.GaugeVec {
 	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 }
 
-// histogram has buckets from ten seconds to a week: a pause may last a weekend.
+// histogram has buckets from ten seconds to a week, because a pause may last a weekend.
 func histogram(name, help string, labels ...string) *prometheus.HistogramVec {
 	labels = append([]string{labelNamespace, labelName}, labels...)
 	const hour = 3600
@@ -84,7 +84,8 @@ func init() {
 	}
 }
 
-// Record shows what a pass found, prev, and left, next; they are the same when it wrote no status.
+// Record updates the series from the object before a pass, prev, and after it, next. They are the same if the pass
+// wrote no status.
 func Record(prev, next *v1alpha1.CanaryRollout) {
 	traffic := ptr.Deref(next.Status.Traffic, v1alpha1.TrafficStatus{})
 	desiredWeight.WithLabelValues(next.Namespace, next.Name).Set(float64(traffic.DesiredWeight))
@@ -100,7 +101,7 @@ func Record(prev, next *v1alpha1.CanaryRollout) {
 	recordReleases(prev, next)
 }
 
-// Forget ends the series of an object that has gone.
+// Forget deletes the series of a deleted object.
 func Forget(rollout types.NamespacedName) {
 	for _, collector := range all {
 		collector.DeletePartialMatch(prometheus.Labels{labelNamespace: rollout.Namespace, labelName: rollout.Name})
@@ -114,7 +115,7 @@ func oneIf(is bool) float64 {
 	return 0
 }
 
-// recordTime has no series for a time that is not known, rather than one of 1970.
+// recordTime deletes the series if the time is unknown, rather than exporting a time in 1970.
 func recordTime(gauge *prometheus.GaugeVec, rollout *v1alpha1.CanaryRollout, at time.Time) {
 	if at.IsZero() {
 		gauge.DeleteLabelValues(rollout.Namespace, rollout.Name)

@@ -20,7 +20,7 @@ import (
 
 var born = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// at is so many seconds after the release began.
+// at returns the time that many seconds after the release began.
 func at(seconds int) time.Time { return born.Add(time.Duration(seconds) * time.Second) }
 
 func rollout(name string, state v1alpha1.State, step int32, seconds int, ended *metav1.Time) *v1alpha1.CanaryRollout {
@@ -42,7 +42,7 @@ func rollout(name string, state v1alpha1.State, step int32, seconds int, ended *
 	}
 }
 
-// prefix is that of all names.
+// prefix is common to all metric names.
 const prefix = "canaryrollout_"
 
 func compare(t *testing.T, want string, names ...string) {
@@ -96,7 +96,7 @@ canaryrollout_state{name="reviews",namespace="bookinfo",state="Terminating"} 0
 	}
 }
 
-// exposed is what Prometheus would read.
+// exposed returns what Prometheus would scrape.
 func exposed(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
@@ -111,7 +111,7 @@ func exposed(t *testing.T) string {
 	return all.String()
 }
 
-// gathered are the series of a metric.
+// gathered returns the number of series of a metric.
 func gathered(t *testing.T, name string) int {
 	t.Helper()
 	count, err := testutil.GatherAndCount(metrics.Registry, prefix+name)
@@ -121,7 +121,7 @@ func gathered(t *testing.T, name string) int {
 	return count
 }
 
-// TestRecordFirstPass has series for an object that nothing has happened to yet, and none for times that are not known.
+// TestRecordFirstPass checks that a new object has series, but none for unknown times.
 func TestRecordFirstPass(t *testing.T) {
 	fresh := &v1alpha1.CanaryRollout{ObjectMeta: metav1.ObjectMeta{Namespace: "bookinfo", Name: "fresh"}}
 	t.Cleanup(func() { Forget(types.NamespacedName{Namespace: "bookinfo", Name: "fresh"}) })
@@ -136,7 +136,7 @@ func TestRecordFirstPass(t *testing.T) {
 	}
 }
 
-// complete leaves series in every collector, by a step and a release that ended, and a pause that will.
+// complete creates series in every collector: a step and a release that ended, and a pause that will end.
 func complete(name string) {
 	ended, until := metav1.NewTime(at(50)), metav1.NewTime(at(90))
 	first := rollout(name, v1alpha1.StateProgressing, 0, 0, nil)
@@ -146,7 +146,7 @@ func complete(name string) {
 	Record(first, last)
 }
 
-// TestForget holds that all series of an object end with it, and those of others do not.
+// TestForget checks that all series of a deleted object are deleted, and those of others are kept.
 func TestForget(t *testing.T) {
 	gone, other := types.NamespacedName{Namespace: "bookinfo", Name: "gone"}, types.NamespacedName{Namespace: "bookinfo", Name: "other"}
 	t.Cleanup(func() { Forget(other) })
@@ -164,7 +164,7 @@ func TestForget(t *testing.T) {
 	}
 }
 
-// TestLint holds the conventions of Prometheus for names, types and help texts.
+// TestLint checks the Prometheus conventions for names, types and help texts.
 func TestLint(t *testing.T) {
 	t.Cleanup(func() { Forget(types.NamespacedName{Namespace: "bookinfo", Name: "linted"}) })
 	complete("linted")
