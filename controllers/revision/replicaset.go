@@ -12,19 +12,19 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// ReplicaSetKind is the kind that carries a revision.
+// ReplicaSetKind is the kind of object that runs a revision.
 var ReplicaSetKind = appsv1.SchemeGroupVersion.WithKind("ReplicaSet")
 
-// Identity says which ReplicaSet to render.
+// Identity identifies the ReplicaSet to render.
 type Identity struct {
-	// Revision is its pod-template-hash, Hash that of the raw template.
+	// Revision is its pod-template-hash, Hash the hash of the raw template.
 	Revision, Hash string
 	// Replicas is its size.
 	Replicas int32
 }
 
-// Render makes the ReplicaSet of a raw rollout's template. It works on raw objects, so that a field of the pod
-// template that our types do not know gets to the pods all the same.
+// Render builds the ReplicaSet for the template of a raw rollout. It works on raw objects, so that fields of the pod
+// template that our types do not know still reach the pods.
 func Render(rollout *unstructured.Unstructured, id Identity) *unstructured.Unstructured {
 	template, labels := revisionTemplate(rollout, id.Revision)
 	replicaSet := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{
@@ -43,20 +43,20 @@ func Render(rollout *unstructured.Unstructured, id Identity) *unstructured.Unstr
 	return replicaSet
 }
 
-// Owner is the controller reference to a rollout.
+// Owner returns the controller reference to a rollout.
 func Owner(rollout metav1.Object) metav1.OwnerReference {
 	return *metav1.NewControllerRef(rollout, v1alpha1.GroupVersion.WithKind("CanaryRollout"))
 }
 
-// revisionTemplate copies the template, adds the hash label, and returns its labels too.
+// revisionTemplate copies the template and adds the hash label. It also returns the template's labels.
 func revisionTemplate(rollout *unstructured.Unstructured, revision string) (map[string]any, map[string]string) {
 	template := runtime.DeepCopyJSON(Template(rollout))
 	if template == nil {
-		template = map[string]any{} // the API server says what is missing in it
+		template = map[string]any{} // the API server reports what is missing
 	}
 	labels := PodLabels(template)
 	labels[v1alpha1.RevisionLabel] = revision
-	// It fails only when metadata is no object, which the schema of a rollout rules out.
+	// It fails only if metadata is not an object, which the schema of a rollout rules out.
 	_ = unstructured.SetNestedStringMap(template, labels, "metadata", "labels")
 	return template, labels
 }

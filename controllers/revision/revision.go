@@ -15,13 +15,13 @@ import (
 )
 
 const (
-	// alphabet is the one that Kubernetes names generated things from: no vowels, so no words; no 0, 1 and 3.
+	// alphabet is what Kubernetes uses for generated names: no vowels, so that no words appear, and no 0, 1 and 3.
 	alphabet = "bcdfghjklmnpqrstvwxz2456789"
-	// nameLength is that of the pod-template-hash of a Deployment.
+	// nameLength is the length of the pod-template-hash of a Deployment.
 	nameLength = 10
 )
 
-// Hash identifies a raw pod template. encoding/json sorts the keys of a map, which makes its output canonical.
+// Hash identifies a raw pod template. encoding/json sorts the keys of maps, so its output is canonical.
 func Hash(template map[string]any) (string, error) {
 	sum, err := hash(template)
 	if err != nil {
@@ -30,7 +30,7 @@ func Hash(template map[string]any) (string, error) {
 	return sum, nil
 }
 
-// StepsHash identifies the raw steps of a rollout, by its JSON too: a hash over Go types may change with their code.
+// StepsHash identifies the raw steps of a rollout. It hashes JSON too: a hash over Go types may change with their code.
 func StepsHash(rollout *unstructured.Unstructured) (string, error) {
 	spec, _ := rollout.Object["spec"].(map[string]any)
 	sum, err := hash(spec["steps"])
@@ -49,8 +49,8 @@ func hash(raw any) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// Name is the revision of a template: the value of the label pod-template-hash. A higher attempt gives another name
-// for the same template, for when the one before is taken.
+// Name returns the revision of a template, which is the value of the label pod-template-hash. A higher attempt returns
+// another name for the same template, for use when the previous name is taken.
 func Name(hash string, attempt int) string {
 	sum := sha256.Sum256([]byte(hash + "/" + strconv.Itoa(attempt)))
 	name := make([]byte, nameLength)
@@ -60,24 +60,24 @@ func Name(hash string, attempt int) string {
 	return string(name)
 }
 
-// ReplicaSetName is the name of the ReplicaSet that a rollout makes for a revision.
+// ReplicaSetName returns the name of the ReplicaSet that a rollout creates for a revision.
 func ReplicaSetName(rollout, revision string) string { return rollout + "-" + revision }
 
 const (
-	// The API server makes the name of a pod from its generateName, cut to leave room, and random characters.
+	// The API server builds the name of a pod from its generateName, truncated to leave room, and random characters.
 	podNameLength    = 63
 	podRandomLength  = 5
 	podPrefixMaximum = podNameLength - podRandomLength
 )
 
-// PodPrefix is how the names of a ReplicaSet's pods begin.
+// PodPrefix returns the prefix of the names of a ReplicaSet's pods.
 func PodPrefix(replicaSet string) string {
 	prefix := replicaSet + "-"
 	return prefix[:min(len(prefix), podPrefixMaximum)]
 }
 
-// OwnsPod tells by its name whether a pod is one of a ReplicaSet. The random part has no dash, so a ReplicaSet whose
-// name merely begins the same is not mistaken for it.
+// OwnsPod reports whether a pod belongs to a ReplicaSet, judging by its name. The random part contains no dash, so a
+// ReplicaSet with a longer name and the same prefix is not confused with it.
 func OwnsPod(replicaSet, pod string) bool {
 	random, found := strings.CutPrefix(pod, PodPrefix(replicaSet))
 	return found && len(random) == podRandomLength && !strings.Contains(random, "-")

@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// object reads YAML the way the API server's answers are read: whole numbers are int64.
+// object decodes YAML the way the API server's responses are decoded: whole numbers become int64.
 func object(t *testing.T, text string) map[string]any {
 	t.Helper()
 	data, err := yaml.YAMLToJSON([]byte(text))
@@ -34,7 +34,7 @@ spec:
   - {name: reviews, image: "example.com/reviews:v1 <&>", ports: [{containerPort: 9080}], unknownField: [1, 1.5, true, null]}
 `
 
-// TestHashGolden pins the hash and the names for ever: if one of these values changes, every user's pods restart.
+// TestHashGolden pins the hash and the names forever: if one of these values changes, every user's pods restart.
 func TestHashGolden(t *testing.T) {
 	for text, want := range map[string][3]string{
 		`{}`:    {"44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a", "4gkp9nrdx4", "vkhzqcb9lx"},
@@ -50,8 +50,8 @@ func TestHashGolden(t *testing.T) {
 	}
 }
 
-// TestStepsHashGolden pins the hash of steps: if it changes, every release in flight starts over at its first step. The
-// steps are hashed as they are stored, so a field that our types do not know counts, and how they encode a duration does not.
+// TestStepsHashGolden pins the hash of the steps: if it changes, every release in flight starts over at its first step.
+// The stored steps are hashed, so unknown fields count, and how our types encode a duration does not.
 func TestStepsHashGolden(t *testing.T) {
 	for text, want := range map[string]string{
 		`{}`: "74234e98afe7498fb5daf1f36ac2d78acc339464f950703b8c019892f982b90b",

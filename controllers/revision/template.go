@@ -12,14 +12,14 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// Template is the raw pod template of a rollout or of a ReplicaSet; nil when there is none. It must not be changed.
+// Template returns the raw pod template of a rollout or ReplicaSet, or nil if there is none. It must not be modified.
 func Template(object *unstructured.Unstructured) map[string]any {
 	spec, _ := object.Object["spec"].(map[string]any)
 	template, _ := spec["template"].(map[string]any)
 	return template
 }
 
-// PodLabels are the labels of a template, as the API server reads them: null is an empty value.
+// PodLabels returns the labels of a template as the API server reads them: null is an empty value.
 func PodLabels(template map[string]any) map[string]string {
 	values, _, _ := unstructured.NestedMap(template, "metadata", "labels")
 	labels := make(map[string]string, len(values))
@@ -29,13 +29,13 @@ func PodLabels(template map[string]any) map[string]string {
 	return labels
 }
 
-// Equal tells whether two templates that the API server has defaulted mean the same pods. The label
-// pod-template-hash names a revision and is no part of it.
+// Equal reports whether two templates mean the same pods. The API server must have defaulted both. The label
+// pod-template-hash names a revision and is ignored.
 func Equal(a, b map[string]any) bool {
 	return reflect.DeepEqual(stripped(a), stripped(b))
 }
 
-// stripped copies a template without its hash label and without what means the same as absent.
+// stripped copies a template without its hash label and without values that mean the same as absent.
 func stripped(template map[string]any) any {
 	bare := runtime.DeepCopyJSON(template)
 	unstructured.RemoveNestedField(bare, "metadata", "labels", v1alpha1.RevisionLabel)

@@ -13,8 +13,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Failure is what the ReplicaSet controller says when it cannot create pods: quota, Pod Security, admission. It stands in no
-// pod. Empty when there are as many pods as there should be.
+// Failure returns the error of the ReplicaSet controller when it cannot create pods: quota, Pod Security, admission. No
+// pod shows it. It is empty if there are enough pods.
 func Failure(desired int32, status appsv1.ReplicaSetStatus) string {
 	for _, condition := range status.Conditions {
 		if condition.Type == appsv1.ReplicaSetReplicaFailure && condition.Status == corev1.ConditionTrue && status.Replicas < desired {
@@ -24,8 +24,8 @@ func Failure(desired int32, status appsv1.ReplicaSetStatus) string {
 	return ""
 }
 
-// Unready says why pods are not ready, by the most common reason; empty when all are. It does not depend on the order of
-// the pods, so that it changes only when they do.
+// Unready returns the most common reason why pods are not ready; empty if all are. It does not depend on the order of
+// the pods, so it changes only when they do.
 func Unready(pods []corev1.Pod) string {
 	counts, examples := map[string]int{}, map[string]string{}
 	unready := 0
@@ -54,8 +54,8 @@ func Unready(pods []corev1.Pod) string {
 	return text
 }
 
-// UnreadyReason is why a pod is not ready, in a word, and what the scheduler or the kubelet says about it. The reason is
-// empty for a pod that is ready or being deleted.
+// UnreadyReason returns why a pod is not ready, in one word, and the message of the scheduler or the kubelet. The
+// reason is empty for a pod that is ready or being deleted.
 func UnreadyReason(pod *corev1.Pod) (reason, message string) {
 	if pod.DeletionTimestamp != nil || isTrue(pod, corev1.PodReady) {
 		return "", ""
@@ -85,8 +85,8 @@ func UnreadyReason(pod *corev1.Pod) (reason, message string) {
 	return cmp.Or(string(pod.Status.Phase), string(corev1.PodPending)), ""
 }
 
-// stopped is why the first container that does not run does not. A container that is restarted over and over says how it
-// ended last, which helps more than how long the kubelet waits.
+// stopped returns why the first container that is not running is not. For a container in a restart loop, it returns how
+// the last run ended, which is more helpful than the kubelet's back-off time.
 func stopped(statuses []corev1.ContainerStatus, prefix string) (reason, message string) {
 	for i := range statuses {
 		status := &statuses[i]

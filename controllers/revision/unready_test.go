@@ -19,8 +19,8 @@ func waiting(reason, message string, last *corev1.ContainerStateTerminated) core
 	}
 }
 
-// TestUnready: the most common reason, with what the scheduler or the kubelet says, in words that do not change with the
-// order of the pods or with the length of a back-off.
+// TestUnready checks that the most common reason is returned, with the message of the scheduler or the kubelet, in
+// words that do not depend on the order of the pods or the length of a back-off.
 func TestUnready(t *testing.T) {
 	condition := func(kind corev1.PodConditionType, status corev1.ConditionStatus, reason, message string) corev1.PodCondition {
 		return corev1.PodCondition{Type: kind, Status: status, Reason: reason, Message: message}
