@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"go.uber.org/zap/zapcore"
-	_ "golang.org/x/crypto/x509roots/fallback" // the image has no certificates of its own
+	_ "golang.org/x/crypto/x509roots/fallback" // the image has no CA certificates
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection"
@@ -43,7 +43,7 @@ func main() {
 	}
 }
 
-// options are the flags.
+// options holds the values of the flags.
 type options struct {
 	namespace       string
 	namespaces      []string
@@ -99,7 +99,7 @@ func newOptions(flags *flag.FlagSet) *options {
 	return o
 }
 
-// validate checks the flags that depend on each other. The margin between retries and deadline is that of client-go.
+// validate checks flags that depend on each other. The ratio of renew deadline to retry period is from client-go.
 func (o *options) validate() error {
 	if o.leaseDuration <= o.renewDeadline {
 		return fmt.Errorf("--leader-election-lease-duration is %s: it must be longer than --leader-election-renew-deadline, %s, "+
@@ -143,7 +143,7 @@ func run(ctx context.Context, o *options) error {
 	return mgr.Start(ctx)
 }
 
-// complete reads what the flags say together, and refuses what does not fit.
+// complete parses --namespace and rejects invalid values of the flags.
 func (o *options) complete() error {
 	if o.namespace == "" {
 		return o.validate()
@@ -157,7 +157,7 @@ func (o *options) complete() error {
 	return o.validate()
 }
 
-// podNamespace is where the kubelet says that this pod is; empty outside a cluster.
+// podNamespace returns the namespace of this pod, as mounted by the kubelet; empty outside a cluster.
 func podNamespace() string {
 	content, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 	if err != nil {
@@ -166,7 +166,7 @@ func podNamespace() string {
 	return strings.TrimSpace(string(content))
 }
 
-// lease tells managers apart that do not take turns: those that share it do.
+// lease identifies managers that take turns. Managers with different leases work at the same time.
 func (o *options) lease() string {
 	if o.leaderElection {
 		return o.leaseNamespace + "/" + leaderElectionID
@@ -196,8 +196,8 @@ func newManager(config *rest.Config, o *options, kinds *controllers.RouteKinds) 
 		LeaseDuration:           &o.leaseDuration,
 		RenewDeadline:           &o.renewDeadline,
 		RetryPeriod:             &o.retryPeriod,
-		// The lease is given up as soon as the last pass has ended, and nothing runs after Start returns. It must be given up
-		// before the kubelet kills the process, or the next leader waits until the lease has run out.
+		// The lease is released as soon as the last pass has ended; nothing runs after Start returns. This must happen
+		// before the kubelet kills the process, or the next leader has to wait until the lease expires.
 		LeaderElectionReleaseOnCancel: true,
 		GracefulShutdownTimeout:       &o.shutdownTimeout,
 	})

@@ -11,7 +11,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/probe"
 )
 
-// parse reads flags as the program does.
+// parse parses flags as the program does.
 func parse(t *testing.T, args ...string) *options {
 	t.Helper()
 	flags := flag.NewFlagSet("manager", flag.ContinueOnError)
@@ -22,7 +22,8 @@ func parse(t *testing.T, args ...string) *options {
 	return o
 }
 
-// TestTimings: timings that would let two managers lead at once, or a lease outlive its process, are refused by name.
+// TestTimings checks that timings that would let two managers lead at once, or a lease outlive its process, are
+// rejected, and that the error names the flag.
 func TestTimings(t *testing.T) {
 	const lease, renew, retry, shutdown = "--leader-election-lease-duration", "--leader-election-renew-deadline",
 		"--leader-election-retry-period", "--shutdown-timeout"
@@ -44,7 +45,8 @@ func TestTimings(t *testing.T) {
 	}
 }
 
-// TestNamespaces: an empty list is the whole cluster, and one that somebody mistyped must not become that, nor nothing.
+// TestNamespaces checks that an empty list means the whole cluster, and that a typo is rejected instead of meaning
+// everything or nothing.
 func TestNamespaces(t *testing.T) {
 	for value, want := range map[string]string{"": "", "shop": "shop", "shop,books": "shop books"} {
 		o := parse(t, "--namespace="+value)
@@ -59,7 +61,7 @@ func TestNamespaces(t *testing.T) {
 	}
 }
 
-// TestProbeAllow: an empty value allows nothing, as the help of the flag says. An empty entry between others is a mistake.
+// TestProbeAllow checks that an empty value allows nothing, as the flag's help says. An empty list entry is an error.
 func TestProbeAllow(t *testing.T) {
 	for name, tc := range map[string]struct {
 		args []string

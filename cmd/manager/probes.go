@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 )
 
-// syncPatience is how long a readiness probe waits for the caches; less than the second that a kubelet gives it.
+// syncPatience is how long a readiness probe waits for the caches, less than the kubelet's timeout of one second.
 const syncPatience = 500 * time.Millisecond
 
 func addProbes(mgr ctrl.Manager) error {
@@ -28,8 +28,8 @@ func addProbes(mgr ctrl.Manager) error {
 	return nil
 }
 
-// cachesSynced is ready when every watch has delivered its first list. A replica that is not the leader watches too,
-// so a rolling update waits until the new one could take over at once.
+// cachesSynced reports ready once every watch has delivered its first list. Replicas that are not the leader watch too,
+// so a rolling update waits until the new replica could take over immediately.
 func cachesSynced(caches cache.Cache) healthz.Checker {
 	return func(req *http.Request) error {
 		ctx, cancel := context.WithTimeout(req.Context(), syncPatience)
