@@ -1,7 +1,7 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command kubectl-canary is a plugin of kubectl: kubectl canary.
+// Command kubectl-canary is a kubectl plugin: kubectl canary.
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 )
 
 func main() {
-	log.SetLogger(logr.Discard()) // the client library asks for one
+	log.SetLogger(logr.Discard()) // the client library warns without a logger
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
 	command := cli.NewCommand(cli.NewOptions(streams))
@@ -32,8 +32,7 @@ func main() {
 	os.Exit(code)
 }
 
-// arguments are those of the command line. Under the name kubectl_complete-canary kubectl asks this program how to
-// complete a command line.
+// arguments returns the command-line arguments. For completion, kubectl runs this program as kubectl_complete-canary.
 func arguments(args []string) []string {
 	if strings.HasPrefix(filepath.Base(args[0]), "kubectl_complete-canary") {
 		return append([]string{cobra.ShellCompRequestCmd}, args[1:]...)

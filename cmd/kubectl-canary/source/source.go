@@ -1,7 +1,7 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package source reads manifests as kubectl's -f and -R do, but never from a cluster or the network.
+// Package source reads manifests like kubectl's -f and -R, but never from a cluster or the network.
 package source
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/lint"
 )
 
-// Files are the flags that name manifests.
+// Files holds the flags that name manifests.
 type Files struct {
 	Names     []string
 	Recursive bool
@@ -29,11 +29,11 @@ type Files struct {
 func (f *Files) AddFlags(command *cobra.Command) {
 	command.Flags().StringSliceVarP(&f.Names, "filename", "f", nil, "Files or directories with manifests; - for standard input.")
 	command.Flags().BoolVarP(&f.Recursive, "recursive", "R", false, "Look for manifests in the directories below those of -f, too.")
-	// The error is about a flag that does not exist.
+	// It fails only if the flag does not exist.
 	_ = command.MarkFlagFilename("filename", "yaml", "yml", "json")
 }
 
-// Read reads all of them, each once.
+// Read reads all manifests, each file once.
 func (f *Files) Read(stdin io.Reader) ([]lint.Source, error) {
 	var sources []lint.Source
 	for _, name := range f.Names {
@@ -73,7 +73,7 @@ func (f *Files) read(name string, stdin io.Reader) ([]lint.Source, error) {
 	return sources, nil
 }
 
-// find lists the manifests of a directory. A file is one whatever its name is.
+// find lists the manifests in a directory. A file that is named directly may have any extension.
 func (f *Files) find(root string) (paths []string, err error) {
 	info, err := os.Stat(root)
 	switch {
