@@ -15,7 +15,7 @@ import (
 
 const samples = "../../../config/samples/reviews/"
 
-// edited is the sample with edits, in YAML.
+// edited returns the sample with YAML edits applied.
 func edited(t *testing.T, edits string) []byte {
 	t.Helper()
 	content, err := os.ReadFile(samples + "canaryrollout.yaml")
@@ -36,7 +36,7 @@ func edited(t *testing.T, edits string) []byte {
 	return content
 }
 
-// TestRefused holds lint against what a real API server refuses: test/integration asks one about the same edits.
+// TestRefused checks that lint reports what a real API server rejects: test/integration sends it the same edits.
 func TestRefused(t *testing.T) {
 	for name, tc := range admission.Refused {
 		t.Run(name, func(t *testing.T) {
@@ -52,7 +52,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestRefusedTemplates: the API server stores these, and the operator holds them. Lint says so before.
+// TestRefusedTemplates checks that lint reports templates that the API server accepts and the operator holds.
 func TestRefusedTemplates(t *testing.T) {
 	for name, tc := range admission.RefusedTemplates {
 		t.Run(name, func(t *testing.T) {
@@ -64,7 +64,7 @@ func TestRefusedTemplates(t *testing.T) {
 	}
 }
 
-// TestHiddenVariable: a Deployment takes a variable twice, with a warning. So does lint.
+// TestHiddenVariable checks that lint, like a Deployment, only warns about a variable that is set twice.
 func TestHiddenVariable(t *testing.T) {
 	const want = "rollout.yaml:1: spec.template.spec.containers[0].env[0]: warning: variable A is set again in env[2], and the last value counts: take this one out\n"
 	manifests, found := read(t, Source{"rollout.yaml", edited(t, admission.Container("env: [{name: A, value: a}, {name: B}, {name: A, value: b}]"))})

@@ -19,7 +19,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/route"
 )
 
-// Check holds the rollouts against the other objects, and against what their releases would do.
+// Check compares the rollouts with the other objects, and looks for risks in their forecast releases.
 func (m *Manifests) Check() []Finding {
 	found := []Finding{}
 	for i, rollout := range m.Rollouts {
@@ -37,7 +37,7 @@ func (m *Manifests) Check() []Finding {
 	return found
 }
 
-// checkRivals finds rollouts that stand in each other's way.
+// checkRivals finds rollouts with the same name, or that share a Service.
 func (m *Manifests) checkRivals(rollout Rollout, others []Rollout) (found []Finding) {
 	for _, other := range others {
 		if !isSame(rollout.Namespace, other.Namespace) {
@@ -124,7 +124,7 @@ func (m *Manifests) checkRoute(rollout Rollout, reference v1alpha1.RouteReferenc
 	return append(found, checkHeaderRoutes(rollout, obj, pair)...)
 }
 
-// rulePath is the rule that a problem of the route is about, when it is about one.
+// rulePath returns the rule that a problem of the route is about, or spec.rules if it is about none.
 func rulePath(message string) string {
 	for _, word := range strings.Fields(message) {
 		if strings.HasPrefix(word, "spec.rules[") {
@@ -134,7 +134,7 @@ func rulePath(message string) string {
 	return "spec.rules"
 }
 
-// checkHeaderRoutes puts in what each setHeaderRoute brings beside what is there by then.
+// checkHeaderRoutes checks each setHeaderRoute together with the header routes that are in effect at that step.
 func checkHeaderRoutes(rollout Rollout, obj *object, pair route.Pair) []Finding {
 	inForce := map[string]v1alpha1.SetHeaderRoute{}
 	var names []string
@@ -150,7 +150,7 @@ func checkHeaderRoutes(rollout Rollout, obj *object, pair route.Pair) []Finding 
 		for _, name := range names {
 			headerRoutes = append(headerRoutes, inForce[name])
 		}
-		// checkExpressions speaks of the expressions, whatever the routes are.
+		// checkExpressions reports invalid expressions, even if the routes are not in the files.
 		if problem := route.Read(obj.Unstructured, pair, headerRoutes).Problem; problem != nil && problem.Reason != v1alpha1.ReasonInvalidExpression {
 			path := fmt.Sprintf("spec.steps[%d].setHeaderRoute", i)
 			return []Finding{rollout.place.find(Error, problem.Reason, path, problem.Message)}
@@ -159,7 +159,7 @@ func checkHeaderRoutes(rollout Rollout, obj *object, pair route.Pair) []Finding 
 	return nil
 }
 
-// find looks for an object of that name. An object without a namespace gets that of the command that applies it.
+// find looks up an object by name. An object without a namespace will get that of the command that applies it.
 func (m *Manifests) find(rollout Rollout, objects []object, path, kind, name string) (*object, []Finding) {
 	var elsewhere *object
 	for i := range objects {

@@ -1,10 +1,9 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package lint checks manifests without a cluster. A CanaryRollout is put through what the API server does with it:
-// unknown fields, defaults, the schema of the CustomResourceDefinition and its CEL rules. Then it is held against the
-// Services and routes in the same files, by the code that the controller uses, and its release is forecast for the
-// risks in it.
+// Package lint checks manifests without a cluster. A CanaryRollout goes through the same steps as in the API server:
+// unknown fields, defaults, the schema of the CustomResourceDefinition and its CEL rules. It is then compared with the
+// Services and routes in the same files, using the controller's code, and its release is forecast to find risks.
 //
-// It reads no file and knows no cluster: sources come in, findings go out.
+// It reads no files and knows no cluster: it takes sources and returns findings.
 package lint

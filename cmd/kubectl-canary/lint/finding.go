@@ -8,19 +8,19 @@ import (
 	"strings"
 )
 
-// Severity says how bad a finding is.
+// Severity is how serious a finding is.
 type Severity string
 
 const (
-	// Error is what the API server or the controller would refuse.
+	// Error means that the API server or the controller would reject it.
 	Error Severity = "Error"
-	// Warning is a risk that somebody may want.
+	// Warning is a risk that may be intended.
 	Warning Severity = "Warning"
-	// Note is what could not be checked.
+	// Note means that something could not be checked.
 	Note Severity = "Note"
 )
 
-// The ids of findings. Those of warnings are of package forecast, those of Services and routes are condition reasons.
+// The IDs of findings. Those of warnings are in package forecast; those of Services and routes are condition reasons.
 const (
 	IDSyntax       = "Syntax"
 	IDUnknownField = "UnknownField"
@@ -39,12 +39,12 @@ const (
 	IDHiddenVariable = "HiddenVariable"
 )
 
-// Finding is something to know about a manifest.
+// Finding is a problem in a manifest, or a note about it.
 type Finding struct {
 	Severity Severity `json:"severity"`
 	// ID is stable: tools may rely on it.
 	ID string `json:"id"`
-	// File and Document say where: documents of a file count from 1.
+	// File and Document are the location. Documents of a file count from 1.
 	File     string `json:"file"`
 	Document int    `json:"document,omitempty"`
 	// Object is the kind and name of the object.
@@ -55,7 +55,7 @@ type Finding struct {
 	Message string `json:"message"`
 }
 
-// String is the finding in one line, as compilers write it.
+// String formats the finding as one line, in the style of a compiler.
 func (f Finding) String() string {
 	parts := []string{f.File}
 	if f.Document > 0 {
@@ -70,7 +70,7 @@ func (f Finding) String() string {
 	return oneLine(strings.Join(append(parts, f.Message), ": "))
 }
 
-// oneLine joins lines: what is in a manifest makes no line of its own, which could pass for a finding.
+// oneLine joins lines, so that text from a manifest cannot start a line of its own and look like a finding.
 func oneLine(text string) string {
 	var lines []string
 	for line := range strings.Lines(text) {

@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// FuzzRead has to say something about whatever is in a file, and must not panic.
+// FuzzRead checks that no file causes a panic.
 func FuzzRead(f *testing.F) {
 	for _, seed := range []string{"", "---\n---", "a", "[]", "{}", "kind: List\nitems: [1, {}]", two, "kind: CanaryRollout\napiVersion: canaryrollout.dev/v1alpha1\nspec: 1\nmetadata: []"} {
 		f.Add([]byte(seed))
@@ -23,8 +23,7 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// FuzzFields guards against panics on user data: at one place in the sample it adds a field to an object, or puts another
-// value in the place of one.
+// FuzzFields looks for panics on user data: it adds a field or replaces a value at one place in the sample.
 func FuzzFields(f *testing.F) {
 	places := 0
 	for _, source := range sampleFiles(f) {
@@ -62,7 +61,7 @@ func FuzzFields(f *testing.F) {
 	})
 }
 
-// mutations are all the ways to change one place of a tree.
+// mutations returns all ways to change one place of a tree.
 func mutations(node any, key string, value any) (all []func()) {
 	switch node := node.(type) {
 	case map[string]any:

@@ -31,7 +31,7 @@ func TestSampleIsClean(t *testing.T) {
 	}
 }
 
-// TestCheck breaks the sample's files in one way at a time, by replacing a piece of text.
+// TestCheck breaks the sample's files in one way at a time, by replacing text.
 func TestCheck(t *testing.T) {
 	tests := map[string]struct {
 		file, old, new string
@@ -169,7 +169,8 @@ func TestServiceInAnotherNamespace(t *testing.T) {
 	}
 }
 
-// TestNamespaceOfCommandLine: -n is the namespace of objects that name none, and kubectl refuses those of another one.
+// TestNamespaceOfCommandLine checks that -n is the namespace of objects without one, and that objects of another
+// namespace are rejected, as kubectl does.
 func TestNamespaceOfCommandLine(t *testing.T) {
 	sources := sampleFiles(t)
 	for i := range sources {
@@ -196,7 +197,8 @@ func TestNamespaceOfCommandLine(t *testing.T) {
 	}
 }
 
-// TestKeysLikePaths: a key that reads like a path into the template is an unknown field, and no reason to panic.
+// TestKeysLikePaths checks that a key that looks like a path into the template is reported as an unknown field and
+// causes no panic.
 func TestKeysLikePaths(t *testing.T) {
 	for _, place := range []string{"  template:\n", "    spec:\n"} {
 		for _, key := range []string{"spec[0].x", "metadata[0].x", "[0]", "a.b", "containers[0][0].x", "containers[0].x.y"} {

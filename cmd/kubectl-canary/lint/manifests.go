@@ -29,15 +29,15 @@ type Source struct {
 
 // Manifests are the objects of all sources.
 type Manifests struct {
-	// Rollouts are those that the API server would take, with its defaults.
+	// Rollouts are those that the API server would accept, with defaults set.
 	Rollouts []Rollout
 
 	services, routes []object
-	// namespace is what -n says: that of objects that name none.
+	// namespace is the value of -n, for objects without a namespace.
 	namespace string
 }
 
-// Rollout is a CanaryRollout and where it stands.
+// Rollout is a CanaryRollout and its place in the sources.
 type Rollout struct {
 	*v1alpha1.CanaryRollout
 	place object
@@ -50,7 +50,7 @@ type object struct {
 	document int
 }
 
-// find makes a finding about the object.
+// find returns a finding about the object.
 func (o object) find(severity Severity, id, path, message string) Finding {
 	name := o.GetName()
 	if o.GetNamespace() != "" {
@@ -62,8 +62,8 @@ func (o object) find(severity Severity, id, path, message string) Finding {
 	}
 }
 
-// Read parses all sources and checks each CanaryRollout by itself. Objects that name no namespace get the given one; empty
-// when it is not known.
+// Read parses all sources and checks each CanaryRollout on its own. Objects without a namespace get the given one,
+// which is empty if it is unknown.
 func Read(ctx context.Context, sources []Source, namespace string) (*Manifests, []Finding, error) {
 	checked, err := loadSchema()
 	if err != nil {
@@ -80,7 +80,7 @@ func Read(ctx context.Context, sources []Source, namespace string) (*Manifests, 
 	return manifests, found, nil
 }
 
-// add files an object by its kind; the others are none of our business.
+// add adds an object to the list of its kind. Other kinds are ignored.
 func (m *Manifests) add(ctx context.Context, checked *schema, o object) []Finding {
 	group, _, _ := strings.Cut(o.GetAPIVersion(), "/")
 	switch {
@@ -101,11 +101,11 @@ func (m *Manifests) add(ctx context.Context, checked *schema, o object) []Findin
 	return nil
 }
 
-// foreign are the other tools that release canaries, by the groups of their objects. A user who has one of these in the files may
-// expect that it is checked.
+// foreign maps the API groups of other canary tools to their names. A user who has such objects in the files may expect
+// them to be checked.
 var foreign = map[string]string{"argoproj.io": "Argo", "flagger.app": "Flagger"}
 
-// home gives an object the namespace of the command line, which kubectl does only where there is none.
+// home sets the namespace of the command line. Like kubectl, it does so only if the object has none.
 func (m *Manifests) home(o object) []Finding {
 	switch namespace := o.GetNamespace(); {
 	case m.namespace == "" || namespace == m.namespace:
@@ -137,7 +137,7 @@ func (m *Manifests) addRollout(ctx context.Context, checked *schema, o object) [
 	return found
 }
 
-// parse takes a source apart. A document that cannot be read is a finding, and the others are read all the same.
+// parse splits a source into objects. A document that cannot be read becomes a finding; the others are still read.
 func parse(source Source) (objects []object, found []Finding) {
 	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(source.Content)))
 	for document := 1; ; {
@@ -152,14 +152,14 @@ func parse(source Source) (objects []object, found []Finding) {
 		if err != nil {
 			found = append(found, Finding{Severity: Error, ID: IDSyntax, File: source.Name, Document: document, Message: err.Error()})
 		}
-		if err != nil || parsed != nil { // comments alone are no document
+		if err != nil || parsed != nil { // comments alone do not count as a document
 			document++
 		}
 		objects = append(objects, parsed...)
 	}
 }
 
-// parseDocument returns nil where there is nothing but comments.
+// parseDocument returns nil if there are only comments.
 func parseDocument(content []byte, file string, document int) ([]object, error) {
 	asJSON, err := yaml.YAMLToJSONStrict(content)
 	if err != nil {

@@ -12,18 +12,18 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// message is an error of the API server as a person wants it.
+// message is an error of the API server, reworded for users.
 type message struct {
 	path, text string
 }
 
-// nowhere is the path of an error that has none.
+// nowhere is the path of an error without one.
 var nowhere = (*field.Path)(nil).String()
 
-// inWords finds the path that such an error has in its text.
+// inWords matches the path that the text of such an error contains.
 var inWords = regexp.MustCompile(`^"(spec[^"]*)" must| in (spec[^ ]*)$`)
 
-// messagesOf leaves out what only says again, in other words, that a field is wrong.
+// messagesOf converts the errors. It drops those that only repeat that a field is wrong.
 func messagesOf(errs field.ErrorList) []message {
 	isKnown := func(path string) bool {
 		return slices.ContainsFunc(errs, func(err *field.Error) bool { return err.Field == path })
@@ -45,7 +45,7 @@ func messagesOf(errs field.ErrorList) []message {
 	return messages
 }
 
-// textOf is the API server's text, without the path that it repeats, and with one name for whole numbers.
+// textOf returns the API server's text without the repeated path, and with one name for integers.
 func textOf(err *field.Error) string {
 	text := strings.Replace(err.ErrorBody(), err.Field+" in body ", "", 1)
 	return strings.Replace(text, "must be of type int32", "must be of type integer", 1)

@@ -14,12 +14,12 @@ import (
 	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 )
 
-// metadataFields are those that a manifest may have: the schema leaves metadata to the API server.
+// metadataFields are the fields that a manifest may set. The schema leaves metadata to the API server.
 var metadataFields = []string{"annotations", "finalizers", "generateName", "labels", "name", "namespace", "ownerReferences"}
 
 var listIndex = regexp.MustCompile(`\[[0-9]+\]`)
 
-// unknownField says that a field does not exist, as the API server does, and which one may have been meant.
+// unknownField returns the API server's message for an unknown field, and suggests the field that was probably meant.
 func unknownField(path string, fieldsAt func(path []string) []string) string {
 	message := fmt.Sprintf("unknown field %q", path)
 	fields := strings.Split(listIndex.ReplaceAllString(path, ".[]"), ".")
@@ -34,7 +34,7 @@ func unknownField(path string, fieldsAt func(path []string) []string) string {
 	return message
 }
 
-// fieldsAt are the fields that are known below a path.
+// fieldsAt returns the known fields below a path.
 func (s *schema) fieldsAt(path []string) []string {
 	if len(path) > 0 && path[0] == "metadata" {
 		return metadataFields
@@ -61,7 +61,7 @@ func below(node *structuralschema.Structural, field string) *structuralschema.St
 	return nil
 }
 
-// nearest is the known field that takes the fewest changes, if that is a typo and no other word.
+// nearest returns the known field with the smallest edit distance, if it is close enough for a typo.
 func nearest(field string, known []string) string {
 	if len(known) == 0 {
 		return ""
@@ -74,7 +74,7 @@ func nearest(field string, known []string) string {
 	return best
 }
 
-// distance counts the letters to put in, take out or replace (Levenshtein).
+// distance counts insertions, deletions and replacements of letters (Levenshtein).
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

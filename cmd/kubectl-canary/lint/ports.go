@@ -30,7 +30,7 @@ func checkExpressions(rollout Rollout) (found []Finding) {
 	return found
 }
 
-// checkPorts holds the ports that a route names against those of the two Services.
+// checkPorts checks that the two Services have the ports that a route names.
 func (m *Manifests) checkPorts(rollout Rollout, obj *object, pair route.Pair) (found []Finding) {
 	stable, canary := route.Ports(obj.Unstructured, pair)
 	for _, side := range []struct {
@@ -39,7 +39,7 @@ func (m *Manifests) checkPorts(rollout Rollout, obj *object, pair route.Pair) (f
 	}{{pair.Stable, stable}, {pair.Canary, canary}} {
 		service, _ := m.find(rollout, m.services, "", "Service", side.service)
 		if service == nil {
-			continue // which is said where the rollout names it
+			continue // reported at the field that names it
 		}
 		ports := portsOf(service)
 		for _, wanted := range unique(side.wanted) {
@@ -52,8 +52,8 @@ func (m *Manifests) checkPorts(rollout Rollout, obj *object, pair route.Pair) (f
 	return found
 }
 
-// checkTargetPorts looks for the named ports that a Service leads to among those of the pods. A number needs none: pods may
-// listen at ports that their template does not list.
+// checkTargetPorts checks that the pods have the named ports that a Service targets. Numbers are not checked: pods may
+// listen on ports that their template does not list.
 func checkTargetPorts(rollout Rollout, service *object) (found []Finding) {
 	pod := podOf(rollout)
 	for i, port := range portsOf(service) {
@@ -66,7 +66,7 @@ func checkTargetPorts(rollout Rollout, service *object) (found []Finding) {
 	return found
 }
 
-// hasPort finds a named port as the endpoints controller does: in containers, and in init containers that run on.
+// hasPort looks up a named port like the endpoints controller: in containers and in restartable init containers.
 func hasPort(pod corev1.PodSpec, name string, protocol corev1.Protocol) bool {
 	serves := func(c corev1.Container) bool {
 		return slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool {
@@ -85,7 +85,7 @@ func protocolOf(protocol corev1.Protocol) corev1.Protocol {
 	return protocol
 }
 
-// portsOf are the ports of a Service; none when they cannot be read, which the API server says.
+// portsOf returns the ports of a Service, or nil if they cannot be read, which the API server reports.
 func portsOf(service *object) []corev1.ServicePort {
 	typed := &corev1.Service{}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(map[string]any{"spec": map[string]any{"ports": portsField(service)}}, typed); err != nil {
@@ -99,7 +99,7 @@ func portsField(service *object) any {
 	return ports
 }
 
-// podOf is the pod of a rollout whose template was decoded before.
+// podOf returns the pod spec of a rollout, whose template has already been decoded without errors.
 func podOf(rollout Rollout) corev1.PodSpec {
 	template := &corev1.PodTemplateSpec{}
 	_ = runtime.DefaultUnstructuredConverter.FromUnstructured(revision.Template(rollout.place.Unstructured), template)

@@ -31,14 +31,14 @@ import (
 
 const kind = "CanaryRollout"
 
-// schema is what the CustomResourceDefinition says about a CanaryRollout, ready to be applied.
+// schema is the schema of a CanaryRollout from the CustomResourceDefinition, compiled for use.
 type schema struct {
 	structural *structuralschema.Structural
 	openAPI    validation.SchemaValidator
 	rules      *cel.Validator
 }
 
-// loadSchema compiles the rules once: that is most of the work.
+// loadSchema compiles the rules once, because that is most of the work.
 var loadSchema = sync.OnceValues(newSchema)
 
 func newSchema() (*schema, error) {
@@ -71,8 +71,8 @@ func compile(given *apiextensionsv1.CustomResourceValidation) (*schema, error) {
 	return &schema{structural, openAPI, cel.NewValidator(structural, true, celconfig.PerCallLimit)}, nil
 }
 
-// check does with an object what the API server does when it is created, in the same order, and leaves it as it would be
-// stored. Only it goes on after unknown fields, so that all findings come at once.
+// check does what the API server does when an object is created, in the same order, and leaves the object as it would
+// be stored. Unlike the API server, it continues after unknown fields, to report all findings at once.
 func (s *schema) check(ctx context.Context, o object) []Finding {
 	unknown, err := s.prepare(o)
 	var found []Finding
@@ -93,7 +93,7 @@ func (s *schema) check(ctx context.Context, o object) []Finding {
 	return found
 }
 
-// prepare takes out what the API server would not store, and puts defaults in. It returns the fields that it took out.
+// prepare removes what the API server would not store, and sets defaults. It returns the fields that it removed.
 func (s *schema) prepare(o object) (unknown []string, err error) {
 	meta, found, unknown, err := objectmeta.GetObjectMetaWithOptions(o.Object, objectmeta.ObjectMetaOptions{ReturnUnknownFieldPaths: true})
 	if err != nil {
@@ -130,7 +130,7 @@ func (s *schema) validate(ctx context.Context, o object) field.ErrorList {
 	return append(errs, broken...)
 }
 
-// validateMeta fills in for a copy what comes with the request, or from the API server.
+// validateMeta validates a copy in which it sets what the request or the API server would provide.
 func validateMeta(o object) field.ErrorList {
 	meta := &metav1.ObjectMeta{
 		Name: o.GetName(), GenerateName: o.GetGenerateName(), Namespace: o.GetNamespace(), Labels: o.GetLabels(),
@@ -145,7 +145,7 @@ func validateMeta(o object) field.ErrorList {
 	return metavalidation.ValidateObjectMetaAccessor(meta, true, metavalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
 }
 
-// isBlocking says that the API server checks no CEL rule of such an object: they could not be evaluated.
+// isBlocking reports whether the errors keep the API server from evaluating the CEL rules.
 func isBlocking(errs field.ErrorList) bool {
 	for _, err := range errs {
 		switch err.Type {
@@ -157,11 +157,11 @@ func isBlocking(errs field.ErrorList) bool {
 	return false
 }
 
-// validateScale is what the scale subresource asks of its field beyond the schema.
+// validateScale checks what the scale subresource requires of its field beyond the schema.
 func validateScale(o object) field.ErrorList {
 	replicas, found, err := unstructured.NestedInt64(o.Object, "spec", "replicas")
 	if err != nil || !found || replicas <= math.MaxInt32 {
-		return nil // what else could be wrong is wrong by the schema
+		return nil // the schema reports everything else
 	}
 	return field.ErrorList{field.Invalid(field.NewPath("spec", "replicas"), replicas,
 		fmt.Sprintf("should be less than or equal to %d", math.MaxInt32))}

@@ -18,7 +18,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
-// templateOnly is a rollout of which only the pod template matters: fields are named by their full path.
+// templateOnly is a rollout with only the pod template, so that errors name fields by their full path.
 type templateOnly struct {
 	Spec struct {
 		Template corev1.PodTemplateSpec `json:"template"`
@@ -28,11 +28,11 @@ type templateOnly struct {
 var templatePath = []string{"spec", "template"}
 
 // checkTemplate decodes the pod template as the API server decodes that of a ReplicaSet. The schema of a CanaryRollout
-// leaves the template as it is, so this is what finds unknown fields and wrong types in it.
+// does not describe the template, so only this finds unknown fields and wrong types in it.
 func checkTemplate(o object) []Finding {
 	template := revision.Template(o.Unstructured)
 	if template == nil {
-		return nil // the schema asks for one
+		return nil // the schema requires one
 	}
 	content, err := json.Marshal(map[string]any{"spec": map[string]any{"template": template}})
 	if err != nil {
@@ -53,7 +53,7 @@ func checkTemplate(o object) []Finding {
 	return append(found, checkEnv(o, decoded.Spec.Template.Spec)...)
 }
 
-// checkEnv finds variables that are set twice, which a Deployment takes, too: the last one counts.
+// checkEnv finds variables that are set twice. A Deployment accepts them too: the last one counts.
 func checkEnv(o object, pod corev1.PodSpec) (found []Finding) {
 	for _, list := range []struct {
 		field      string
@@ -74,7 +74,7 @@ func checkEnv(o object, pod corev1.PodSpec) (found []Finding) {
 	return found
 }
 
-// fieldsOfTemplate are the fields that are known below a path within spec.template.
+// fieldsOfTemplate returns the known fields below a path within spec.template.
 func fieldsOfTemplate(path []string) []string {
 	node := reflect.TypeFor[corev1.PodTemplateSpec]()
 	for _, name := range path[len(templatePath):] {
@@ -89,8 +89,8 @@ func fieldsOfTemplate(path []string) []string {
 	return slices.Sorted(maps.Keys(jsonFields(node)))
 }
 
-// belowType is the type of a field or, for [], of the items of a list; nil when there is none. The names come from users,
-// so any name may stand at any place.
+// belowType returns the type of a field or, for [], of the items of a list; nil if there is none. The names come from
+// users, so any name may appear anywhere.
 func belowType(node reflect.Type, name string) reflect.Type {
 	if name != "[]" {
 		return jsonFields(node)[name]
@@ -101,7 +101,7 @@ func belowType(node reflect.Type, name string) reflect.Type {
 	return node.Elem()
 }
 
-// jsonFields are the fields of a struct by their names in JSON, those of embedded structs too.
+// jsonFields returns the fields of a struct by their JSON names, including those of embedded structs.
 func jsonFields(node reflect.Type) map[string]reflect.Type {
 	fields := map[string]reflect.Type{}
 	if node.Kind() != reflect.Struct {
