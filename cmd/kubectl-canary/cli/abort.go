@@ -13,7 +13,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/view"
 )
 
-// NewAbortCommand brings all traffic back to the stable revision.
+// NewAbortCommand returns the command that moves all traffic back to the stable revision.
 func NewAbortCommand(o *Options) *cobra.Command {
 	var reason string
 	command := &cobra.Command{
@@ -39,13 +39,13 @@ func NewAbortCommand(o *Options) *cobra.Command {
 	return command
 }
 
-// guardsOfRelease test that the same revisions are at the same, and that nobody has asked for another one since.
+// guardsOfRelease test that the revisions are unchanged, and that nobody has requested another one since.
 func guardsOfRelease(r *rollout) []operation {
 	return append(guardMemory(r, "currentRevision", "stableRevision", "abortedRevision"), guard(r, "spec", "template"))
 }
 
-// abort is the change. When the operator has not looked at the last change of the spec, an abort is written unjudged:
-// it may be what somebody needs while the operator is away.
+// abort returns the change. If the operator has not observed the latest spec, the abort is written unchecked: it may be
+// needed while the operator is down.
 func abort(r *rollout, reason, flags string) (change, error) {
 	value := cmp.Or(reason, "true")
 	if r.Status.Memory == nil {
@@ -61,7 +61,7 @@ func abort(r *rollout, reason, flags string) (change, error) {
 	}, nil
 }
 
-// NewRetryCommand starts an aborted revision again.
+// NewRetryCommand returns the command that restarts an aborted revision.
 func NewRetryCommand(o *Options) *cobra.Command {
 	command := &cobra.Command{
 		Use:     "retry NAME",
@@ -97,7 +97,7 @@ func retry(r *rollout, flags string) (change, error) {
 	}, nil
 }
 
-// firstStep is what a release begins with.
+// firstStep describes how a release begins.
 func firstStep(r *rollout) string {
 	if len(r.Spec.Steps) == 0 {
 		return "its pods, then the promotion, since there are no steps"

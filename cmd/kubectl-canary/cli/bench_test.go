@@ -35,7 +35,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if err := os.Setenv("KUBECONFIG", os.DevNull); err != nil { // that of whoever runs the tests is none of theirs
+	if err := os.Setenv("KUBECONFIG", os.DevNull); err != nil { // keep the developer's kubeconfig out of the tests
 		panic(err)
 	}
 	m.Run()
@@ -66,7 +66,7 @@ func template(image string) corev1.PodTemplateSpec {
 // edit changes a rollout before it is stored.
 type edit = func(*v1alpha1.CanaryRollout)
 
-// resting has the stable revision, and nothing in flight.
+// resting returns a rollout with a stable revision and nothing in flight.
 func resting(edits ...edit) *v1alpha1.CanaryRollout {
 	object := &v1alpha1.CanaryRollout{
 		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "CanaryRollout"},
@@ -94,7 +94,7 @@ func resting(edits ...edit) *v1alpha1.CanaryRollout {
 	return object
 }
 
-// recognise has the memory know the template by its hash, as the operator does.
+// recognise records the hash of the template in the memory, as the operator does.
 func recognise(object *v1alpha1.CanaryRollout, memory *v1alpha1.Memory) {
 	if memory == nil || memory.Template.Hash != "" {
 		return
@@ -113,7 +113,7 @@ func recognise(object *v1alpha1.CanaryRollout, memory *v1alpha1.Memory) {
 	}
 }
 
-// paused has a canary at the pause of step 2/3.
+// paused returns a rollout with a canary, paused at step 2/3.
 func paused(edits ...edit) *v1alpha1.CanaryRollout {
 	return resting(append([]edit{func(r *v1alpha1.CanaryRollout) {
 		r.Spec.Template = builder.Template(template("reviews:2"))
@@ -127,7 +127,7 @@ func paused(edits ...edit) *v1alpha1.CanaryRollout {
 	}}, edits...)...)
 }
 
-// aborted has an aborted revision in its spec.
+// aborted returns a rollout whose spec has an aborted revision.
 func aborted(edits ...edit) *v1alpha1.CanaryRollout {
 	return resting(append([]edit{func(r *v1alpha1.CanaryRollout) {
 		r.Spec.Template = builder.Template(template("reviews:2"))
@@ -157,7 +157,7 @@ func sets() []client.Object {
 	return []client.Object{replicaSet(stableRevision, "reviews:1"), replicaSet(canaryRevision, "reviews:2"), replicaSet(formerRevision, "reviews:0")}
 }
 
-// bench runs commands against an API server in memory.
+// bench runs commands against an in-memory API server.
 type bench struct {
 	t       *testing.T
 	client  client.WithWatch
@@ -187,7 +187,7 @@ func interceptedBench(t *testing.T, funcs interceptor.Funcs, objects ...client.O
 	return b
 }
 
-// run runs a command line in namespace shop, and returns its exit code, what it printed, and what went wrong.
+// run runs a command line in namespace shop. It returns the exit code and the output on stdout and stderr.
 func (b *bench) run(args ...string) (code int, out, errOut string) {
 	b.t.Helper()
 	return b.runUntil(b.t.Context(), args...)
@@ -213,7 +213,7 @@ func (b *bench) get() *v1alpha1.CanaryRollout {
 	return object
 }
 
-// meanwhile changes the rollout right before the first patch arrives: what the user saw is history by then.
+// meanwhile changes the rollout right before the first patch arrives, so that what the user saw is outdated.
 func meanwhile(edits ...edit) interceptor.Funcs {
 	done := false
 	return interceptor.Funcs{Patch: func(ctx context.Context, c client.WithWatch, object client.Object, patch client.Patch, options ...client.PatchOption) error {
@@ -239,7 +239,7 @@ func meanwhile(edits ...edit) interceptor.Funcs {
 	}}
 }
 
-// asServer gives the refusal of a JSON patch the form that the API server gives it.
+// asServer gives the error of a JSON patch the form that the API server uses.
 func asServer(err error) error {
 	if err != nil && strings.Contains(err.Error(), "failed") {
 		return apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "", schema.GroupResource{}, "", err.Error(), 0, false)

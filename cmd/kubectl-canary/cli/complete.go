@@ -18,20 +18,20 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// Completion is asked for on a key press: it is quick, or gives nothing.
+// quick limits the time for a completion, since it is requested by a key press. After that there are no suggestions.
 const quick = 3 * time.Second
 
-// nothing is the answer when there is nothing to offer.
+// nothing is the result if there are no suggestions.
 func nothing() ([]string, cobra.ShellCompDirective) { return nil, cobra.ShellCompDirectiveNoFileComp }
 
-// offer keeps what begins as was typed.
+// offer keeps the names that begin with what was typed.
 func offer(names []string, typed string) ([]string, cobra.ShellCompDirective) {
 	names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, typed) })
 	slices.Sort(names)
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-// ask gives a completion a connection and a little time.
+// ask runs a completion with a connection and a short timeout.
 func (o *Options) ask(command *cobra.Command, question func(context.Context, *session) ([]string, error)) []string {
 	ctx := command.Context()
 	if ctx == nil {
@@ -50,7 +50,7 @@ func (o *Options) ask(command *cobra.Command, question func(context.Context, *se
 	return names
 }
 
-// names are those of all objects of a kind.
+// names returns the names of all objects of a kind.
 func names(ctx context.Context, c client.Client, kind schema.GroupVersionKind, options ...client.ListOption) ([]string, error) {
 	list := &metav1.PartialObjectMetadataList{}
 	kind.Kind += "List"
@@ -78,7 +78,7 @@ func (o *Options) completeNamespaces(command *cobra.Command, _ []string, typed s
 	}), typed)
 }
 
-// completeRevisions offers those whose template is left.
+// completeRevisions suggests the revisions whose template still exists.
 func (o *Options) completeRevisions(command *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 	if len(args) == 0 {
 		return nothing()
@@ -95,7 +95,7 @@ func (o *Options) completeRevisions(command *cobra.Command, args []string, typed
 	}), typed)
 }
 
-// completeImages offers rollouts, then CONTAINER=, then the image as it is, to be edited.
+// completeImages suggests rollouts, then CONTAINER=, then the current image, for editing.
 func (o *Options) completeImages(command *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 	if len(args) == 0 {
 		return o.completeRollouts(command, args, typed)

@@ -20,7 +20,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 )
 
-// server answers with objects by path, and says which paths were asked for.
+// server serves objects by path, and records the requested paths.
 func server(t *testing.T, objects map[string]any) (url string, asked func() []string) {
 	t.Helper()
 	var mu sync.Mutex
@@ -57,7 +57,7 @@ func runAgainst(t *testing.T, url string, args ...string) (code int, out, errOut
 	return code, stdout.String(), stderr.String()
 }
 
-// TestRequests: nothing is asked of the API server but the objects, so that the first line is on the screen at once.
+// TestRequests checks that only the objects are requested from the API server, so that output starts at once.
 func TestRequests(t *testing.T) {
 	const base = "/apis/canaryrollout.dev/v1alpha1/namespaces/shop/canaryrollouts/reviews"
 	url, asked := server(t, map[string]any{
@@ -78,7 +78,7 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// TestServerWithoutCRD: an API server that does not know the kind answers with plain text.
+// TestServerWithoutCRD covers an API server that does not know the kind and answers with plain text.
 func TestServerWithoutCRD(t *testing.T) {
 	url, asked := server(t, nil)
 	for _, args := range []string{"get reviews", "list", "abort reviews", "status reviews"} {
@@ -92,7 +92,7 @@ func TestServerWithoutCRD(t *testing.T) {
 	}
 }
 
-// TestCompletionAsks: the shell gets names from the API server, too, and nothing when it cannot be reached.
+// TestCompletionAsks checks that completion gets names from the API server, and is empty if it cannot be reached.
 func TestCompletionAsks(t *testing.T) {
 	list := &metav1.PartialObjectMetadataList{
 		TypeMeta: metav1.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "PartialObjectMetadataList"},

@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// TestCommandsAreDocumented demands a section in docs/cli.md or docs/planning.md for every command, and a word about each
-// of its flags.
+// TestCommandsAreDocumented requires a section in docs/cli.md or docs/planning.md for every command, and a mention of
+// each of its flags.
 func TestCommandsAreDocumented(t *testing.T) {
 	var text string
 	for _, page := range []string{"cli.md", "planning.md"} {

@@ -19,26 +19,26 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// feed keeps the objects that a selector finds up to date from a watch.
+// feed keeps the selected objects up to date with a watch.
 type feed struct {
 	client  client.WithWatch
 	kind    client.ObjectList
 	options []client.ListOption
-	// dirty gets a token whenever something has changed.
+	// dirty receives a token whenever something has changed.
 	dirty chan<- struct{}
 
 	mu      sync.Mutex
 	objects map[string]client.Object
-	// isSynced says that they were listed once.
+	// isSynced is true once the objects have been listed.
 	isSynced bool
-	// err is why they cannot be followed at the moment.
+	// err is why the objects cannot be watched at the moment.
 	err error
 }
 
-// again is how long a feed waits before it lists anew.
+// again is how long a feed waits before it lists again.
 const again = time.Second
 
-// run follows the objects until the context ends. A watch that ends is begun anew.
+// run watches the objects until the context is done. It restarts a watch that has ended.
 func (f *feed) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := f.follow(ctx)
@@ -73,7 +73,7 @@ func (f *feed) follow(ctx context.Context) error {
 		}
 		f.take(event)
 	}
-	return nil // the API server ends watches now and then
+	return nil // the API server ends watches regularly
 }
 
 func (f *feed) replace(list client.ObjectList) error {
@@ -116,11 +116,11 @@ func (f *feed) update(change func()) {
 	f.mu.Unlock()
 	select {
 	case f.dirty <- struct{}{}:
-	default: // there is a token already
+	default: // there already is a token
 	}
 }
 
-// state is how things are: the objects by name, whether they were listed once, and what is wrong.
+// state returns the objects by name, whether they have been listed once, and the current error.
 func (f *feed) state() (objects []client.Object, isSynced bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -131,7 +131,7 @@ func (f *feed) state() (objects []client.Object, isSynced bool, err error) {
 	return objects, f.isSynced, f.err
 }
 
-// typed are objects as values of their type.
+// typed returns objects as values of their type.
 func typed[T any](objects []client.Object) []T {
 	var values []T
 	for _, object := range objects {

@@ -21,7 +21,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/view"
 )
 
-// NewGetCommand shows a rollout with its steps and pods.
+// NewGetCommand returns the command that shows a rollout with its steps and pods.
 func NewGetCommand(o *Options) *cobra.Command {
 	var watch bool
 	command := &cobra.Command{
@@ -57,7 +57,7 @@ func NewGetCommand(o *Options) *cobra.Command {
 	return command
 }
 
-// setsOf and podsOf select what is this rollout's alone: a namespace may hold thousands of others.
+// setsOf and podsOf select only what belongs to this rollout: a namespace may hold thousands of other objects.
 func (s *session) setsOf(name string) []client.ListOption {
 	return []client.ListOption{client.InNamespace(s.namespace), client.MatchingLabels{v1alpha1.RolloutLabel: name}}
 }
@@ -87,11 +87,11 @@ func (s *session) showRollout(ctx context.Context, r *rollout) error {
 	return s.print(shown.Render(s.style(), s.Now()))
 }
 
-// watched is a rollout that is followed, with what belongs to it.
+// watched is a rollout that is being watched, with its ReplicaSets and pods.
 type watched struct {
 	s                   *session
 	rollout, sets, pods *feed
-	// last is the rollout as it was last seen.
+	// last is the rollout as last seen.
 	last *v1alpha1.CanaryRollout
 }
 
@@ -121,7 +121,7 @@ func (s *session) theOne(name string) []client.ListOption {
 	return []client.ListOption{client.InNamespace(s.namespace), client.MatchingFields{"metadata.name": name}}
 }
 
-// render waits until everything was listed, or is known to be out of reach.
+// render returns an idle frame until each list has succeeded or failed.
 func (w *watched) render(style view.Style, now time.Time) frame {
 	rollouts, isSynced, err := w.rollout.state()
 	sets, hasSets, setsErr := w.sets.state()

@@ -11,7 +11,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/view"
 )
 
-// NewHistoryCommand shows the last releases.
+// NewHistoryCommand returns the command that shows the last releases.
 func NewHistoryCommand(o *Options) *cobra.Command {
 	command := &cobra.Command{
 		Use:     "history NAME",

@@ -49,7 +49,7 @@ func newSetImageCommand(o *Options) *cobra.Command {
 	return command
 }
 
-// setImages is the change: image by image, each tested to be as it was seen, in a container that is the same still.
+// setImages returns the change. Its patch tests that each container still has the name and image that were read.
 func setImages(r *rollout, args []string, flags string) (change, error) {
 	c := change{rollout: r, patch: []operation{guard(r, "metadata", "uid")}}
 	given, changed := map[string]bool{}, false
@@ -93,10 +93,10 @@ func setImage(r *rollout, name, image string) (patch []operation, before string,
 	}, found.image, nil
 }
 
-// container is one of the template, and where it stands.
+// container is a container of the template, with its path.
 type container struct{ path, name, image string }
 
-// containers are all containers of the template; those that run on come first.
+// containers returns all containers of the template, init containers last.
 func containers(r *rollout) (all []container) {
 	for _, list := range []string{"containers", "initContainers"} {
 		items, _, _ := unstructured.NestedSlice(revision.Template(r.raw), "spec", list)

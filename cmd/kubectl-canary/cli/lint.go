@@ -15,7 +15,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/source"
 )
 
-// lintOptions are the flags of lint.
+// lintOptions holds the flags of lint.
 type lintOptions struct {
 	*Options
 	files  source.Files
@@ -23,7 +23,7 @@ type lintOptions struct {
 	strict bool
 }
 
-// NewLintCommand makes `kubectl canary lint`.
+// NewLintCommand returns the command `kubectl canary lint`.
 func NewLintCommand(options *Options) *cobra.Command {
 	o := &lintOptions{Options: options}
 	command := &cobra.Command{
@@ -91,7 +91,7 @@ func (o *lintOptions) printAll(found []lint.Finding) error {
 	return nil
 }
 
-// verdict is an error when the findings are to end a pipeline.
+// verdict returns an error if the findings should fail a pipeline.
 func (o *lintOptions) verdict(found []lint.Finding) error {
 	count := map[lint.Severity]int{}
 	for _, finding := range found {

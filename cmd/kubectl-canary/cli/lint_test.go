@@ -14,7 +14,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/lint"
 )
 
-// runLint runs the command as the shell would, and returns what it printed and its error.
+// runLint runs the command as a shell would, and returns its output and error.
 func runLint(t *testing.T, stdin string, args ...string) (string, error) {
 	t.Helper()
 	streams, in, out, _ := genericiooptions.NewTestIOStreams()

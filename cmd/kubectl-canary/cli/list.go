@@ -18,7 +18,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/view"
 )
 
-// NewListCommand shows the rollouts of a namespace, or of all.
+// NewListCommand returns the command that lists the rollouts of one or all namespaces.
 func NewListCommand(o *Options) *cobra.Command {
 	var all, watch bool
 	command := &cobra.Command{

@@ -26,24 +26,24 @@ import (
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/view"
 )
 
-// Options are what all commands share.
+// Options are shared by all commands.
 type Options struct {
-	// IOStreams write what is safe in a terminal.
+	// IOStreams write only what is safe in a terminal.
 	genericiooptions.IOStreams
-	// Config are the connection flags of kubectl.
+	// Config holds kubectl's connection flags.
 	Config *genericclioptions.ConfigFlags
 	// Now is the clock.
 	Now func() time.Time
-	// NewClient makes the client.
+	// NewClient creates the client.
 	NewClient func() (client.WithWatch, error)
-	// Size is that of the terminal that the output is; not ok when it is none.
+	// Size returns the size of the terminal; ok is false if the output is not a terminal.
 	Size func() (width, height int, ok bool)
 
 	noColor bool
 }
 
-// NewOptions are those of a program in a terminal. Everything that commands print goes through these streams, so this is
-// the one place that makes them safe.
+// NewOptions returns the options for use in a terminal. Everything that commands print goes through these streams, so
+// only this function has to make them safe.
 func NewOptions(streams genericiooptions.IOStreams) *Options {
 	streams.Out, streams.ErrOut = safeWriter{streams.Out}, safeWriter{streams.ErrOut}
 	o := &Options{IOStreams: streams, Config: genericclioptions.NewConfigFlags(true), Now: time.Now}
@@ -51,14 +51,14 @@ func NewOptions(streams genericiooptions.IOStreams) *Options {
 	return o
 }
 
-// NewScheme knows what the commands read.
+// NewScheme returns a scheme with the types that the commands read.
 func NewScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	return scheme, errors.Join(v1alpha1.AddToScheme(scheme), appsv1.AddToScheme(scheme), corev1.AddToScheme(scheme))
 }
 
-// connect makes a client without asking the API server what it serves: the kinds are few and known, and each question
-// would cost time before the first line is on the screen.
+// connect creates a client without API discovery: the kinds are few and known, and each request would delay the first
+// line of output.
 func (o *Options) connect() (client.WithWatch, error) {
 	config, err := o.restConfig()
 	if err != nil {
@@ -76,7 +76,7 @@ func (o *Options) connect() (client.WithWatch, error) {
 	return client.NewWithWatch(config, client.Options{Scheme: scheme, Mapper: mapper})
 }
 
-// restConfig says how to reach the API server. Its warnings go to the error stream.
+// restConfig returns the connection to the API server. Its warnings go to stderr.
 func (o *Options) restConfig() (*rest.Config, error) {
 	config, err := o.Config.ToRESTConfig()
 	if err != nil {
@@ -87,13 +87,13 @@ func (o *Options) restConfig() (*rest.Config, error) {
 	return config, nil
 }
 
-// namespace is that of the flags, or of the current context.
+// namespace returns the namespace from the flags, or of the current context.
 func (o *Options) namespace() (string, error) {
 	namespace, _, err := o.Config.ToRawKubeConfigLoader().Namespace()
 	return namespace, err
 }
 
-// flags are the connection flags that a command in the output needs, so that it can be copied.
+// flags returns the connection flags that a command in the output needs, so that it can be copied.
 func (o *Options) flags() string {
 	var text strings.Builder
 	for _, flag := range []struct {
@@ -107,7 +107,7 @@ func (o *Options) flags() string {
 	return text.String()
 }
 
-// size is that of the terminal by now: a window may change.
+// size returns the current size of the terminal, because a window may be resized.
 func (o *Options) size() (width, height int, ok bool) {
 	file, isFile := o.raw().(*os.File)
 	if !isFile || !term.IsTerminal(int(file.Fd())) {
@@ -119,7 +119,7 @@ func (o *Options) size() (width, height int, ok bool) {
 	return 80, 24, true
 }
 
-// style is what the output can show.
+// style returns what the output can display.
 func (o *Options) style() view.Style {
 	width, _, isTerminal := o.Size()
 	return view.Style{
@@ -133,13 +133,13 @@ func (o *Options) print(text string) error {
 	return err
 }
 
-// control prints what a terminal obeys.
+// control prints terminal control sequences.
 func (o *Options) control(text string) error {
 	_, err := fmt.Fprint(o.raw(), text)
 	return err
 }
 
-// data is where JSON and YAML go, and what else a program reads: unchanged, unless it is shown in a terminal.
+// data is the writer for JSON, YAML and other output for programs: unchanged, unless it is shown in a terminal.
 func (o *Options) data() io.Writer {
 	if _, _, isTerminal := o.Size(); isTerminal {
 		return o.Out
@@ -147,7 +147,7 @@ func (o *Options) data() io.Writer {
 	return o.raw()
 }
 
-// raw is the output without protection.
+// raw is the unprotected output.
 func (o *Options) raw() io.Writer {
 	if out, isSafe := o.Out.(safeWriter); isSafe {
 		return out.Writer
@@ -155,7 +155,7 @@ func (o *Options) raw() io.Writer {
 	return o.Out
 }
 
-// session is one connection, for one namespace.
+// session is a connection for one namespace.
 type session struct {
 	*Options
 	client    client.WithWatch
@@ -171,7 +171,7 @@ func (o *Options) open() (*session, error) {
 	return &session{Options: o, client: c, namespace: namespace}, err
 }
 
-// withSession gives a command its connection and the name of a rollout.
+// withSession passes a session and the name of a rollout to a command.
 func (o *Options) withSession(run func(*cobra.Command, *session, string) error) func(*cobra.Command, []string) error {
 	return func(command *cobra.Command, args []string) error {
 		s, err := o.open()

@@ -9,13 +9,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// NewPauseCommand holds a rollout by spec.paused.
+// NewPauseCommand returns the command that pauses a rollout by spec.paused.
 func NewPauseCommand(o *Options) *cobra.Command {
 	return pauseCommand(o, "pause NAME", "Hold steps and promotions where they are (spec.paused)",
 		"Hold steps and promotions where they are, by spec.paused. Repair, abort, scaling and deletion go on.", pause)
 }
 
-// NewResumeCommand takes spec.paused back.
+// NewResumeCommand returns the command that removes spec.paused.
 func NewResumeCommand(o *Options) *cobra.Command {
 	return pauseCommand(o, "resume NAME", "Take back what pause did (spec.paused)",
 		"Take back what pause did: spec.paused is removed. A pause among the steps is left by promote.", resume)
@@ -62,7 +62,7 @@ func resume(r *rollout, flags string) (change, error) {
 	}, nil
 }
 
-// elsewhere names the command that leaves a pause step, which is what somebody may have meant.
+// elsewhere names the command that ends a pause step, which may be what the user meant.
 func elsewhere(r *rollout, flags string) string {
 	if r.Status.Pause == nil {
 		return ""

@@ -26,7 +26,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/forecast"
 )
 
-// planOptions are the flags of plan.
+// planOptions holds the flags of plan.
 type planOptions struct {
 	*Options
 	files    source.Files
@@ -34,7 +34,7 @@ type planOptions struct {
 	forecast forecast.Options
 }
 
-// NewPlanCommand makes `kubectl canary plan`.
+// NewPlanCommand returns the command `kubectl canary plan`.
 func NewPlanCommand(options *Options) *cobra.Command {
 	o := &planOptions{Options: options}
 	command := &cobra.Command{
@@ -100,7 +100,7 @@ func (o *planOptions) run(ctx context.Context, args []string) error {
 	return o.printAll(all)
 }
 
-// read reads the rollouts of the files. One that the API server would refuse has no release.
+// read reads the rollouts from the files. It fails if the API server would reject one.
 func (o *planOptions) read(ctx context.Context) ([]lint.Rollout, error) {
 	sources, err := o.files.Read(o.In)
 	if err != nil {
@@ -128,8 +128,7 @@ func (o *planOptions) read(ctx context.Context) ([]lint.Rollout, error) {
 	return manifests.Rollouts, nil
 }
 
-// warn says on the error stream what would hold the release, and which objects have no part in the plan. The plan itself
-// has the risks.
+// warn prints to stderr what would stop the release, and which objects the plan ignores. The plan itself has the risks.
 func (o *planOptions) warn(found []lint.Finding) error {
 	for _, finding := range found {
 		if finding.Severity == lint.Error || finding.ID == lint.IDForeign {
@@ -169,7 +168,7 @@ func (o *planOptions) get(ctx context.Context, name string) (*v1alpha1.CanaryRol
 	return rollout, runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, rollout)
 }
 
-// foretell says what is to come of a rollout in the cluster.
+// foretell forecasts the release of a rollout in the cluster.
 func (o *planOptions) foretell(rollout *v1alpha1.CanaryRollout) table.Rollout {
 	told := table.Rollout{Namespace: rollout.Namespace, Name: rollout.Name}
 	options := o.forecast

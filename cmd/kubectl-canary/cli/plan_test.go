@@ -25,11 +25,11 @@ import (
 
 const (
 	sampleFile = "../../../config/samples/reviews/canaryrollout.yaml"
-	// samplePlan is the table of the sample, as the package that makes tables has it.
+	// samplePlan is the golden table of the sample in package table.
 	samplePlan = "../table/testdata/sample.golden"
 )
 
-// offline are the flags of a machine without a cluster: whoever asks for one gets an error.
+// offline returns the flags of a machine without a cluster: any attempt to connect fails.
 func offline() *genericclioptions.ConfigFlags {
 	flags := genericclioptions.NewConfigFlags(false)
 	nowhere := "/does/not/exist"
@@ -43,7 +43,7 @@ func newPlan(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOSt
 	return NewPlanCommand(o)
 }
 
-// runPlan runs the command as the shell would, and returns what it printed and its error.
+// runPlan runs the command as a shell would, and returns its output and error.
 func runPlan(t *testing.T, flags *genericclioptions.ConfigFlags, stdin string, args ...string) (string, error) {
 	t.Helper()
 	streams, in, out, _ := genericiooptions.NewTestIOStreams()
@@ -76,7 +76,7 @@ func TestPlanOfFile(t *testing.T) {
 	}
 }
 
-// TestDocumentedPlan keeps the output in the documentation real.
+// TestDocumentedPlan checks that the output in the documentation is up to date.
 func TestDocumentedPlan(t *testing.T) {
 	got, err := runPlan(t, offline(), "", "-f", filepath.Dir(sampleFile), "--pod-ready", "20s")
 	if err != nil {
@@ -87,7 +87,7 @@ func TestDocumentedPlan(t *testing.T) {
 	}
 }
 
-// TestPlanOfSeveral takes the rollouts out of a stream with other objects, and prints one after the other.
+// TestPlanOfSeveral finds the rollouts in a stream with other objects, and prints their plans in order.
 func TestPlanOfSeveral(t *testing.T) {
 	one := readText(t, sampleFile)
 	services := readText(t, "../../../config/samples/reviews/services.yaml")
@@ -103,7 +103,7 @@ func TestPlanOfSeveral(t *testing.T) {
 	}
 }
 
-// TestPlanSaysWhatHolds: a plan is what happens when all goes well. What would hold the release stands on the error stream.
+// TestPlanSaysWhatHolds checks that stderr shows what would stop the release, because a plan assumes that nothing does.
 func TestPlanSaysWhatHolds(t *testing.T) {
 	streams, in, out, errOut := genericiooptions.NewTestIOStreams()
 	in.WriteString(readText(t, sampleFile) + `
@@ -178,7 +178,7 @@ func TestPlanRefusals(t *testing.T) {
 	}
 }
 
-// apiServer answers for one rollout in the namespace shop.
+// apiServer serves one rollout in namespace shop.
 func apiServer(t *testing.T, rollout *v1alpha1.CanaryRollout) *genericclioptions.ConfigFlags {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -249,7 +249,7 @@ func TestPlanOfName(t *testing.T) {
 	}
 }
 
-// TestPlanWarnings: a warning of the API server goes through the streams of the command, as in all others.
+// TestPlanWarnings checks that warnings of the API server go to the command's streams, as in all other commands.
 func TestPlanWarnings(t *testing.T) {
 	streams, _, _, errOut := genericiooptions.NewTestIOStreams()
 	command := newPlan(apiServer(t, liveSample(t)), streams)

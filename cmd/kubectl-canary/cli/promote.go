@@ -15,7 +15,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
-// NewPromoteCommand leaves the current pause, or skips all that is left.
+// NewPromoteCommand returns the command that ends the current pause, or skips all remaining steps.
 func NewPromoteCommand(o *Options) *cobra.Command {
 	var full bool
 	var at string
@@ -49,7 +49,7 @@ has moved on.`,
 	return command
 }
 
-// promote is the change; an error when the operator would refuse it.
+// promote returns the change, or an error if the operator would reject it.
 func promote(r *rollout, full bool, at, flags string) (change, error) {
 	if err := r.mustBeSeen(); err != nil {
 		return change{}, err
@@ -62,7 +62,7 @@ func promote(r *rollout, full bool, at, flags string) (change, error) {
 	if err := checkAt(r, full, at, value); err != nil {
 		return change{}, err
 	}
-	// What is not bound to a revision is judged: the reason is then about what the user asked for.
+	// The value without a revision is checked, so that the reason refers to what the user asked for.
 	asked := map[bool]string{true: "full", false: "true"}[full]
 	if why := r.refused(v1alpha1.PromoteAnnotation, asked); why != "" {
 		return change{}, r.refusal("promoted", why)
@@ -74,7 +74,7 @@ func promote(r *rollout, full bool, at, flags string) (change, error) {
 	}, nil
 }
 
-// checkAt compares where the user means the rollout to be with where it is.
+// checkAt compares where the user expects the rollout to be with where it is.
 func checkAt(r *rollout, full bool, at, value string) error {
 	if at == "" {
 		return nil
@@ -99,7 +99,7 @@ func saidOfPromote(r *rollout, full bool, flags string) string {
 	return fmt.Sprintf("promoted %s at step %s (revision %s); next: %s. %s", r.Name, r.Status.Step, revision, nextStep(r), follow(r, flags))
 }
 
-// nextStep is what comes after the step that a rollout is at.
+// nextStep describes what follows the current step of a rollout.
 func nextStep(r *rollout) string {
 	index, _ := plan.CurrentStep(r.CanaryRollout)
 	if next := index + 1; next < len(r.Spec.Steps) {
@@ -112,7 +112,7 @@ func follow(r *rollout, flags string) string {
 	return fmt.Sprintf("Follow it with: kubectl canary get %s -w%s", r.Name, flags)
 }
 
-// mustBeSeen refuses what cannot be judged: the operator has not looked at the spec as it stands.
+// mustBeSeen returns an error if the operator has not observed the current spec: commands cannot be checked then.
 func (r *rollout) mustBeSeen() error {
 	switch {
 	case r.isSeen():
@@ -125,7 +125,7 @@ func (r *rollout) mustBeSeen() error {
 	}
 }
 
-// refusal is an error that says what was not done, why, and where the rollout is.
+// refusal returns an error that says what was not done, why, and where the rollout is.
 func (r *rollout) refusal(verb, why string) error {
 	text := fmt.Sprintf("%s was not %s: %s", r.Name, verb, why)
 	if r.Status.State != "" {

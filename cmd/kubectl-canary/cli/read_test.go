@@ -38,7 +38,7 @@ func podOf(set, name string) *corev1.Pod {
 	}
 }
 
-// lists records what is listed and watched: no namespace is without a selector.
+// lists records lists and watches, to check that each one has a selector.
 type lists struct {
 	mu   sync.Mutex
 	seen []string
@@ -138,7 +138,7 @@ func TestNotFound(t *testing.T) {
 	}
 }
 
-// TestNotInstalled holds what is said on a cluster without the CRD, in the words of its API server.
+// TestNotInstalled checks the error on a cluster without the CRD, given the API server's real response.
 func TestNotInstalled(t *testing.T) {
 	missing := apierrors.NewGenericServerResponse(http.StatusNotFound, "get", schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "canaryrollouts"},
 		"reviews", "404 page not found", 0, true)
@@ -197,7 +197,7 @@ func TestHistoryCommand(t *testing.T) {
 	}
 }
 
-// TestStatus holds the exit codes, and that no status fools them that is not about what was asked for.
+// TestStatus checks the exit codes, and that a status older than the latest request is not taken as final.
 func TestStatus(t *testing.T) {
 	state := func(state v1alpha1.State) edit { return func(r *v1alpha1.CanaryRollout) { r.Status.State = state } }
 	for name, tc := range map[string]struct {
@@ -232,7 +232,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// change stores another spec and status.
+// change stores a changed spec and status.
 func (b *bench) change(edits ...edit) {
 	b.t.Helper()
 	object := b.get()
@@ -259,7 +259,7 @@ func TestStatusWait(t *testing.T) {
 		code, _, _ := b.run("status", "reviews", "--wait")
 		done <- code
 	}()
-	b.change(func(r *v1alpha1.CanaryRollout) { r.Status.State, r.Generation = v1alpha1.StateHealthy, 9 }) // about the former spec
+	b.change(func(r *v1alpha1.CanaryRollout) { r.Status.State, r.Generation = v1alpha1.StateHealthy, 9 }) // for the previous spec
 	select {
 	case code := <-done:
 		t.Fatalf("it was fooled: code %d", code)
@@ -289,7 +289,7 @@ func TestStatusWaitDeleted(t *testing.T) {
 	}
 }
 
-// safeBuffer is written by a command while a test reads it.
+// safeBuffer can be read by a test while a command writes to it.
 type safeBuffer struct {
 	mu     sync.Mutex
 	buffer bytes.Buffer
@@ -316,7 +316,7 @@ func waitForText(t *testing.T, out *safeBuffer, text string) {
 	}
 }
 
-// watching runs a command that goes on; wait waits until what it printed holds a text, stop presses Ctrl-C.
+// watching runs a command that keeps running. wait waits until its output contains a text; stop presses Ctrl-C.
 func watching(t *testing.T, b *bench, args ...string) (out *safeBuffer, wait func(string), stop func() int) {
 	t.Helper()
 	out = &safeBuffer{}
@@ -333,7 +333,7 @@ func watching(t *testing.T, b *bench, args ...string) (out *safeBuffer, wait fun
 	}
 }
 
-// TestWatch: elsewhere than in a terminal a block is added for each change, and none for the time that goes by.
+// TestWatch checks that without a terminal each change prints a block, and the passing of time prints none.
 func TestWatch(t *testing.T) {
 	requests := &lists{}
 	b := interceptedBench(t, requests.funcs(), append(sets(), paused())...)
@@ -353,7 +353,7 @@ func TestWatch(t *testing.T) {
 	wait("reviews-new-pod")
 	b.change(func(r *v1alpha1.CanaryRollout) { r.Status.State = v1alpha1.StatePromoting })
 	wait("Status:     Promoting")
-	time.Sleep(1200 * time.Millisecond) // more than a tick
+	time.Sleep(1200 * time.Millisecond) // more than one tick
 	if got := strings.Count(out.String(), "Name: "); got != 3 {
 		t.Errorf("%d blocks, want 3:\n%s", got, out)
 	}
@@ -372,7 +372,7 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// TestWatchInTerminal: frames are drawn over each other, and the last one stays.
+// TestWatchInTerminal checks that frames are drawn over each other, and that the last one stays.
 func TestWatchInTerminal(t *testing.T) {
 	b := newBench(t, append(sets(), paused())...)
 	b.options.Size = func() (int, int, bool) { return 80, 12, true }
@@ -397,7 +397,7 @@ func TestWatchInTerminal(t *testing.T) {
 	}
 }
 
-// TestNoColor: neither colour nor icons when they are not wanted.
+// TestNoColor checks that colors and icons can be disabled.
 func TestNoColor(t *testing.T) {
 	b := newBench(t, paused())
 	b.options.Size = func() (int, int, bool) { return 80, 24, true }
@@ -416,7 +416,7 @@ func TestNoColor(t *testing.T) {
 	}
 }
 
-// TestWatchGoesOn: a watch that the API server ends is begun anew, and what is out of reach is said.
+// TestWatchGoesOn checks that a watch that the API server ends is restarted, and that a failure to reach it is shown.
 func TestWatchGoesOn(t *testing.T) {
 	var mu sync.Mutex
 	broken := false
@@ -470,7 +470,7 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
-// runCompletion asks as a shell does, with the cursor at the end of the last argument.
+// runCompletion requests completions as a shell does, with the cursor at the end of the last argument.
 func (b *bench) runCompletion(args ...string) (code int, out, errOut string) {
 	b.t.Helper()
 	b.out.Reset()

@@ -22,10 +22,10 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
-// rolloutKind is that of a rollout.
+// rolloutKind returns the kind of rollouts.
 func rolloutKind() schema.GroupVersionKind { return v1alpha1.GroupVersion.WithKind("CanaryRollout") }
 
-// rollout is one as it was read: typed to look at, and raw so that fields that our types do not know survive.
+// rollout is a rollout in two forms: typed for reading, and raw so that fields that our types do not know survive.
 type rollout struct {
 	*v1alpha1.CanaryRollout
 	raw *unstructured.Unstructured
@@ -39,7 +39,7 @@ func newRollout(raw *unstructured.Unstructured) (*rollout, error) {
 	return r, nil
 }
 
-// find reads a rollout. When there is none of that name, the error names some that there are.
+// find reads a rollout. If it does not exist, the error suggests the names of some that do.
 func (s *session) find(ctx context.Context, name string) (*rollout, error) {
 	raw := &unstructured.Unstructured{}
 	raw.SetGroupVersionKind(rolloutKind())
@@ -53,7 +53,7 @@ func (s *session) find(ctx context.Context, name string) (*rollout, error) {
 const notInstalled = "the cluster does not know CanaryRollouts: install the operator first, or its CRD alone with: " +
 	"kubectl apply --server-side -f config/crd/canaryrollout.dev_canaryrollouts.yaml"
 
-// explain says what to do about an error of the API server.
+// explain adds advice to an error of the API server.
 func (s *session) explain(ctx context.Context, name string, err error) error {
 	switch {
 	case isMissingKind(err):
@@ -67,12 +67,12 @@ func (s *session) explain(ctx context.Context, name string, err error) error {
 	}
 }
 
-// isMissingKind tells a kind that is not served from an object that is not there.
+// isMissingKind distinguishes a kind that is not served from an object that does not exist.
 func isMissingKind(err error) bool {
 	return apierrors.IsNotFound(err) && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }
 
-// offered is how many names an error offers.
+// offered is how many names an error suggests.
 const offered = 5
 
 func (s *session) notFound(ctx context.Context, name string) error {
@@ -96,12 +96,12 @@ func (s *session) notFound(ctx context.Context, name string) error {
 	}
 }
 
-// isSeen says that the operator has looked at the spec as it stands: the status is about it.
+// isSeen reports whether the operator has observed the current spec, so that the status is about it.
 func (r *rollout) isSeen() bool {
 	return r.Status.Memory != nil && r.Status.ObservedGeneration >= r.Generation
 }
 
-// hasCommand says that a command is on its way: the operator has not removed its annotation yet, or not carried it out.
+// hasCommand reports whether a command is pending: its annotation is still there, or it is not carried out yet.
 func (r *rollout) hasCommand() bool {
 	for _, key := range []string{v1alpha1.PromoteAnnotation, v1alpha1.AbortAnnotation, v1alpha1.RetryAnnotation} {
 		if _, found := r.Annotations[key]; found {
@@ -111,7 +111,7 @@ func (r *rollout) hasCommand() bool {
 	return r.Status.Memory != nil && r.Status.Memory.Command != nil
 }
 
-// target is the revision of spec.template; empty while the operator has not said which one it is.
+// target returns the revision of spec.template; empty until the operator has recorded it.
 func (r *rollout) target() string {
 	hash, err := revision.Hash(revision.Template(r.raw))
 	if err != nil || r.Status.Memory == nil || r.Status.Memory.Template.Hash != hash {
@@ -120,20 +120,20 @@ func (r *rollout) target() string {
 	return r.Status.Memory.Template.Revision
 }
 
-// refused is why the operator would refuse a command.
+// refused returns why the operator would reject a command.
 func (r *rollout) refused(key, value string) string {
 	return plan.Refused(r.CanaryRollout, r.target(), key, value)
 }
 
 const (
-	// lookAgain is after how long a rollout is read again whose status is about an older spec, and looks how often it is
-	// read at most.
+	// lookAgain is the interval for reading a rollout whose status is about an older spec, and looks is the maximum
+	// number of reads.
 	lookAgain = 200 * time.Millisecond
 	looks     = 15
 )
 
-// findSeen reads a rollout, and gives the operator a moment to look at the last change of its spec, so that a command
-// is judged by what it is for. It returns what it has when that takes too long.
+// findSeen reads a rollout and briefly waits for the operator to observe its latest spec, so that a command is checked
+// against the right status. After that it returns what it has.
 func (s *session) findSeen(ctx context.Context, name string) (*rollout, error) {
 	for look := 1; ; look++ {
 		r, err := s.find(ctx, name)

@@ -1,8 +1,8 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cli has the commands of kubectl canary. They read and write what everybody with kubectl can: the same
-// annotations and the same fields of the spec. What they print is made in the package view.
+// Package cli has the commands of kubectl canary. They read and write what any kubectl user can: the same annotations
+// and the same fields of the spec. Package view formats what they print.
 package cli
 
 import (
@@ -14,10 +14,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// ExitError ends the program with a code of its own.
+// ExitError sets the exit code of the program.
 type ExitError struct {
 	Code int
-	// Err is printed; nil when all has been said.
+	// Err is printed; nil if everything has been printed.
 	Err error
 }
 
@@ -30,7 +30,7 @@ func (e *ExitError) Error() string {
 
 func (e *ExitError) Unwrap() error { return e.Err }
 
-// Run runs a command line, says on the error stream what went wrong, and returns the exit code.
+// Run runs a command line, prints errors to stderr, and returns the exit code.
 func Run(ctx context.Context, command *cobra.Command) int {
 	err := command.ExecuteContext(ctx)
 	if err == nil {
@@ -52,7 +52,7 @@ const about = `See and steer the canary releases of CanaryRollouts.
 A release begins when the pod template of a rollout changes. These commands show where it is, and move it by the same
 annotations and fields of the spec that you could set with kubectl alone.`
 
-// NewCommand is kubectl canary with its commands.
+// NewCommand returns kubectl canary with its subcommands.
 func NewCommand(o *Options) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "kubectl-canary",
@@ -73,11 +73,11 @@ func NewCommand(o *Options) *cobra.Command {
 		NewPauseCommand(o), NewResumeCommand(o), NewUndoCommand(o), NewSetCommand(o),
 		NewPlanCommand(o), NewLintCommand(o), NewVersionCommand(o),
 	)
-	_ = root.RegisterFlagCompletionFunc("namespace", o.completeNamespaces) // the flag is there
+	_ = root.RegisterFlagCompletionFunc("namespace", o.completeNamespaces) // the flag exists
 	return root
 }
 
-// oneName wants the name of one rollout, and says how to give it.
+// oneName requires the name of one rollout. The error shows how to pass it.
 func oneName(command *cobra.Command, args []string) error {
 	if len(args) == 1 {
 		return nil
@@ -85,7 +85,7 @@ func oneName(command *cobra.Command, args []string) error {
 	return fmt.Errorf("%s takes the name of one rollout, as in: %s reviews", command.CommandPath(), command.CommandPath())
 }
 
-// nameOf takes a name as kubectl prints it, too: canaryrollout/reviews.
+// nameOf also accepts a name as kubectl prints it: canaryrollout/reviews.
 func nameOf(arg string) string {
 	if kind, name, found := strings.Cut(arg, "/"); found && isOurKind(kind) {
 		return name

@@ -10,12 +10,12 @@ import (
 	"unicode"
 )
 
-// painted are the colours of the package view; the groups around them are what has to be safe.
+// painted matches the colors of package view. The text between matches has to be made safe.
 var painted = regexp.MustCompile(`\x1b\[(?:[0-2]|3[1-6])m`)
 
-// safe takes out of a text what a terminal would obey: control characters but for tabs and the ends of lines, and those
-// that change the direction of writing. Messages, images and names come from anyone who may write objects in the cluster, and
-// could move the cursor, retitle the window or hide what stands beside them. Colours do no such harm.
+// safe removes what a terminal would act on: control characters except tabs and newlines, and those that change the
+// writing direction. Messages, images and names come from anyone who may write objects in the cluster. They could move
+// the cursor, change the window title or hide adjacent text. Colors are harmless.
 func safe(text string) string {
 	var clean strings.Builder
 	for text != "" {
@@ -37,7 +37,7 @@ func harmless(r rune) rune {
 	return r
 }
 
-// safeWriter writes what is safe of each text.
+// safeWriter writes the safe part of each text.
 type safeWriter struct{ io.Writer }
 
 func (w safeWriter) Write(text []byte) (int, error) {

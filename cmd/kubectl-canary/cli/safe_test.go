@@ -35,10 +35,10 @@ func TestSafe(t *testing.T) {
 	}
 }
 
-// hostile takes over a terminal, and makes a line of its own.
+// hostile takes over a terminal, and starts a line of its own.
 const hostile = "\x1b[2J\x1b]0;owned\x07\r\u202eall well\nName: fine"
 
-// TestClusterTextsAreSafe: whatever somebody writes into an object, or a webhook answers, moves no cursor and forges no line.
+// TestClusterTextsAreSafe checks that no text in an object or from a webhook can move the cursor or forge a line.
 func TestClusterTextsAreSafe(t *testing.T) {
 	rollout := &v1alpha1.CanaryRollout{}
 	rollout.Namespace, rollout.Name = "books", "reviews"
@@ -75,7 +75,7 @@ func TestClusterTextsAreSafe(t *testing.T) {
 	}
 }
 
-// TestFileTextsAreSafe: a manifest of somebody else moves no cursor and forges no finding, in whichever command reads it.
+// TestFileTextsAreSafe checks that no command lets someone else's manifest move the cursor or forge a finding.
 func TestFileTextsAreSafe(t *testing.T) {
 	name, err := json.Marshal(hostile)
 	if err != nil {
@@ -98,7 +98,8 @@ func TestFileTextsAreSafe(t *testing.T) {
 	}
 }
 
-// TestDataIsUnchanged: what another program reads is what the object says. In a terminal it is as safe as any text.
+// TestDataIsUnchanged checks that output for programs is exactly what the object contains. In a terminal it is as safe
+// as any other text.
 func TestDataIsUnchanged(t *testing.T) {
 	const text = "a\u202eb"
 	foreign := "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: " + text + "}\n"

@@ -12,7 +12,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/view"
 )
 
-// What a terminal is told. A frame is drawn over the former one, line by line, so that nothing flickers.
+// Terminal control sequences. Each frame is drawn over the previous one, line by line, to avoid flicker.
 const (
 	enterScreen = "\x1b[?1049h\x1b[?25l"
 	leaveScreen = "\x1b[?25h\x1b[?1049l"
@@ -21,11 +21,11 @@ const (
 	clearBelow  = "\x1b[J"
 )
 
-// screen shows a text that changes: in place in a terminal, and elsewhere once more whenever something but the time has
-// changed.
+// screen shows a changing text. In a terminal it redraws in place; elsewhere it prints the text again whenever
+// something other than the time has changed.
 type screen struct {
 	o *Options
-	// render makes the text. It is asked for a moment.
+	// render returns the text for a point in time.
 	render func(view.Style, time.Time) frame
 
 	isTerminal bool
@@ -33,19 +33,19 @@ type screen struct {
 	last       string
 }
 
-// frame is a text, and whether it is the last one. One that is not ready is not shown.
+// frame is a text, and whether it is the last one. An idle frame is not shown.
 type frame struct {
 	text           string
 	isLast, isIdle bool
 }
 
 const (
-	// mostOften is how much time there is between two frames at least, and atLeast how much at most: a countdown goes on.
+	// mostOften is the minimum time between two frames, and atLeast the maximum, so that countdowns continue.
 	mostOften = 100 * time.Millisecond
 	atLeast   = time.Second
 )
 
-// show shows frames until the last one, or until the context ends.
+// show shows frames until the last one, or until the context is done.
 func (o *Options) show(ctx context.Context, dirty <-chan struct{}, render func(view.Style, time.Time) frame) error {
 	_, _, isTerminal := o.Size()
 	s := &screen{o: o, render: render, isTerminal: isTerminal, started: o.Now()}
@@ -56,7 +56,7 @@ func (o *Options) show(ctx context.Context, dirty <-chan struct{}, render func(v
 	}
 	err := s.loop(ctx, dirty)
 	if isTerminal {
-		_ = o.control(leaveScreen + safe(s.last)) // the first error is the one to tell
+		_ = o.control(leaveScreen + safe(s.last)) // the first error is the one to report
 	}
 	return err
 }
@@ -83,7 +83,7 @@ func (s *screen) loop(ctx context.Context, dirty <-chan struct{}) error {
 	}
 }
 
-// rest is how long to wait for more changes before the next frame: not at all before the first.
+// rest returns how long to wait for more changes before the next frame. The first frame does not wait.
 func (s *screen) rest() time.Duration {
 	if s.last == "" {
 		return 0
@@ -91,7 +91,7 @@ func (s *screen) rest() time.Duration {
 	return mostOften
 }
 
-// style leaves the last column empty: what clears the rest of a line would take a character that stands there.
+// style leaves the last column empty: clearing the rest of a line would erase a character there.
 func (s *screen) style() view.Style {
 	style := s.o.style()
 	style.Width = max(style.Width-1, 0)
@@ -108,7 +108,7 @@ func (s *screen) draw() (isLast bool, err error) {
 		_, height, _ := s.o.Size()
 		return next.isLast, s.o.control(over(safe(next.text), height))
 	}
-	// At one and the same time, two frames differ only when something has changed.
+	// Rendered for the same time, two frames differ only if something has changed.
 	if now := s.render(s.style(), s.started).text; now != s.last || next.isLast {
 		separator := ""
 		if s.last != "" {
@@ -119,7 +119,7 @@ func (s *screen) draw() (isLast bool, err error) {
 	return next.isLast, err
 }
 
-// over draws a frame over the former one. What the terminal is too low for is left out, and said.
+// over draws a frame over the previous one. Lines that do not fit are replaced by a line with their number.
 func over(text string, height int) string {
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	if len(lines) > height && height > 1 {

@@ -18,15 +18,15 @@ import (
 // Exit codes of status.
 const (
 	exitHealthy = 0
-	// exitFailed is for Degraded and Aborted.
+	// exitFailed means Degraded or Aborted.
 	exitFailed = 1
-	// exitNotYet is for a rollout that is not there yet: still under way, or the time for it is over.
+	// exitNotYet means that the rollout is still in progress, or that the timeout has passed.
 	exitNotYet = 2
-	// exitUnknown is for all that keeps the state from being known.
+	// exitUnknown means that the state could not be determined.
 	exitUnknown = 3
 )
 
-// NewStatusCommand tells by its exit code how a rollout is, for scripts.
+// NewStatusCommand returns the command that reports the state of a rollout by its exit code, for scripts.
 func NewStatusCommand(o *Options) *cobra.Command {
 	var isWaiting bool
 	var timeout time.Duration
@@ -71,8 +71,7 @@ What was asked for counts: a change of the spec or a command that the operator h
 	return command
 }
 
-// outcome is the exit code for a rollout. A status that is about an older spec, or that a command is about to change,
-// is no answer.
+// outcome returns the exit code for a rollout. The status is not final if it is outdated or a command is pending.
 func outcome(object *v1alpha1.CanaryRollout) int {
 	r := &rollout{CanaryRollout: object}
 	if !r.isSeen() || r.hasCommand() || r.DeletionTimestamp != nil {
@@ -88,7 +87,7 @@ func outcome(object *v1alpha1.CanaryRollout) int {
 	}
 }
 
-// tell prints the line, and ends with the code.
+// tell prints the line and returns the exit code as an error, unless it is 0.
 func (s *session) tell(object *v1alpha1.CanaryRollout, code int) error {
 	style := s.style()
 	style.Width = 0
@@ -102,7 +101,7 @@ func (s *session) tell(object *v1alpha1.CanaryRollout, code int) error {
 	return &ExitError{Code: code}
 }
 
-// waitForEnd watches until the rollout has come to an end, and tells changes on the error stream meanwhile.
+// waitForEnd watches until the rollout has reached its end. Meanwhile it prints changes to stderr.
 func (s *session) waitForEnd(ctx context.Context, r *rollout, timeout time.Duration) error {
 	if timeout > 0 {
 		var cancel context.CancelFunc
@@ -139,7 +138,7 @@ func (s *session) waitForEnd(ctx context.Context, r *rollout, timeout time.Durat
 	}
 }
 
-// progress is where a rollout is on its way, or what keeps it from being seen.
+// progress describes how far a rollout has come, or why it cannot be observed.
 func progress(object *v1alpha1.CanaryRollout, err error) string {
 	if err != nil {
 		return fmt.Sprintf("waiting all the same: %v", err)

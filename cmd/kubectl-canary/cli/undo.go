@@ -19,7 +19,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
-// NewUndoCommand applies the template of a former revision again.
+// NewUndoCommand returns the command that applies the template of a previous revision.
 func NewUndoCommand(o *Options) *cobra.Command {
 	var to string
 	command := &cobra.Command{
@@ -34,7 +34,7 @@ steps run towards it.`,
 		Args: oneName, ValidArgsFunction: o.completeRollouts,
 	}
 	command.Flags().StringVar(&to, "to-revision", "", "The revision to go back to, as in: kubectl canary history NAME.")
-	_ = command.RegisterFlagCompletionFunc("to-revision", o.completeRevisions) // the flag is there
+	_ = command.RegisterFlagCompletionFunc("to-revision", o.completeRevisions) // the flag exists
 	w := addWriteFlags(command)
 	command.RunE = o.withSession(func(command *cobra.Command, s *session, name string) error {
 		r, err := s.findSeen(command.Context(), name)
@@ -54,7 +54,7 @@ steps run towards it.`,
 	return command
 }
 
-// templates are the pod templates of a rollout's ReplicaSets, by revision, as they stand in the API server.
+// templates returns the raw pod templates of a rollout's ReplicaSets, by revision, as stored in the API server.
 func (s *session) templates(ctx context.Context, name string) (map[string]map[string]any, error) {
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(revision.ReplicaSetKind.GroupVersion().WithKind("ReplicaSetList"))
@@ -93,7 +93,7 @@ func undo(r *rollout, templates map[string]map[string]any, to, flags string) (ch
 	}, nil
 }
 
-// former is the revision to go back to when none is named.
+// former returns the revision to go back to if none is given.
 func former(r *rollout, templates map[string]map[string]any) (string, error) {
 	stable := r.Status.Memory.StableRevision
 	switch {
@@ -112,7 +112,7 @@ func former(r *rollout, templates map[string]map[string]any) (string, error) {
 		r.Name, known(templates, stable))
 }
 
-// known names the revisions that a rollout could go back to.
+// known lists the revisions that a rollout could go back to.
 func known(templates map[string]map[string]any, current string) string {
 	var names []string
 	for name := range templates {
@@ -127,7 +127,7 @@ func known(templates map[string]map[string]any, current string) string {
 	return strings.Join(names, ", ")
 }
 
-// bare is a template as a user would write it: without the label of its revision, and without fields that are null.
+// bare returns a template as a user would write it: without the revision label and a null creationTimestamp.
 func bare(template map[string]any) map[string]any {
 	written := runtime.DeepCopyJSON(template)
 	unstructured.RemoveNestedField(written, "metadata", "labels", v1alpha1.RevisionLabel)
@@ -149,7 +149,7 @@ func afterUndo(r *rollout, to string) string {
 	}
 }
 
-// afterChange is what a new template leads to.
+// afterChange describes what a new template leads to.
 func afterChange(r *rollout) string {
 	memory := r.Status.Memory
 	switch {
@@ -164,7 +164,7 @@ func afterChange(r *rollout) string {
 	}
 }
 
-// NewSetCommand has set image.
+// NewSetCommand returns the parent command of set image.
 func NewSetCommand(o *Options) *cobra.Command {
 	command := &cobra.Command{
 		Use: "set", Short: "Change what a rollout runs",

@@ -12,7 +12,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/cmd/version"
 )
 
-// NewVersionCommand says which version this is.
+// NewVersionCommand returns the command that shows the version.
 func NewVersionCommand(o *Options) *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Show the version of this plugin, and of the API that it speaks",

@@ -19,16 +19,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// fieldManager is the name under which the plugin writes.
+// fieldManager is the field manager of the plugin.
 const fieldManager = "kubectl-canary"
 
-// operation is one of a JSON patch.
+// operation is one operation of a JSON patch.
 type operation struct {
 	Op, Path string
 	Value    any
 }
 
-// MarshalJSON keeps the null of a test for something that must not be there.
+// MarshalJSON keeps null values, because a test for null checks that a field is absent.
 func (o operation) MarshalJSON() ([]byte, error) {
 	fields := map[string]any{"op": o.Op, "path": o.Path}
 	if o.Op != "remove" {
@@ -46,13 +46,13 @@ func pointer(path ...string) string {
 	return text.String()
 }
 
-// guard tests that something is as it was seen; absent counts as null.
+// guard tests that a field has the value that was read; absent counts as null.
 func guard(r *rollout, path ...string) operation {
 	value, _, _ := unstructured.NestedFieldNoCopy(r.raw.Object, path...)
 	return operation{Op: "test", Path: pointer(path...), Value: value}
 }
 
-// guardMemory tests that the rollout is still at what was seen. What is empty in the memory is left out there.
+// guardMemory tests that the rollout has not moved on since it was read. Empty fields are absent from the memory.
 func guardMemory(r *rollout, fields ...string) []operation {
 	guards := []operation{guard(r, "metadata", "uid")}
 	for _, field := range fields {
@@ -61,7 +61,7 @@ func guardMemory(r *rollout, fields ...string) []operation {
 	return guards
 }
 
-// annotate sets an annotation, also where there is none yet.
+// annotate sets an annotation, even if the object has none yet.
 func annotate(r *rollout, key, value string) []operation {
 	if len(r.Annotations) == 0 {
 		return []operation{
@@ -72,7 +72,7 @@ func annotate(r *rollout, key, value string) []operation {
 	return []operation{{Op: "add", Path: pointer("metadata", "annotations", key), Value: value}}
 }
 
-// writer has the flags of the commands that write.
+// writer holds the flags of the commands that write.
 type writer struct {
 	dryRun string
 	print  *genericclioptions.PrintFlags
@@ -84,20 +84,20 @@ func addWriteFlags(command *cobra.Command) *writer {
 	command.Flags().StringVar(&w.dryRun, "dry-run", "none",
 		`"client" only prints what would be written, "server" has the API server check it too and store nothing, "none" writes.`)
 	command.Flags().Lookup("dry-run").NoOptDefVal = "client"
-	_ = command.RegisterFlagCompletionFunc("dry-run", // the flag is there
+	_ = command.RegisterFlagCompletionFunc("dry-run", // the flag exists
 		cobra.FixedCompletions([]string{"none", "client", "server"}, cobra.ShellCompDirectiveNoFileComp))
 	return w
 }
 
-// change is what a command does to a rollout.
+// change is what a command changes in a rollout.
 type change struct {
 	rollout *rollout
 	patch   []operation
-	// said is what was done and what comes next.
+	// said describes what was done and what comes next.
 	said string
 }
 
-// write carries a change out, and prints the object or says what was done.
+// write applies a change, and prints the object or what was done.
 func (w *writer) write(ctx context.Context, s *session, c change) error {
 	if c.rollout.DeletionTimestamp != nil {
 		return fmt.Errorf("rollout %s is being deleted, and hands its traffic back: nothing was written", c.rollout.Name)
@@ -145,8 +145,8 @@ func (w *writer) apply(ctx context.Context, s *session, c change) (*unstructured
 	}
 }
 
-// isTestFailure says that a test of a JSON patch did not hold: the patch never got as far as validation, so the API
-// server's refusal does not say what is invalid.
+// isTestFailure reports whether a test of a JSON patch failed. Validation was not reached then, so the API server's
+// error does not say what is invalid.
 func isTestFailure(err error) bool {
 	var status apierrors.APIStatus
 	if !apierrors.IsInvalid(err) || !errors.As(err, &status) {
@@ -156,7 +156,7 @@ func isTestFailure(err error) bool {
 	return details == nil || details.Kind == "" && len(details.Causes) == 0
 }
 
-// patched is an object with a patch, worked out here.
+// patched applies a patch to an object locally.
 func patched(raw *unstructured.Unstructured, encoded []byte) (*unstructured.Unstructured, error) {
 	patch, err := jsonpatch.DecodePatch(encoded)
 	if err != nil {

@@ -30,7 +30,7 @@ func annotated(key, value string) edit {
 
 const followIt = " Follow it with: kubectl canary get reviews -w -n shop\n"
 
-// writes are commands that are carried out: what they say, and what is another in the rollout afterwards.
+// writes are commands that succeed, with what they print and what they change in the rollout.
 var writes = map[string]struct {
 	rollout *v1alpha1.CanaryRollout
 	args    string
@@ -109,7 +109,7 @@ var writes = map[string]struct {
 	},
 }
 
-// TestWrites holds what every command says and writes, with and without dry run.
+// TestWrites checks what every command prints and writes, with and without dry run.
 func TestWrites(t *testing.T) {
 	for name, tc := range writes {
 		t.Run(name, func(t *testing.T) {
@@ -142,7 +142,7 @@ func TestWrites(t *testing.T) {
 	}
 }
 
-// TestRefusals holds that what makes no sense is refused before anything is written, and why.
+// TestRefusals checks that invalid commands are rejected before anything is written, and why.
 func TestRefusals(t *testing.T) {
 	late := func(r *v1alpha1.CanaryRollout) { r.Generation = 5 }
 	deleted := func(r *v1alpha1.CanaryRollout) {
@@ -197,7 +197,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestAbortUnseen: an abort is written also while the operator has not looked at the last change: it may be away.
+// TestAbortUnseen checks that an abort is also written if the operator has not observed the last change, because the
+// operator may be down.
 func TestAbortUnseen(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, paused(func(r *v1alpha1.CanaryRollout) { r.Generation = 5 }))
@@ -206,7 +207,7 @@ func TestAbortUnseen(t *testing.T) {
 	}
 }
 
-// TestMovedOn holds that no command hits another revision, step or spec than the one that was seen.
+// TestMovedOn checks that no command affects a revision, step or spec other than the one that was seen.
 func TestMovedOn(t *testing.T) {
 	nextStep := func(r *v1alpha1.CanaryRollout) { r.Status.Memory.StepIndex = 2 }
 	another := func(r *v1alpha1.CanaryRollout) { r.Status.Memory.CurrentRevision = formerRevision }
@@ -245,7 +246,7 @@ func TestMovedOn(t *testing.T) {
 	}
 }
 
-// TestOutput holds what -o prints of a change.
+// TestOutput checks what -o prints for a change.
 func TestOutput(t *testing.T) {
 	b := newBench(t, append(sets(), paused())...)
 	_, out, _ := b.run("promote", "reviews", "-o", "name", "--dry-run=client")
