@@ -12,7 +12,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// List is a table of rollouts; with their namespaces when they are of several.
+// List formats a table of rollouts, with their namespaces if requested.
 func List(s Style, rollouts []v1alpha1.CanaryRollout, namespaces bool, now time.Time) string {
 	t := &table{optional: true}
 	head := plain("NAME", "STATUS", "STEP", "WEIGHT", "REVISION", "READY", "AGE", "MESSAGE")
@@ -44,7 +44,7 @@ func listRow(s Style, rollout *v1alpha1.CanaryRollout, namespaces bool, now time
 		cmp.Or(status.Ready, "-"), age(rollout.CreationTimestamp.Time, now), Message(rollout, flags))...)
 }
 
-// History is a table of the last releases, the newest first.
+// History formats a table of the last releases, newest first.
 func History(s Style, rollout *v1alpha1.CanaryRollout, now time.Time) string {
 	t := &table{shrink: []int{5, 1}, tails: []int{1}}
 	t.add(plain("REVISION", "IMAGES", "OUTCOME", "STARTED", "DURATION", "WHY")...)
@@ -69,7 +69,7 @@ func History(s Style, rollout *v1alpha1.CanaryRollout, now time.Time) string {
 	return join(t.lines(s))
 }
 
-// mark says which revision serves and which one is on its way.
+// mark labels the stable and the current revision.
 func mark(memory *v1alpha1.Memory, revision string) string {
 	switch {
 	case memory == nil:
@@ -98,7 +98,7 @@ func outcomeColor(outcome v1alpha1.Outcome) string {
 	}
 }
 
-// Line is a rollout in one line.
+// Line formats a rollout as one line.
 func Line(s Style, rollout *v1alpha1.CanaryRollout, flags string) string {
 	status := rollout.Status
 	look := lookOf(status.State)

@@ -15,7 +15,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// role is what a revision is at the moment.
+// role is the current role of a revision.
 type role string
 
 const (
@@ -43,17 +43,17 @@ func (r role) color() string {
 	}
 }
 
-// revision is one pod template, with what runs it.
+// revision is a pod template with its ReplicaSet and pods.
 type revision struct {
 	name string
 	role role
 	set  *appsv1.ReplicaSet
 	pods []corev1.Pod
-	// goes is when its pods go; zero when that is not known.
+	// goes is when its pods are scaled down; zero if unknown.
 	goes time.Time
 }
 
-// revisions are all that are known, the newest first.
+// revisions returns all known revisions, newest first.
 func (r Rollout) revisions() []revision {
 	var all []revision
 	for i := range r.ReplicaSets {
@@ -91,7 +91,7 @@ func (v revision) created() time.Time {
 	return v.set.CreationTimestamp.Time
 }
 
-// podsOf are the pods of a ReplicaSet, by age.
+// podsOf returns the pods of a ReplicaSet, oldest first.
 func (r Rollout) podsOf(set *appsv1.ReplicaSet) []corev1.Pod {
 	var pods []corev1.Pod
 	for _, pod := range r.Pods {
@@ -105,7 +105,7 @@ func (r Rollout) podsOf(set *appsv1.ReplicaSet) []corev1.Pod {
 	return pods
 }
 
-// roleOf tells the role by the memory, and when the pods of a revision on its way out go.
+// roleOf derives the role from the memory. It also returns when the pods of a draining revision are scaled down.
 func (r Rollout) roleOf(v revision) (role, time.Time) {
 	memory := r.Object.Status.Memory
 	if memory == nil {
@@ -130,7 +130,7 @@ func (r Rollout) roleOf(v revision) (role, time.Time) {
 	}
 }
 
-// goes is when the pods of a revision that nothing can reach any more go (T3).
+// goes returns when the pods of an unreachable revision are scaled down (T3).
 func (r Rollout) goes(name string) time.Time {
 	for _, drain := range r.Object.Status.Memory.Draining {
 		if drain.Revision == name && drain.Since != nil {

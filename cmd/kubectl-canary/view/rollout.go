@@ -19,16 +19,16 @@ import (
 	revisions "github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
-// Rollout is what is shown of one.
+// Rollout is a rollout with the objects that are shown with it.
 type Rollout struct {
 	Object      *v1alpha1.CanaryRollout
 	ReplicaSets []appsv1.ReplicaSet
 	Pods        []corev1.Pod
-	// Flags are the connection flags that commands in the text need to reach the same rollout, as in " -n shop".
+	// Flags are the connection flags that commands in the text need to reach the same rollout, for example " -n shop".
 	Flags string
 }
 
-// currentStep is the index of the step under way; -1 when no steps are walked. The first deploy skips them.
+// currentStep returns the index of the current step, or -1 if there is none. The first deployment skips the steps.
 func (r Rollout) currentStep() int {
 	if memory := r.Object.Status.Memory; memory == nil || memory.StableRevision == "" {
 		return -1
@@ -37,8 +37,8 @@ func (r Rollout) currentStep() int {
 	return index
 }
 
-// Render shows a rollout: what it is at and waits for, its steps, and the tree of its pods. Where there is room, the
-// steps stand beside the rest.
+// Render shows a rollout: its state and what it waits for, its steps, and the tree of its pods. In a wide terminal, the
+// steps appear beside the state.
 func (r Rollout) Render(s Style, now time.Time) string {
 	var lines []string
 	if s.isWide() {
@@ -72,7 +72,7 @@ func beside(left, right []string, width int) []string {
 	return lines
 }
 
-// visible is how many columns a line takes: escape codes take none.
+// visible returns how many columns a line takes, not counting escape codes.
 func visible(line string) int {
 	width := 0
 	for i, part := range strings.Split(line, "\x1b[") {
@@ -84,10 +84,10 @@ func visible(line string) int {
 	return width
 }
 
-// keyWidth is that of the column of keys.
+// keyWidth is the width of the key column.
 const keyWidth = 12
 
-// header says what a rollout is at, key by key.
+// header shows the state of a rollout as keys and values.
 func (r Rollout) header(s Style, width int, now time.Time) []string {
 	var lines []string
 	add := func(key string, texts ...string) {
@@ -140,8 +140,8 @@ func (r Rollout) status(s Style) string {
 	return text
 }
 
-// Message is what a rollout waits for. The commands that the operator names are those of kubectl alone; whoever reads
-// this has shorter ones.
+// Message returns what a rollout waits for. The operator writes commands for plain kubectl; they are replaced by those
+// of the plugin, which are shorter.
 func Message(rollout *v1alpha1.CanaryRollout, flags string) string {
 	annotate := fmt.Sprintf("kubectl -n %s annotate canaryrollout %s canaryrollout.dev/", rollout.Namespace, rollout.Name)
 	command := func(verb string) string { return "kubectl canary " + verb + " " + rollout.Name }
@@ -156,7 +156,7 @@ func Message(rollout *v1alpha1.CanaryRollout, flags string) string {
 	return message
 }
 
-// next is the command that would move a rollout where its message does not say so.
+// next returns the command that would move a rollout, if its message does not name one.
 func (r Rollout) next() string {
 	status := r.Object.Status
 	command := func(verb string) string { return "kubectl canary " + verb + " " + r.Object.Name + r.Flags }
@@ -173,7 +173,7 @@ func (r Rollout) next() string {
 	}
 }
 
-// pause is the time that is left in one.
+// pause returns the remaining time of a pause.
 func (r Rollout) pause(now time.Time) string {
 	pause := r.Object.Status.Pause
 	if pause == nil || pause.Until == nil {
@@ -222,7 +222,7 @@ func (r Rollout) ready() string {
 	return text
 }
 
-// trouble says why the revisions that should serve lack pods, where the message does not.
+// trouble returns why the revisions that should serve lack pods, unless the message already says so.
 func (r Rollout) trouble() string {
 	var words []string
 	for _, v := range r.revisions() {
@@ -237,7 +237,7 @@ func (r Rollout) trouble() string {
 	return strings.Join(words, "; ")
 }
 
-// images are those of the revisions that serve or will, each with its roles.
+// images returns the images of the revisions that serve or will serve, each with its roles.
 func (r Rollout) images(s Style, room int) []string {
 	images, roles := r.rolesOfImages()
 	var lines []string
@@ -254,7 +254,7 @@ func (r Rollout) images(s Style, room int) []string {
 	return lines
 }
 
-// rolesOfImages are the images in the order of their revisions, and the roles of each.
+// rolesOfImages returns the images in the order of their revisions, and the roles of each.
 func (r Rollout) rolesOfImages() (images []string, roles map[string][]string) {
 	roles = map[string][]string{}
 	for _, rev := range r.revisions() {

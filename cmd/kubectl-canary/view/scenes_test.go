@@ -79,7 +79,7 @@ func pod(revision string, number int, age time.Duration, ready bool) corev1.Pod 
 	}
 }
 
-// healthy has revision stable at rest, and a former one.
+// healthy has a stable revision at rest, and a previous one.
 func healthy() Rollout {
 	rollout := Rollout{
 		Object: &v1alpha1.CanaryRollout{
@@ -110,7 +110,7 @@ func healthy() Rollout {
 	return rollout
 }
 
-// stepping has a canary at a step, counted from 0, with so many ready pods of those that it should have.
+// stepping has a canary at a step, counted from 0, with the given numbers of ready and desired pods.
 func stepping(index int, ready, desired int32) Rollout {
 	rollout := healthy()
 	rollout.Object.Generation, rollout.Object.Status.ObservedGeneration = 5, 5
@@ -133,7 +133,7 @@ func stepping(index int, ready, desired int32) Rollout {
 
 const promoteByHand = "kubectl -n shop annotate canaryrollout reviews canaryrollout.dev/promote=true"
 
-// scenes are the rollouts of the golden files.
+// scenes returns the rollouts of the golden files.
 func scenes() map[string]Rollout {
 	return map[string]Rollout{
 		"healthy": healthy(), "paused": paused(), "timed-pause": timedPause(), "stepping": weightStep(), "held": held(),
@@ -237,7 +237,7 @@ func initializing() Rollout {
 	return rollout
 }
 
-// unseen has not been looked at by the operator yet.
+// unseen has not been observed by the operator yet.
 func unseen() Rollout {
 	rollout := healthy()
 	rollout.Object.Status, rollout.ReplicaSets, rollout.Pods = v1alpha1.CanaryRolloutStatus{}, nil, nil

@@ -15,7 +15,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// Step says in a few words what a step does, beginning with its verb in the manifest.
+// Step describes a step in a few words, beginning with its verb in the manifest.
 func Step(step v1alpha1.Step) string {
 	switch {
 	case step.SetWeight != nil:
@@ -101,7 +101,7 @@ func pauseText(pause *v1alpha1.Pause) string {
 	}
 }
 
-// short leaves out what is zero: 1h instead of 1h0m0s.
+// short omits zero units: 1h instead of 1h0m0s.
 func short(d time.Duration) string {
 	text := d.String()
 	for _, zero := range []string{"0s", "0m"} {
@@ -112,7 +112,7 @@ func short(d time.Duration) string {
 	return text
 }
 
-// steps lists them with a marker: done, current, or to come.
+// steps lists the steps, each marked as done, current or to come.
 func (r Rollout) steps(s Style, width int) []string {
 	steps := r.Object.Spec.Steps
 	if len(steps) == 0 {

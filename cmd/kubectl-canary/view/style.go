@@ -1,8 +1,8 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package view puts rollouts into words, bars and trees for a terminal. It is pure: typed values come in, text goes out.
-// It has no client, no clock and no terminal; what time it is and how wide the terminal is are arguments.
+// Package view formats rollouts for a terminal as text, bars and trees. It is pure: typed values come in, text goes
+// out. It has no client, no clock and no terminal; the time and the width of the terminal are arguments.
 package view
 
 import (
@@ -10,15 +10,15 @@ import (
 	"unicode/utf8"
 )
 
-// Style is what the output can show.
+// Style is what the output can display.
 type Style struct {
-	// Rich allows colour and icons; without it the text is plain ASCII.
+	// Rich allows colors and icons; without it the text is plain ASCII.
 	Rich bool
-	// Width is how many columns there are; 0 for as many as it takes.
+	// Width is the number of columns; 0 means unlimited.
 	Width int
 }
 
-// wide is from how many columns on there is room for what is not needed at 80.
+// wide is the width from which there is room for details that are left out at 80 columns.
 const wide = 120
 
 func (s Style) isWide() bool { return s.Width >= wide }
@@ -40,7 +40,7 @@ func (s Style) paint(code, text string) string {
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
-// glyph is the icon, or what stands for it in plain text.
+// glyph returns the icon, or its replacement in plain text.
 func (s Style) glyph(rich, plain string) string {
 	if s.Rich {
 		return rich
@@ -48,7 +48,7 @@ func (s Style) glyph(rich, plain string) string {
 	return plain
 }
 
-// cut shortens text to a width, and shows that it did.
+// cut truncates text to a width and marks the cut.
 func (s Style) cut(text string, width int) string {
 	if utf8.RuneCountInString(text) <= width {
 		return text
@@ -58,7 +58,7 @@ func (s Style) cut(text string, width int) string {
 	return string([]rune(text)[:keep]) + mark
 }
 
-// cutHead is cut for text of which the end says most.
+// cutHead is like cut, but keeps the end of the text.
 func (s Style) cutHead(text string, width int) string {
 	length := utf8.RuneCountInString(text)
 	if length <= width {
@@ -69,7 +69,8 @@ func (s Style) cutHead(text string, width int) string {
 	return mark + string([]rune(text)[length-keep:])
 }
 
-// wrap breaks text between words. A word that is wider stands alone; without a positive width nothing is broken.
+// wrap breaks text between words. A word wider than the width gets its own line. Without a positive width, it breaks
+// nothing.
 func wrap(text string, width int) []string {
 	if width <= 0 {
 		return []string{text}

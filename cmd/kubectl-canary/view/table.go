@@ -23,11 +23,11 @@ func plain(texts ...string) []cell {
 // table has columns that are as wide as their widest field.
 type table struct {
 	rows [][]cell
-	// shrink are the columns that are cut where the table is too wide, in this order.
+	// shrink are the columns to cut if the table is too wide, in this order.
 	shrink []int
-	// tails are columns of which the end says more than the beginning, as that of an image does.
+	// tails are the columns whose end is more important than their beginning, such as images.
 	tails []int
-	// optional says that the last column goes altogether where little of it would be left.
+	// optional drops the last column if only little of it would fit.
 	optional bool
 }
 
@@ -35,13 +35,13 @@ func (t *table) add(cells ...cell) { t.rows = append(t.rows, cells) }
 
 const (
 	gap = 2
-	// least is how much of a column that is cut stays, where there is so much.
+	// least is the width below which a column is not cut.
 	least = 12
-	// little is how much of an optional column is not worth its place.
+	// little is the width below which an optional column is dropped.
 	little = 20
 )
 
-// natural is how wide the columns would be, and by how much they are too wide for the terminal.
+// natural returns the full widths of the columns, and by how much they exceed the terminal.
 func (t *table) natural(s Style) (widths []int, over int) {
 	for _, row := range t.rows {
 		for i, c := range row {
@@ -78,7 +78,7 @@ func (t *table) widths(s Style) []int {
 	return widths
 }
 
-// lines are the rows, none with spaces at its end.
+// lines returns the rows without trailing spaces.
 func (t *table) lines(s Style) []string {
 	widths := t.widths(s)
 	var lines []string
@@ -101,7 +101,7 @@ func (t *table) lines(s Style) []string {
 	return lines
 }
 
-// join makes a text of lines. What somebody wrote into an object makes no line of its own.
+// join joins lines into a text. Newlines in a line become spaces, so that no value from an object starts a line.
 func join(lines []string) string {
 	var text strings.Builder
 	for _, line := range lines {

@@ -16,7 +16,7 @@ import (
 	revisions "github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
-// delay is how long a drained revision keeps its pods; what the spec leaves out is defaulted as the API server does.
+// delay returns how long a drained revision keeps its pods, with the API server's defaults for unset fields.
 func (r Rollout) delay() time.Duration {
 	spec := r.Object.Spec
 	return time.Duration(ptr.Deref(spec.Traffic.SettleSeconds, 5)+ptr.Deref(spec.ScaleDownDelaySeconds, 30)) * time.Second
@@ -50,7 +50,7 @@ func row(name string, status cell, rest ...string) []cell {
 	return append([]cell{{text: name}, status}, plain(rest...)...)
 }
 
-// branch is how the lines of a tree lead to an entry, and on to what is below it.
+// branch returns the tree lines that lead to an entry, and those for the entries below it.
 func (s Style) branch(prefix string, last bool) (to, below string) {
 	switch {
 	case !s.Rich:
@@ -62,7 +62,7 @@ func (s Style) branch(prefix string, last bool) (to, below string) {
 	}
 }
 
-// add adds a revision with all that is below it. One without pods takes one line.
+// add adds a revision and everything below it. A revision without pods takes one line.
 func (v revision) add(t *table, s Style, last bool, now time.Time) {
 	to, below := s.branch("", last)
 	status := cell{v.words(now), v.role.color()}
@@ -133,7 +133,7 @@ func addPod(t *table, s Style, prefix string, pod *corev1.Pod, last bool, now ti
 	t.add(cells...)
 }
 
-// podLook sums a pod up by what it waits for or died of, else by its phase.
+// podLook describes a pod by what it waits for or why it failed, otherwise by its phase.
 func podLook(pod *corev1.Pod) (look, string) {
 	why, _ := revisions.UnreadyReason(pod)
 	reason := cmp.Or(why, pod.Status.Reason, string(pod.Status.Phase), "Pending")
@@ -149,7 +149,7 @@ func podLook(pod *corev1.Pod) (look, string) {
 	}
 }
 
-// isTrouble tells what does not pass by itself from what is on its way.
+// isTrouble reports whether a problem will not resolve by itself.
 func isTrouble(reason string) bool {
 	for _, sign := range []string{"BackOff", "Err", "Invalid", "OOMKilled", "Evicted", corev1.PodReasonUnschedulable} {
 		if strings.Contains(reason, sign) {

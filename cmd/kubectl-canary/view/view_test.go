@@ -19,7 +19,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/golden"
 )
 
-// checkWidth says when a line is too long for the terminal.
+// checkWidth fails if a line is too long for the terminal.
 func checkWidth(t *testing.T, text string, width int) {
 	t.Helper()
 	for line := range strings.Lines(text) {
@@ -29,7 +29,7 @@ func checkWidth(t *testing.T, text string, width int) {
 	}
 }
 
-// TestRender holds what every state looks like in a terminal of 80 and of 140 columns, with and without colour.
+// TestRender checks how every state looks in a terminal of 80 and of 140 columns, with and without color.
 func TestRender(t *testing.T) {
 	for name, scene := range scenes() {
 		for _, width := range []int{80, 140} {
@@ -48,7 +48,7 @@ func TestRender(t *testing.T) {
 	}
 }
 
-// TestPlainIsPlain holds that what is no terminal gets neither escape codes nor anything but ASCII.
+// TestPlainIsPlain checks that output without a terminal contains no escape codes and only ASCII.
 func TestPlainIsPlain(t *testing.T) {
 	for name, scene := range scenes() {
 		for _, r := range scene.Render(Style{}, now) {
@@ -125,7 +125,7 @@ func TestStep(t *testing.T) {
 	}
 }
 
-// TestLeft holds that a countdown ends at 0s, and not a second before.
+// TestLeft checks that a countdown reaches 0s at the end, and no earlier.
 func TestLeft(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		-time.Second: "0s", 0: "0s", time.Millisecond: "1s", 9 * time.Second: "9s", 9001 * time.Millisecond: "10s", time.Hour: "1h0m0s",
@@ -136,7 +136,7 @@ func TestLeft(t *testing.T) {
 	}
 }
 
-// TestLongNames: a name that is too long for the terminal is cut, what stands beside it is not.
+// TestLongNames checks that a name that is too long for the terminal is cut, but not what is next to it.
 func TestLongNames(t *testing.T) {
 	scene := healthy()
 	long := strings.Repeat("long-", 12)
@@ -152,7 +152,7 @@ func TestLongNames(t *testing.T) {
 	}
 }
 
-// TestDocs holds that the documentation shows what get shows, but for its colour.
+// TestDocs checks that the documentation shows the output of get, without colors.
 func TestDocs(t *testing.T) {
 	content, err := os.ReadFile("../../../docs/cli.md")
 	if err != nil {

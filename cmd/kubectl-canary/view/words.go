@@ -14,7 +14,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// look is how a state is shown.
+// look is the icon and color of a state.
 type look struct{ icon, color string }
 
 func lookOf(state v1alpha1.State) look {
@@ -36,7 +36,7 @@ func lookOf(state v1alpha1.State) look {
 	}
 }
 
-// stateWord is the state; before the first pass over a rollout there is none.
+// stateWord returns the state, or Unknown before the first pass over a rollout.
 func stateWord(status v1alpha1.CanaryRolloutStatus) string {
 	if status.State == "" {
 		return "Unknown"
@@ -44,7 +44,7 @@ func stateWord(status v1alpha1.CanaryRolloutStatus) string {
 	return string(status.State)
 }
 
-// shares reads status.weight, which is the verified share of the revision shown, and the desired one when they differ.
+// shares parses status.weight: the verified share of the revision shown, and the desired one if they differ.
 func shares(weight string) (verified, desired int, known bool) {
 	n, _ := fmt.Sscanf(weight, "%d->%d", &verified, &desired)
 	if n < 2 {
@@ -53,7 +53,7 @@ func shares(weight string) (verified, desired int, known bool) {
 	return verified, desired, n > 0
 }
 
-// bar lays the two shares over each other: what is verified is solid, what is only desired so far stands out beyond it.
+// bar draws the two shares as one bar: a solid part for the verified share, then the part that is only desired.
 func (s Style) bar(verified, desired, cells int) string {
 	glyphs := []rune(s.glyph("█▒░", "#=-"))
 	upTo := func(percent int) int { return int(math.Round(float64(percent*cells) / 100)) }
@@ -63,7 +63,7 @@ func (s Style) bar(verified, desired, cells int) string {
 	return s.paint(green, draw(0, solid)) + s.paint(yellow, draw(1, more)) + s.paint(dim, draw(2, cells-solid-more))
 }
 
-// age is how long ago something was, in a word.
+// age returns the time since a moment, in short form.
 func age(since, now time.Time) string {
 	if since.IsZero() {
 		return "-"
@@ -71,7 +71,7 @@ func age(since, now time.Time) string {
 	return duration.HumanDuration(max(now.Sub(since), 0))
 }
 
-// left is how long it is to a moment, in whole seconds: 0s only when it has come.
+// left returns the time until a moment in whole seconds, rounded up: 0s only when the moment has come.
 func left(until, now time.Time) string {
 	return (max(until.Sub(now), 0) + time.Second - 1).Truncate(time.Second).String()
 }
