@@ -1,7 +1,7 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package table prints forecasts for people, in 80 columns.
+// Package table formats forecasts as tables of 80 columns.
 package table
 
 import (
@@ -14,24 +14,24 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/forecast"
 )
 
-// width is what fits into every terminal.
+// width fits into every terminal.
 const width = 80
 
-// Rollout is a rollout and what is to come of it.
+// Rollout is the forecast of a rollout.
 type Rollout struct {
 	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name"`
-	// Revision is the one in flight.
+	// Revision is the revision in flight.
 	Revision string `json:"revision,omitempty"`
 	forecast.Forecast
 }
 
 var header = []string{"STEP", "WHAT", "PODS", "WEIGHT", "AT", "FOR"}
 
-// what is the column that gives way when the table is too wide.
+// what is the index of the column that is shortened if the table is too wide.
 const what = 1
 
-// Text is the forecast as a table, with sums and warnings below it.
+// Text formats the forecast as a table, followed by totals and warnings.
 func (r Rollout) Text(podReady time.Duration) string {
 	rows := [][]string{header}
 	for _, stage := range r.Stages {
@@ -87,7 +87,7 @@ func weight(stage forecast.Stage) string {
 	return fmt.Sprintf("%d->%d", stage.WeightBefore, stage.Weight)
 }
 
-// clock marks a time to which the waiting for a person has to be added.
+// clock marks times to which the waiting time for a person has to be added.
 func clock(at time.Duration, promotions int) string {
 	text := forecast.Duration(at)
 	if promotions > 0 {
@@ -123,7 +123,7 @@ func (r Rollout) isPromoted() bool {
 	return slices.ContainsFunc(r.Stages, func(stage forecast.Stage) bool { return stage.Name == forecast.NameCommit })
 }
 
-// align makes columns as wide as they have to be, and shortens what each row is about when the sum is too much.
+// align sets each column to its widest cell, and shortens column what if the table is too wide.
 func align(rows [][]string) []string {
 	widths := make([]int, len(header))
 	sum := 2 * (len(header) - 1)
@@ -155,7 +155,7 @@ func shorten(text string, limit int) string {
 	return string(runes[:limit-3]) + "..."
 }
 
-// wrap breaks a text between words. What follows the first line is set in further.
+// wrap breaks text between words. It indents the second and later lines further.
 func wrap(indent, text string) (lines []string) {
 	line := indent
 	for _, word := range strings.Fields(text) {
