@@ -1,7 +1,7 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package version knows which build of our programs runs.
+// Package version returns the build information of the running program.
 package version
 
 import (
@@ -10,22 +10,22 @@ import (
 	"runtime/debug"
 )
 
-// Version is set by a release build, by the linker.
+// Version is set by the linker in a release build.
 var Version = ""
 
-// Info is about a build.
+// Info describes a build.
 type Info struct {
-	// Version is that of the release; without one that which Go took from the repository, or unknown.
+	// Version is the release; otherwise the version that Go derived from the repository, or unknown.
 	Version string
-	// Revision is the commit, with -dirty behind it if the sources had changes; or unknown.
+	// Revision is the commit, with the suffix -dirty if the working tree had changes; or unknown.
 	Revision string
-	// GoVersion is the compiler's.
+	// GoVersion is the version of the compiler.
 	GoVersion string
-	// Platform is the operating system and the architecture, as in linux/amd64.
+	// Platform is the operating system and architecture, for example linux/amd64.
 	Platform string
 }
 
-// Get is about the running program.
+// Get returns the build information of the running program.
 func Get() Info {
 	info := Info{Version: Version, GoVersion: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	if build, ok := debug.ReadBuildInfo(); ok {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestGet: a program always says something about itself, and a release says its version.
+// TestGet checks that every build has a version and a revision, and that a release build reports its own version.
 func TestGet(t *testing.T) {
 	t.Cleanup(func() { Version = "" })
 	if info := Get(); info.Version == "" || info.Revision == "" || info.GoVersion != runtime.Version() {
