@@ -23,12 +23,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// fieldOwner is who the API server records as the owner of the fields that Apply sets.
+// fieldOwner is the field manager of [Apply].
 const fieldOwner = client.FieldOwner("cluster-test")
 
-// Apply creates or updates, by server-side apply, every object of the given YAML or JSON documents, in their order.
-// Namespaced objects without a namespace go to "default". An object of a kind that is not served yet waits for it, so
-// a CRD and its first objects may be given together.
+// Apply creates or updates every object of the given YAML or JSON documents by server-side apply, in order.
+// Namespaced objects without a namespace go to "default". If an object's kind is not served yet, Apply waits for it,
+// so a CRD and its first objects can be given together.
 func Apply(ctx context.Context, cfg *rest.Config, manifests ...[]byte) error {
 	c, err := client.New(cfg, client.Options{Scheme: runtime.NewScheme()})
 	if err != nil {
@@ -48,7 +48,7 @@ func Apply(ctx context.Context, cfg *rest.Config, manifests ...[]byte) error {
 	return nil
 }
 
-// ApplyFiles is [Apply] of files, or of all *.yaml files of folders.
+// ApplyFiles calls [Apply] with the given files, or with all *.yaml files of the given folders.
 func ApplyFiles(ctx context.Context, cfg *rest.Config, paths ...string) error {
 	for _, path := range paths {
 		manifests, err := readManifests(path)
@@ -93,7 +93,7 @@ func decode(manifest []byte) (objects []*unstructured.Unstructured, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(object.Object) > 0 { // a document may hold nothing but comments
+		if len(object.Object) > 0 { // a document may contain only comments
 			objects = append(objects, object)
 		}
 	}
@@ -121,7 +121,7 @@ func applyOne(ctx context.Context, c client.Client, object *unstructured.Unstruc
 	return errors.Join(err, fatal)
 }
 
-// WaitForCRDs waits until the named CRDs, or all that there are when none is named, are Established.
+// WaitForCRDs waits until the named CRDs are Established, or all existing CRDs if none is named.
 func WaitForCRDs(ctx context.Context, cfg *rest.Config, names ...string) error {
 	scheme := runtime.NewScheme()
 	if err := apiextensions.AddToScheme(scheme); err != nil {

@@ -13,11 +13,11 @@ import (
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 )
 
-// AuditLog is the file of all requests of the [Operator], and of what [Admin] writes into Services and routes: one JSON
-// audit event a line, written before each is answered.
+// AuditLog is the path of the log of all requests of the [Operator], and of the writes of [Admin] to Services and
+// routes: one JSON audit event per line, written before the request is answered.
 func (c *Cluster) AuditLog() string { return filepath.Join(c.Dir, "audit.log") }
 
-// Audited are the requests in the audit log that are wanted.
+// Audited returns the requests in the audit log for which wanted returns true.
 func (c *Cluster) Audited(wanted func(*auditv1.Event) bool) ([]auditv1.Event, error) {
 	file, err := os.Open(c.AuditLog())
 	if err != nil {
@@ -30,7 +30,7 @@ func (c *Cluster) Audited(wanted func(*auditv1.Event) bool) ([]auditv1.Event, er
 	for lines.Scan() {
 		var event auditv1.Event
 		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
-			continue // the last line may be half written
+			continue // the last line may be incomplete
 		}
 		if wanted(&event) {
 			events = append(events, event)

@@ -23,14 +23,14 @@ import (
 // A binary is a program of the cluster, built from a module under hack/tools.
 type binary struct {
 	name     string
-	tools    string // folder below hack/tools: the module that pins it
-	pkg      string // what to build
-	module   string // whose version is the binary's
-	stamp    string // the variable that the version is linked into, if it has one; a trailing "v" keeps the v
-	estimate string // how long a build on two cores takes when the Go build cache is empty
+	tools    string // folder below hack/tools whose module pins it
+	pkg      string // the package to build
+	module   string // the module whose version the binary reports
+	stamp    string // the variable to link the version into, if any; a trailing "v" keeps the v
+	estimate string // build time on two cores with an empty Go build cache
 }
 
-// binaries are in the order in which building them is quickest: what they share is compiled for the first.
+// binaries are in the order that builds fastest: packages they share are compiled for the first one.
 var binaries = []binary{
 	{name: "etcd", tools: "kubernetes", pkg: "go.etcd.io/etcd/server/v3", module: "go.etcd.io/etcd/server/v3", estimate: "1 min"},
 	kubernetesBinary("kube-apiserver", "5 min"),
@@ -46,16 +46,16 @@ func kubernetesBinary(name, estimate string) binary {
 		stamp: "k8s.io/component-base/version.gitVersion", estimate: estimate}
 }
 
-// assets are the files from which a cluster is made, by absolute path.
+// assets holds the absolute paths of the files that a cluster is made from.
 type assets struct {
 	Binaries   map[string]string
-	GatewayAPI string // folder with a folder of CRDs for each channel
+	GatewayAPI string // folder with one subfolder of CRDs per channel
 }
 
-// Build builds the cluster's binaries that the user's cache folder does not hold yet, and says on progress what it
-// does: about 13 minutes the first time, nothing later. KUBEBUILDER_ASSETS, when set, is a folder whose etcd and kube-*
-// are taken as they are. [Isolate] calls it; call it alone to fill the cache. It needs the Go module proxy or a filled module
-// cache, so it cannot run inside the namespaces.
+// Build builds the cluster's binaries that are missing from the user's cache folder, and reports what it does to
+// progress. The first build takes about 13 minutes, later ones nothing. If KUBEBUILDER_ASSETS is set, etcd and kube-*
+// are taken from that folder. [Isolate] calls Build; call it directly to fill the cache. It needs the Go module proxy
+// or a filled module cache, so it cannot run inside the namespaces.
 func Build(ctx context.Context, progress io.Writer) error {
 	_, err := findAssets(ctx, progress)
 	return err
@@ -83,7 +83,7 @@ func findAssets(ctx context.Context, progress io.Writer) (*assets, error) {
 	return found, err
 }
 
-// ensure returns the path of the binary and builds it when it is not there.
+// ensure returns the path of the binary and builds it if it is missing.
 func (b binary) ensure(ctx context.Context, root string, progress io.Writer) (string, error) {
 	if given := filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), b.name); b.tools == "kubernetes" && filepath.IsAbs(given) && isFile(given) {
 		return given, nil
@@ -113,7 +113,7 @@ func (b binary) ensure(ctx context.Context, root string, progress io.Writer) (st
 	return path, b.build(ctx, module, version, path, progress)
 }
 
-// build makes the file in a temporary folder beside its place, so that path is either whole or not there.
+// build writes to a temporary folder next to the final one, so that path is either complete or absent.
 func (b binary) build(ctx context.Context, module, version, path string, progress io.Writer) error {
 	fmt.Fprintf(progress, "building %s %s, about %s the first time\n", b.name, version, b.estimate)
 	began := time.Now()
@@ -136,7 +136,7 @@ func (b binary) build(ctx context.Context, module, version, path string, progres
 	return nil
 }
 
-// flags leave out what only a debugger needs, and all that would make two machines build differently.
+// flags drops debug information and everything that would make builds differ between machines.
 func (b binary) flags(version string) []string {
 	link := "-s -w"
 	if b.stamp != "" {
@@ -145,7 +145,7 @@ func (b binary) flags(version string) []string {
 	return []string{"-trimpath", "-buildvcs=false", "-mod=readonly", "-gcflags=all=-dwarf=false", "-ldflags=" + link}
 }
 
-// identity is the version of the binary's module and a hash of all that decides what is built.
+// identity returns the version of the binary's module and a hash of everything that determines the build.
 func (b binary) identity(dir string) (version, hash string, err error) {
 	pins, err := os.ReadFile(filepath.Join(dir, "go.mod"))
 	if err != nil {
@@ -171,7 +171,7 @@ func requiredVersion(gomod, module string) string {
 	return "unknown"
 }
 
-// lock keeps two processes from building at once.
+// lock keeps two processes from building at the same time.
 func lock(dir string, progress io.Writer) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
@@ -190,8 +190,8 @@ func lock(dir string, progress io.Writer) (unlock func(), err error) {
 	return func() { file.Close() }, nil
 }
 
-// repositoryRoot is where this file was compiled from, or, in a binary built with -trimpath, where the go command
-// finds the module.
+// repositoryRoot is the folder that this file was compiled from. In a binary built with -trimpath, it is where the go
+// command finds the module.
 func repositoryRoot(ctx context.Context) (string, error) {
 	_, file, _, _ := runtime.Caller(0)
 	if root := filepath.Dir(filepath.Dir(filepath.Dir(file))); isFile(filepath.Join(root, "go.mod")) {

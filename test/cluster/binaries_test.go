@@ -19,7 +19,7 @@ func TestVersionIsThatOfTheModule(t *testing.T) {
 	}
 }
 
-// A binary of other pins or for another system must not be taken for this one.
+// A binary built from other pins or for another system must not be reused.
 func TestIdentityFollowsThePins(t *testing.T) {
 	dir := t.TempDir()
 	identity := func(pins, sums string) string {

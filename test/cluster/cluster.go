@@ -22,42 +22,42 @@ import (
 //go:embed assets
 var embedded embed.FS
 
-// Options of a cluster. The zero value is a good one.
+// Options configures a cluster. The zero value is a good default.
 type Options struct {
-	// Dir is where logs, data and kubeconfigs go. Default: a new folder below os.TempDir.
+	// Dir is the folder for logs, data and kubeconfigs. Default: a new folder below os.TempDir.
 	Dir string
-	// Throttle is the shortest time between two of Traefik's configurations. Default: 200 ms.
+	// Throttle is the minimum time between two configurations of Traefik. Default: 200 ms.
 	Throttle time.Duration
-	// Streams has the gateway take TLS and TCP, too, by TLSRoutes and TCPRoutes: see [StreamGatewayName]. It takes the
-	// experimental channel of the Gateway API, for Traefik knows v1alpha2 of them only.
+	// Streams makes the gateway also serve TLS and TCP, by TLSRoutes and TCPRoutes: see [StreamGatewayName]. It uses
+	// the experimental channel of the Gateway API, because Traefik only supports v1alpha2 of these kinds.
 	Streams bool
-	// LateEndpoints runs the EndpointSlice controller in a process of its own, so that it can be paused.
+	// LateEndpoints runs the EndpointSlice controller in its own process, so that it can be paused.
 	LateEndpoints bool
-	// Manifests are applied once the API server answers, as [Apply] does: YAML documents, and paths of files or folders.
+	// Manifests are applied by [Apply] once the API server is ready: YAML documents, and paths of files or folders.
 	Manifests     [][]byte
 	ManifestPaths []string
-	// Timeout ends a start that hangs. Default: two minutes.
+	// Timeout limits how long a start may take. Default: two minutes.
 	Timeout time.Duration
 }
 
-// A Cluster is up from [Start] to [Cluster.Stop].
+// A Cluster runs from [Start] to [Cluster.Stop].
 type Cluster struct {
-	// Dir holds one log file for each process ("traefik.log"), and audit.log. Name it when a test fails.
+	// Dir contains one log file per process ("traefik.log"), and audit.log. Print it when a test fails.
 	Dir string
 
 	options     Options
 	assets      *assets
 	credentials *credentials
-	processes   []*Process // in the order of starting
+	processes   []*Process // in start order
 
 	mu     sync.Mutex
 	deaths []error
-	cancel context.CancelCauseFunc // of the start, so that a death ends it
+	cancel context.CancelCauseFunc // cancels the start when a process dies
 }
 
 // Start returns a cluster that is ready: its API answers, its node is Ready and its Gateway is programmed. The
-// program must be isolated (see [Isolate]), and may have one cluster at a time, as ports are fixed. An error quotes
-// the log of the process that died; Dir is kept then.
+// program must be isolated (see [Isolate]), and can have only one cluster at a time because ports are fixed. An error
+// quotes the log of the process that died; Dir is kept in that case.
 func Start(ctx context.Context, options Options) (*Cluster, error) {
 	if options.Timeout == 0 {
 		options.Timeout = 2 * time.Minute
@@ -133,12 +133,12 @@ func (c *Cluster) write(name string, content []byte) error {
 func asset(name string) []byte {
 	content, err := embedded.ReadFile("assets/" + name)
 	if err != nil {
-		panic(err) // the name is wrong in this package
+		panic(err) // a wrong name in this package
 	}
 	return content
 }
 
-// up starts everything, as early as each can be.
+// up starts every component as early as possible.
 func (c *Cluster) up(ctx context.Context) error {
 	if err := c.Process(Etcd).start(); err != nil {
 		return err
@@ -168,7 +168,8 @@ func (c *Cluster) applyManifests(ctx context.Context) error {
 	return ApplyFiles(ctx, admin, c.options.ManifestPaths...)
 }
 
-// Process is a component by its name, one of the constants [Etcd] and so on; nil when the cluster has none such.
+// Process returns the component with this name, one of the constants from [Etcd] on, or nil if the cluster does not
+// run it.
 func (c *Cluster) Process(name string) *Process {
 	for _, process := range c.processes {
 		if process.name == name {
@@ -178,12 +179,11 @@ func (c *Cluster) Process(name string) *Process {
 	return nil
 }
 
-// AccessLog is the file in which Traefik writes each request that it answered with a status of 400 or more, one JSON
-// object a line, with the address of the pod that it had chosen. The package load reads it.
+// AccessLog is the path of the file to which Traefik logs each request that it answered with status 400 or higher,
+// one JSON object per line, with the address of the chosen pod. The package load reads it.
 func (c *Cluster) AccessLog() string { return filepath.Join(c.Dir, "access.log") }
 
-// SetThrottle starts the gateway again with another shortest time between two configurations (see Options.Throttle), and
-// waits until it serves.
+// SetThrottle restarts the gateway with another Options.Throttle, and waits until it serves.
 func (c *Cluster) SetThrottle(ctx context.Context, throttle time.Duration) error {
 	c.options.Throttle = throttle
 	if err := c.Process(Traefik).Restart(); err != nil {
@@ -192,11 +192,11 @@ func (c *Cluster) SetThrottle(ctx context.Context, throttle time.Duration) error
 	return waitFor(ctx, "the gateway to listen", listens(GatewayAddress))
 }
 
-// PauseEndpointSlices holds the EndpointSlice controller still, so that what it writes is late. It needs
+// PauseEndpointSlices stops the EndpointSlice controller, so that its writes are late. It needs
 // [Options.LateEndpoints].
 func (c *Cluster) PauseEndpointSlices() error { return c.signalEndpointSlices(syscall.SIGSTOP) }
 
-// ResumeEndpointSlices lets the EndpointSlice controller run on.
+// ResumeEndpointSlices resumes the EndpointSlice controller.
 func (c *Cluster) ResumeEndpointSlices() error { return c.signalEndpointSlices(syscall.SIGCONT) }
 
 func (c *Cluster) signalEndpointSlices(signal syscall.Signal) error {
@@ -207,7 +207,7 @@ func (c *Cluster) signalEndpointSlices(signal syscall.Signal) error {
 	return process.Signal(signal)
 }
 
-// died records that a process ended unasked, and ends a start that is under way.
+// died records that a process exited unexpectedly, and cancels a start in progress.
 func (c *Cluster) died(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -215,7 +215,7 @@ func (c *Cluster) died(err error) {
 	c.cancel(err)
 }
 
-// explain adds the first death to an error that does not tell of it: it may be the reason for a refused connection.
+// explain adds the first death to an error that does not mention it: it may be the reason for a refused connection.
 func (c *Cluster) explain(err error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -225,7 +225,7 @@ func (c *Cluster) explain(err error) error {
 	return errors.Join(c.deaths[0], err)
 }
 
-// Stop ends every process and waits for each. The error tells which had ended unasked before.
+// Stop ends every process and waits for each. The error lists the processes that had exited unexpectedly before.
 func (c *Cluster) Stop() error {
 	err := c.stopAll()
 	c.mu.Lock()
@@ -233,7 +233,7 @@ func (c *Cluster) Stop() error {
 	return errors.Join(append(c.deaths, err)...)
 }
 
-// stopAll ends the clients politely, all at once, then the API server and etcd by force: their data is not needed.
+// stopAll terminates all clients at once, then kills the API server and etcd, whose data is not needed.
 func (c *Cluster) stopAll() error {
 	var group errgroup.Group
 	for _, process := range c.processes {
@@ -245,7 +245,7 @@ func (c *Cluster) stopAll() error {
 	return errors.Join(err, c.Process(APIServer).Stop(0), c.Process(Etcd).Stop(0))
 }
 
-// Cleanup stops the cluster and removes Dir, unless it is to be kept. It returns the error of [Cluster.Stop].
+// Cleanup stops the cluster and removes Dir unless keep is true. It returns the error of [Cluster.Stop].
 func (c *Cluster) Cleanup(keep bool) error {
 	err := c.Stop()
 	if keep {

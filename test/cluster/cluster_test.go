@@ -36,11 +36,12 @@ func TestMain(m *testing.M) {
 		return
 	}
 	cluster.Isolate()
-	log.SetLogger(logr.Discard()) // or controller-runtime complains that nobody did
+	log.SetLogger(logr.Discard()) // otherwise controller-runtime complains that no logger was set
 	os.Exit(run(m))
 }
 
-// run starts one cluster for all tests. That it takes all processes with it is checked here, as it must be stopped.
+// run starts one cluster for all tests. It also checks that no process is left behind, which is only possible after
+// stopping the cluster.
 func run(m *testing.M) int {
 	began := time.Now()
 	var err error
@@ -70,7 +71,7 @@ func run(m *testing.M) int {
 	return code
 }
 
-// workload is a Deployment with its Service. The image's name tells the version.
+// workload is a Deployment with its Service. The image's name contains the version.
 const workload = `
 apiVersion: apps/v1
 kind: Deployment
@@ -156,7 +157,7 @@ func scale(t *testing.T, deployment string, replicas int) {
 	}
 }
 
-// answers waits until the gateway serves the host, so that a test's own failures are the test's own.
+// answers waits until the gateway serves the host, so that failures in a test come from the test itself.
 func answers(t *testing.T, host string, rate float64) {
 	t.Helper()
 	probe := load.Start(t.Context(), load.Options{Host: host, Rate: rate})

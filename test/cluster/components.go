@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 )
 
-// Names of the processes, for [Cluster.Process]; each logs to the file of its name in [Cluster.Dir].
+// Names of the processes, for [Cluster.Process]. Each process logs to the file of that name in [Cluster.Dir].
 const (
 	Etcd              = "etcd"
 	APIServer         = "kube-apiserver"
@@ -41,7 +41,7 @@ func (c *Cluster) process(name, binary string, args func(int) []string) *Process
 	return &Process{name: name, path: c.assets.Binaries[binary], dir: c.Dir, args: args, died: c.died}
 }
 
-// etcdArgs trade safety against power cuts for speed.
+// etcdArgs trades durability after a power cut for speed.
 func (c *Cluster) etcdArgs(int) []string {
 	const client, peer = "http://" + etcdAddress, "http://127.0.0.1:12380"
 	return []string{
@@ -51,9 +51,9 @@ func (c *Cluster) etcdArgs(int) []string {
 	}
 }
 
-// apiServerArgs: the advertised address cannot be found by the default route, as there is none. Without pods'
-// service account volumes the ServiceAccount plugin has nothing to offer. The audit log is written before a request is
-// answered, so that a count is exact. The in-flight limits are those of a control plane with more cores.
+// apiServerArgs sets an advertised address because the API server cannot detect one: there is no default route. The
+// ServiceAccount plugin is disabled because pods have no service account volumes. The audit log is written before a
+// request is answered, so that counts are exact. The in-flight limits are those of a control plane with more cores.
 func (c *Cluster) apiServerArgs(int) []string {
 	host, port, _ := net.SplitHostPort(APIAddress)
 	return []string{
@@ -71,7 +71,7 @@ func (c *Cluster) apiServerArgs(int) []string {
 	}
 }
 
-// controllerManagerArgs leave out the controllers of real nodes.
+// controllerManagerArgs disables the controllers for real nodes.
 func (c *Cluster) controllerManagerArgs(int) []string {
 	controllers := "*,-node-lifecycle-controller,-node-ipam-controller"
 	if c.options.LateEndpoints {
@@ -92,7 +92,7 @@ func (c *Cluster) controllers(names string, port int) []string {
 
 func (c *Cluster) schedulerArgs(int) []string { return c.client(scheduler, "certs-scheduler") }
 
-// client are the flags that the controller manager and the scheduler share.
+// client returns the flags that the controller manager and the scheduler share.
 func (c *Cluster) client(user User, certificates string) []string {
 	config := c.Kubeconfig(user)
 	return []string{
@@ -102,8 +102,8 @@ func (c *Cluster) client(user User, certificates string) []string {
 	}
 }
 
-// kwokArgs move on to the next range with every start: kwok hands out addresses from the first one on, and does not
-// know those that a former run gave.
+// kwokArgs moves to the next address range with every start: kwok assigns addresses from the first one on, and does
+// not know which ones an earlier run assigned.
 func (c *Cluster) kwokArgs(start int) []string {
 	return []string{
 		"--kubeconfig=" + c.Kubeconfig(kubelet), "--manage-all-nodes=true", "--config=stages.yaml",

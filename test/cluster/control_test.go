@@ -21,7 +21,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
-// The operator has the name and the groups that the shipped bindings expect, and no right that they do not give.
+// The operator has the name and groups that the shipped bindings expect, and only the rights that they grant.
 func TestOperatorHasOnlyTheRightsThatAreBound(t *testing.T) {
 	operator := kubernetes.NewForConfigOrDie(up.RESTConfig(cluster.Operator))
 	list := func() error {
@@ -43,7 +43,8 @@ subjects: [{kind: ServiceAccount, name: canaryrollout-controller-manager, namesp
 	eventually(t, "the binding works", func() bool { return list() == nil })
 }
 
-// Every request of the operator is one line of the audit log by the time it is answered; nobody else's is there.
+// Every request of the operator is one line of the audit log when it is answered. No other user's requests are
+// logged.
 func TestAuditLogCountsTheOperatorsRequests(t *testing.T) {
 	operator := kubernetes.NewForConfigOrDie(up.RESTConfig(cluster.Operator))
 	before := len(auditLines(t))
@@ -72,7 +73,7 @@ func auditLines(t *testing.T) []string {
 	return strings.Split(strings.TrimSpace(string(log)), "\n")
 }
 
-// Kubeconfig files work, and spare users are someone, but may do nothing.
+// Kubeconfig files work, and spare users are authenticated but have no rights.
 func TestKubeconfigOfASpareUser(t *testing.T) {
 	cfg, err := clientcmd.BuildConfigFromFlags("", up.Kubeconfig(cluster.Spare2))
 	if err != nil {
@@ -91,7 +92,7 @@ func TestKubeconfigOfASpareUser(t *testing.T) {
 	}
 }
 
-// Owner references that block deletion need the right to set the owner's finalizers: a real cluster may demand it.
+// Setting blockOwnerDeletion requires the right to set the owner's finalizers, as real clusters may enforce.
 func TestOwnerReferencesPermissionIsEnforced(t *testing.T) {
 	apply(t, `
 apiVersion: v1
@@ -125,7 +126,7 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: %s}]
 	}
 }
 
-// The API server comes back on its port with its data, and the others go on.
+// The API server comes back on its port with its data, and the other components keep working.
 func TestAPIServerRestarts(t *testing.T) {
 	apply(t, workload, "restarted-v1", 1)
 	process := up.Process(cluster.APIServer)

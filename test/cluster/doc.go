@@ -2,16 +2,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package cluster runs a real Kubernetes cluster on one machine, without images, downloads or privileges on the host:
-// etcd, the API server, the controller manager and the scheduler of one pinned release, KWOK in the place of the
-// kubelet, and Traefik as the Gateway API implementation with real HTTP traffic. All of it is built once from Go
-// modules (hack/tools) into the user's cache folder.
+// etcd, the API server, the controller manager and the scheduler of one pinned release, KWOK instead of the kubelet,
+// and Traefik as the Gateway API implementation with real HTTP traffic. All of it is built once from Go modules
+// (hack/tools) into the user's cache folder.
 //
-// Everything lives in private network, process and mount namespaces, so ports are fixed, nothing collides with the
-// host and nothing is left behind: when the program that called [Isolate] ends, however it ends, the kernel ends the
-// rest.
+// Everything runs in private network, process and mount namespaces, so ports are fixed, nothing conflicts with the
+// host and nothing is left behind: when the program that called [Isolate] ends, for whatever reason, the kernel kills
+// the rest.
 //
 //	func TestMain(m *testing.M) {
-//		cluster.Isolate() // builds what is missing, then runs this same program again inside the namespaces
+//		cluster.Isolate() // builds what is missing, then reruns this program inside the namespaces
 //		os.Exit(m.Run())
 //	}
 //
@@ -27,7 +27,7 @@
 //		err = cluster.Apply(t.Context(), c.RESTConfig(cluster.Admin), workload) // server-side apply of YAML
 //		...
 //		traffic := load.Start(t.Context(), load.Options{Host: "shop.example.com", Rate: 100})
-//		... // run the manager with c.RESTConfig(cluster.Operator): the rights of its shipped role and no more
+//		... // run the manager with c.RESTConfig(cluster.Operator): exactly the rights of its shipped role
 //		traffic.Stop()
 //		if lost := traffic.Failures(); len(lost) > 0 {
 //			t.Errorf("lost %d requests, the first: %v; logs in %s", len(lost), lost[0], c.Dir)
@@ -36,20 +36,20 @@
 //
 // # The network inside
 //
-// The API server answers at [APIAddress], the gateway at [GatewayAddress] (Gateway [GatewayNamespace]/[GatewayName]).
+// The API server listens on [APIAddress], the gateway on [GatewayAddress] (Gateway [GatewayNamespace]/[GatewayName]).
 // Every address of the pod range is local, so one listener on [PodPort] can answer for every pod: see the package
-// backend. Services have cluster IPs but nothing routes them; Traefik dials endpoints.
+// backend. Services have cluster IPs but nothing routes them; Traefik connects to endpoints.
 //
-// A terminal on the host reaches an address inside when it is handed to Isolate as an [Expose]; [Outside] then tells
-// where.
+// To reach an address inside from a terminal on the host, pass it to Isolate as an [Expose]; [Outside] then returns
+// the address on the host.
 //
 // # Pods
 //
-// A pod runs and is Ready as soon as it is scheduled. The annotations [ReadyAfter], [NeverReady] and [Fail] on the pod
-// (or its template) change that. A pod that is deleted lives on for its grace period. No pod IP is used twice.
+// A pod is running and Ready as soon as it is scheduled. The annotations [ReadyAfter], [NeverReady] and [Fail] on the
+// pod (or its template) change that. A deleted pod lives on for its grace period. No pod IP is reused.
 //
 // # Faults
 //
-// [Cluster.Process] gives the processes by name, to signal, stop and restart. With [Options.LateEndpoints] the
-// EndpointSlice controller is a process of its own, which [Cluster.PauseEndpointSlices] holds still.
+// [Cluster.Process] returns a process by name, to signal, stop and restart it. With [Options.LateEndpoints] the
+// EndpointSlice controller is a separate process, which [Cluster.PauseEndpointSlices] pauses.
 package cluster

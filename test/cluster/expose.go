@@ -11,14 +11,14 @@ import (
 	"os"
 )
 
-// doorsVariable lists the addresses inside to which the inherited listeners lead, in their order.
+// doorsVariable lists the inside addresses that the inherited listeners forward to, in order.
 const (
 	doorsVariable = "CANARYROLLOUT_CLUSTER_DOORS"
 	firstDoor     = 3 // the first file descriptor after the standard ones
 )
 
-// doors are listeners of the host's network. A socket stays in the network that it was made in, so a process inside
-// that inherits one takes the host's connections.
+// doors are listeners in the host's network. A socket stays in the network namespace that it was created in, so a
+// process inside that inherits one accepts the host's connections.
 type doors struct {
 	files   []*os.File
 	inside  []string
@@ -58,7 +58,7 @@ func (d *doors) environment() ([]string, error) {
 	return append(os.Environ(), doorsVariable+"="+string(inside), outsideVariable+"="+string(outside)), nil
 }
 
-// serveDoors joins the inherited listeners to the addresses inside until the process ends.
+// serveDoors forwards the inherited listeners to the addresses inside until the process ends.
 func serveDoors() error {
 	var inside []string
 	if err := json.Unmarshal([]byte(os.Getenv(doorsVariable)), &inside); err != nil {
@@ -86,12 +86,12 @@ func forward(listener net.Listener, address string) {
 	}
 }
 
-// join copies both ways until either side ends.
+// join copies in both directions until either side closes.
 func join(outer net.Conn, address string) {
 	defer outer.Close()
 	inner, err := net.Dial("tcp", address)
 	if err != nil {
-		return // the caller sees a closed connection, as when nothing listens
+		return // the caller sees a closed connection, as if nothing listened
 	}
 	defer inner.Close()
 	ended := make(chan struct{}, 2)

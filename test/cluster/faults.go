@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// StopAPIServer has the API server answer nobody for a while, and returns when it is ready again: in between, or when ctx
-// ends, requests hang. Connections stay open.
+// StopAPIServer pauses the API server for d, or until ctx ends, and returns when it is ready again. Requests hang in
+// between. Connections stay open.
 func (c *Cluster) StopAPIServer(ctx context.Context, d time.Duration) error {
 	server := c.Process(APIServer)
 	if err := server.Signal(syscall.SIGSTOP); err != nil {

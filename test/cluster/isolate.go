@@ -10,8 +10,8 @@ import (
 	"os"
 )
 
-// stageVariable tells a re-executed program how far inside it is; assetsVariable and outsideVariable carry what only
-// the first stage, with the host's network, could find out.
+// stageVariable tells a re-executed program which stage it is. assetsVariable and outsideVariable carry what only the
+// first stage could find out, because it has the host's network.
 const (
 	stageVariable   = "CANARYROLLOUT_CLUSTER_STAGE"
 	assetsVariable  = "CANARYROLLOUT_CLUSTER_ASSETS"
@@ -21,16 +21,16 @@ const (
 	stageInside = "inside"
 )
 
-// An Expose makes an address inside reachable from the host.
+// An Expose makes an inside address reachable from the host.
 type Expose struct {
 	Inside  string // [APIAddress], [GatewayAddress] or any other host:port inside
-	Outside string // where to listen on the host, such as "127.0.0.1:0" for any free port
+	Outside string // where to listen on the host, for example "127.0.0.1:0" for any free port
 }
 
-// Isolate makes sure that the program runs in namespaces of its own. Call it first in TestMain or main: it returns
-// only inside. Outside it builds the missing binaries (see [Build]), then runs this program again, with the same
-// arguments, files and environment, in new network, process and mount namespaces, hands signals on to it and exits
-// with its exit code. When this process dies, the kernel ends all of the inside; the other way round, too.
+// Isolate makes sure that the program runs in its own namespaces. Call it first in TestMain or main: it only returns
+// inside. Outside, it builds the missing binaries (see [Build]), then reruns this program with the same arguments,
+// files and environment in new network, process and mount namespaces, forwards signals to it and exits with its exit
+// code. When this process dies, the kernel kills everything inside, and the other way round.
 //
 // It needs root or unprivileged user namespaces, and the ip command (iproute2).
 func Isolate(exposed ...Expose) {
@@ -44,7 +44,7 @@ func Isolate(exposed ...Expose) {
 	}
 }
 
-// Outside is the host's address for an address inside, as [Isolate] was asked to expose it. Empty when it was not.
+// Outside returns the host's address for an inside address, as exposed by [Isolate], or "" if it is not exposed.
 func Outside(inside string) string {
 	addresses := map[string]string{}
 	_ = json.Unmarshal([]byte(os.Getenv(outsideVariable)), &addresses)
@@ -80,7 +80,7 @@ func report(code int, err error) int {
 	return code
 }
 
-// insideAssets are what the host's stage found.
+// insideAssets returns the assets that the host's stage found.
 func insideAssets() (*assets, error) {
 	if os.Getenv(stageVariable) != stageInside {
 		return nil, fmt.Errorf("not isolated: call cluster.Isolate first in main or TestMain")

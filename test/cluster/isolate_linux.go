@@ -16,17 +16,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// network makes the addresses: the one that the API server advertises, and the pod and service ranges, all local. The
-// pod range has room for a restarted kwok, which counts on from the next /16.
+// network configures the addresses: the one that the API server advertises, and the pod and service ranges, all
+// local. The pod range has room for a restarted kwok, which uses the next /16.
 const network = `link set lo up
 address add 10.99.0.1/32 dev lo
 route add local 10.244.0.0/14 dev lo
 route add local 10.96.0.0/16 dev lo
 `
 
-// runInit runs this program again as the first process of new namespaces, and waits for it.
+// runInit reruns this program as process 1 of new namespaces, and waits for it.
 func runInit(environment []string, files []*os.File) (code int, err error) {
-	runtime.LockOSThread() // Pdeathsig follows the thread that started the child, so it must live as long as the process
+	runtime.LockOSThread() // Pdeathsig follows the thread that started the child, so that thread must live as long as the process
 	cmd, err := again(environment)
 	if err != nil {
 		return 1, err
@@ -46,7 +46,7 @@ func runInit(environment []string, files []*os.File) (code int, err error) {
 	return exitCode(cmd.ProcessState.Sys().(syscall.WaitStatus)), nil
 }
 
-// namespaces has a process group of its own, so that Ctrl-C reaches the inside once, from this process.
+// namespaces sets a separate process group, so that Ctrl-C reaches the inside once, from this process.
 func namespaces() *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWPID | unix.CLONE_NEWNS,
@@ -62,7 +62,7 @@ func namespaces() *syscall.SysProcAttr {
 }
 
 // initStage is process 1 of the namespaces. The program itself runs as its child: process 1 must reap every orphan,
-// which would take the exit status of their own children away from a program that also uses os/exec.
+// and a program that also uses os/exec would lose the exit status of its own children that way.
 func initStage() (code int, err error) {
 	if err := mountProc(); err != nil {
 		return 1, err
@@ -84,7 +84,7 @@ func initStage() (code int, err error) {
 	return reap(cmd.Process.Pid)
 }
 
-// reap waits for every process that ends, and returns when that is the program.
+// reap waits for every process that ends, and returns when the program does.
 func reap(program int) (code int, err error) {
 	for {
 		var status syscall.WaitStatus
@@ -98,7 +98,7 @@ func reap(program int) (code int, err error) {
 	}
 }
 
-// again is this program with its arguments and standard files.
+// again returns a command that reruns this program with its arguments and standard files.
 func again(environment []string) (*exec.Cmd, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -110,18 +110,19 @@ func again(environment []string) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// handOnSignals covers those that people and the go command send: go test asks for stacks with SIGQUIT at its time-out.
+// handOnSignals forwards the signals that users and the go command send: go test asks for stacks with SIGQUIT when it
+// times out.
 func handOnSignals(process *os.Process) {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
 	go func() {
 		for s := range signals {
-			_ = process.Signal(s) // it may have ended just now
+			_ = process.Signal(s) // it may have just ended
 		}
 	}()
 }
 
-// exitCode follows the shells: 128 and the number for a process that a signal ended.
+// exitCode follows the shell convention: 128 plus the signal number for a process that a signal ended.
 func exitCode(status syscall.WaitStatus) int {
 	if status.Signaled() {
 		return 128 + int(status.Signal())

@@ -18,7 +18,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
-// helperVariable makes this test binary play a program that isolates itself, in namespaces within those of the test.
+// helperVariable makes this test binary act as a program that isolates itself, in namespaces nested in those of the
+// test.
 const helperVariable = "CANARYROLLOUT_TEST_HELPER"
 
 // orphan is the command line of the process that the helper leaves behind, as /proc shows it.
@@ -27,7 +28,7 @@ const orphan = "sleep\x001007\x00"
 // echoInside is the address that the helper listens on and exposes.
 const echoInside = "127.0.0.1:7007"
 
-// helper is what the program does inside. It says "inside" first.
+// helper is what the program does inside. It prints "inside" first.
 func helper(does string) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM)
@@ -42,7 +43,7 @@ func helper(does string) {
 	case "wait":
 		<-signals
 		os.Exit(9)
-	case "orphan": // the shell ends at once and leaves its child to process 1
+	case "orphan": // the shell exits at once and leaves its child to process 1
 		if err := exec.Command("sh", "-c", "sleep 1007 &").Run(); err != nil {
 			panic(err)
 		}
@@ -55,7 +56,7 @@ func helper(does string) {
 		}
 		fmt.Fprintln(conn, "hello")
 		conn.Close()
-		<-signals // process 1 carries the words out, and ends with this program
+		<-signals // process 1 forwards the output, and ends with this program
 	}
 }
 
@@ -79,7 +80,7 @@ func isolated(t *testing.T, does string) (cmd *exec.Cmd, lines *bufio.Scanner) {
 	}
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // leaves no zombie; most tests did this themselves
+		_ = cmd.Wait() // reap it; most tests have already waited
 	})
 	lines = bufio.NewScanner(out)
 	if !lines.Scan() || !strings.HasPrefix(lines.Text(), "inside ") {
@@ -113,14 +114,14 @@ func TestSignalGoesIn(t *testing.T) {
 	}
 }
 
-// However the outermost process ends, nothing of the inside lives on, not even a process that was given up there.
+// However the outermost process ends, nothing inside survives, not even an orphaned process.
 func TestNothingOutlivesTheOutside(t *testing.T) {
 	cmd, lines := isolated(t, "orphan")
 	if !lines.Scan() {
 		t.Fatal("the helper ended early")
 	}
 	orphans := func() int { return strings.Count(strings.Join(otherProcesses(), "\n"), fmt.Sprintf("%q", orphan)) }
-	// A process that is just about to execute its program has no command line yet.
+	// A process that is about to exec its program has no command line yet.
 	eventually(t, "there is an orphan to lose", func() bool { return orphans() == 1 })
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)

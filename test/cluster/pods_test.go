@@ -36,7 +36,7 @@ func podNames(t *testing.T, app string) (names []string) {
 	return names
 }
 
-// makePod returns the pod when it runs.
+// makePod creates a pod and returns it when it is running.
 func makePod(t *testing.T, name string, grace int64, annotations map[string]string) *corev1.Pod {
 	t.Helper()
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: annotations}}
@@ -65,7 +65,7 @@ func address(pod *corev1.Pod) string {
 	return net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(cluster.PodPort))
 }
 
-// get asks a pod over the given client; the body is not needed.
+// get sends a request to a pod with the given client. It drops the body.
 func get(client *http.Client, pod *corev1.Pod) (int, error) {
 	response, err := client.Get("http://" + address(pod))
 	if err != nil {
@@ -78,7 +78,7 @@ func get(client *http.Client, pod *corev1.Pod) (int, error) {
 	return response.StatusCode, nil
 }
 
-// once is a client without kept connections, so that each request shows what the pod is now.
+// once is a client without keep-alive, so that each request shows the current state of the pod.
 var once = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 2 * time.Second}
 
 func responds(pod *corev1.Pod) bool {
@@ -109,7 +109,7 @@ func TestReadinessIsDelayed(t *testing.T) {
 	}
 }
 
-// A kept connection must end with the pod, or a gateway's would hide the loss.
+// A kept-alive connection must end with the pod, otherwise a gateway's connection would hide the loss.
 func TestFailingPodResetsKeptConnections(t *testing.T) {
 	pod := makePod(t, "kept", 0, nil)
 	eventually(t, "the pod answers", func() bool { return responds(pod) })
@@ -174,7 +174,7 @@ func gone(ctx context.Context, pod string) bool {
 	return apierrors.IsNotFound(err)
 }
 
-// otherProcesses are all in the namespace but process 1 and this one.
+// otherProcesses returns all processes in the namespace except process 1 and this one.
 func otherProcesses() (others []string) {
 	folders, _ := filepath.Glob("/proc/[0-9]*")
 	for _, folder := range folders {

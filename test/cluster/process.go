@@ -16,13 +16,13 @@ import (
 	"time"
 )
 
-// A Process is one program of the cluster. Its methods may be called from several goroutines.
+// A Process is one program of the cluster. Its methods are safe for concurrent use.
 type Process struct {
 	name string
 	path string
 	dir  string                   // working directory, and where its log is
 	args func(start int) []string // start counts from 0
-	died func(error)              // told when it ends unasked
+	died func(error)              // called when it exits unexpectedly
 
 	mu       sync.Mutex
 	starts   int
@@ -31,7 +31,7 @@ type Process struct {
 	ended    chan struct{} // closed when cmd has ended
 }
 
-// PID is the process id inside the namespaces, 0 before the first start.
+// PID returns the process ID inside the namespaces, or 0 before the first start.
 func (p *Process) PID() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -41,11 +41,11 @@ func (p *Process) PID() int {
 	return p.cmd.Process.Pid
 }
 
-// Log is the path of the file that holds all it ever wrote.
+// Log returns the path of the log file, which is kept across restarts.
 func (p *Process) Log() string { return filepath.Join(p.dir, p.name+".log") }
 
-// Signal sends a signal, such as SIGSTOP and SIGCONT to make a component late. A process that ends by it counts as
-// died unasked, unless [Process.Stop] or [Process.Restart] follow.
+// Signal sends a signal, for example SIGSTOP and SIGCONT to make a component late. A process that exits because of it
+// counts as having died, unless [Process.Stop] or [Process.Restart] follows.
 func (p *Process) Signal(signal syscall.Signal) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -55,7 +55,8 @@ func (p *Process) Signal(signal syscall.Signal) error {
 	return p.cmd.Process.Signal(signal)
 }
 
-// Stop ends the process and waits: politely first, by force when it is still there after grace. Zero kills at once.
+// Stop ends the process with SIGTERM and waits. It kills the process if it is still running after grace. Zero kills
+// at once.
 func (p *Process) Stop(grace time.Duration) error {
 	p.mu.Lock()
 	cmd, ended := p.cmd, p.ended
@@ -65,7 +66,7 @@ func (p *Process) Stop(grace time.Duration) error {
 		return nil
 	}
 	if grace > 0 {
-		_ = cmd.Process.Signal(syscall.SIGCONT) // a stopped process would not take the next one
+		_ = cmd.Process.Signal(syscall.SIGCONT) // a stopped process would not handle SIGTERM
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 	}
 	select {
@@ -80,8 +81,8 @@ func (p *Process) Stop(grace time.Duration) error {
 	return nil
 }
 
-// Restart kills the process, when it runs, and starts it again with the same data, address and log. It does not wait
-// until the process is ready: see [Cluster.WaitForAPI] for the API server.
+// Restart kills the process if it is running, and starts it again with the same data, address and log. It does not
+// wait until the process is ready: see [Cluster.WaitForAPI] for the API server.
 func (p *Process) Restart() error {
 	if err := p.Stop(0); err != nil {
 		return err
@@ -99,9 +100,9 @@ func (p *Process) start() error {
 	defer log.Close()
 	cmd := exec.Command(p.path, p.args(p.starts)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = p.dir, log, log
-	// Memory is there, and processors are what a whole cluster on one machine is short of.
+	// There is enough memory. A whole cluster on one machine is short of processors.
 	cmd.Env = append(os.Environ(), "GOGC=400")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the program, which then stops this in order
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C goes to the program, which then stops this in order
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("starting %s: %w", p.name, err)
 	}
@@ -112,7 +113,7 @@ func (p *Process) start() error {
 }
 
 func (p *Process) wait(cmd *exec.Cmd, ended chan struct{}) {
-	_ = cmd.Wait() // cmd.ProcessState tells
+	_ = cmd.Wait() // cmd.ProcessState holds the result
 	p.mu.Lock()
 	asked := p.stopping
 	p.mu.Unlock()
@@ -131,7 +132,8 @@ func (p *Process) lastLines(n int) []byte {
 	return bytes.Join(lines[max(0, len(lines)-n):], []byte("\n"))
 }
 
-// waitFor polls until ready says so, ctx ends or a process of the cluster dies, whose death then is the error.
+// waitFor polls until ready returns no error, ctx ends, or a process of the cluster dies. In the last case the error
+// is that death.
 func waitFor(ctx context.Context, what string, ready func(context.Context) error) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

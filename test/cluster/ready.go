@@ -20,7 +20,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// WaitForAPI waits until the API server says that it is ready, also after [Process.Restart].
+// WaitForAPI waits until the API server is ready, also after [Process.Restart].
 func (c *Cluster) WaitForAPI(ctx context.Context) error {
 	api, err := kubernetes.NewForConfig(c.RESTConfig(Admin))
 	if err != nil {
@@ -41,7 +41,7 @@ func listens(address string) func(context.Context) error {
 	}
 }
 
-// nodeUp starts what brings a workload to life, and waits for the node that takes the pods.
+// nodeUp starts the components that run workloads, and waits for the node that runs the pods.
 func (c *Cluster) nodeUp(ctx context.Context) error {
 	names := []string{ControllerManager, Scheduler, Kwok}
 	if c.options.LateEndpoints {
@@ -97,7 +97,7 @@ func (c *Cluster) gatewayUp(ctx context.Context) error {
 	return c.waitForGateways(ctx, gateways)
 }
 
-// gatewayCRDs leave out the policy that guards upgrades: nothing is upgraded here.
+// gatewayCRDs skips the policy that guards upgrades: nothing is upgraded here.
 func (c *Cluster) gatewayCRDs(ctx context.Context) error {
 	channel := "standard"
 	if c.options.Streams {

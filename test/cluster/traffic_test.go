@@ -14,7 +14,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster/load"
 )
 
-// The whole way of a request: route, weights, endpoints, pods of two versions; and the header stream.
+// The full path of a request: route, weights, endpoints, pods of two versions; and the header stream.
 func TestTrafficFollowsTheWeights(t *testing.T) {
 	apply(t, workload, "weighted-v1", 2)
 	apply(t, workload, "weighted-v2", 2)
@@ -52,7 +52,7 @@ func TestTrafficFollowsTheWeights(t *testing.T) {
 	t.Log(total)
 }
 
-// Endpoints that are late keep a failed pod in the gateway's list: its requests must be seen to be lost.
+// While endpoints are late, a failed pod stays in the gateway's list: its requests must be reported as lost.
 func TestFailingPodIsSeenAsLostRequests(t *testing.T) {
 	apply(t, workload, "failing-v1", 2)
 	apply(t, route, "failing", ref("failing-v1", 1))
@@ -60,7 +60,7 @@ func TestFailingPodIsSeenAsLostRequests(t *testing.T) {
 	traffic := load.Start(t.Context(), load.Options{
 		Host: "failing.example.com", Rate: 100, AccessLog: up.AccessLog(), PodAt: pods.PodAt,
 	})
-	// Only a pod that the gateway knows can be lost to it, and once endpoints are held still it learns of none.
+	// The gateway can only lose requests to a pod it knows, and once endpoints are paused it learns of no new ones.
 	answering := map[string]bool{}
 	eventually(t, "both pods answer", func() bool {
 		for _, result := range traffic.Results(func(r load.Result) bool { return r.Err == nil }) {
@@ -72,7 +72,7 @@ func TestFailingPodIsSeenAsLostRequests(t *testing.T) {
 	if err := up.PauseEndpointSlices(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = up.ResumeEndpointSlices() }) // whatever comes, for the other tests
+	t.Cleanup(func() { _ = up.ResumeEndpointSlices() }) // for the other tests, whatever happens
 	failed := time.Now()
 	annotate(t, victim, cluster.Fail, `"true"`)
 	eventually(t, "lost requests", func() bool { return len(traffic.Failures()) > 10 })
@@ -100,7 +100,7 @@ func TestFailingPodIsSeenAsLostRequests(t *testing.T) {
 	t.Logf("%d of %s", len(traffic.Failures()), traffic.Total())
 }
 
-// A pod that ends its life with its endpoints known serves until the gateway has let go of it.
+// A terminating pod with known endpoints serves until the gateway has stopped using it.
 func TestScaleDownLosesNothing(t *testing.T) {
 	apply(t, workload, "shrinking-v1", 4)
 	apply(t, route, "shrinking", ref("shrinking-v1", 1))

@@ -16,7 +16,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// A User names someone who talks to the API server. Every user has a token and a kubeconfig of its own.
+// A User is a client of the API server. Every user has its own token and kubeconfig.
 type User string
 
 const (
@@ -26,11 +26,11 @@ const (
 	Operator User = "operator"
 	// Spare1 has no rights until a test binds some to its name.
 	Spare1 User = "user-1"
-	// Spare2 is as Spare1.
+	// Spare2 is like Spare1.
 	Spare2 User = "user-2"
-	// Spare3 is as Spare1.
+	// Spare3 is like Spare1.
 	Spare3 User = "user-3"
-	// Spare4 is as Spare1.
+	// Spare4 is like Spare1.
 	Spare4 User = "user-4"
 
 	controllerManager User = "kube-controller-manager"
@@ -39,14 +39,15 @@ const (
 	gateway           User = "traefik"
 )
 
-// OperatorNamespace is where the operator's service account lives, by name; Start makes the namespace.
+// OperatorNamespace is the namespace of the operator's service account, which exists only by name. Start creates the
+// namespace.
 const OperatorNamespace = "canaryrollout-system"
 
-// OperatorUsername is what the API server calls the [Operator]: that of the shipped service account, so that the
-// shipped role bindings fit.
+// OperatorUsername is the user name of [Operator] in the API server: that of the shipped service account, so that the
+// shipped role bindings apply.
 const OperatorUsername = "system:serviceaccount:" + OperatorNamespace + ":canaryrollout-controller-manager"
 
-// identities says who each user is to the API server: username and groups.
+// identities maps each user to its user name and groups in the API server.
 var identities = map[User]struct{ name, groups string }{
 	Admin:             {"admin", "system:masters"},
 	Operator:          {OperatorUsername, "system:serviceaccounts,system:serviceaccounts:" + OperatorNamespace},
@@ -60,8 +61,8 @@ var identities = map[User]struct{ name, groups string }{
 	gateway:           {name: "traefik"},
 }
 
-// credentials are the users' tokens and the API server's certificate, made anew for each cluster: its port may be
-// reachable by every process of the host.
+// credentials holds the users' tokens and the API server's certificate. They are generated for each cluster, because
+// every process of the host may be able to reach its port.
 type credentials struct {
 	dir    string
 	tokens map[User]string
@@ -105,8 +106,8 @@ func (c *credentials) writeKubeconfig(user User, server, path string) error {
 	return clientcmd.WriteToFile(*config, path)
 }
 
-// RESTConfig is how user talks to the API server, without a client-side rate limit. Each call returns a new copy. An
-// unknown user gets no token, and so the rights of system:anonymous.
+// RESTConfig returns a client configuration for user, without a client-side rate limit. Each call returns a new copy.
+// An unknown user gets no token, and so the rights of system:anonymous.
 func (c *Cluster) RESTConfig(user User) *rest.Config {
 	return &rest.Config{
 		Host:            "https://" + APIAddress,
@@ -116,13 +117,13 @@ func (c *Cluster) RESTConfig(user User) *rest.Config {
 	}
 }
 
-// Kubeconfig is the path of user's kubeconfig file, for processes inside the namespaces.
+// Kubeconfig returns the path of user's kubeconfig file, for processes inside the namespaces.
 func (c *Cluster) Kubeconfig(user User) string {
 	return c.credentials.kubeconfig(user)
 }
 
-// WriteKubeconfig writes a kubeconfig of user with another address (host:port on 127.0.0.1) of the API server: that
-// which [Outside] tells for [APIAddress], for a terminal on the host.
+// WriteKubeconfig writes a kubeconfig for user with another address (host:port on 127.0.0.1) of the API server: the
+// one that [Outside] returns for [APIAddress], for a terminal on the host.
 func (c *Cluster) WriteKubeconfig(user User, address, path string) error {
 	if _, known := identities[user]; !known {
 		return fmt.Errorf("no user %q: see the User constants", user)

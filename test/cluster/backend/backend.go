@@ -1,23 +1,23 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package backend stands in for the containers of every pod of a test cluster. The addresses of the pod range are all
-// local there, so one listener takes the connections for all pods, tells them apart by their local address, and answers
-// for each pod as that pod would:
+// Package backend acts as the containers of every pod of a test cluster. All addresses of the pod range are local
+// there, so one listener accepts the connections for all pods, distinguishes them by local address, and answers as
+// each pod would:
 //
-//   - A Ready pod answers 200 with an [Answer], in the body and in headers; by HTTP/1.1, in TLS or without, or a gRPC call
-//     by HTTP/2 without TLS. It goes on answering while it terminates,
-//     until its grace period has passed.
-//   - A pod that is not Ready, or is gone, or never was, resets every connection: new ones when they are accepted, and
-//     those that are open when it becomes so. So it is lost requests that show when traffic is sent to a wrong place.
+//   - A Ready pod answers 200 with an [Answer], in the body and in headers: over HTTP/1.1, with or without TLS, or to a
+//     gRPC call over HTTP/2 without TLS. It keeps answering while it terminates, until its grace period has passed.
+//   - A pod that is not Ready, is gone, or never existed resets every connection: new ones when they are accepted, and
+//     open ones when it stops being Ready. So traffic to a wrong place shows as lost requests.
 //
-// What a pod is comes from a watch, and on a machine that is busy a watch lags by more than a gateway takes to learn of a
-// pod. So a connection to a pod that is not known to answer has the API server asked about it before it is refused. In the
-// other direction, the end of a grace period is taken from the pod's deletionTimestamp and not from the watch, and no
-// address of the test cluster is ever used by a second pod. A pod deleted without a grace period can answer until the event
-// arrives.
+// The state of a pod comes from a watch. On a busy machine a watch can lag by more than a gateway takes to learn of a
+// pod. So before a connection to a pod that is not known to answer is refused, the API server is asked about that
+// pod. In the other direction, the end of a grace period is taken from the pod's deletionTimestamp and not from the
+// watch, and no address of the test cluster is used by a second pod. A pod deleted without a grace period can answer
+// until the event arrives.
 //
-// One difference from a real network remains: the connection to a pod that refuses is established before it is reset.
+// One difference from a real network remains: a connection to a pod that refuses it is established before it is
+// reset.
 package backend
 
 import (
@@ -39,14 +39,14 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
-// Headers of every answer, besides the JSON body.
+// Headers of every answer, in addition to the JSON body.
 const (
 	PodHeader      = "X-Pod"
 	RevisionHeader = "X-Revision"
 	VersionHeader  = "X-Version"
 )
 
-// A gRPC call is known by its content type, and is answered with an empty message and the status 0 in the trailer.
+// A gRPC call is recognized by its content type, and answered with an empty message and status 0 in the trailer.
 const (
 	GRPC       = "application/grpc"
 	GRPCStatus = "Grpc-Status"
@@ -69,7 +69,7 @@ type Backend struct {
 	served chan struct{}
 }
 
-// Start listens on [cluster.PodPort] of every address and returns once it knows the pods there are. cfg's user must be
+// Start listens on [cluster.PodPort] of every address and returns once it knows all existing pods. cfg's user must be
 // allowed to list and watch pods.
 func Start(ctx context.Context, cfg *rest.Config) (*Backend, error) {
 	api, err := kubernetes.NewForConfig(cfg)
@@ -95,7 +95,7 @@ func Start(ctx context.Context, cfg *rest.Config) (*Backend, error) {
 	}
 	b.server = &http.Server{Handler: http.HandlerFunc(b.answer), ReadHeaderTimeout: 10 * time.Second, Protocols: &http.Protocols{}}
 	b.server.Protocols.SetHTTP1(true)
-	b.server.Protocols.SetUnencryptedHTTP2(true) // as gRPC has it
+	b.server.Protocols.SetUnencryptedHTTP2(true) // as gRPC uses it
 	go b.serve(&gate{Listener: listener, pods: b.pods, certificate: certificate})
 	return b, nil
 }
@@ -108,7 +108,7 @@ func (b *Backend) Stop() error {
 	return err
 }
 
-// PodAt is the name of the pod that has the address, or had it when it lived. Empty when there never was one.
+// PodAt returns the name of the pod that has or had the address, or "" if there never was one.
 func (b *Backend) PodAt(ip string) string { return b.pods.name(ip) }
 
 func (b *Backend) serve(listener net.Listener) {
@@ -118,7 +118,7 @@ func (b *Backend) serve(listener net.Listener) {
 	}
 }
 
-// watch feeds the table of pods and waits until it holds all of them.
+// watch updates the table of pods and waits until it contains all of them.
 func (b *Backend) watch(ctx context.Context, api kubernetes.Interface) error {
 	factory := informers.NewSharedInformerFactory(api, 0)
 	informer := factory.Core().V1().Pods().Informer()
@@ -137,7 +137,7 @@ func (b *Backend) watch(ctx context.Context, api kubernetes.Interface) error {
 	return nil
 }
 
-// podAt asks the API server for the pod of an address; nil when there is none, or no answer.
+// podAt asks the API server for the pod with this address. It returns nil if there is none, or no answer.
 func podAt(ctx context.Context, api kubernetes.Interface, ip string) *corev1.Pod {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
@@ -168,7 +168,7 @@ func (b *Backend) answer(w http.ResponseWriter, r *http.Request) {
 	if contentType := r.Header.Get("Content-Type"); contentType == GRPC {
 		w.Header().Set("Content-Type", contentType)
 		w.Header().Set("Trailer", GRPCStatus)
-		_, _ = w.Write(make([]byte, 5)) // a message without any field: not compressed, of length 0
+		_, _ = w.Write(make([]byte, 5)) // an empty message: not compressed, length 0
 		w.Header().Set(GRPCStatus, "0")
 		return
 	}

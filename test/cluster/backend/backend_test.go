@@ -60,8 +60,8 @@ func TestAPodAnswersOnlyWhileItMay(t *testing.T) {
 	}
 }
 
-// TestAConnectionIsNotRefusedForALateWatch: the API server has the last word on whether a pod is Ready, and what the watch
-// tells of it afterwards is older.
+// TestAConnectionIsNotRefusedForALateWatch: the API server decides whether a pod is Ready. What the watch reports
+// later is older and is ignored.
 func TestAConnectionIsNotRefusedForALateWatch(t *testing.T) {
 	ready := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "a", ResourceVersion: "20"}}
 	ready.Spec.Containers = []corev1.Container{{Image: "shop:v1"}}

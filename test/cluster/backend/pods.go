@@ -17,21 +17,21 @@ import (
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 )
 
-// pods is the table of what stands behind each address.
+// pods maps each address to the pod behind it.
 type pods struct {
 	mu    sync.Mutex
 	byIP  map[string]*pod
-	names map[string]string // of every pod there ever was, by address, as no address is used twice
+	names map[string]string // by address, of all pods that ever existed, because no address is reused
 
-	// live asks the API server for the pod that has an address; nil when there is none.
+	// live asks the API server for the pod with an address. It returns nil if there is none.
 	live func(ip string) *corev1.Pod
 }
 
 type pod struct {
 	answer  Answer
-	version string // resourceVersion of the newest state that was seen
+	version string // resourceVersion of the newest state seen
 	ready   bool
-	end     time.Time // of its grace period; zero when it is not being deleted
+	end     time.Time // of its grace period; zero if it is not being deleted
 	conns   map[*conn]struct{}
 }
 
@@ -43,7 +43,8 @@ func (p *pod) answers(now time.Time) bool {
 	return p.ready && (p.end.IsZero() || now.Before(p.end))
 }
 
-// set takes a pod as the watch tells it, or a look at it. One that stops answering loses its connections at once.
+// set records a pod as reported by the watch or by a live lookup. A pod that stops answering loses its connections at
+// once.
 func (t *pods) set(object *corev1.Pod) {
 	if object.Status.PodIP == "" {
 		return
@@ -68,7 +69,7 @@ func (t *pods) set(object *corev1.Pod) {
 	}
 }
 
-// isNewerThan says that the watch has been overtaken by a look.
+// isNewerThan reports whether the table already holds a newer state than object, from a live lookup.
 func (p *pod) isNewerThan(object *corev1.Pod) bool {
 	order, err := resourceversion.CompareResourceVersion(object.ResourceVersion, p.version)
 	return err == nil && order < 0
@@ -90,7 +91,7 @@ func (t *pods) name(ip string) string {
 	return t.names[ip]
 }
 
-// reset needs the table's lock.
+// reset requires the table's lock.
 func (p *pod) reset() {
 	for c := range p.conns {
 		c.reset()
@@ -108,7 +109,7 @@ func (t *pods) answering(ip string) (Answer, bool) {
 	return p.answer, true
 }
 
-// admit keeps the connection, to reset it when its pod stops answering, or tells that the pod refuses it.
+// admit tracks the connection, to reset it when its pod stops answering, or returns false if the pod refuses it.
 func (t *pods) admit(c *conn) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -120,7 +121,7 @@ func (t *pods) admit(c *conn) bool {
 	return true
 }
 
-// admitLive is admit for a pod that is not known to answer: the watch may be behind those who sent the connection.
+// admitLive is admit for a pod that is not known to answer: the watch may be behind the client.
 func (t *pods) admitLive(c *conn) bool {
 	if found := t.live(c.ip); found != nil {
 		t.set(found)
@@ -136,11 +137,11 @@ func (t *pods) forget(c *conn) {
 	}
 }
 
-// A gate tells connections to pods that answer from the others. Those are looked at again by whoever reads from them.
+// A gate marks connections to pods that answer. The others are checked again on the first read.
 type gate struct {
 	net.Listener
 	pods *pods
-	// certificate is that of all pods.
+	// certificate is shared by all pods.
 	certificate *tls.Config
 }
 
@@ -162,7 +163,7 @@ type conn struct {
 	admitted bool
 }
 
-// Read refuses, before it first reads, what the pod would have refused.
+// Read refuses the connection before the first read if the pod would have refused it.
 func (c *conn) Read(into []byte) (int, error) {
 	if !c.admitted {
 		if c.admitted = c.pods.admitLive(c); !c.admitted {
@@ -178,7 +179,7 @@ func (c *conn) Close() error {
 	return c.TCPConn.Close()
 }
 
-// reset closes the way a kernel does for a process that is no longer there. Errors mean that it is closed already.
+// reset closes the connection as a kernel does for a process that has exited. Errors mean that it is already closed.
 func (c *conn) reset() {
 	_ = c.SetLinger(0)
 	_ = c.TCPConn.Close()
@@ -203,7 +204,7 @@ func answerOf(object *corev1.Pod) Answer {
 
 var versionSuffix = regexp.MustCompile("-(v[0-9]+)$")
 
-// Version is the version that an image stands for: "v2" for both registry/shop-v2:1.0 and registry/shop:v2.
+// Version returns the version that an image represents: "v2" for both registry/shop-v2:1.0 and registry/shop:v2.
 func Version(image string) string {
 	image, _, _ = strings.Cut(image, "@")
 	name, tag, _ := strings.Cut(image[strings.LastIndex(image, "/")+1:], ":")

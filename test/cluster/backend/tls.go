@@ -10,7 +10,7 @@ import (
 	"k8s.io/client-go/util/cert"
 )
 
-// selfSigned is a certificate that nobody has a reason to trust.
+// selfSigned returns a certificate that no client has a reason to trust.
 func selfSigned() (*tls.Config, error) {
 	certificate, key, err := cert.GenerateSelfSignedCertKey("pods.invalid", nil, nil)
 	if err != nil {
@@ -20,17 +20,17 @@ func selfSigned() (*tls.Config, error) {
 	return &tls.Config{Certificates: []tls.Certificate{pair}}, err
 }
 
-// handshake is how a connection begins that is in TLS, and no request of HTTP.
+// handshake is the first byte of a TLS connection. No HTTP request starts with it.
 const handshake = 0x16
 
-// either is in TLS or not, as the one who opened it began.
+// either is a connection with or without TLS, as the client chose.
 type either struct {
 	net.Conn
 	certificate *tls.Config
 	begun       bool
 }
 
-// Read looks at the first byte first. The server reads before it writes, so Conn does not change while others use it.
+// Read checks the first byte. The server reads before it writes, so Conn does not change while others use it.
 func (e *either) Read(into []byte) (int, error) {
 	if e.begun || len(into) == 0 {
 		return e.Conn.Read(into)
@@ -46,7 +46,7 @@ func (e *either) Read(into []byte) (int, error) {
 	return e.Conn.Read(into)
 }
 
-// unread gives back a byte that was read already.
+// unread returns bytes that were already read.
 type unread struct {
 	net.Conn
 	first []byte

@@ -10,11 +10,11 @@ import (
 	"os"
 )
 
-// requestIDHeader lets a line of the gateway's access log be matched with a result.
+// requestIDHeader matches a line of the gateway's access log to a result.
 const requestIDHeader = "X-Request-Id"
 
-// blame adds to failed requests that no pod answered which one the gateway had chosen. A gateway that died, or had no
-// endpoint, has written no address; the pod is unknown then.
+// blame adds the pod that the gateway had chosen to failed requests that no pod answered. A gateway that died, or had
+// no endpoint, logs no address; the pod is unknown then.
 func (g *Generator) blame(failures []Result) {
 	chosen := readAccessLog(g.options.AccessLog)
 	for i := range failures {
@@ -34,7 +34,7 @@ func readAccessLog(path string) map[string]string {
 	chosen := map[string]string{}
 	file, err := os.Open(path)
 	if err != nil {
-		return chosen // none was given, or no request has failed yet
+		return chosen // no log was given, or no request has failed yet
 	}
 	defer file.Close()
 	lines := bufio.NewScanner(file)
@@ -44,7 +44,7 @@ func readAccessLog(path string) map[string]string {
 			Addr string `json:"ServiceAddr"`
 		}
 		if json.Unmarshal(lines.Bytes(), &line) != nil {
-			continue // the last line may be half written
+			continue // the last line may be incomplete
 		}
 		if ip, _, err := net.SplitHostPort(line.Addr); err == nil {
 			chosen[line.ID] = ip

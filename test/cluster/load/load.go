@@ -1,12 +1,12 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package load sends requests through a gateway at a steady rate and remembers what became of each.
+// Package load sends requests through a gateway at a steady rate and records the outcome of each.
 //
-// The load is open: a request is due at its time whether or not earlier ones have been answered, as from many
-// independent users. Nothing is retried, and nothing is left out: what a request meets (another status than 200, a
-// transport error, a time-out) is its [Result]. When the generator itself cannot keep up, [Stats.Skipped] and
-// [Stats.Rate] tell; a test of lost requests should check that the rate was held.
+// The load is open: a request is sent on time whether or not earlier ones have been answered, as with many
+// independent users. Nothing is retried, and nothing is dropped: a status other than 200, a transport error or a
+// timeout is recorded as the [Result]. When the generator itself cannot keep up, [Stats.Skipped] and [Stats.Rate]
+// show it; a test of lost requests should check that the rate was held.
 package load
 
 import (
@@ -19,38 +19,39 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
-// Options of a load. Host and Rate are required.
+// Options configures a load. Host and Rate are required.
 type Options struct {
 	URL         string        // default: the path / of the cluster's gateway
 	Protocol    Protocol      // default: HTTP
-	Host        string        // the Host header, and the name that is asked for in TLS
-	Rate        float64       // requests a second, of all streams together
+	Host        string        // the Host header, and the server name in TLS
+	Rate        float64       // requests per second, over all streams
 	Timeout     time.Duration // of one request; default: 5 s
-	MaxInFlight int           // requests that may be unanswered at a time; default: 256
-	Streams     []Stream      // what takes a share of the requests; the rest is the stream ""
+	MaxInFlight int           // maximum number of unanswered requests; default: 256
+	Streams     []Stream      // streams that take a share of the requests; the rest is the stream ""
 
-	// AccessLog is the gateway's (cluster.AccessLog), from which the pod of a request that the gateway could not
-	// bring home is learned, and PodAt (backend.PodAt) that pod's name. Both are optional.
+	// AccessLog is the path of the gateway's log (cluster.AccessLog), from which the pods of failed requests are
+	// read, and PodAt (backend.PodAt) maps an address to a pod's name. Both are optional.
 	AccessLog string
 	PodAt     func(ip string) string
 }
 
-// Protocol is how requests are sent. The scheme of the URL goes with it.
+// Protocol is how requests are sent. It must match the scheme of the URL.
 type Protocol string
 
 // The protocols.
 const (
-	// HTTP is HTTP/1.1, on connections that are kept.
+	// HTTP is HTTP/1.1 with keep-alive.
 	HTTP Protocol = ""
-	// GRPC is calls of gRPC, on one connection of HTTP/2 without TLS.
+	// GRPC is gRPC calls on one HTTP/2 connection without TLS.
 	GRPC Protocol = "gRPC"
-	// TLS is HTTP/1.1 in TLS, each request on a connection of its own, for who routes TLS sees connections, and no requests.
+	// TLS is HTTP/1.1 over TLS, each request on its own connection, because a gateway that routes TLS sees
+	// connections and not requests.
 	TLS Protocol = "TLS"
-	// TCP is HTTP/1.1, each request on a connection of its own.
+	// TCP is HTTP/1.1, each request on its own connection.
 	TCP Protocol = "TCP"
 )
 
-// A Stream is a share of the requests that carries headers of its own, as a header match in a route needs.
+// A Stream is a share of the requests with its own headers, as a header match in a route needs.
 type Stream struct {
 	Name    string
 	Share   float64 // of Rate, 0 to 1
@@ -75,7 +76,7 @@ type Generator struct {
 	ended   time.Time
 }
 
-// Start sends until ctx ends or [Generator.Stop].
+// Start sends requests until ctx ends or [Generator.Stop] is called.
 func Start(ctx context.Context, options Options) *Generator {
 	options.setDefaults()
 	ctx, cancel := context.WithCancel(ctx)
@@ -104,7 +105,7 @@ func (o *Options) setDefaults() {
 	}
 }
 
-// Stop ends the load and waits for the answers that are due, up to the time-out of one request.
+// Stop ends the load and waits for outstanding answers, at most for the timeout of one request.
 func (g *Generator) Stop() {
 	g.cancel()
 	<-g.paced
@@ -112,7 +113,7 @@ func (g *Generator) Stop() {
 	g.client.CloseIdleConnections()
 }
 
-// pace sends request i at began + i/rate. A late wake-up is made up for at once, so that the rate holds on average.
+// pace sends request i at began + i/rate. A late wake-up is caught up at once, so that the average rate holds.
 func (g *Generator) pace(ctx context.Context) {
 	defer g.finish()
 	series := strconv.FormatInt(g.began.UnixNano(), 36) + "-" // other generators share the access log
@@ -137,7 +138,7 @@ func (g *Generator) finish() {
 	close(g.paced)
 }
 
-// launch never waits: a request for which there is no slot is skipped, and counted.
+// launch never blocks: a request without a free slot is skipped and counted.
 func (g *Generator) launch(id string) {
 	stream := g.choose.next()
 	select {

@@ -19,7 +19,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster/backend"
 )
 
-// run sends n requests, about, to a handler.
+// run sends about n requests to a handler.
 func run(t *testing.T, n int, options Options, handler http.HandlerFunc) *Generator {
 	t.Helper()
 	server := httptest.NewServer(handler)
@@ -45,7 +45,7 @@ func TestEveryWayToFailIsCounted(t *testing.T) {
 		case 1:
 			panic(http.ErrAbortHandler)
 		case 2:
-			<-r.Context().Done() // longer than the time-out
+			<-r.Context().Done() // longer than the timeout
 		case 3:
 			w.Header().Set("Content-Length", "10")
 			fmt.Fprint(w, "short")
@@ -60,7 +60,7 @@ func TestEveryWayToFailIsCounted(t *testing.T) {
 	}
 }
 
-// A dead kept connection makes the HTTP client send again, and the second try succeeds: still, one was lost.
+// When a kept-alive connection is dead, the HTTP client retries and succeeds. The first request was still lost.
 func TestARetryIsALoss(t *testing.T) {
 	var i atomic.Int32
 	g := run(t, 20, Options{}, func(w http.ResponseWriter, _ *http.Request) {
@@ -107,7 +107,7 @@ func TestStreams(t *testing.T) {
 	}
 }
 
-// TestStreamsKeepNoStep: each stream has its share, also of every second, fifth and tenth request.
+// TestStreamsKeepNoStep: each stream has its share, even among every second, fifth and tenth request.
 func TestStreamsKeepNoStep(t *testing.T) {
 	const requests = 20_000
 	choose := newChooser([]Stream{{Name: "qa", Share: 0.1}, {Name: "eu", Share: 0.25}})

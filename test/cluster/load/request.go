@@ -19,39 +19,39 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster/backend"
 )
 
-// A Result is what became of one request.
+// A Result is the outcome of one request.
 type Result struct {
 	ID       string // its X-Request-Id header
 	Start    time.Time
-	Duration time.Duration // until the whole answer was read, or the failure
+	Duration time.Duration // until the full answer was read, or the failure
 	Stream   string
 	Status   int   // 0 without an answer
-	Err      error // why the request failed; nil for a whole answer with status 200
+	Err      error // why the request failed; nil for a full answer with status 200
 
-	// Who answered. Of a failed request that no pod answered, [Generator.Failures] fills in where it was sent, as far
-	// as Options let it know.
+	// The pod that answered. For a failed request that no pod answered, [Generator.Failures] fills in the pod it was
+	// sent to, as far as Options allow.
 	Pod, Revision, Version string
-	PodIP                  string // only of those
+	PodIP                  string // only for such failed requests
 }
 
-// String is a line for a test's message.
+// String formats the result for a test's message.
 func (r Result) String() string {
 	return fmt.Sprintf("%s stream %q status %d after %s pod %q %s revision %q: %v", r.Start.Format("15:04:05.000"),
 		r.Stream, r.Status, r.Duration.Round(time.Millisecond), r.Pod, r.PodIP, r.Revision, r.Err)
 }
 
-// errRetried: the HTTP client sends a request again by itself when a kept connection turns out to be dead. That saves
-// the request but hides that one was lost, so it is a failure here.
+// errRetried: the HTTP client retries by itself when a kept-alive connection turns out to be dead. The retry hides
+// that a request was lost, so it counts as a failure here.
 var errRetried = errors.New("the connection was lost and the client sent the request again")
 
-// newClient keeps connections open as a busy client does, where the protocol lets it, and follows no redirect.
+// newClient keeps connections alive as a busy client does, if the protocol allows it, and follows no redirects.
 func newClient(options Options) *http.Client {
 	transport := &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: options.Timeout}).DialContext,
 		MaxIdleConnsPerHost: options.MaxInFlight,
 		DisableCompression:  true,
 		DisableKeepAlives:   options.Protocol == TLS || options.Protocol == TCP,
-		TLSClientConfig:     &tls.Config{ServerName: options.Host, InsecureSkipVerify: true}, // pods have any certificate
+		TLSClientConfig:     &tls.Config{ServerName: options.Host, InsecureSkipVerify: true}, // pods may have any certificate
 	}
 	if options.Protocol == GRPC {
 		transport.Protocols = &http.Protocols{}
@@ -63,7 +63,7 @@ func newClient(options Options) *http.Client {
 	}
 }
 
-// request is not bound to the generator's context: those under way when it stops are answered.
+// request does not use the generator's context: requests in flight when it stops are still answered.
 func (g *Generator) request(id string, stream Stream) Result {
 	result := Result{ID: id, Start: time.Now(), Stream: stream.Name}
 	connections := 0
@@ -123,15 +123,15 @@ func (g *Generator) newRequest(ctx context.Context) (*http.Request, error) {
 	return request, err
 }
 
-// A chooser gives each request a stream, by their shares: by chance, and the same chance in every run. At even distances
-// a stream would fall into step with a gateway that takes backends in turn: every tenth request would meet the same one,
-// and leave the others a share that is not the weight.
+// A chooser assigns each request to a stream at random by share, with the same seed in every run. At regular
+// intervals a stream could fall into step with a gateway that picks backends in turn: every tenth request would reach
+// the same one, and the others' share would not be the weight.
 type chooser struct {
 	streams []Stream
 	random  *rand.Rand
 }
 
-// newChooser gives the stream "" what the others leave.
+// newChooser assigns the remaining share to the stream "".
 func newChooser(streams []Stream) *chooser {
 	return &chooser{streams: streams, random: rand.New(rand.NewPCG(1, 1))}
 }

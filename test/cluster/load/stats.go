@@ -9,23 +9,23 @@ import (
 	"time"
 )
 
-// Stats sum up the requests that were started in a time window and have ended.
+// Stats summarizes the requests that were started in a time window and have ended.
 type Stats struct {
 	From, To   time.Time
 	Sent       int
 	Failed     int
-	Skipped    int            // requests that were due but not sent, as too many were unanswered
-	Rate       float64        // requests sent a second
+	Skipped    int            // requests that were due but not sent because too many were unanswered
+	Rate       float64        // requests sent per second
 	ByVersion  map[string]int // successful requests
 	ByRevision map[string]int // successful requests
 
 	durations []time.Duration // sorted; successful requests
 }
 
-// Share is the part of the successful requests, 0 to 1, that a version answered. 0 when there were none.
+// Share returns the part of the successful requests, 0 to 1, that a version answered, or 0 if there were none.
 func (s Stats) Share(version string) float64 { return share(s.ByVersion, version) }
 
-// RevisionShare is the part of the successful requests, 0 to 1, that a revision answered.
+// RevisionShare returns the part of the successful requests, 0 to 1, that a revision answered.
 func (s Stats) RevisionShare(revision string) float64 { return share(s.ByRevision, revision) }
 
 func share(counts map[string]int, key string) float64 {
@@ -39,7 +39,7 @@ func share(counts map[string]int, key string) float64 {
 	return float64(counts[key]) / float64(all)
 }
 
-// Latency is the duration that the part p (0.5, 0.99, 1) of the successful requests did not exceed.
+// Latency returns the p-quantile (0.5, 0.99, 1) of the duration of successful requests.
 func (s Stats) Latency(p float64) time.Duration {
 	if len(s.durations) == 0 {
 		return 0
@@ -47,7 +47,7 @@ func (s Stats) Latency(p float64) time.Duration {
 	return s.durations[min(len(s.durations)-1, int(p*float64(len(s.durations))))]
 }
 
-// String is a line for a test's log.
+// String formats the stats for a test's log.
 func (s Stats) String() string {
 	return fmt.Sprintf("%d sent (%.1f/s), %d failed, %d skipped, versions %v, p50 %s p99 %s max %s", s.Sent, s.Rate,
 		s.Failed, s.Skipped, s.ByVersion, round(s.Latency(0.5)), round(s.Latency(0.99)), round(s.Latency(1)))
@@ -55,7 +55,7 @@ func (s Stats) String() string {
 
 func round(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
 
-// Window is about the requests started in [from, to), or only about those of the named streams.
+// Window returns the stats of the requests started in [from, to), of all streams or only of the named ones.
 func (g *Generator) Window(from, to time.Time, streams ...string) Stats {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -99,16 +99,16 @@ func (s *Stats) add(result Result) {
 	s.durations = append(s.durations, result.Duration)
 }
 
-// Since is the window from t until now.
+// Since returns the stats from t until now.
 func (g *Generator) Since(t time.Time) Stats { return g.Window(t, time.Now()) }
 
-// Last is the window of the latest d, for a live display.
+// Last returns the stats of the last d, for a live display.
 func (g *Generator) Last(d time.Duration) Stats { return g.Since(time.Now().Add(-d)) }
 
-// Total is about all requests that have ended.
+// Total returns the stats of all requests that have ended.
 func (g *Generator) Total() Stats { return g.Window(time.Time{}, time.Now()) }
 
-// Failures are all failed requests so far, by the time they were started, each with the pod it was sent to if that is
+// Failures returns all failed requests so far, sorted by start time, each with the pod it was sent to if that is
 // known.
 func (g *Generator) Failures() []Result {
 	failures := g.Results(func(r Result) bool { return r.Err != nil })
@@ -116,7 +116,7 @@ func (g *Generator) Failures() []Result {
 	return failures
 }
 
-// Results are the ended requests that match, by the time they were started.
+// Results returns the ended requests that match, sorted by start time.
 func (g *Generator) Results(match func(Result) bool) []Result {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -1,8 +1,8 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command cluster-up runs the test cluster until Ctrl-C, for a terminal on the host: it prints the kubeconfig of an
-// administrator and the gateway's address. Arguments are manifests (files or folders) to apply.
+// Command cluster-up runs the test cluster until Ctrl-C, for a terminal on the host: it prints an administrator's
+// kubeconfig and the gateway's address. Arguments are manifests (files or folders) to apply.
 package main
 
 import (
@@ -43,7 +43,7 @@ func main() {
 		cluster.Expose{Inside: cluster.APIAddress, Outside: *api},
 		cluster.Expose{Inside: cluster.GatewayAddress, Outside: *gateway},
 	)
-	log.SetLogger(logr.Discard()) // or controller-runtime complains that nobody did
+	log.SetLogger(logr.Discard()) // otherwise controller-runtime complains that no logger was set
 	exitOn(run(ctx, options, *keep))
 }
 
