@@ -1,9 +1,9 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package app is the seed's reviews service on a test cluster, released by a CanaryRollout, with requests coming in
-// through the gateway all the while. Each test has one in a namespace of its own, drives it as a user would, and holds
-// every request that was sent against the rules: none is lost, and none reaches a revision that it must not reach.
+// Package app runs the reviews service of the bookinfo sample on a test cluster, released by a CanaryRollout under
+// constant traffic through the gateway. Each test has an app in its own namespace, drives it as a user would, and
+// checks every request against the rules: none is lost, and none reaches a revision that it must not reach.
 package app
 
 import (
@@ -27,61 +27,61 @@ import (
 )
 
 const (
-	// Rate is requests per second, of all streams of one app, unless Options say otherwise.
+	// Rate is the default number of requests per second, over all streams of one app.
 	Rate = 120
-	// Propagation is how long the gateway's proxies may take to do what they report: twice Traefik's throttle of
-	// 200 ms. Shares are only measured from then on.
+	// Propagation is how long the gateway's proxies may take to apply what the gateway reports: twice Traefik's
+	// throttle of 200 ms. Shares are only measured after it.
 	Propagation = 400 * time.Millisecond
-	// patience is how long a condition is waited for.
+	// patience is the timeout for a condition.
 	patience = 90 * time.Second
 )
 
-// App is one such service.
+// App is one instance of the service.
 type App struct {
 	t   *testing.T
 	env *Env
-	// Namespace has the app alone.
+	// Namespace contains only this app.
 	Namespace string
-	// Traffic goes by the rule with the pair, StableOnly by one that has only the stable Service; nil when there is none.
+	// Traffic uses the rule with the pair, StableOnly a rule with only the stable Service; nil if the route has none.
 	Traffic, StableOnly *load.Generator
 
 	rate        float64
 	propagation time.Duration
 	gateway     Gateway
 	kind        Kind
-	// userRoute is the route's spec as it is at rest.
+	// userRoute is the route's spec at rest.
 	userRoute string
 
 	mu      sync.Mutex
 	history []Moment
 }
 
-// Options of an App.
+// Options configures an App.
 type Options struct {
 	Steps []v1alpha1.Step
-	// Rate is requests per second. Default: Rate.
+	// Rate is requests per second. Default: the constant Rate.
 	Rate float64
-	// Propagation is how long the gateway's proxies may take here. Default: Propagation.
+	// Propagation is how long the gateway's proxies may take for this app. Default: the constant Propagation.
 	Propagation time.Duration
-	// Gateway is where the requests come in. Default: the cluster's.
+	// Gateway is the gateway that receives the requests. Default: the cluster's.
 	Gateway *Gateway
-	// Kind is that of the route. Default: HTTPRoute.
+	// Kind is the kind of the route. Default: HTTPRoute.
 	Kind *Kind
 	// Edit changes the rollout before it is created.
 	Edit func(*v1alpha1.CanaryRollout)
 }
 
-// Gateway is what an app has to know of one.
+// Gateway is what an app needs to know about a gateway.
 type Gateway struct {
-	// Parents are what the route is attached to.
+	// Parents are the parents that the route attaches to.
 	Parents []gatewayv1.ParentReference
-	// Address is where it takes requests: host and port.
+	// Address is where it serves requests: host and port.
 	Address string
-	// AccessLog is that of load.Options.
+	// AccessLog is passed on to load.Options.
 	AccessLog string
 }
 
-// gateway is the cluster's.
+// gateway returns the cluster's gateway.
 func (e *Env) gateway() Gateway {
 	return Gateway{
 		Parents: []gatewayv1.ParentReference{{Name: cluster.GatewayName, Namespace: ptr.To(gatewayv1.Namespace(cluster.GatewayNamespace))}},
@@ -89,7 +89,7 @@ func (e *Env) gateway() Gateway {
 	}
 }
 
-// New deploys version 1 of an app with these steps, waits until it is Healthy, and starts the requests.
+// New deploys version 1 of an app with these steps, waits until it is Healthy, and starts the traffic.
 func New(t *testing.T, env *Env, steps ...v1alpha1.Step) *App {
 	t.Helper()
 	return Start(t, env, Options{Steps: steps})
@@ -105,7 +105,7 @@ func Start(t *testing.T, env *Env, options Options) *App {
 	return a
 }
 
-// Prepare makes what a user has before there is a rollout: a namespace with two Services and an HTTPRoute.
+// Prepare creates what a user has before there is a rollout: a namespace with two Services and a route.
 func Prepare(t *testing.T, env *Env, options Options) *App {
 	t.Helper()
 	a := &App{t: t, env: env, Namespace: NamespaceOf(t), rate: cmp.Or(options.Rate, Rate),
@@ -116,14 +116,14 @@ func Prepare(t *testing.T, env *Env, options Options) *App {
 	return a
 }
 
-// NamespaceOf is that of the test's app, known before there is one.
+// NamespaceOf returns the namespace of the test's app, which need not exist yet.
 func NamespaceOf(t *testing.T) string {
 	t.Helper()
 	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(strings.TrimPrefix(t.Name(), "Test")))
 	return name[:min(len(name), 60)]
 }
 
-// services are those of the seed.
+// services are the two Services of the bookinfo sample.
 const services = `
 apiVersion: v1
 kind: Service
@@ -136,10 +136,10 @@ metadata: {name: reviews-canary, labels: {app: reviews}}
 spec: {ports: [{port: 9080, name: http}], selector: {app: reviews}}
 ---`
 
-// Host is the route's hostname.
+// Host returns the route's hostname.
 func (a *App) Host() string { return a.Namespace + ".example.com" }
 
-// Rollout is the app's CanaryRollout, not created yet.
+// Rollout returns the app's CanaryRollout without creating it.
 func (a *App) Rollout(options Options) *v1alpha1.CanaryRollout {
 	rollout := builder.MakeRollout(a.Namespace, "reviews").Replicas(4).Steps(options.Steps...).Settle(1).ScaleDownDelay(3).
 		Routes("bookinfo-reviews").Obj()
@@ -151,12 +151,12 @@ func (a *App) Rollout(options Options) *v1alpha1.CanaryRollout {
 	return rollout
 }
 
-// StartTraffic starts the requests. From now on the user's part of the route must stay as it is.
+// StartTraffic starts the requests. From now on the user's part of the route must not change.
 func (a *App) StartTraffic() {
 	a.t.Helper()
 	a.userRoute = a.usersPart(a.Route())
-	// A gateway serves a new route a while after it has reported it, longer on a busy machine. What is lost before it ever
-	// served is not what these tests are about.
+	// A gateway serves a new route some time after it has reported it, longer on a busy machine. Requests lost before
+	// it ever served are out of scope for these tests.
 	first := a.Load(a.kind, a.kind.Path, a.rate)
 	a.Eventually("the first good answer", func() (bool, string) {
 		stats := first.Total()
@@ -173,7 +173,7 @@ func (a *App) StartTraffic() {
 	})
 }
 
-// Load sends requests for a path by a route of that kind, on the app's gateway, until the test ends.
+// Load sends requests for a path to the app's gateway, as a route of this kind expects them, until the test ends.
 func (a *App) Load(kind Kind, path string, rate float64) *load.Generator {
 	scheme, streams := "http", []load.Stream{{Name: "qa", Share: 0.1, Headers: map[string]string{"role": "qa"}}}
 	if kind.Protocol == load.TLS {
@@ -196,7 +196,7 @@ func (a *App) AddRoute(kind Kind) {
 	a.manifest(kind.manifest(a.gateway.Parents, a.Host()))
 }
 
-// manifest applies what is in the namespace of the app.
+// manifest applies YAML in the app's namespace.
 func (a *App) manifest(text string) {
 	a.t.Helper()
 	text = strings.ReplaceAll(text, "metadata: {", "metadata: {namespace: "+a.Namespace+", ")
@@ -205,7 +205,6 @@ func (a *App) manifest(text string) {
 	}
 }
 
-// Create creates an object.
 func (a *App) Create(object client.Object) {
 	a.t.Helper()
 	if err := a.env.Admin.Create(a.t.Context(), object); err != nil {

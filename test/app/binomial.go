@@ -5,12 +5,12 @@ package app
 
 import "math"
 
-// tail is what lies beyond either end of the 99 % interval.
+// tail is the probability outside either end of the 99 % interval.
 const tail = 0.005
 
-// BinomialInterval are the least and the most of n requests that reach a backend whose share is p, if each request is sent
-// by chance: fewer, or more, come up in one of 200 cases at most. It is exact. A gateway that takes its backends in turn
-// stays far within.
+// BinomialInterval returns the bounds of the 99 % interval for how many of n requests reach a backend with share p,
+// if each request is sent at random: fewer, or more, occur in at most one of 200 cases. It is exact. A gateway that
+// picks its backends in turn stays well within it.
 func BinomialInterval(n int, p float64) (low, high int) {
 	switch {
 	case n <= 0 || p <= 0:
@@ -29,7 +29,7 @@ func BinomialInterval(n int, p float64) (low, high int) {
 	return low, high
 }
 
-// probability is that of k of n. It goes by logarithms, as the factors of many requests are beyond what a number can hold.
+// probability returns the probability of k of n. It uses logarithms because the factorials of many requests overflow.
 func probability(n, k int, p float64) float64 {
 	choose := logFactorial(n) - logFactorial(k) - logFactorial(n-k)
 	return math.Exp(choose + float64(k)*math.Log(p) + float64(n-k)*math.Log1p(-p))

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestBinomialInterval holds some against those of a statistics package, by the quantiles 0.5 % and 99.5 %.
+// TestBinomialInterval compares intervals with those of a statistics package, by the quantiles 0.5 % and 99.5 %.
 func TestBinomialInterval(t *testing.T) {
 	for _, tc := range []struct {
 		n         int
@@ -33,8 +33,8 @@ func TestBinomialInterval(t *testing.T) {
 	}
 }
 
-// TestBinomialIntervalHolds: what is drawn by that share falls out of it in one of a hundred cases at most, and what is
-// drawn by another one mostly does.
+// TestBinomialIntervalHolds: samples drawn with that share lie outside the interval in about one of a hundred cases
+// at most, and samples drawn with another share mostly do.
 func TestBinomialIntervalHolds(t *testing.T) {
 	const n, runs = 300, 2000
 	random := rand.New(rand.NewPCG(1, 1))

@@ -36,7 +36,7 @@ func (a *App) RouteOf(kind Kind) *unstructured.Unstructured {
 	return route
 }
 
-// usersPart is the spec of a route, without what is the controller's: header rules, mirrors, and the pair's weights.
+// usersPart returns the spec of a route without the controller's part: header rules, mirrors, and the pair's weights.
 func (a *App) usersPart(route *unstructured.Unstructured) string {
 	a.t.Helper()
 	spec := route.DeepCopy().Object["spec"].(map[string]any)
@@ -59,7 +59,7 @@ func (a *App) usersPart(route *unstructured.Unstructured) string {
 	return string(encoded)
 }
 
-// dropMirrors takes the filters out that copy requests to the canary.
+// dropMirrors removes the filters that mirror requests to the canary.
 func dropMirrors(rule map[string]any) {
 	filters, _ := rule["filters"].([]any)
 	users := slices.DeleteFunc(slices.Clone(filters), func(filter any) bool {
@@ -71,7 +71,7 @@ func dropMirrors(rule map[string]any) {
 	}
 }
 
-// CheckRoute says when something of the user's route has changed that is not the controller's.
+// CheckRoute reports an error if the user's part of the route has changed.
 func (a *App) CheckRoute() {
 	a.t.Helper()
 	if got := a.usersPart(a.Route()); got != a.userRoute {
@@ -79,24 +79,23 @@ func (a *App) CheckRoute() {
 	}
 }
 
-// Excuse is a reason why requests may fail: the test itself took away what would have answered them.
+// Excuse is a reason why requests may fail: the test itself removed the pods that would have answered them.
 type Excuse struct {
 	From, To time.Time
-	// Revision is that of the pods that were taken away: requests that other pods were asked for are not excused, those
-	// that no pod was left for are. Empty when it does not matter who was asked.
+	// Revision is the revision of the removed pods. Failed requests to other pods are not excused, those without any
+	// pod are. Empty if the pod does not matter.
 	Revision string
-	// Pod is the only one that was taken away: nothing that another one was asked for is excused. Empty when there were
-	// more.
+	// Pod is the only removed pod: failed requests to any other pod are not excused. Empty if there were more.
 	Pod string
 }
 
-// Killed excuses what pods of a revision were asked for in the second before and after the test killed them: a request
-// that is under way when its pod dies is lost, and the gateway has to learn of it.
+// Killed excuses requests to pods of a revision within one second of the test killing them: a request in flight is
+// lost when its pod dies, and the gateway needs time to learn of it.
 func Killed(revision string, at time.Time) Excuse {
 	return Excuse{From: at.Add(-time.Second), To: at.Add(time.Second), Revision: revision}
 }
 
-// KilledPod is Killed for one pod, with others of its revision there to answer.
+// KilledPod is Killed for one pod of a revision whose other pods still answer.
 func KilledPod(pod string, at time.Time) Excuse {
 	return Excuse{From: at.Add(-time.Second), To: at.Add(time.Second), Pod: pod}
 }
@@ -109,7 +108,7 @@ func (e Excuse) covers(failure load.Result) bool {
 	return within && (e.Revision == "" || failure.Pod == "" || strings.HasPrefix(failure.Pod, "reviews-"+e.Revision+"-"))
 }
 
-// CheckLoss stops the requests and says when one was lost.
+// CheckLoss stops the requests and reports an error if one was lost.
 func (a *App) CheckLoss(excuses ...Excuse) {
 	a.t.Helper()
 	for _, traffic := range a.generators() {
@@ -123,7 +122,7 @@ func (a *App) CheckLoss(excuses ...Excuse) {
 	}
 }
 
-// CheckFailures says when one of them has no excuse.
+// CheckFailures reports every failure without an excuse.
 func (a *App) CheckFailures(failures []load.Result, excuses ...Excuse) {
 	a.t.Helper()
 	for _, failure := range failures {
@@ -140,7 +139,7 @@ func (a *App) generators() []*load.Generator {
 	return []*load.Generator{a.Traffic, a.StableOnly}
 }
 
-// CheckNoLoss is CheckLoss until now, with the requests going on.
+// CheckNoLoss is CheckLoss for the requests so far, without stopping them.
 func (a *App) CheckNoLoss() {
 	a.t.Helper()
 	for _, traffic := range a.generators() {
@@ -151,14 +150,15 @@ func (a *App) CheckNoLoss() {
 }
 
 const (
-	// enough is how long a share is measured at least.
+	// enough is the minimum time over which a share is measured.
 	enough = 1600 * time.Millisecond
-	// margin is how much later than its effect the news of the end of something may come in.
+	// margin is how long before a status change the measured window ends, because the status can arrive after the
+	// effect.
 	margin = 200 * time.Millisecond
 )
 
-// CheckShares holds, for every time that a weight stood verified for long enough while the steps were walked, the
-// measured share of the canary against it: it has to lie within the 99 % interval.
+// CheckShares checks the measured share of the canary for every period in which a weight stayed verified long enough
+// during the steps: the share must lie within the 99 % interval.
 func (a *App) CheckShares() {
 	a.t.Helper()
 	measured := 0
@@ -207,7 +207,7 @@ func (a *App) checkShare(s v1alpha1.CanaryRolloutStatus, from, to time.Time) {
 	a.t.Log(text)
 }
 
-// CheckNever says when one of the requests without a header that were started in the window reached the revision.
+// CheckNever reports an error if a request without the header that was started in the window reached the revision.
 func (a *App) CheckNever(revision string, from, to time.Time) {
 	a.t.Helper()
 	if n := a.Traffic.Window(from, to, "").ByRevision[revision]; n > 0 {
@@ -216,13 +216,13 @@ func (a *App) CheckNever(revision string, from, to time.Time) {
 	}
 }
 
-// Stable is the stable revision.
+// Stable returns the stable revision.
 func (a *App) Stable() string {
 	a.t.Helper()
 	return a.Get().Status.Stable.Revision
 }
 
-// CheckPromoted waits for the end of a release and checks that the new revision serves alone.
+// CheckPromoted waits for the end of a release and checks that only the new revision serves.
 func (a *App) CheckPromoted(from string) time.Time {
 	a.t.Helper()
 	at := a.WaitFor("another revision than "+from+" to be stable", func(s v1alpha1.CanaryRolloutStatus) bool {
@@ -233,10 +233,10 @@ func (a *App) CheckPromoted(from string) time.Time {
 	return at
 }
 
-// CheckLeft says when the former revision answered by the route after the stable Service was moved away from it: all
-// traffic is proven to be on the canary by then, and comes back to nobody but the new revision. The peer moves the Service
-// and the weight at once, and data planes learn of that in any order: requests found no pod (argo-rollouts#4710, #4433), or
-// the former version once more (argo-rollouts#1826).
+// CheckLeft reports an error if the former revision answered through the route after the stable Service was moved
+// away from it: all traffic is verified to be on the canary by then, and only returns to the new revision. Argo
+// Rollouts moves the Service and the weight at the same time, and data planes learn of the two in any order: requests
+// found no pod (argo-rollouts#4710, #4433), or reached the former version once more (argo-rollouts#1826).
 func (a *App) CheckLeft(former string) {
 	a.t.Helper()
 	for _, moment := range a.Moments() {
@@ -249,7 +249,7 @@ func (a *App) CheckLeft(former string) {
 	a.t.Error("the stable Service was not seen to be moved")
 }
 
-// CheckHeaderRoute lets the testers' requests come in for a while, and checks where they went.
+// CheckHeaderRoute waits for some of the testers' requests and checks which revision answered them.
 func (a *App) CheckHeaderRoute(since time.Time, canary string) {
 	a.t.Helper()
 	from := since.Add(a.propagation)
@@ -262,10 +262,10 @@ func (a *App) CheckHeaderRoute(since time.Time, canary string) {
 	}
 }
 
-// LastAnswer is when the last answer of a revision came, so far.
+// LastAnswer returns when the last answer of a revision arrived, so far.
 func (a *App) LastAnswer(revision string) time.Time { return a.Traffic.LastAnswer(revision) }
 
-// CheckAborted waits until an abort is through and checks that the canary gets nothing any more.
+// CheckAborted waits until an abort is complete and checks that the canary no longer receives requests.
 func (a *App) CheckAborted(canary string, asked time.Time) {
 	a.t.Helper()
 	a.WaitForState(v1alpha1.StateAborted)

@@ -10,7 +10,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster/load"
 )
 
-// TestExcuse: an excuse is for who was taken away, and for no longer than it takes to learn of that.
+// TestExcuse: an excuse covers only the removed pods, and only for as long as it takes to learn of the removal.
 func TestExcuse(t *testing.T) {
 	killed := time.Unix(1000, 0)
 	at := func(offset time.Duration, pod string) load.Result {

@@ -11,9 +11,9 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// CarriedOut lists the commands that a rollout carried out, with where they were given and where they led. It reads them
-// off every status that the API server published: a command stands in one status and not in the next. Events would not
-// do, since a manager that dies after its status write emits none.
+// CarriedOut lists the commands that a rollout carried out, with where each was given and where it led. It reads them
+// from every status that the API server published: a carried-out command is in one status and not in the next. Events
+// would not do, because a manager that dies after its status write emits none.
 func CarriedOut(moments []Moment) []string {
 	commands := []string{}
 	var pending *v1alpha1.CommandMemory

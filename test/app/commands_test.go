@@ -11,8 +11,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// TestCarriedOut has a promote whose annotation was found a second time: the rollout comes to the same end, and the list
-// of commands differs.
+// TestCarriedOut covers a promote whose annotation was processed a second time: the rollout ends in the same state,
+// but the list of commands differs.
 func TestCarriedOut(t *testing.T) {
 	at := func(step int32, command *v1alpha1.CommandMemory) Moment {
 		return Moment{Status: v1alpha1.CanaryRolloutStatus{Memory: &v1alpha1.Memory{

@@ -15,8 +15,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// Describe puts all that a rollout is about into words, without names and times that differ from run to run: two runs
-// that came to the same end have the same description.
+// Describe returns a text of the complete state of a rollout and its objects, without names and times that differ
+// between runs: two runs with the same result have the same description.
 func (a *App) Describe() string {
 	a.t.Helper()
 	var text strings.Builder

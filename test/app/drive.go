@@ -25,7 +25,7 @@ func (a *App) Get() *v1alpha1.CanaryRollout {
 	return rollout
 }
 
-// Patch changes the rollout by a merge patch, as kubectl does.
+// Patch changes the rollout with a merge patch, as kubectl does.
 func (a *App) Patch(patch string) {
 	a.t.Helper()
 	rollout := &v1alpha1.CanaryRollout{ObjectMeta: metav1.ObjectMeta{Namespace: a.Namespace, Name: "reviews"}}
@@ -35,17 +35,17 @@ func (a *App) Patch(patch string) {
 	}
 }
 
-// Touch makes a watch event of the rollout, if it is there, that changes nothing that matters.
+// Touch triggers a watch event of the rollout, if it exists, without a relevant change.
 func (a *App) Touch() {
 	a.t.Helper()
 	rollout := &v1alpha1.CanaryRollout{ObjectMeta: metav1.ObjectMeta{Namespace: a.Namespace, Name: "reviews"}}
 	err := a.env.Admin.Patch(a.t.Context(), rollout, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"touched":"true"}}}`)))
 	if client.IgnoreNotFound(err) != nil {
-		a.t.Error(err) // not always in the test's own goroutine
+		a.t.Error(err) // may not run in the test's own goroutine
 	}
 }
 
-// Annotate gives a command, and says when.
+// Annotate gives a command, and returns the time.
 func (a *App) Annotate(key, value string) time.Time {
 	a.t.Helper()
 	now := time.Now()
@@ -53,20 +53,20 @@ func (a *App) Annotate(key, value string) time.Time {
 	return now
 }
 
-// SetImage applies another version.
+// SetImage sets another image in the template.
 func (a *App) SetImage(image string) {
 	a.t.Helper()
 	a.Patch(fmt.Sprintf(`{"spec":{"template":{"spec":{"containers":[{"name":"app","image":%q}]}}}}`, image))
 }
 
-// SetTemplate applies another version with an annotation on its pods.
+// SetTemplate sets another image and an annotation in the template.
 func (a *App) SetTemplate(image, annotation, value string) {
 	a.t.Helper()
 	a.Patch(fmt.Sprintf(`{"spec":{"template":{"metadata":{"annotations":{%q:%q}},"spec":{"containers":[{"name":"app","image":%q}]}}}}`,
 		annotation, value, image))
 }
 
-// Fail lets all running pods of a revision fail, or takes that back, and says when that was done.
+// Fail makes all running pods of a revision fail, or reverts that, and returns the time at which it is done.
 func (a *App) Fail(revision, value string) time.Time {
 	a.t.Helper()
 	list := &corev1.PodList{}

@@ -24,34 +24,34 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/operator"
 )
 
-// Env is what the apps of one test binary share.
+// Env is shared by the apps of one test binary.
 type Env struct {
 	Cluster *cluster.Cluster
-	// Admin may do everything, without a limit on requests.
+	// Admin may do everything, without a rate limit.
 	Admin client.WithWatch
 	// Pods answer the requests.
 	Pods *backend.Backend
-	// Operator is the manager; nil when EnvOptions say so.
+	// Operator is the manager; nil if EnvOptions exclude it.
 	Operator *operator.Operator
 }
 
-// EnvOptions say what is not as usual.
+// EnvOptions configures an Env.
 type EnvOptions struct {
 	Cluster cluster.Options
-	// Parallel is how many tests that call t.Parallel run at once, unless the command line says so. They share the
+	// Parallel is how many tests that call t.Parallel run at once, unless set on the command line. They share the
 	// machine with the cluster: the sum of their request rates should not go far beyond Rate.
 	Parallel int
-	// AsShipped builds the manager without the race detector, for those who measure it.
+	// AsShipped builds the manager without the race detector, for tests that measure it.
 	AsShipped bool
-	// WithoutOperator installs CRD and roles, but starts no manager.
+	// WithoutOperator installs the CRD and the roles, but does not start the manager.
 	WithoutOperator bool
-	// Bare installs nothing of ours, and starts no manager: the tests do.
+	// Bare installs nothing of ours and does not start the manager: the tests do both.
 	Bare bool
 }
 
-// Main runs the tests of a package on a cluster with an operator, in namespaces of their own. The operator has the race
-// detector, if EnvOptions do not say otherwise. It is all that a TestMain does, and does not return. The cluster's folder,
-// with the log of every process, is kept when a test failed.
+// Main runs the tests of a package on a cluster with an operator, in its own namespaces. The operator is built with
+// the race detector, unless EnvOptions disable it. TestMain only has to call Main, which does not return. The
+// cluster's folder, with the log of every process, is kept if a test fails.
 func Main(m *testing.M, env *Env, options EnvOptions) {
 	if err := operator.Build(os.Stderr, !options.AsShipped); err != nil {
 		fmt.Println("FAIL: building the operator:", err)
@@ -68,7 +68,7 @@ func Main(m *testing.M, env *Env, options EnvOptions) {
 
 func (e *Env) run(m *testing.M, options EnvOptions, code *int) (err error) {
 	ctx := context.Background()
-	ctrl.SetLogger(logr.Discard()) // the client library asks for one
+	ctrl.SetLogger(logr.Discard()) // otherwise the client library complains
 	if e.Cluster, err = cluster.Start(ctx, options.Cluster); err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (e *Env) run(m *testing.M, options EnvOptions, code *int) (err error) {
 	}
 	*code = m.Run()
 	if e.Operator != nil {
-		err = e.Operator.Crashed() // one that is supervised was started again
+		err = e.Operator.Crashed() // a supervised operator was restarted
 	}
 	if *code != 0 || err != nil {
 		fmt.Println("the logs of the failed run are in", e.Cluster.Dir)
@@ -106,7 +106,7 @@ func (e *Env) run(m *testing.M, options EnvOptions, code *int) (err error) {
 	return err
 }
 
-// StartOperator starts the manager, again if need be. Every pass is in its log, so that passes can be counted.
+// StartOperator starts or restarts the manager. It logs every reconcile, so that reconciles can be counted.
 func (e *Env) StartOperator(ctx context.Context) (err error) {
 	e.Operator, err = operator.Start(ctx, e.Cluster, operator.Options{Args: []string{"--zap-log-level=debug", "--probe-allow=" + cluster.NodeAddress}})
 	return err

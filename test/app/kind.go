@@ -12,24 +12,24 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster/load"
 )
 
-// Kind is a kind of routes, and what an app's route of it looks like.
+// Kind is a kind of route, with the content of an app's route of that kind.
 type Kind struct {
 	Name string
-	// Rules are those of the route.
+	// Rules are the rules of the route.
 	Rules string
-	// Hosts says that the route names the app's host.
+	// Hosts reports whether the route names the app's host.
 	Hosts bool
-	// Protocol is how requests come in.
+	// Protocol is the protocol of the requests.
 	Protocol load.Protocol
-	// Path is that of requests that meet the rule with the pair, StableOnly that of those that meet one that has only the
-	// stable Service; empty when there is none.
+	// Path is the path of requests that match the rule with the pair, StableOnly the path of requests that match a
+	// rule with only the stable Service; empty if there is none.
 	Path, StableOnly string
 }
 
 // The kinds.
 var (
-	// HTTPRoute is the seed's, with a filter and a timeout that have to survive, a field that is none of the controller's
-	// business, and a second rule that uses only the stable Service.
+	// HTTPRoute is the route of the bookinfo sample, with a filter and a timeout that must survive, a field that the
+	// controller does not manage, and a second rule that uses only the stable Service.
 	HTTPRoute = Kind{Name: "HTTPRoute", Hosts: true, Path: "/reviews/0", StableOnly: "/stable-only", Rules: `
   - matches: [{path: {type: PathPrefix, value: /reviews}}]
     filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: x-team, value: books}]}}]
@@ -40,7 +40,7 @@ var (
   - matches: [{path: {type: PathPrefix, value: /stable-only}}]
     backendRefs: [{name: reviews-stable, port: 9080}]
 `}
-	// GRPCRoute is the same of two gRPC services.
+	// GRPCRoute is the equivalent for two gRPC services.
 	GRPCRoute = Kind{Name: "GRPCRoute", Hosts: true, Protocol: load.GRPC, Path: "/shop.Reviews/Get", StableOnly: "/shop.Stable/Get", Rules: `
   - matches: [{method: {service: shop.Reviews}}]
     filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: x-team, value: books}]}}]
@@ -50,7 +50,7 @@ var (
   - matches: [{method: {service: shop.Stable}}]
     backendRefs: [{name: reviews-stable, port: 9080}]
 `}
-	// TLSRoute has the pods end TLS.
+	// TLSRoute leaves TLS termination to the pods.
 	TLSRoute = Kind{Name: "TLSRoute", Hosts: true, Protocol: load.TLS, Rules: pairAlone}
 	// TCPRoute takes all connections of a listener.
 	TCPRoute = Kind{Name: "TCPRoute", Protocol: load.TCP, Rules: pairAlone}
@@ -62,9 +62,9 @@ const pairAlone = `
     - {name: reviews-stable, port: 9080}
 `
 
-// manifest is that of a route of the kind, called as those of all apps.
+// manifest returns a route of this kind, with the name that all apps use.
 func (k Kind) manifest(parents []gatewayv1.ParentReference, host string) string {
-	encoded, _ := json.Marshal(parents) // strings and numbers
+	encoded, _ := json.Marshal(parents) // strings and numbers only
 	hosts := ""
 	if k.Hosts {
 		hosts = fmt.Sprintf("\n  hostnames: [%s]", host)

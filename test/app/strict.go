@@ -14,16 +14,16 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/gateway"
 )
 
-// SecondGateway is what the name of the second Gateway ends with that a strict gateway stands for.
+// SecondGateway is the name suffix of the second Gateway that a strict gateway implements.
 const SecondGateway = "-two"
 
-// StartGateway starts a strict gateway for the test's app, called by the name of its namespace. It stands for a second
-// Gateway, too, and for other parents that are given.
+// StartGateway starts a strict gateway for the test's app, named after the app's namespace. It also implements a
+// second Gateway, and the other given parents.
 func StartGateway(t *testing.T, env *Env, behaviour gateway.Behaviour, parents ...gatewayv1.ParentReference) *gateway.Gateway {
 	t.Helper()
 	name := NamespaceOf(t)
 	g, err := gateway.Start(t.Context(), env.Cluster.RESTConfig(cluster.Admin), gateway.Options{
-		Address: cluster.NodeAddress + ":0", // no probe may reach a loopback address
+		Address: cluster.NodeAddress + ":0", // probes may not reach a loopback address
 		Name:    name, Others: []string{name + SecondGateway}, OtherParents: parents, Namespace: cluster.GatewayNamespace, Watch: name,
 		AccessLog: filepath.Join(env.Cluster.Dir, name+"-access.log"), Behaviour: behaviour, Seed: 1,
 	})
@@ -39,7 +39,7 @@ func StartGateway(t *testing.T, env *Env, behaviour gateway.Behaviour, parents .
 	return g
 }
 
-// Behind adds a strict gateway to the options of an app. The route is attached to both of its Gateways.
+// Behind adds a strict gateway to the options of an app. The route attaches to both of its Gateways.
 func Behind(g *gateway.Gateway, options Options) Options {
 	options.Gateway = &Gateway{Parents: g.Parents(), Address: g.Address(), AccessLog: g.AccessLog()}
 	return options

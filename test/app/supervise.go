@@ -14,8 +14,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/operator"
 )
 
-// Supervise starts the operator again when it ends, as a kubelet does, until the test ends. What it returns kills the one
-// that runs, as a crash does.
+// Supervise restarts the operator when it exits, as a kubelet does, until the test ends. The returned function kills
+// the running operator, as a crash does.
 func (e *Env) Supervise(t *testing.T) (kill func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -37,7 +37,7 @@ func (e *Env) Supervise(t *testing.T) (kill func()) {
 			}
 			_ = wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (bool, error) {
 				if e.StartOperator(ctx) != nil {
-					return false, nil // the API server may be away
+					return false, nil // the API server may be unavailable
 				}
 				mu.Lock()
 				defer mu.Unlock()

@@ -21,13 +21,13 @@ import (
 // Terminal is a user's shell in a namespace.
 type Terminal struct {
 	t *testing.T
-	// Dir is where commands run: what is written there can be applied.
+	// Dir is the working directory of commands. Files written there can be applied.
 	Dir string
-	// Variables are added to the environment: NAME=VALUE.
+	// Variables are added to the environment, as NAME=VALUE.
 	Variables []string
 }
 
-// Terminal has the kubeconfig of somebody who works in a namespace.
+// Terminal returns a shell with the kubeconfig of a user who works in the namespace.
 func (e *Env) Terminal(t *testing.T, namespace string) *Terminal {
 	t.Helper()
 	config, err := clientcmd.LoadFromFile(e.Cluster.Kubeconfig(cluster.Admin))
@@ -42,7 +42,7 @@ func (e *Env) Terminal(t *testing.T, namespace string) *Terminal {
 	return &Terminal{t: t, Dir: t.TempDir(), Variables: []string{"KUBECONFIG=" + kubeconfig}}
 }
 
-// Terminal is one in the app's namespace.
+// Terminal returns a shell in the app's namespace.
 func (a *App) Terminal() *Terminal {
 	a.t.Helper()
 	return a.env.Terminal(a.t, a.Namespace)
@@ -55,14 +55,14 @@ func (s *Terminal) shell(ctx context.Context, commands string) *exec.Cmd {
 	return shell
 }
 
-// Try carries out commands as they would be typed, until one fails.
+// Try runs commands as if they were typed, until one fails.
 func (s *Terminal) Try(commands string) (output string, err error) {
 	s.t.Helper()
 	all, err := s.shell(s.t.Context(), commands).CombinedOutput()
 	return string(all), err
 }
 
-// Run fails the test when a command fails.
+// Run runs commands, and fails the test if one fails.
 func (s *Terminal) Run(commands string) (output string) {
 	s.t.Helper()
 	output, err := s.Try(commands)
@@ -72,20 +72,20 @@ func (s *Terminal) Run(commands string) (output string) {
 	return output
 }
 
-// Start carries out commands of which the last one goes on until Ctrl-C, and returns once they have shown a text. What is
-// returned is Ctrl-C; the test's end does it otherwise.
+// Start runs commands, the last of which runs until Ctrl-C, and returns once they have printed the text until. The
+// returned function sends Ctrl-C; otherwise the end of the test does.
 func (s *Terminal) Start(commands, until string) (interrupt func()) {
 	s.t.Helper()
 	shell, screen := s.shell(context.Background(), commands), &screen{until: until, seen: make(chan struct{})}
 	shell.Stdout, shell.Stderr = screen, screen
-	// A terminal sends Ctrl-C to all that runs in it.
+	// A terminal sends Ctrl-C to all processes that run in it.
 	shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := shell.Start(); err != nil {
 		s.t.Fatal(err)
 	}
 	ended := make(chan struct{})
 	go func() {
-		_ = shell.Wait() // how it ends on Ctrl-C is its own affair
+		_ = shell.Wait() // the result after Ctrl-C does not matter
 		close(ended)
 	}()
 	interrupt = func() {
@@ -101,7 +101,7 @@ func (s *Terminal) Start(commands, until string) (interrupt func()) {
 	return interrupt
 }
 
-// screen waits for a text.
+// screen waits for a text in what is printed.
 type screen struct {
 	until string
 	seen  chan struct{}
@@ -120,8 +120,7 @@ func (s *screen) Write(shown []byte) (int, error) {
 
 var commandBlock = regexp.MustCompile("(?s)```sh\n(.*?)```")
 
-// Documented are the blocks of commands between a heading of the documentation and the next one. Tests run two folders
-// below the root.
+// Documented returns the command blocks of one section of the documentation. Tests run two folders below the root.
 func Documented(t *testing.T, file, heading string) []string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", "docs", file))
@@ -129,7 +128,7 @@ func Documented(t *testing.T, file, heading string) []string {
 		t.Fatal(err)
 	}
 	_, section, _ := strings.Cut(string(text), "\n"+heading+"\n")
-	// A comment in a block of commands begins with one number sign, a heading below the title with two or more.
+	// In a command block, a comment starts with one number sign. A heading below the title has two or more.
 	section, _, _ = strings.Cut(section, "\n##")
 	var blocks []string
 	for _, match := range commandBlock.FindAllStringSubmatch(section, -1) {

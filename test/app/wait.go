@@ -16,14 +16,14 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// Moment is a status as the API server published it; an empty one when the rollout was gone.
+// Moment is a status as the API server published it. It is empty if the rollout was gone.
 type Moment struct {
 	At     time.Time
 	Status v1alpha1.CanaryRolloutStatus
 }
 
-// record keeps every status that the API server publishes. It watches anew when the API server ends the watch, as it
-// does when the CRD changes; the status as it stands comes first then.
+// record keeps every status that the API server publishes. It restarts the watch when the API server ends it, as it
+// does when the CRD changes; the new watch starts with the current status.
 func (a *App) record() {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(a.t.Context()))
 	watcher, err := a.watch(ctx)
@@ -64,7 +64,7 @@ func (a *App) keep(watcher watch.Interface) {
 		}
 		moment := Moment{At: time.Now(), Status: rollout.Status}
 		if event.Type == watch.Deleted {
-			moment.Status = v1alpha1.CanaryRolloutStatus{} // of a rollout that is not there
+			moment.Status = v1alpha1.CanaryRolloutStatus{} // the rollout no longer exists
 		}
 		a.mu.Lock()
 		a.history = append(a.history, moment)
@@ -72,14 +72,14 @@ func (a *App) keep(watcher watch.Interface) {
 	}
 }
 
-// Moments are all statuses until now.
+// Moments returns all statuses so far.
 func (a *App) Moments() []Moment {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return append([]Moment(nil), a.history...)
 }
 
-// WaitFor waits for a status, from the moment of the call on or as it stands.
+// WaitFor waits for a status that meets the condition. The current status counts, earlier ones do not.
 func (a *App) WaitFor(what string, condition func(v1alpha1.CanaryRolloutStatus) bool) time.Time {
 	a.t.Helper()
 	var at time.Time
@@ -101,7 +101,6 @@ func describe(s v1alpha1.CanaryRolloutStatus) string {
 	return fmt.Sprintf("%s step %s weight %s revision %s ready %s: %s", s.State, s.Step, s.Weight, s.Revision, s.Ready, s.Message)
 }
 
-// WaitForState waits for a state.
 func (a *App) WaitForState(state v1alpha1.State) time.Time {
 	a.t.Helper()
 	return a.WaitFor(string(state), func(s v1alpha1.CanaryRolloutStatus) bool { return s.State == state })
@@ -115,7 +114,7 @@ func (a *App) WaitForPause(step string) time.Time {
 	})
 }
 
-// Eventually waits for a condition that says, while it does not hold, how things are.
+// Eventually waits for a condition, which describes the current state while it does not hold.
 func (a *App) Eventually(what string, condition func() (bool, string)) {
 	a.t.Helper()
 	var last string
@@ -133,14 +132,14 @@ func (a *App) Eventually(what string, condition func() (bool, string)) {
 	a.t.Fatalf("waited %s in vain for %s: %s", patience, what, last)
 }
 
-// WaitForDrain waits until a former revision's pods are gone and forgotten, with the requests still coming in.
+// WaitForDrain waits until a former revision's pods are gone and memory no longer lists it, under constant traffic.
 func (a *App) WaitForDrain(revision string) {
 	a.t.Helper()
 	key := client.ObjectKey{Namespace: a.Namespace, Name: "reviews-" + revision}
 	a.Eventually("revision "+revision+" to drain", func() (bool, string) {
 		set, status := &appsv1.ReplicaSet{}, a.Get().Status
 		if err := a.env.Admin.Get(a.t.Context(), key, set); apierrors.IsNotFound(err) {
-			return len(status.Memory.Draining) == 0, describe(status) // it never had any
+			return len(status.Memory.Draining) == 0, describe(status) // it never had a ReplicaSet
 		} else if err != nil {
 			a.t.Fatal(err)
 		}
@@ -148,7 +147,7 @@ func (a *App) WaitForDrain(revision string) {
 	})
 }
 
-// Answers waits for so many more requests.
+// Answers waits for n more requests.
 func (a *App) Answers(n int) {
 	a.t.Helper()
 	from := time.Now()
@@ -158,7 +157,7 @@ func (a *App) Answers(n int) {
 	})
 }
 
-// Available counts the available pods of a revision.
+// Available returns the number of available pods of a revision.
 func (a *App) Available(revision string) int32 {
 	a.t.Helper()
 	set := &appsv1.ReplicaSet{}
@@ -168,7 +167,7 @@ func (a *App) Available(revision string) int32 {
 	return set.Status.AvailableReplicas
 }
 
-// RevisionOf is the revision of the ReplicaSet with an image.
+// RevisionOf returns the revision of the ReplicaSet with this image.
 func (a *App) RevisionOf(image string) string {
 	a.t.Helper()
 	sets := &appsv1.ReplicaSetList{}

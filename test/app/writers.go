@@ -16,9 +16,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// What people and tools write into the app's route and Services, and what the API server's audit log has of that.
+// This file covers what users and tools write into the app's route and Services, and what the audit log records of
+// it.
 
-// Declared is an object as it stands in a user's Git repository.
+// Declared returns an object as it is in a user's Git repository.
 func Declared(object *unstructured.Unstructured) *unstructured.Unstructured {
 	bare := &unstructured.Unstructured{Object: map[string]any{"spec": object.DeepCopy().Object["spec"]}}
 	bare.SetGroupVersionKind(object.GroupVersionKind())
@@ -27,7 +28,7 @@ func Declared(object *unstructured.Unstructured) *unstructured.Unstructured {
 	return bare
 }
 
-// usersRules are the rules of a route that are not the controller's.
+// usersRules returns the rules of a route that do not belong to the controller.
 func usersRules(rules []any) []any {
 	return slices.DeleteFunc(slices.Clone(rules), func(rule any) bool {
 		name, _ := rule.(map[string]any)["name"].(string)
@@ -35,7 +36,7 @@ func usersRules(rules []any) []any {
 	})
 }
 
-// GitRoute is the user's route, with these weights for stable and canary.
+// GitRoute returns the user's route with these weights for stable and canary.
 func (a *App) GitRoute(stable, canary int64) *unstructured.Unstructured {
 	a.t.Helper()
 	route := Declared(a.Route())
@@ -56,7 +57,7 @@ func (a *App) GitRoute(stable, canary int64) *unstructured.Unstructured {
 	return route
 }
 
-// GitService is one of the user's two Services.
+// GitService returns one of the user's two Services.
 func (a *App) GitService(name string) *unstructured.Unstructured {
 	service := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{
 		"selector": map[string]any{"app": "reviews"},
@@ -69,7 +70,7 @@ func (a *App) GitService(name string) *unstructured.Unstructured {
 	return service
 }
 
-// Carried is what a route carries, as "stable/canary" and the names of the header rules.
+// Carried summarizes a route as "stable/canary" weights and the names of the header rules.
 func Carried(route *unstructured.Unstructured) string {
 	var text []string
 	rules, _, _ := unstructured.NestedSlice(route.Object, "spec", "rules")
@@ -88,7 +89,7 @@ func Carried(route *unstructured.Unstructured) string {
 	return strings.Join(text, " ")
 }
 
-// Apply is server-side apply by force, as GitOps tools do it.
+// Apply uses forced server-side apply, as GitOps tools do.
 func (a *App) Apply(manager string, object *unstructured.Unstructured) {
 	a.t.Helper()
 	applied := client.ApplyConfigurationFromUnstructured(object.DeepCopy())
@@ -97,7 +98,7 @@ func (a *App) Apply(manager string, object *unstructured.Unstructured) {
 	}
 }
 
-// Merge is a merge patch of the spec, as kubectl apply makes it on the client's side.
+// Merge sends a merge patch of the spec, as client-side kubectl apply does.
 func (a *App) Merge(manager string, object *unstructured.Unstructured, spec any) {
 	a.t.Helper()
 	patch, err := json.Marshal(map[string]any{"spec": spec})
@@ -110,7 +111,7 @@ func (a *App) Merge(manager string, object *unstructured.Unstructured, spec any)
 	}
 }
 
-// EditRoute changes the user's own rules as kubectl edit does. From now on they must stay as they are then.
+// EditRoute changes the user's own rules as kubectl edit does. From now on they must stay like that.
 func (a *App) EditRoute(edit func(rules []any)) {
 	a.t.Helper()
 	var route *unstructured.Unstructured
@@ -125,8 +126,8 @@ func (a *App) EditRoute(edit func(rules []any)) {
 	a.userRoute = a.usersPart(route)
 }
 
-// Audited are the successful requests for the app's namespace since a moment that the audit log has, by when they were
-// answered.
+// Audited returns the successful requests for the app's namespace since from that are in the audit log, sorted by
+// when they were answered.
 func (a *App) Audited(from time.Time) []auditv1.Event {
 	a.t.Helper()
 	events, err := a.env.Cluster.Audited(func(event *auditv1.Event) bool {
@@ -140,7 +141,7 @@ func (a *App) Audited(from time.Time) []auditv1.Event {
 	return events
 }
 
-// IsWrite says that a user has changed an object of a resource.
+// IsWrite reports whether the event is a write of a user to an object of this resource.
 func IsWrite(event auditv1.Event, user, resource string) bool {
 	return event.User.Username == user && event.ObjectRef.Resource == resource && event.ObjectRef.Subresource == "" &&
 		(event.Verb == "patch" || event.Verb == "update")
