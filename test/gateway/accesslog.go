@@ -9,14 +9,14 @@ import (
 	"sync"
 )
 
-// An accessLog has a line for each request that the gateway answered itself, in the form of Traefik's.
+// An accessLog has one line per request that the gateway answered itself, in the format of Traefik's.
 type accessLog struct {
 	path string
 	mu   sync.Mutex
 	file *os.File
 }
 
-// A line of it. The package load reads the first two fields; the others are for people.
+// A line of the access log. The package load reads the first two fields; the others are for human readers.
 type line struct {
 	ID      string `json:"request_X-Request-Id"`
 	Address string `json:"ServiceAddr,omitempty"`
@@ -26,7 +26,7 @@ type line struct {
 	Path    string `json:"RequestPath"`
 }
 
-// write is a no-op without a path. A line is in the file when it returns.
+// write does nothing without a path. The line is in the file when write returns.
 func (l *accessLog) write(entry line) error {
 	if l.path == "" {
 		return nil
@@ -50,7 +50,7 @@ func (l *accessLog) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.file != nil {
-		_ = l.file.Close() // each line was written at once
+		_ = l.file.Close() // every line was written at once
 		l.file = nil
 	}
 }

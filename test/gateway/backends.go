@@ -17,13 +17,13 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// backends are the Services and the EndpointSlices as the data path follows them.
+// backends are the Services and EndpointSlices as the data path currently uses them.
 type backends struct {
 	services map[types.NamespacedName]*corev1.Service
 	slices   endpointSlices
-	// written are the slices as they stand.
+	// written are the slices as currently stored in the API server.
 	written endpointSlices
-	// losesAtOnce has an endpoint go as soon as it is in no slice any more.
+	// losesAtOnce removes an endpoint as soon as no slice contains it.
 	losesAtOnce bool
 }
 
@@ -64,7 +64,7 @@ func (b *backends) resolve(ref gatewayv1.BackendObjectReference, namespace strin
 	return addresses, nil
 }
 
-// ready are the addresses of ready endpoints, in an order that does not depend on chance.
+// ready returns the addresses of ready endpoints in a deterministic order.
 func (all endpointSlices) ready(service *corev1.Service, port string) []string {
 	addresses := map[string]bool{} // an endpoint may be in two slices for a while
 	for _, slice := range all {

@@ -10,36 +10,36 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// Behaviour is how a gateway deviates from what the Gateway API says. [Gateway.Behave] changes it at any time. But for the
-// two lags it is about what is reported: what is routed is right all the time.
+// Behaviour is how a gateway deviates from the Gateway API. [Gateway.Behave] changes it at any time. Except for the
+// two lags it only affects what is reported: routing is always correct.
 type Behaviour struct {
-	// StatusLag is how late a new generation is taken up: routed and reported.
+	// StatusLag is how late a new generation is processed: routed and reported.
 	StatusLag time.Duration
-	// Silent reports nothing. What was reported before stays.
+	// Silent reports nothing. Earlier reports stay.
 	Silent bool
-	// Behind reports each generation as the one before it.
+	// Behind reports the previous generation instead of the current one.
 	Behind bool
 	// Generations is how observedGeneration is written.
 	Generations Generations
-	// Refusals are what single Gateways do not like, by their name.
+	// Refusals are the conditions that single Gateways set to False, by name of the Gateway.
 	Refusals map[string]Refusal
-	// NoMirrors does not like routes that copy requests.
+	// NoMirrors refuses routes that mirror requests.
 	NoMirrors bool
-	// PartiallyInvalid says that some rules were dropped, of a route that is accepted.
+	// PartiallyInvalid accepts a route but reports that some of its rules were dropped.
 	PartiallyInvalid bool
-	// Second is what another controller says for the same parents.
+	// Second is what another controller reports for the same parents.
 	Second Second
-	// Flap turns Accepted to False and back again, each time after so long, beginning with False.
+	// Flap toggles Accepted between False and True with this interval, starting with False.
 	Flap time.Duration
-	// Leftovers leaves the entry of a Gateway that the route does not name any more, and that refused it.
+	// Leftovers keeps the entry of a Gateway that refused the route and that the route no longer names.
 	Leftovers bool
 
-	// RouteLag is how much later a change of a route is routed than reported.
+	// RouteLag is how long after the report a change of a route is routed.
 	RouteLag time.Duration
-	// EndpointLag is how much later an EndpointSlice is followed than it was written.
+	// EndpointLag is how long after the write an EndpointSlice is used.
 	EndpointLag time.Duration
-	// EndpointsGoAtOnce has only those come late that are new: a Service that was pointed at other pods has none for a
-	// while, as behind GKE's load balancers (argo-rollouts#4710).
+	// EndpointsGoAtOnce delays only new endpoints: a Service that was pointed at other pods has none for a while, as
+	// behind GKE's load balancers (argo-rollouts#4710).
 	EndpointsGoAtOnce bool
 }
 
@@ -47,9 +47,9 @@ type Behaviour struct {
 type Generations int
 
 const (
-	// GenerationsWritten is as it should be.
+	// GenerationsWritten is the correct behaviour.
 	GenerationsWritten Generations = iota
-	// GenerationsMissing leaves the field out, as Linkerd does.
+	// GenerationsMissing omits the field, as Linkerd does.
 	GenerationsMissing
 	// GenerationsZero writes 0, as APISIX did.
 	GenerationsZero
@@ -62,19 +62,19 @@ type Refusal struct {
 	Message   string
 }
 
-// Second is what a second controller says for the same parents.
+// Second is what a second controller reports for the same parents.
 type Second int
 
 const (
-	// SecondAbsent is that there is none.
+	// SecondAbsent means that there is no second controller.
 	SecondAbsent Second = iota
-	// SecondAgrees accepts what the first one accepts.
+	// SecondAgrees accepts what the first controller accepts.
 	SecondAgrees
 	// SecondRefuses accepts nothing.
 	SecondRefuses
 )
 
-// clone keeps the caller's later changes out.
+// clone protects against later changes by the caller.
 func (b Behaviour) clone() Behaviour {
 	b.Refusals = maps.Clone(b.Refusals)
 	return b

@@ -23,10 +23,10 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// then is when tests begin.
+// then is the time at which tests start.
 var then = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// parseRoute makes a route of namespace shop, attached to the Gateway one, of this part of a spec.
+// parseRoute returns a route in namespace shop, attached to the Gateway one, with this partial spec.
 func parseRoute(t *testing.T, name, spec string) *gatewayv1.HTTPRoute {
 	t.Helper()
 	route := &gatewayv1.HTTPRoute{}
@@ -46,7 +46,7 @@ func service(name string) *corev1.Service {
 		Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80}}}}
 }
 
-// slice has ready endpoints at these addresses.
+// slice returns an EndpointSlice with ready endpoints at these addresses.
 func slice(t *testing.T, service string, addresses ...string) *discoveryv1.EndpointSlice {
 	t.Helper()
 	s := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Name: service + "-x", Namespace: "shop",
@@ -66,7 +66,7 @@ func slice(t *testing.T, service string, addresses ...string) *discoveryv1.Endpo
 	return s
 }
 
-// pod answers with a name.
+// pod starts a server that answers with a name.
 func pod(t *testing.T, name string) (address string) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -77,7 +77,7 @@ func pod(t *testing.T, name string) (address string) {
 	return server.Listener.Addr().String()
 }
 
-// A bench is a gateway without a cluster: a test brings it what a watch would, and has it take its steps.
+// A bench is a gateway without a cluster: a test passes it the events that a watch would, and runs its steps.
 type bench struct {
 	*Gateway
 	t     *testing.T
@@ -99,7 +99,7 @@ func newBench(t *testing.T, options Options, objects ...client.Object) *bench {
 	return b
 }
 
-// after lets time pass and has both loops take a step.
+// after advances the clock and runs one step of both loops.
 func (b *bench) after(d time.Duration) {
 	b.t.Helper()
 	b.clock.Step(d)
@@ -107,7 +107,7 @@ func (b *bench) after(d time.Duration) {
 	b.route(b.t.Context(), b.clock.Now())
 }
 
-// get sends a request and returns the status and who answered.
+// get sends a request and returns the status and the body, which names the pod.
 func (b *bench) get(target string, headers ...string) (status int, body string) {
 	b.t.Helper()
 	request := httptest.NewRequestWithContext(b.t.Context(), http.MethodGet, target, nil)
@@ -119,7 +119,7 @@ func (b *bench) get(target string, headers ...string) (status int, body string) 
 	return recorder.Code, recorder.Body.String()
 }
 
-// hangingPod takes connections and never answers.
+// hangingPod accepts connections and never answers.
 func hangingPod(t *testing.T) (address string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

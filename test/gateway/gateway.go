@@ -21,26 +21,27 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// Options of a gateway. Name, Namespace and Watch are required.
+// Options configures a gateway. Name, Namespace and Watch are required.
 type Options struct {
-	// Name is that of its GatewayClass and of its Gateway.
+	// Name is the name of its GatewayClass and of its Gateway.
 	Name string
-	// Others are further Gateways that it stands for. They share its listener.
+	// Others are the names of further Gateways that it implements. They share its listener.
 	Others []string
-	// OtherParents are parents of other kinds that it stands for, with all fields that the API server would fill in:
+	// OtherParents are parents of other kinds that it implements, with all fields that the API server would default:
 	// ListenerSets, and Services of a mesh. They need not exist, and share its listener.
 	OtherParents []gatewayv1.ParentReference
-	// Namespace has the Gateways.
+	// Namespace is the namespace of the Gateways.
 	Namespace string
 	// Watch is the namespace of the routes.
 	Watch string
-	// Address is where it takes requests. Default: any free port of 127.0.0.1.
+	// Address is where it serves requests. Default: any free port of 127.0.0.1.
 	Address string
-	// AccessLog is the file in which it writes each request that it answered itself, in the form that the package load reads.
+	// AccessLog is the file to which it logs each request that it answered itself, in the format that the package
+	// load reads.
 	AccessLog string
-	// Seed makes its choices the same in every run.
+	// Seed makes its random choices reproducible.
 	Seed uint64
-	// Behaviour is how it begins.
+	// Behaviour is the initial behaviour.
 	Behaviour Behaviour
 }
 
@@ -56,19 +57,19 @@ type Gateway struct {
 	table   atomic.Pointer[table]
 	cancel  context.CancelFunc
 	running sync.WaitGroup
-	// Each wakes one of the two loops.
+	// Each channel wakes one of the two loops.
 	routing, reporting chan struct{}
 
 	mu        sync.Mutex
 	behaviour Behaviour
-	began     time.Time // of the behaviour
+	began     time.Time // when the behaviour was set
 	records   map[types.NamespacedName]*record
 	known     *backends
 	slow      queue // of EndpointSlices
-	isStale   bool  // the table is
-	failed    error // the last write that did
+	isStale   bool  // whether the table is outdated
+	failed    error // the last failed write
 
-	// The data path has locks of its own, so that it never waits for what is reported.
+	// The data path has its own locks, so that it never waits for reporting.
 	drawing  sync.Mutex
 	random   *rand.Rand
 	counting sync.Mutex
@@ -77,7 +78,7 @@ type Gateway struct {
 	copies   []Copy
 }
 
-// newGateway has no listener and no objects yet.
+// newGateway returns a gateway without a listener or objects.
 func newGateway(options Options, c client.Client, clock clock.Clock) *Gateway {
 	g := &Gateway{
 		identity: identity{namespace: options.Namespace, names: append([]string{options.Name}, options.Others...), others: options.OtherParents},
@@ -93,8 +94,8 @@ func newGateway(options Options, c client.Client, clock clock.Clock) *Gateway {
 	return g
 }
 
-// Start makes the gateway's objects and returns once it knows the routes there are. cfg's user must be allowed to read what
-// a gateway reads, and to write its statuses. It serves until Stop, also when ctx ends.
+// Start creates the gateway's objects and returns once it knows all existing routes. cfg's user must be allowed to
+// read what a gateway reads, and to write its statuses. It serves until Stop, even after ctx ends.
 func Start(ctx context.Context, cfg *rest.Config, options Options) (*Gateway, error) {
 	scheme, err := newScheme()
 	if err != nil {
@@ -137,11 +138,11 @@ func (g *Gateway) listen(address string) error {
 	}
 	g.address, g.port = listener.Addr().String(), listener.Addr().(*net.TCPAddr).Port
 	g.server = &http.Server{Handler: g, ReadHeaderTimeout: 10 * time.Second}
-	g.running.Go(func() { _ = g.server.Serve(listener) }) // it returns when it is closed
+	g.running.Go(func() { _ = g.server.Serve(listener) }) // returns when the listener is closed
 	return nil
 }
 
-// Stop closes the listener and every connection. The gateway's objects, and what it has reported, stay.
+// Stop closes the listener and every connection. The gateway's objects and what it has reported remain.
 func (g *Gateway) Stop() error {
 	g.cancel()
 	err := g.server.Close()
@@ -150,13 +151,13 @@ func (g *Gateway) Stop() error {
 	return err
 }
 
-// Address is where it takes requests: host and port.
+// Address returns where it serves requests: host and port.
 func (g *Gateway) Address() string { return g.address }
 
-// AccessLog is the path of its access log.
+// AccessLog returns the path of its access log.
 func (g *Gateway) AccessLog() string { return g.log.path }
 
-// Parents are references to all its Gateways, and to the other parents.
+// Parents returns references to all its Gateways, and to the other parents.
 func (g *Gateway) Parents() (refs []gatewayv1.ParentReference) {
 	for _, name := range g.names {
 		refs = append(refs, gatewayv1.ParentReference{Name: gatewayv1.ObjectName(name), Namespace: ptr.To(gatewayv1.Namespace(g.namespace))})
@@ -164,7 +165,7 @@ func (g *Gateway) Parents() (refs []gatewayv1.ParentReference) {
 	return append(refs, g.others...)
 }
 
-// Behave changes the behaviour, from now on. It returns at once; what changes by that is done as fast as the API server allows.
+// Behave sets the behaviour from now on. It returns at once; the effects follow as fast as the API server allows.
 func (g *Gateway) Behave(b Behaviour) {
 	g.mu.Lock()
 	g.behaviour, g.began = b.clone(), g.clock.Now()
@@ -172,18 +173,17 @@ func (g *Gateway) Behave(b Behaviour) {
 	g.wake()
 }
 
-// wake has both loops look again.
+// wake makes both loops run a step.
 func (g *Gateway) wake() {
 	for _, loop := range []chan struct{}{g.routing, g.reporting} {
 		select {
 		case loop <- struct{}{}:
-		default: // it is about to look already
+		default: // a step is already due
 		}
 	}
 }
 
-// pulse takes a step now, whenever the loop is woken, and when the time has come that the last step asked for; that is zero
-// for never.
+// pulse runs a step now, whenever the loop is woken, and at the time that the last step returned; zero means never.
 func (g *Gateway) pulse(ctx context.Context, woken <-chan struct{}, step func(context.Context, time.Time) time.Time) {
 	for ctx.Err() == nil {
 		var due <-chan time.Time

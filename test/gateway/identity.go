@@ -11,19 +11,20 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// listenerName is that of the one listener that each Gateway has.
+// listenerName is the name of the single listener of each Gateway.
 const listenerName = "http"
 
-// An identity says which Gateway objects a gateway stands for.
+// An identity defines which Gateway objects a gateway implements.
 type identity struct {
 	namespace string
 	names     []string
 	port      int
-	// others are parents of other kinds, spelled out.
+	// others are parents of other kinds, with all fields set.
 	others []gatewayv1.ParentReference
 }
 
-// owns says that a reference of a route in another namespace names one of our Gateways, or another of our parents.
+// owns reports whether a reference from a route in another namespace names one of our Gateways, or one of our other
+// parents.
 func (i identity) owns(ref gatewayv1.ParentReference) bool {
 	if slices.ContainsFunc(i.others, func(other gatewayv1.ParentReference) bool { return equality.Semantic.DeepEqual(other, ref) }) {
 		return true
@@ -39,7 +40,7 @@ func (i identity) hasListener(ref gatewayv1.ParentReference) bool {
 	return ptr.Deref(ref.SectionName, listenerName) == listenerName && int(ptr.Deref(ref.Port, gatewayv1.PortNumber(i.port))) == i.port
 }
 
-// attaches says that the data path serves a route: one of its parents is ours, and there is nothing about it to refuse.
+// attaches reports whether the data path serves a route: one of its parents is ours, and the route is not refused.
 func (i identity) attaches(route *gatewayv1.HTTPRoute) bool {
 	if route == nil || refusalOf(route) != nil {
 		return false

@@ -13,15 +13,15 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// features are what the class says that it supports: what is here.
+// features are the features that the class reports as supported.
 var features = []gatewayv1.SupportedFeature{
 	{Name: "Gateway"}, {Name: "HTTPRoute"}, {Name: "HTTPRouteMethodMatching"}, {Name: "HTTPRouteNamedRouteRule"},
 	{Name: "HTTPRouteParentRefPort"}, {Name: "HTTPRouteQueryParamMatching"}, {Name: "HTTPRouteRequestMirror"},
 	{Name: "HTTPRouteRequestPercentageMirror"}, {Name: "HTTPRouteRequestTimeout"},
 }
 
-// install makes the GatewayClass and the Gateways, each with one listener that takes routes of every namespace, and reports
-// them as accepted and programmed. The class is called as the first Gateway.
+// install creates the GatewayClass and the Gateways, each with one listener that accepts routes from every namespace,
+// and reports them as accepted and programmed. The class has the name of the first Gateway.
 func install(ctx context.Context, c client.Client, i identity) error {
 	class := &gatewayv1.GatewayClass{ObjectMeta: metav1.ObjectMeta{Name: i.names[0]}}
 	class.Spec.ControllerName = Controller
@@ -60,7 +60,7 @@ func (i identity) installGateway(ctx context.Context, c client.Client, name stri
 	return c.Status().Update(ctx, made, owner)
 }
 
-// met are conditions that are True, with their own names for reasons.
+// met returns conditions that are True, with their own names as reasons.
 func met(object client.Object, names ...string) (conditions []metav1.Condition) {
 	for _, name := range names {
 		conditions = append(conditions, metav1.Condition{

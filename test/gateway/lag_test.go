@@ -13,7 +13,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// sent is the backend that the data path sends everything to; empty when it sends nothing.
+// sent returns the backend that the data path sends everything to, or "" if it sends nothing.
 func (b *bench) sent() string {
 	b.t.Helper()
 	if entries := b.table.Load().entries; len(entries) > 0 {
@@ -22,7 +22,7 @@ func (b *bench) sent() string {
 	return ""
 }
 
-// told is the generation that is reported; 0 when none is.
+// told returns the generation that is reported, or 0 if there is none.
 func (b *bench) told(name string) int64 {
 	b.t.Helper()
 	if parents := b.read(name).Status.Parents; len(parents) > 0 {
@@ -40,7 +40,7 @@ func (b *bench) read(name string) *gatewayv1.HTTPRoute {
 	return route
 }
 
-// edit changes the route on the API server, and brings it to the gateway as a watch would.
+// edit changes the route in the API server, and passes it to the gateway as a watch would.
 func (b *bench) edit(name string, change func(*gatewayv1.HTTPRoute)) {
 	b.t.Helper()
 	route := b.read(name)
@@ -58,7 +58,7 @@ func toBackend(name string) func(*gatewayv1.HTTPRoute) {
 	}
 }
 
-// newRoutedBench serves a route that sends all to backend a.
+// newRoutedBench serves a route that sends all requests to backend a.
 func newRoutedBench(t *testing.T, behaviour Behaviour) *bench {
 	t.Helper()
 	b := newBench(t, Options{Behaviour: behaviour}, parseRoute(t, "r", "rules: ["+"{"+to("a")+"}]"))
@@ -69,7 +69,7 @@ func newRoutedBench(t *testing.T, behaviour Behaviour) *bench {
 	return b
 }
 
-// TestLags walks through two edits, and says at each moment what is routed and what is reported.
+// TestLags runs through two edits, and checks at each moment what is routed and what is reported.
 func TestLags(t *testing.T) {
 	type moment struct {
 		after time.Duration
@@ -78,7 +78,7 @@ func TestLags(t *testing.T) {
 	}
 	for name, tc := range map[string]struct {
 		behaviour Behaviour
-		want      []moment // after the first edit, to b; the second one, to c, comes when three of them have passed
+		want      []moment // after the first edit, to b; the second one, to c, comes after three of them
 	}{
 		"none":   {Behaviour{}, []moment{{0, "b", 2}, {1, "b", 2}, {1, "b", 2}, {0, "c", 3}}},
 		"route":  {Behaviour{RouteLag: 10}, []moment{{0, "a", 2}, {9, "a", 2}, {0, "a", 2}, {0, "a", 3}, {1, "b", 3}, {8, "b", 3}, {1, "c", 3}}},
@@ -106,7 +106,7 @@ func TestLags(t *testing.T) {
 	}
 }
 
-// TestRoutedBeforeReported: by the time that a well-behaved gateway reports a change, it is routed.
+// TestRoutedBeforeReported: when a well-behaved gateway reports a change, it already routes it.
 func TestRoutedBeforeReported(t *testing.T) {
 	b := newRoutedBench(t, Behaviour{})
 	b.after(0)
@@ -116,7 +116,7 @@ func TestRoutedBeforeReported(t *testing.T) {
 	}
 }
 
-// TestCatchUp: a gateway whose lags end follows and reports all at once.
+// TestCatchUp: a gateway whose lags end applies and reports everything at once.
 func TestCatchUp(t *testing.T) {
 	b := newRoutedBench(t, Behaviour{})
 	b.after(0)
@@ -134,7 +134,7 @@ func TestCatchUp(t *testing.T) {
 	}
 }
 
-// TestEndpointLag: endpoints come later than weights, in their order, and go later too.
+// TestEndpointLag: endpoints arrive later than weights, in order, and are also removed later.
 func TestEndpointLag(t *testing.T) {
 	b := newRoutedBench(t, Behaviour{})
 	b.seeSlice(slice(t, "a", "10.0.0.1:80"))
@@ -159,7 +159,7 @@ func TestEndpointLag(t *testing.T) {
 	}
 }
 
-// TestEndpointsGoAtOnce: only what is new comes late.
+// TestEndpointsGoAtOnce: only new endpoints are late.
 func TestEndpointsGoAtOnce(t *testing.T) {
 	b := newRoutedBench(t, Behaviour{})
 	b.seeSlice(slice(t, "a", "10.0.0.1:80", "10.0.0.2:80"))
@@ -177,7 +177,8 @@ func TestEndpointsGoAtOnce(t *testing.T) {
 	}
 }
 
-// TestDeletedRoute goes from the data path as late as a change would, and one of the same name is a route of its own.
+// TestDeletedRoute: a deleted route leaves the data path as late as a change would, and a new route with the same
+// name is independent of it.
 func TestDeletedRoute(t *testing.T) {
 	b := newRoutedBench(t, Behaviour{})
 	b.after(0)
@@ -202,7 +203,7 @@ func TestDeletedRoute(t *testing.T) {
 	}
 }
 
-// TestOldNews: a watch that lags behind the answer to our own write must not take the route back.
+// TestOldNews: a watch that lags behind the response to our own write must not revert the route.
 func TestOldNews(t *testing.T) {
 	b := newRoutedBench(t, Behaviour{})
 	b.after(0)
@@ -214,7 +215,7 @@ func TestOldNews(t *testing.T) {
 	}
 }
 
-// TestRefusedRouteIsNotRouted: what breaks a limit is refused and not served.
+// TestRefusedRouteIsNotRouted: a route that exceeds a limit is refused and not served.
 func TestRefusedRouteIsNotRouted(t *testing.T) {
 	b := newRoutedBench(t, Behaviour{})
 	b.after(0)
@@ -228,7 +229,7 @@ func TestRefusedRouteIsNotRouted(t *testing.T) {
 	}
 }
 
-// TestLoops has the two loops run on a clock that is moved by hand.
+// TestLoops runs the two loops on a fake clock.
 func TestLoops(t *testing.T) {
 	b := newRoutedBench(t, Behaviour{StatusLag: time.Minute, RouteLag: time.Minute})
 	ctx, cancel := context.WithCancel(t.Context())

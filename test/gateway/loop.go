@@ -16,10 +16,10 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// again is when a write is tried again that failed. After a conflict the watch brings the newer route sooner.
+// again is when a failed write is retried. After a conflict the watch delivers the newer route sooner.
 const again = 200 * time.Millisecond
 
-// seeRoute takes what the watch says about a route.
+// seeRoute handles a watch event of a route.
 func (g *Gateway) seeRoute(route *gatewayv1.HTTPRoute) {
 	g.locked(func() { g.record(client.ObjectKeyFromObject(route)).see(route, g.clock.Now()) })
 }
@@ -28,7 +28,7 @@ func (g *Gateway) missRoute(route *gatewayv1.HTTPRoute) {
 	g.locked(func() { g.record(client.ObjectKeyFromObject(route)).gone(g.clock.Now()) })
 }
 
-// seeService follows a Service at once: what is late are its endpoints.
+// seeService applies a Service at once: only its endpoints are late.
 func (g *Gateway) seeService(service *corev1.Service) {
 	g.locked(func() { g.known.services[client.ObjectKeyFromObject(service)], g.isStale = service, true })
 }
@@ -69,20 +69,20 @@ func (g *Gateway) record(key types.NamespacedName) *record {
 	return g.records[key]
 }
 
-// route brings the data path up to what is due by now.
+// route applies everything that is due to the data path.
 func (g *Gateway) route(_ context.Context, now time.Time) (next time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.follow(now)
 }
 
-// follow needs the lock.
+// follow requires the lock.
 func (g *Gateway) follow(now time.Time) (next time.Time) {
 	g.known.losesAtOnce = g.behaviour.EndpointsGoAtOnce
 	isChanged, next := g.slow.run(now, g.behaviour.EndpointLag)
 	isChanged = isChanged || g.isStale
 	for key, r := range g.records {
-		r.take(now, g.behaviour) // what is dropped below must have been taken up
+		r.take(now, g.behaviour) // what is dropped below must have been processed
 		isFollowed, due := r.follow(now, g.behaviour)
 		isChanged, next = isChanged || isFollowed, sooner(next, due)
 		if r.isForgotten() {
@@ -103,16 +103,16 @@ func (g *Gateway) follow(now time.Time) (next time.Time) {
 	return next
 }
 
-// A write is a status that is not as it should be.
+// A write is a status that needs to be updated.
 type write struct {
 	route  *gatewayv1.HTTPRoute
 	status []byte
-	// done takes the route as it is after that. It needs the gateway's lock.
+	// done takes the resulting route. It requires the gateway's lock.
 	done func(answer *gatewayv1.HTTPRoute)
 }
 
-// report writes every status that is not as it should be by now. The requests are made without the lock: the data path goes
-// on while the API server is away.
+// report writes every status that is out of date. The requests are made without the lock: the data path keeps working
+// while the API server is unavailable.
 func (g *Gateway) report(ctx context.Context, now time.Time) (next time.Time) {
 	writes, next := g.writes(now)
 	for _, w := range writes {
@@ -120,7 +120,7 @@ func (g *Gateway) report(ctx context.Context, now time.Time) (next time.Time) {
 		switch {
 		case err == nil:
 			g.locked(func() { w.done(answer) })
-		case !apierrors.IsNotFound(err): // what is gone needs no status
+		case !apierrors.IsNotFound(err): // a deleted route needs no status
 			next = sooner(next, now.Add(again))
 			g.noteError(ctx, err)
 		}
@@ -128,7 +128,7 @@ func (g *Gateway) report(ctx context.Context, now time.Time) (next time.Time) {
 	return next
 }
 
-// noteError keeps what is neither a conflict nor the end of the gateway.
+// noteError keeps errors other than conflicts and the gateway's own end.
 func (g *Gateway) noteError(ctx context.Context, err error) {
 	if apierrors.IsConflict(err) || ctx.Err() != nil {
 		return
@@ -138,15 +138,15 @@ func (g *Gateway) noteError(ctx context.Context, err error) {
 	g.failed = err
 }
 
-// Failed is the last status that could not be written, other than by a conflict: a test that waits for one in vain should
-// say so.
+// Failed returns the last error of writing a status, other than a conflict: a test that times out waiting for a
+// status should print it.
 func (g *Gateway) Failed() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.failed
 }
 
-// writes finds them. A gateway routes a change before it reports it, unless it is told otherwise.
+// writes returns the statuses to write. A gateway routes a change before it reports it, unless configured otherwise.
 func (g *Gateway) writes(now time.Time) (writes []write, next time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -170,7 +170,7 @@ func (g *Gateway) writes(now time.Time) (writes []write, next time.Time) {
 	return writes, sooner(next, g.follow(now)) // before the writes are made
 }
 
-// status is the one to write; nil when all is as it should be, or nothing is to be said.
+// status returns the status to write, or nil if it is up to date or nothing is to be reported.
 func (r report) status(about *record) []byte {
 	if about.object == nil || about.told == nil || r.behaviour.Silent {
 		return nil

@@ -13,7 +13,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// A match is a compiled HTTPRouteMatch. All of it must hold.
+// A match is a compiled HTTPRouteMatch. All of its conditions must hold.
 type match struct {
 	path            func(string) bool
 	method          string // empty for any
@@ -22,13 +22,13 @@ type match struct {
 	rank [5]int
 }
 
-// A condition is about one header or query parameter.
+// A condition on one header or query parameter.
 type condition struct {
 	name  string
 	holds func(string) bool
 }
 
-// Kinds of paths by precedence. Where regular expressions stand is up to the implementation.
+// Kinds of paths by precedence. The rank of regular expressions is implementation-specific.
 const (
 	rankPrefix = iota
 	rankRegex
@@ -64,7 +64,7 @@ func compileMatch(m gatewayv1.HTTPRouteMatch) (match, error) {
 	return compiled, nil
 }
 
-// addOnce keeps the first condition of a name: the Gateway API says to ignore further ones.
+// addOnce keeps the first condition for a name: the Gateway API requires further ones to be ignored.
 func addOnce(conditions []condition, added condition) []condition {
 	for _, c := range conditions {
 		if c.name == added.name {
@@ -90,7 +90,7 @@ func (m *match) setPath(kind gatewayv1.PathMatchType, value string) (rank int, e
 	}
 }
 
-// hasPathPrefix compares element by element: /abc is a prefix of /abc/d, and not of /abcd.
+// hasPathPrefix compares element by element: /abc is a prefix of /abc/d, but not of /abcd.
 func hasPathPrefix(path, prefix string) bool {
 	prefix = strings.TrimSuffix(prefix, "/")
 	rest, found := strings.CutPrefix(path, prefix)
@@ -110,7 +110,7 @@ func compileCondition(name, kind, value string) (c condition, err error) {
 	return c, err
 }
 
-// wholly matches the whole of a value.
+// wholly returns a function that matches the expression against a whole value.
 func wholly(expression string) (func(string) bool, error) {
 	compiled, err := regexp.Compile("^(?:" + expression + ")$")
 	if err != nil {

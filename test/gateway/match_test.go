@@ -12,7 +12,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// to is a rule's end that sends everything to a backend by its name.
+// to returns the end of a rule that sends everything to the named backend.
 func to(name string) string { return "backendRefs: [{name: " + name + ", port: 80}]" }
 
 func TestPrecedence(t *testing.T) {

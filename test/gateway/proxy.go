@@ -24,8 +24,8 @@ type choice struct {
 
 type choiceKey struct{}
 
-// newProxy takes a request to the pod that was chosen. Each has a connection of its own: the HTTP client would send a request
-// again whose kept connection turns out to be dead, and so hide a loss.
+// newProxy forwards a request to the chosen pod. Each request has its own connection: the HTTP client would retry a
+// request whose kept-alive connection turns out to be dead, and so hide a loss.
 func newProxy(g *Gateway) http.Handler {
 	return &httputil.ReverseProxy{
 		Transport: newTransport(),
@@ -62,7 +62,7 @@ func modify(header http.Header, filter gatewayv1.HTTPHeaderFilter) {
 	}
 }
 
-// ServeHTTP routes a request by the table of this moment.
+// ServeHTTP routes a request by the current table.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	matched := g.table.Load().find(r)
 	if matched == nil {
@@ -84,7 +84,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.proxy.ServeHTTP(w, r.WithContext(ctx))
 }
 
-// choose picks a backend by weight and then one of its endpoints, or says with which status the request is refused.
+// choose picks a backend by weight and then one of its endpoints, or returns the status with which the request is
+// refused.
 func (g *Gateway) choose(matched *rule) (chosen choice, status int, reason string) {
 	if len(matched.backends) == 0 {
 		return choice{}, http.StatusInternalServerError, "the rule has no backendRefs"
@@ -102,19 +103,19 @@ func (g *Gateway) choose(matched *rule) (chosen choice, status int, reason strin
 	}
 }
 
-// A Copy is a request that was sent to a mirror, and what became of it.
+// A Copy is a request that was sent to a mirror, with its outcome.
 type Copy struct {
 	Start    time.Time
 	Duration time.Duration
 	// ID is its X-Request-Id. Service and Address are where it was sent.
 	ID, Service, Address string
-	// Status and Header are of the answer; Err says why there is none.
+	// Status and Header are those of the answer; Err is the reason if there is none.
 	Status int
 	Header http.Header
 	Err    error
 }
 
-// mirror sends a copy of a request without a body to the mirrors that are due, and does not wait for what they answer.
+// mirror sends a copy of a request without its body to the mirrors that are due, and does not wait for their answers.
 func (g *Gateway) mirror(matched *rule, r *http.Request) {
 	for _, m := range matched.mirrors {
 		if len(m.addresses) == 0 || g.draw(m.of) >= m.numerator {
@@ -127,7 +128,7 @@ func (g *Gateway) mirror(matched *rule, r *http.Request) {
 	}
 }
 
-// reflect sends a copy, and takes note of it: nobody else learns of it.
+// reflect sends a copy and records it, because the client does not see its outcome.
 func (g *Gateway) reflect(service string, r *http.Request) {
 	made := Copy{Start: time.Now(), ID: r.Header.Get("X-Request-Id"), Service: service, Address: r.URL.Host}
 	response, err := g.mirrors.RoundTrip(r)
@@ -141,14 +142,14 @@ func (g *Gateway) reflect(service string, r *http.Request) {
 	g.copies = append(g.copies, made)
 }
 
-// Copies are those that came to their end, by when they were sent.
+// Copies returns the completed copies, sorted by when they were sent.
 func (g *Gateway) Copies() []Copy {
 	g.counting.Lock()
 	defer g.counting.Unlock()
 	return slices.SortedStableFunc(slices.Values(g.copies), func(x, y Copy) int { return x.Start.Compare(y.Start) })
 }
 
-// Mirrored is how many copies of requests the pods of a Service have answered.
+// Mirrored returns how many copies of requests the pods of a Service have answered.
 func (g *Gateway) Mirrored(service string) (count int) {
 	for _, made := range g.Copies() {
 		if made.Service == service && made.Err == nil {
@@ -164,7 +165,7 @@ func (g *Gateway) draw(n int) int {
 	return g.random.IntN(n)
 }
 
-// refuse answers in the place of a pod, and takes note of it.
+// refuse answers instead of a pod, and records it.
 func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, status int, address, reason string) {
 	err := g.log.write(line{
 		ID: r.Header.Get("X-Request-Id"), Address: address, Status: status, Reason: reason, Host: r.Host, Path: r.URL.Path,
@@ -178,7 +179,7 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, status int, add
 	http.Error(w, reason, status)
 }
 
-// Counts are how many requests the gateway answered itself, by status: 404 for those that no rule matches, 500 for the share
+// Counts returns how many requests the gateway answered itself, by status: 404 if no rule matches, 500 for the share
 // of a backendRef that cannot be resolved, 503 without a ready endpoint, 502 and 504 for a pod that did not answer.
 func (g *Gateway) Counts() map[int]int {
 	g.counting.Lock()

@@ -23,7 +23,7 @@ rules:
   backendRefs: [{name: a, port: 80, weight: 30}, {name: b, port: 80, weight: 70}, {name: c, port: 80, weight: 0}]
 `
 
-// TestWeights holds the shares of many requests against the weights, and that of weight 0 against nothing at all.
+// TestWeights compares the shares of many requests with the weights. A backend with weight 0 must get none.
 func TestWeights(t *testing.T) {
 	const requests = 20_000
 	b := newBench(t, Options{Seed: 1})
@@ -52,7 +52,7 @@ func TestWeights(t *testing.T) {
 	}
 }
 
-// TestStrict: what cannot be answered is answered by the gateway itself, as the Gateway API says, and counted.
+// TestStrict: the gateway itself answers what it cannot route, as the Gateway API requires, and counts it.
 func TestStrict(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "access.log")
 	b := newBench(t, Options{AccessLog: log})
@@ -114,7 +114,7 @@ rules:
 	}
 }
 
-// TestShareOfABrokenBackend: 500 for its share, and no more.
+// TestShareOfABrokenBackend: a broken backend causes 500 for its share only.
 func TestShareOfABrokenBackend(t *testing.T) {
 	b := newBench(t, Options{Seed: 1})
 	b.seeService(service("a"))
@@ -132,7 +132,7 @@ func TestShareOfABrokenBackend(t *testing.T) {
 	}
 }
 
-// TestTimeout: the rule's own time-out ends a request.
+// TestTimeout: the rule's own timeout ends a request.
 func TestTimeout(t *testing.T) {
 	b := newBench(t, Options{})
 	b.seeService(service("a"))
@@ -145,7 +145,7 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// TestMirrors sends copies of a part of the requests, and answers with what the one that was chosen says, also when nobody
+// TestMirrors: copies of a part of the requests are sent, and the answer is that of the chosen pod, even if no mirror
 // takes the copy.
 func TestMirrors(t *testing.T) {
 	const requests = 400

@@ -10,28 +10,28 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// A record is what the gateway knows of one HTTPRoute.
+// A record is what the gateway knows about one HTTPRoute.
 type record struct {
-	// object is the newest that was seen; nil when it is gone. Its status is what is written.
+	// object is the newest one seen; nil if it is deleted. Its status is the one to write.
 	object *gatewayv1.HTTPRoute
-	// told is the one that reports are about; nil before the first.
+	// told is the version that reports refer to; nil before the first.
 	told *gatewayv1.HTTPRoute
-	// routed is the one that the data path follows; nil when it knows none.
+	// routed is the version that the data path uses; nil if there is none.
 	routed *gatewayv1.HTTPRoute
-	// ahead are the versions that the data path does not follow yet, oldest first.
+	// ahead are the versions that the data path does not use yet, oldest first.
 	ahead []version
-	// written is the status that was written last, byte for byte, and writtenAs the resource version that this made.
+	// written is the last written status, byte for byte, and writtenAs the resulting resource version.
 	written, writtenAs string
 }
 
-// A version of a route is a generation of it, or its end.
+// A version of a route is one of its generations, or its deletion.
 type version struct {
-	route    *gatewayv1.HTTPRoute // nil: it was deleted
+	route    *gatewayv1.HTTPRoute // nil if it was deleted
 	seen     time.Time
 	reported time.Time // zero until then
 }
 
-// see takes what a watch or an answer brings. It may be old news.
+// see takes a route from a watch event or a response. It ignores older versions.
 func (r *record) see(route *gatewayv1.HTTPRoute, now time.Time) {
 	known := r.object
 	isNew := known == nil || known.UID != route.UID
@@ -44,19 +44,20 @@ func (r *record) see(route *gatewayv1.HTTPRoute, now time.Time) {
 	}
 }
 
-// gone takes the end of the route.
+// gone records the deletion of the route.
 func (r *record) gone(now time.Time) {
 	r.object, r.written, r.writtenAs = nil, "", ""
 	r.ahead = append(r.ahead, version{seen: now})
 }
 
-// isNewer takes what cannot be compared for newer.
+// isNewer reports whether a is newer than b. Versions that cannot be compared count as newer.
 func isNewer(a, b string) bool {
 	order, err := resourceversion.CompareResourceVersion(a, b)
 	return err != nil || order > 0
 }
 
-// take lets reports be about the newest version that the gateway has taken up by now, and says when the next will be.
+// take makes reports refer to the newest version that the gateway has processed by now, and returns when the next is
+// due.
 func (r *record) take(now time.Time, b Behaviour) (next time.Time) {
 	for _, v := range r.ahead {
 		if due := v.seen.Add(b.StatusLag); now.Before(due) {
@@ -67,7 +68,7 @@ func (r *record) take(now time.Time, b Behaviour) (next time.Time) {
 	return time.Time{}
 }
 
-// reported notes that what had been taken up by a moment is reported, or never will be.
+// reported records that what had been processed by a moment is reported, or never will be.
 func (r *record) reported(by, now time.Time, b Behaviour) {
 	for i := range r.ahead {
 		if v := &r.ahead[i]; v.reported.IsZero() && !by.Before(v.seen.Add(b.StatusLag)) {
@@ -76,8 +77,8 @@ func (r *record) reported(by, now time.Time, b Behaviour) {
 	}
 }
 
-// follow lets the data path follow every version that is due. It says whether there was one, and when the next is due,
-// as far as that is known.
+// follow moves the data path to the newest version that is due. It returns whether there was one, and when the next
+// is due, as far as that is known.
 func (r *record) follow(now time.Time, b Behaviour) (changed bool, next time.Time) {
 	for len(r.ahead) > 0 {
 		due := r.ahead[0].due(b)
@@ -91,7 +92,7 @@ func (r *record) follow(now time.Time, b Behaviour) (changed bool, next time.Tim
 	return changed, time.Time{}
 }
 
-// due is when the data path follows; zero while it waits for the report.
+// due returns when the data path uses this version; zero while it waits for the report.
 func (v version) due(b Behaviour) time.Time {
 	if b.RouteLag == 0 {
 		return v.seen.Add(b.StatusLag)
@@ -102,7 +103,7 @@ func (v version) due(b Behaviour) time.Time {
 	return v.reported.Add(b.RouteLag)
 }
 
-// isForgotten says that nothing is left of a route.
+// isForgotten reports whether the record can be deleted.
 func (r *record) isForgotten() bool {
 	return r.object == nil && r.routed == nil && len(r.ahead) == 0
 }

@@ -10,7 +10,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// The limits of the HTTPRoute CRD. The API server keeps them too; here a test sees them broken in any case.
+// The limits of the HTTPRoute CRD. The API server enforces them too; here a violation is detected in any case.
 const (
 	maxRules           = 16
 	maxMatchesPerRule  = 64
@@ -20,7 +20,7 @@ const (
 	maxWeight          = 1_000_000
 )
 
-// refusalOf says what this gateway cannot accept about a route; nil when it can. A route that it does not accept is not
+// refusalOf returns why this gateway cannot accept a route, or nil if it can. A route that is not accepted is not
 // routed.
 func refusalOf(route *gatewayv1.HTTPRoute) error {
 	if n := len(route.Spec.Rules); n == 0 || n > maxRules {

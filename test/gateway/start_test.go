@@ -19,7 +19,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// An apiServer is as much of one as a gateway needs: discovery, lists, watches, and writes that it keeps.
+// An apiServer implements what a gateway needs: discovery, lists, watches, and recorded writes.
 type apiServer struct {
 	resources map[string]string // list by path
 	events    chan []byte       // of HTTPRoutes
@@ -66,7 +66,7 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case query.Get("watch") == "":
 		_, _ = io.WriteString(w, s.resources[r.URL.Path])
 	case query.Get("sendInitialEvents") != "":
-		w.WriteHeader(http.StatusUnprocessableEntity) // the client lists then
+		w.WriteHeader(http.StatusUnprocessableEntity) // the client falls back to a list
 		_ = json.NewEncoder(w).Encode(metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: "Failure",
 			Reason: metav1.StatusReasonInvalid, Code: http.StatusUnprocessableEntity})
 	default:
@@ -74,7 +74,7 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// keep answers with what was sent, which is an object or a patch of one.
+// keep records a write and answers with the body, which is an object or a patch of one.
 func (s *apiServer) keep(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	s.mu.Lock()
@@ -118,8 +118,8 @@ func encodeTyped(t *testing.T, kind, version string, object any) string {
 	return `{"kind":"` + kind + `","apiVersion":"` + version + `",` + string(encoded[1:])
 }
 
-// TestStart has a gateway start from nothing: it makes its objects, learns of routes, Services and slices by list and by
-// watch, takes requests on an address of its own, and stops.
+// TestStart starts a gateway from nothing: it creates its objects, learns of routes, Services and slices by list and
+// by watch, serves requests on its own address, and stops.
 func TestStart(t *testing.T) {
 	const gatewayAPI = "gateway.networking.k8s.io/v1"
 	backend := service("a")
@@ -168,7 +168,7 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// status is that of a request through the gateway's listener.
+// status returns the status of a request through the gateway's listener.
 func status(t *testing.T, g *Gateway) int {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+g.Address()+"/", nil)

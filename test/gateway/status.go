@@ -14,7 +14,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// Names under which statuses are written.
+// Controller names in statuses.
 const (
 	Controller       gatewayv1.GatewayController = "test.canaryrollout.dev/gateway"
 	SecondController gatewayv1.GatewayController = "test.canaryrollout.dev/second"
@@ -23,16 +23,16 @@ const (
 // former is a Gateway that no route names.
 const former = "former"
 
-// A report is what is said about a route at a moment.
+// A report is what is reported about a route at a moment.
 type report struct {
 	identity
 	behaviour Behaviour
-	// began is since when the behaviour holds.
+	// began is when the behaviour was set.
 	began, now time.Time
 	known      *backends
 }
 
-// parents are all entries of status.parents as they should be: those of others, and behind them our own.
+// parents returns the desired entries of status.parents: those of others, followed by our own.
 func (r report) parents(route, told *gatewayv1.HTTPRoute) []gatewayv1.RouteParentStatus {
 	had := route.Status.Parents
 	want := slices.DeleteFunc(slices.Clone(had), r.isOurs)
@@ -51,13 +51,14 @@ func (r report) parents(route, told *gatewayv1.HTTPRoute) []gatewayv1.RouteParen
 	return slices.DeleteFunc(want, func(entry gatewayv1.RouteParentStatus) bool { return len(entry.Conditions) == 0 })
 }
 
-// isOurs says that an entry is this gateway's to keep or to remove.
+// isOurs reports whether this gateway manages the entry.
 func (r report) isOurs(entry gatewayv1.RouteParentStatus) bool {
 	return (entry.ControllerName == Controller || entry.ControllerName == SecondController) &&
 		(r.owns(entry.ParentRef) || entry.ParentRef.Name == former)
 }
 
-// entry is what a controller says about the route for one parent. It has no conditions when there is nothing to say.
+// entry returns what a controller reports about the route for one parent. It has no conditions if there is nothing to
+// report.
 func (r report) entry(had []gatewayv1.RouteParentStatus, controller gatewayv1.GatewayController, ref gatewayv1.ParentReference,
 	told *gatewayv1.HTTPRoute,
 ) (made gatewayv1.RouteParentStatus) {
@@ -81,7 +82,7 @@ func (r report) entry(had []gatewayv1.RouteParentStatus, controller gatewayv1.Ga
 	return made
 }
 
-// conditions are Accepted, ResolvedRefs and, if there is anything to say, PartiallyInvalid.
+// conditions returns Accepted, ResolvedRefs and, if it applies, PartiallyInvalid.
 func (r report) conditions(controller gatewayv1.GatewayController, ref gatewayv1.ParentReference, told *gatewayv1.HTTPRoute,
 ) []metav1.Condition {
 	all := []metav1.Condition{r.accepted(controller, ref, told), r.resolved(told)}
@@ -118,19 +119,19 @@ func (r report) accepted(controller gatewayv1.GatewayController, ref gatewayv1.P
 	}
 }
 
-// mirrors says that a rule copies requests.
+// mirrors reports whether a rule mirrors requests.
 func mirrors(told *gatewayv1.HTTPRoute) bool {
 	return slices.ContainsFunc(told.Spec.Rules, func(rule gatewayv1.HTTPRouteRule) bool {
 		return slices.ContainsFunc(rule.Filters, func(filter gatewayv1.HTTPRouteFilter) bool { return filter.RequestMirror != nil })
 	})
 }
 
-// isDown says that a flapping gateway is down at this moment.
+// isDown reports whether a flapping gateway is currently down.
 func (r report) isDown() bool {
 	return r.behaviour.Flap > 0 && r.now.Sub(r.began)/r.behaviour.Flap%2 == 0
 }
 
-// nextFlap is when it changes.
+// nextFlap returns when isDown changes.
 func (r report) nextFlap() time.Time {
 	if r.behaviour.Flap == 0 {
 		return time.Time{}
@@ -138,7 +139,7 @@ func (r report) nextFlap() time.Time {
 	return r.now.Add(r.behaviour.Flap - r.now.Sub(r.began)%r.behaviour.Flap)
 }
 
-// resolved names the first backendRef that cannot be resolved.
+// resolved returns ResolvedRefs. If it is False, it names the first backendRef that cannot be resolved.
 func (r report) resolved(told *gatewayv1.HTTPRoute) metav1.Condition {
 	for i := range told.Spec.Rules {
 		for _, ref := range referencesOf(&told.Spec.Rules[i]) {
@@ -150,7 +151,7 @@ func (r report) resolved(told *gatewayv1.HTTPRoute) metav1.Condition {
 	return say(gatewayv1.RouteConditionResolvedRefs, true, gatewayv1.RouteReasonResolvedRefs, "")
 }
 
-// referencesOf are all references of a rule: where its requests go, and where copies go.
+// referencesOf returns all references of a rule: those of its backends and of its mirrors.
 func referencesOf(rule *gatewayv1.HTTPRouteRule) (refs []gatewayv1.BackendObjectReference) {
 	for _, ref := range rule.BackendRefs {
 		refs = append(refs, ref.BackendObjectReference)
@@ -163,9 +164,9 @@ func referencesOf(rule *gatewayv1.HTTPRouteRule) (refs []gatewayv1.BackendObject
 	return refs
 }
 
-// leftover refused generation 1 once, and was never taken back.
+// leftover returns an entry that refused generation 1 and was never removed.
 func (r report) leftover(had []gatewayv1.RouteParentStatus) gatewayv1.RouteParentStatus {
-	ref := gatewayv1.ParentReference{ // with what the API server would fill in
+	ref := gatewayv1.ParentReference{ // with the fields that the API server would default
 		Group: ptr.To(gatewayv1.Group(gatewayv1.GroupName)), Kind: ptr.To(gatewayv1.Kind("Gateway")),
 		Namespace: ptr.To(gatewayv1.Namespace(r.namespace)), Name: former,
 	}
@@ -183,7 +184,7 @@ func say(kind gatewayv1.RouteConditionType, is bool, reason gatewayv1.RouteCondi
 	return c
 }
 
-// since is when a condition last changed its status.
+// since returns when a condition last changed its status.
 func (r report) since(before []metav1.Condition, now metav1.Condition) metav1.Time {
 	if had := meta.FindStatusCondition(before, now.Type); had != nil && had.Status == now.Status {
 		return had.LastTransitionTime

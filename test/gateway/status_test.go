@@ -20,7 +20,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/route"
 )
 
-// accepted is what the product makes of a route's status.
+// accepted returns what the operator reads from a route's status.
 func accepted(t *testing.T, object *gatewayv1.HTTPRoute) route.Acceptance {
 	t.Helper()
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
@@ -32,8 +32,8 @@ func accepted(t *testing.T, object *gatewayv1.HTTPRoute) route.Acceptance {
 	return route.Accepted(found, nil)
 }
 
-// TestBehaviours writes each kind of status for generation 3 of a route, and holds what the product reads out of it against
-// what the behaviour means.
+// TestBehaviours writes each kind of status for generation 3 of a route, and compares what the operator reads from it
+// with the meaning of the behaviour.
 func TestBehaviours(t *testing.T) {
 	for name, tc := range map[string]struct {
 		behaviour Behaviour
@@ -87,7 +87,7 @@ func TestBehaviours(t *testing.T) {
 	}
 }
 
-// newTwoParents serves a route at generation 2, which both of its parents have taken.
+// newTwoParents serves a route at generation 2, which both of its parents have accepted.
 func newTwoParents(t *testing.T) *bench {
 	t.Helper()
 	object := parseRoute(t, "r", "rules: [{"+to("a")+"}]")
@@ -121,7 +121,7 @@ func TestFlap(t *testing.T) {
 	}
 }
 
-// TestBrokenReference is reported whatever the behaviour, and taken back when the Service is there.
+// TestBrokenReference: a broken reference is reported with any behaviour, and no longer once the Service exists.
 func TestBrokenReference(t *testing.T) {
 	b := newTwoParents(t)
 	b.edit("r", toBackend("missing"))
@@ -136,7 +136,7 @@ func TestBrokenReference(t *testing.T) {
 	}
 }
 
-// TestOthersAreKept: what other controllers say about the route stays, and what is not ours to answer is not answered.
+// TestOthersAreKept: entries of other controllers are kept, and parents that are not ours get no entry.
 func TestOthersAreKept(t *testing.T) {
 	b := newTwoParents(t)
 	foreign := gatewayv1.RouteParentStatus{ParentRef: gatewayv1.ParentReference{Name: "theirs"}, ControllerName: "example.com/other", Conditions: []metav1.Condition{{
@@ -160,7 +160,7 @@ func TestOthersAreKept(t *testing.T) {
 	}
 }
 
-// TestConflict: a status is never written over a newer route, and is written as soon as that is known.
+// TestConflict: a status is never written over a newer route, and is written as soon as the newer route is known.
 func TestConflict(t *testing.T) {
 	b := newTwoParents(t)
 	stale := b.read("r")

@@ -16,21 +16,21 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// A table is what the data path knows. It is never changed, only replaced.
+// A table is what the data path routes by. It is never changed, only replaced.
 type table struct{ entries []entry }
 
 // An entry is one match of a rule for one hostname.
 type entry struct {
-	host  string // empty for any; *.example.com for any below
+	host  string // empty for any; *.example.com for any subdomain
 	match match
 	rule  *rule
-	// The order of what is equal otherwise.
+	// These fields order entries that are otherwise equal.
 	created time.Time
 	route   string
 	number  int // of the match in the route
 }
 
-// A rule is where the requests go that it matches.
+// A rule is where matching requests go.
 type rule struct {
 	backends []backend
 	headers  []gatewayv1.HTTPHeaderFilter
@@ -40,25 +40,25 @@ type rule struct {
 	turns sync.Mutex
 }
 
-// A mirror is a backend that gets a copy of some requests.
+// A mirror is a backend that receives a copy of some requests.
 type mirror struct {
 	backend
-	// of is how many of how many.
+	// numerator of every "of" requests are mirrored.
 	numerator, of int
 }
 
-// A backend is a backendRef and what is behind it.
+// A backend is a resolved backendRef.
 type backend struct {
 	name      string
 	weight    int
 	addresses []string
-	// problem is why it cannot be resolved; its share of requests is answered with 500 then.
+	// problem is why it cannot be resolved; its share of requests is then answered with 500.
 	problem *problem
-	// credit is how much of its weight it has not had yet.
+	// credit is how much of its weight it has not used yet.
 	credit int
 }
 
-// newTable puts all matches of all routes into the order in which they are tried.
+// newTable sorts the matches of all routes in the order in which they are tried.
 func newTable(routes []*gatewayv1.HTTPRoute, known *backends) *table {
 	t := &table{}
 	for _, route := range routes {
@@ -79,7 +79,7 @@ func (t *table) add(route *gatewayv1.HTTPRoute, known *backends) {
 		for _, m := range matchesOf(&route.Spec.Rules[i]) {
 			compiled, err := compileMatch(m)
 			if err != nil {
-				continue // refusalOf has found it, so such a route does not come here
+				continue // refusalOf rejects such a route, so it never gets here
 			}
 			for _, host := range hosts {
 				t.entries = append(t.entries, entry{
@@ -92,7 +92,7 @@ func (t *table) add(route *gatewayv1.HTTPRoute, known *backends) {
 	}
 }
 
-// matchesOf is never empty: where a rule has none, it takes every path.
+// matchesOf is never empty: a rule without matches matches every path.
 func matchesOf(r *gatewayv1.HTTPRouteRule) []gatewayv1.HTTPRouteMatch {
 	if len(r.Matches) == 0 {
 		return []gatewayv1.HTTPRouteMatch{{}}
@@ -111,7 +111,7 @@ func newRule(r *gatewayv1.HTTPRouteRule, namespace string, known *backends) *rul
 		}
 	}
 	if r.Timeouts != nil && r.Timeouts.Request != nil {
-		made.timeout, _ = time.ParseDuration(string(*r.Timeouts.Request)) // a narrower form, so it can be parsed
+		made.timeout, _ = time.ParseDuration(string(*r.Timeouts.Request)) // the CRD allows a subset of Go's format, so parsing cannot fail
 	}
 	for _, ref := range r.BackendRefs {
 		addresses, problem := known.resolve(ref.BackendObjectReference, namespace)
@@ -134,8 +134,8 @@ func newMirror(f *gatewayv1.HTTPRequestMirrorFilter, namespace string, known *ba
 	return made
 }
 
-// precedence is that of the Gateway API: the more specific hostname, then the more specific match, then the older route,
-// its name, and what comes first in it.
+// precedence is the order of the Gateway API: the more specific hostname, then the more specific match, then the
+// older route, then its name, then the earlier match.
 func precedence(a, b entry) int {
 	return cmp.Or(
 		slices.Compare(hostRank(b.host), hostRank(a.host)),
@@ -153,7 +153,7 @@ func hostRank(host string) []int {
 	return []int{1, len(host)}
 }
 
-// find is the rule for a request; nil when none matches.
+// find returns the rule for a request, or nil if none matches.
 func (t *table) find(r *http.Request) *rule {
 	host := r.Host
 	if name, _, err := net.SplitHostPort(host); err == nil {
@@ -168,7 +168,7 @@ func (t *table) find(r *http.Request) *rule {
 	return nil
 }
 
-// covers takes one or more labels for the asterisk.
+// covers reports whether a hostname matches a pattern. The asterisk stands for one or more labels.
 func covers(pattern, host string) bool {
 	suffix, isWildcard := strings.CutPrefix(pattern, "*")
 	if isWildcard {
@@ -177,8 +177,8 @@ func covers(pattern, host string) bool {
 	return pattern == "" || pattern == host
 }
 
-// choose lets the backends have their turns by their weights, evenly spread: the share of each is never far from its weight,
-// so a share that is measured tells of the weight, and not of chance. No backend has a turn when all weights are zero.
+// choose picks the backends in turn by their weights, evenly spread: the share of each is always close to its weight,
+// so a measured share reflects the weight and not chance. It returns nil if all weights are zero.
 func (r *rule) choose() *backend {
 	r.turns.Lock()
 	defer r.turns.Unlock()

@@ -22,7 +22,7 @@ func newScheme() (*runtime.Scheme, error) {
 	return scheme, errors.Join(corev1.AddToScheme(scheme), discoveryv1.AddToScheme(scheme), gatewayv1.Install(scheme))
 }
 
-// watch feeds what the gateway knows, and returns when that is all that there is. The namespace may not exist yet.
+// watch feeds the gateway's state, and returns once that is complete. The namespace may not exist yet.
 func (g *Gateway) watch(ctx context.Context, cfg *rest.Config, namespace string) error {
 	all, err := cache.New(cfg, cache.Options{
 		Scheme: g.client.Scheme(), DefaultNamespaces: map[string]cache.Config{namespace: {}},
@@ -43,14 +43,14 @@ func (g *Gateway) watch(ctx context.Context, cfg *rest.Config, namespace string)
 	if err != nil {
 		return err
 	}
-	g.running.Go(func() { _ = all.Start(ctx) }) // it ends with ctx; what it cannot do is seen below
+	g.running.Go(func() { _ = all.Start(ctx) }) // it ends with ctx; a failure shows below
 	if !toolscache.WaitForCacheSync(ctx.Done(), routes, services, slices) {
 		return errors.New("the routes, Services and EndpointSlices could not be listed")
 	}
 	return nil
 }
 
-// feed hands on every event of one kind.
+// feed forwards every event of one kind.
 func feed[T client.Object](ctx context.Context, all cache.Cache, kind T, see, miss func(T)) (synced toolscache.InformerSynced, err error) {
 	informer, err := all.GetInformer(ctx, kind)
 	if err != nil {

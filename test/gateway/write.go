@@ -12,11 +12,11 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// owner is who the API server records as the writer of statuses.
+// owner is the field manager of statuses.
 const owner = client.FieldOwner("fake-gateway")
 
-// encode is a route's status in JSON. The types leave an observedGeneration of 0 out, so it is put in here for a gateway
-// that writes it. Encoding them cannot fail.
+// encode returns a route's status as JSON. The types omit an observedGeneration of 0, so it is added here for a
+// gateway that writes it. Encoding them cannot fail.
 func encode(parents []gatewayv1.RouteParentStatus, generations Generations) []byte {
 	encoded, _ := json.Marshal(gatewayv1.RouteStatus{Parents: append([]gatewayv1.RouteParentStatus{}, parents...)})
 	if generations != GenerationsZero {
@@ -37,7 +37,8 @@ func encode(parents []gatewayv1.RouteParentStatus, generations Generations) []by
 	return encoded
 }
 
-// writeStatus writes a route's status, unless the route has changed since it was seen, and returns the route as it is then.
+// writeStatus writes a route's status, unless the route has changed since it was read, and returns the resulting
+// route.
 func writeStatus(ctx context.Context, c client.Client, route *gatewayv1.HTTPRoute, status []byte) (*gatewayv1.HTTPRoute, error) {
 	patch, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"resourceVersion": route.ResourceVersion, "uid": route.UID},
