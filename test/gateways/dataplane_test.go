@@ -25,9 +25,9 @@ const (
 	lag    = 2500 * time.Millisecond
 )
 
-// TestSlowDataPlane has the gateway route later than it reports, endpoints come later than weights, both, and new endpoints
-// alone come late, in a whole release, an abort in its promotion, and a third version in mid-canary: the peer takes the pods of the second
-// one at once, while requests still come (argo-rollouts#4534).
+// TestSlowDataPlane: the gateway routes later than it reports, endpoints arrive later than weights, both, or only new
+// endpoints are late. Each case runs a full release, an abort during promotion, and a third version in mid-canary:
+// Argo Rollouts removes the pods of the second one at once, while they still receive requests (argo-rollouts#4534).
 func TestSlowDataPlane(t *testing.T) {
 	t.Parallel()
 	for name, behaviour := range map[string]gateway.Behaviour{
@@ -50,7 +50,7 @@ func beginSlow(t *testing.T, behaviour gateway.Behaviour, steps ...v1alpha1.Step
 	options := app.Options{Steps: steps, Rate: slowRate, Edit: func(r *v1alpha1.CanaryRollout) {
 		r.Spec.Traffic.SettleSeconds = ptr.To(int32(settle.Seconds()))
 	}}
-	if behaviour.EndpointsGoAtOnce { // nobody can help who has but a Service without endpoints to go to
+	if behaviour.EndpointsGoAtOnce { // nothing can help a rule whose only backend is a Service without endpoints
 		pairOnly := app.HTTPRoute
 		pairOnly.StableOnly, options.Kind = "", &pairOnly
 	}
@@ -93,8 +93,8 @@ func slowSupersede(t *testing.T, behaviour gateway.Behaviour) {
 	j.CheckLoss()
 }
 
-// TestProbe has a data plane that routes far later than a rollout waits, and reports at once: what is measured through it is
-// believed, so no request is lost and no step is done before its share is there.
+// TestProbe: the data plane reports at once but routes far later than a rollout waits. A weight is only verified by
+// what the probe measures, so no request is lost and no step is done before its share is reached.
 func TestProbe(t *testing.T) {
 	t.Parallel()
 	g := app.StartGateway(t, env, gateway.Behaviour{})
@@ -125,8 +125,8 @@ func TestProbe(t *testing.T) {
 	j.CheckLoss()
 }
 
-// TestTooSlowDataPlane shows that the tests above can fail: endpoints that come later than a rollout waits for them cost
-// requests, which were sent to pods of the former revision that had gone by then.
+// TestTooSlowDataPlane shows that the tests above can fail: endpoints that are later than a rollout waits cost
+// requests, which were sent to pods of the former revision that were already gone.
 func TestTooSlowDataPlane(t *testing.T) {
 	t.Parallel()
 	j := begin(t, gateway.Behaviour{}, app.Options{Rate: rate, Edit: func(r *v1alpha1.CanaryRollout) {

@@ -16,19 +16,19 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/gateway"
 )
 
-// atWeight pauses before weight 40 and behind it.
+// atWeight pauses before and after weight 40.
 func atWeight() []v1alpha1.Step {
 	return []v1alpha1.Step{builder.Scale(1), builder.Hold(), builder.Weight(40), builder.Hold()}
 }
 
-// TestHeldStep has the gateway misbehave from right before a setWeight step on: the step is held, the status says by
-// whom and why, and the release goes on when the gateway recovers. The peer's plugin calls every weight verified, and
-// does not look at what a gateway reports (argo-rollouts#701).
+// TestHeldStep: the gateway misbehaves from just before a setWeight step. The step is held, the status names the
+// parent and the reason, and the release continues when the gateway recovers. Argo Rollouts' plugin reports every
+// weight as verified, and ignores what a gateway reports (argo-rollouts#701).
 func TestHeldStep(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		behaviour func(name string) gateway.Behaviour
-		// says goes on from the name of the first parent.
+		// says follows the name of the first parent.
 		says string
 	}{
 		"silent":  {fixed(gateway.Behaviour{Silent: true}), " has taken generation "},
@@ -60,8 +60,8 @@ func TestHeldStep(t *testing.T) {
 	}
 }
 
-// TestOtherController has a second controller refuse the route. The release goes by the one of the GatewayClass, and says
-// whose entries it ignores: those of a controller that is gone would hold it otherwise (kgateway#11747).
+// TestOtherController: a second controller refuses the route. The release follows the controller of the GatewayClass,
+// and reports whose entries it ignores: otherwise those of a removed controller would hold it (kgateway#11747).
 func TestOtherController(t *testing.T) {
 	t.Parallel()
 	j := begin(t, gateway.Behaviour{Second: gateway.SecondRefuses}, app.Options{Steps: atWeight(), Rate: rate})
@@ -75,19 +75,20 @@ func TestOtherController(t *testing.T) {
 	j.finish()
 }
 
-// fixed is a behaviour that needs no name.
+// fixed returns a behaviour that does not depend on the name.
 func fixed(b gateway.Behaviour) func(string) gateway.Behaviour {
 	return func(string) gateway.Behaviour { return b }
 }
 
-// refusing has the second of two parents refuse.
+// refusing makes the second of two parents refuse.
 func refusing(refusal gateway.Refusal) func(string) gateway.Behaviour {
 	return func(name string) gateway.Behaviour {
 		return gateway.Behaviour{Refusals: map[string]gateway.Refusal{name + app.SecondGateway: refusal}}
 	}
 }
 
-// isBeforeWeight says that weight 40 is neither believed nor left behind. The pause before it may still show.
+// isBeforeWeight reports whether weight 40 is neither verified nor skipped. The status may still show the pause
+// before it.
 func isBeforeWeight(s v1alpha1.CanaryRolloutStatus) bool {
 	return (s.Step == "2/4" || s.Step == "3/4") && s.Memory.Traffic.VerifiedWeight == 0
 }
@@ -101,8 +102,8 @@ func (j *journey) checkVerified(weight int32, reason string) {
 	}
 }
 
-// TestHeldPromotion has the gateway report nothing when all traffic goes to the canary: the stable Service stays where it
-// is, for it may carry traffic still (T1).
+// TestHeldPromotion: the gateway reports nothing when all traffic moves to the canary. The stable Service must not
+// move, because it may still carry traffic (T1).
 func TestHeldPromotion(t *testing.T) {
 	t.Parallel()
 	j := begin(t, gateway.Behaviour{}, app.Options{Steps: []v1alpha1.Step{builder.Hold()}, Rate: rate})
@@ -116,8 +117,8 @@ func TestHeldPromotion(t *testing.T) {
 	j.CheckLoss()
 }
 
-// TestHeldAbort has the gateway report nothing when an abort takes the traffic back: it is taken back all the same, and the
-// canary keeps its Service and its pods until that is proven (T3, T9).
+// TestHeldAbort: the gateway reports nothing when an abort moves the traffic back. The traffic moves back all the
+// same, and the canary keeps its Service and its pods until that is verified (T3, T9).
 func TestHeldAbort(t *testing.T) {
 	t.Parallel()
 	j := begin(t, gateway.Behaviour{}, app.Options{Steps: []v1alpha1.Step{builder.Weight(40), builder.Hold()}, Rate: rate})
@@ -138,7 +139,7 @@ func TestHeldAbort(t *testing.T) {
 	j.CheckAborted(canary, asked)
 }
 
-// TestNeverAnswered has a gateway that has never said a word: a first deploy waits for it.
+// TestNeverAnswered: a first deploy waits for a gateway that has never reported anything.
 func TestNeverAnswered(t *testing.T) {
 	t.Parallel()
 	g := app.StartGateway(t, env, gateway.Behaviour{Silent: true})

@@ -19,17 +19,17 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/gateway"
 )
 
-// A journey is an app behind a gateway of its own.
+// A journey is an app with its own gateway.
 type journey struct {
 	*app.App
 	t       *testing.T
 	gateway *gateway.Gateway
-	// parent is the gateway's as messages name it; the second one's ends with app.SecondGateway.
+	// parent is the gateway's name as it appears in messages; the second one's ends with app.SecondGateway.
 	parent string
 	stable string
 }
 
-// begin deploys version 1 behind a gateway that behaves like that from the beginning, and that stands for other parents, too.
+// begin deploys version 1 behind a gateway with this initial behaviour, which also implements the given parents.
 func begin(t *testing.T, behaviour gateway.Behaviour, options app.Options, parents ...gatewayv1.ParentReference) *journey {
 	t.Helper()
 	g := app.StartGateway(t, env, behaviour, parents...)
@@ -38,20 +38,20 @@ func begin(t *testing.T, behaviour gateway.Behaviour, options app.Options, paren
 	return j
 }
 
-// toTheFirstPause releases version 2 until its steps pause first.
+// toTheFirstPause releases version 2 up to the first pause.
 func (j *journey) toTheFirstPause(step string) {
 	j.t.Helper()
 	j.SetImage(builder.ImageV2)
 	j.WaitForPause(step)
 }
 
-// goOn leaves a pause, and says when.
+// goOn leaves a pause, and returns the time.
 func (j *journey) goOn() time.Time {
 	j.t.Helper()
 	return j.Annotate(v1alpha1.PromoteAnnotation, "true")
 }
 
-// says waits until the message, and the condition TrafficRouted with its reason, tell what is missing, by whom.
+// says waits until the message and the condition TrafficRouted name the parent and what is missing.
 func (j *journey) says(want string, weight int32) {
 	j.t.Helper()
 	j.WaitFor("a message with "+want, func(s v1alpha1.CanaryRolloutStatus) bool {
@@ -68,7 +68,8 @@ func trafficRouted(s v1alpha1.CanaryRolloutStatus) metav1.Condition {
 	return metav1.Condition{}
 }
 
-// holds lets some time pass, which is what is tested here, and says when the rollout was not as it had to be since then.
+// holds waits for d, the time under test, and reports an error for every status since then that does not meet the
+// condition.
 func (j *journey) holds(since time.Time, d time.Duration, isAsItMustBe func(v1alpha1.CanaryRolloutStatus) bool) {
 	j.t.Helper()
 	select {
@@ -83,7 +84,7 @@ func (j *journey) holds(since time.Time, d time.Duration, isAsItMustBe func(v1al
 	}
 }
 
-// finish lets the release come to its end behind a gateway that behaves, and checks that nothing was lost on the way.
+// finish completes the release behind a well-behaved gateway, and checks that no request was lost.
 func (j *journey) finish() {
 	j.t.Helper()
 	j.goOn()

@@ -24,12 +24,12 @@ import (
 
 const (
 	canaryService = "reviews-canary"
-	// copied is the percentage of the mirror of these tests.
+	// copied is the mirror percentage of these tests.
 	copied = 50
 )
 
-// TestMirror copies requests to the canary before it gets any, and leaves no trace of that however the release ends
-// (plugin#32, plugin#229: the peer's plugin does nothing for a mirror, and says nothing).
+// TestMirror mirrors requests to the canary before it gets any traffic, and leaves no trace in the route however the
+// release ends (plugin#32, plugin#229: Argo Rollouts' plugin silently ignores mirrors).
 func TestMirror(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*journey){
@@ -77,14 +77,15 @@ func specOf(j *journey) string {
 	return string(encoded)
 }
 
-// checkCopies holds the copies against the percentage, while every answer that somebody gets is the stable revision's.
+// checkCopies compares the number of copies with the percentage, while the stable revision gives every answer that
+// clients receive.
 func (j *journey) checkCopies() {
 	j.t.Helper()
 	const requests = 160
 	since, before := time.Now(), j.gateway.Mirrored(canaryService)
 	j.Answers(requests)
 	got, want := float64(j.gateway.Mirrored(canaryService)-before), float64(requests)*copied/100
-	// 99.9 of 100 runs are nearer, and what is under way when counting begins and ends comes on top.
+	// 99.9 % of runs are closer, plus requests in flight when counting starts and ends.
 	if limit := 3.3*math.Sqrt(float64(requests)*0.25) + 5; math.Abs(got-want) > limit {
 		j.t.Errorf("%.0f of %d requests were copied, want %.0f within %.0f", got, requests, want, limit)
 	}
@@ -94,8 +95,9 @@ func (j *journey) checkCopies() {
 	}
 }
 
-// TestMirrorNotSupported has a class that publishes its features without mirrors: the first deploy, which skips the steps,
-// is not held by that; the step is, the status says why, and the rollout goes on by itself when the class has it.
+// TestMirrorNotSupported: a class publishes its features without mirrors. The first deploy, which skips the steps, is
+// not held. The step is held, the status gives the reason, and the rollout continues by itself when the class
+// supports mirrors.
 func TestMirrorNotSupported(t *testing.T) {
 	t.Parallel()
 	g := app.StartGateway(t, env, gateway.Behaviour{})
@@ -123,8 +125,9 @@ func TestMirrorNotSupported(t *testing.T) {
 	j.finish()
 }
 
-// TestMirrorRefused has a gateway that publishes no features and refuses a mirror when it is written: the mirror is taken
-// out of the route again, the status says what was refused, and the release goes on when it is taken out of the steps.
+// TestMirrorRefused: a gateway publishes no features and refuses a mirror when it is written. The mirror is removed
+// from the route again, the status reports what was refused, and the release continues when the mirror is removed
+// from the steps.
 func TestMirrorRefused(t *testing.T) {
 	t.Parallel()
 	j := begin(t, gateway.Behaviour{NoMirrors: true}, app.Options{Rate: rate, Steps: []v1alpha1.Step{builder.Mirror(copied), builder.Hold()}})
@@ -144,7 +147,7 @@ func TestMirrorRefused(t *testing.T) {
 	j.finish()
 }
 
-// setFeatures has the class of the test's gateway publish these, and returns what it published before.
+// setFeatures sets the published features of the test gateway's class, and returns the previous ones.
 func setFeatures(t *testing.T, features []gatewayv1.SupportedFeature) []gatewayv1.SupportedFeature {
 	t.Helper()
 	class := &gatewayv1.GatewayClass{}

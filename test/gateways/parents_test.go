@@ -16,8 +16,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/gateway"
 )
 
-// TestOtherParents has a route attached to a ListenerSet and to a Service, as a mesh has it (GAMMA), besides its Gateways:
-// a weight is proven when each of them has taken it, and the one that has not is named.
+// TestOtherParents: in addition to its Gateways, a route is attached to a ListenerSet and to a Service, as in a mesh
+// (GAMMA). A weight is verified when all parents have accepted it, and the status names one that has not.
 func TestOtherParents(t *testing.T) {
 	t.Parallel()
 	set := gatewayv1.ParentReference{Group: ptr.To(gatewayv1.Group(gatewayv1.GroupName)), Kind: ptr.To(gatewayv1.Kind("ListenerSet")),

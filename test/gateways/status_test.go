@@ -17,8 +17,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/gateway"
 )
 
-// TestDegraded has a gateway that reports nothing past the progress deadline. The rollout says so, and goes on when the
-// gateway recovers.
+// TestDegraded: a gateway reports nothing past the progress deadline. The rollout reports that, and continues when
+// the gateway recovers.
 func TestDegraded(t *testing.T) {
 	t.Parallel()
 	j := begin(t, gateway.Behaviour{}, app.Options{Steps: atWeight(), Rate: rate, Edit: func(r *v1alpha1.CanaryRollout) {
@@ -37,10 +37,10 @@ func TestDegraded(t *testing.T) {
 	j.finish()
 }
 
-// TestFlapping has Accepted go up and down faster than a weight settles: no Service moves by such a proof.
+// TestFlapping: Accepted flaps faster than a weight settles. No Service moves on such a status.
 func TestFlapping(t *testing.T) {
 	t.Parallel()
-	// The canary Service has moved before the pause: that needs a proof that lasts, too.
+	// The canary Service has moved before the pause, because that needs a lasting verification, too.
 	j := begin(t, gateway.Behaviour{}, app.Options{Steps: []v1alpha1.Step{builder.Scale(1), builder.Hold()}, Rate: rate, Edit: func(r *v1alpha1.CanaryRollout) {
 		r.Spec.Traffic.SettleSeconds = ptr.To[int32](2)
 	}})
@@ -54,8 +54,9 @@ func TestFlapping(t *testing.T) {
 	j.CheckLoss()
 }
 
-// TestUndisturbed has gateways behave in ways that must not hold a release up, from its first deploy to its end: all is
-// well; or a second controller agrees, and an entry of a former parent, which refused the route, was left behind.
+// TestUndisturbed: gateway behaviours that must not hold a release from its first deploy to its end. Either
+// everything is normal, or a second controller agrees and an entry of a former parent that refused the route was left
+// behind.
 func TestUndisturbed(t *testing.T) {
 	t.Parallel()
 	for name, behaviour := range map[string]gateway.Behaviour{
@@ -85,8 +86,8 @@ func TestUndisturbed(t *testing.T) {
 	}
 }
 
-// checkShare waits for the end of a window and holds the share of a revision in it against a weight. The gateway chooses by
-// chance: four standard deviations are left by one in 16 000.
+// checkShare waits for the end of a window and compares a revision's share with a weight. The gateway chooses at
+// random: one in 16 000 samples lies outside four standard deviations.
 func (j *journey) checkShare(revision string, want float64, from, to time.Time) {
 	j.t.Helper()
 	j.Eventually("the end of a window", func() (bool, string) { return time.Now().After(to), "" })
@@ -98,7 +99,7 @@ func (j *journey) checkShare(revision string, want float64, from, to time.Time) 
 	}
 }
 
-// TestLate has every report come late: a weight is believed no sooner, and the release needs no help.
+// TestLate: every report is late. A weight is not verified earlier than its report, and the release needs no help.
 func TestLate(t *testing.T) {
 	t.Parallel()
 	const late = 3 * time.Second
@@ -111,7 +112,7 @@ func TestLate(t *testing.T) {
 	j.finish()
 }
 
-// proof is how long a weight, which is verified now, took to be.
+// proof returns how long the verification of the current weight took.
 func (j *journey) proof(weight int32) time.Duration {
 	j.t.Helper()
 	traffic := j.Get().Status.Memory.Traffic
@@ -121,8 +122,8 @@ func (j *journey) proof(weight int32) time.Duration {
 	return traffic.VerifiedAt.Sub(traffic.Routes[0].CarriedAt.Time)
 }
 
-// TestUnversioned has a gateway accept the route without saying which generation of it: each weight is believed when it has
-// stood for 30 s, no sooner and no later, and the status says that it is only believed.
+// TestUnversioned: a gateway accepts the route without reporting the generation. Each weight is assumed after 30 s,
+// no sooner and no later, and the status says that it is only assumed.
 func TestUnversioned(t *testing.T) {
 	t.Parallel()
 	for name, generations := range map[string]gateway.Generations{"missing": gateway.GenerationsMissing, "zero": gateway.GenerationsZero} {
