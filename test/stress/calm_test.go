@@ -14,10 +14,11 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/app"
 )
 
-// lastVersion is one that no script applies.
+// lastVersion is a version that no script applies.
 const lastVersion = 9
 
-// calm disturbs no more, and releases a last version. It must become stable, and all must be at rest then.
+// calm stops the disturbances and releases a last version. It must become stable, and everything must then be at
+// rest.
 func (d *driver) calm() {
 	d.t.Helper()
 	d.awaitEndpoints()
@@ -28,7 +29,7 @@ func (d *driver) calm() {
 	d.checkRest()
 }
 
-// finish promotes an image until it is stable and no other revision has pods. A command that the script gave at its end
+// finish promotes an image until it is stable and no other revision has pods. A command from the end of the script
 // may still abort it.
 func (d *driver) finish(image string) {
 	d.t.Helper()
@@ -52,8 +53,8 @@ func (d *driver) finish(image string) {
 	})
 }
 
-// checkRest demands that the route carries what it does at rest, that both Services select the stable revision, and that
-// the user's part of the route is as it was edited last.
+// checkRest checks that the route carries the weights at rest, that both Services select the stable revision, and
+// that the user's part of the route is as last edited.
 func (d *driver) checkRest() {
 	d.t.Helper()
 	d.Answers(2 * rate)

@@ -18,35 +18,35 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/stress/script"
 )
 
-// driver does a script to an app, one step after the other: while the API server is away it asks nothing of it.
+// driver runs a script on an app, one step at a time: while the API server is unavailable, it sends it no requests.
 type driver struct {
 	*app.App
 	run
 	t     *testing.T
 	steps []script.Step
-	// kill ends the operator that runs.
+	// kill kills the running operator.
 	kill func()
-	// strict is the gateway of runs that go through one; nil else.
+	// strict is the strict gateway of runs that use one, otherwise nil.
 	strict *gateway.Gateway
 	began  time.Time
 
-	// done is what was done, and when that was.
+	// done is what was done, and when.
 	done []string
-	// writes are those in the place of GitOps tools.
+	// writes are those made as a GitOps tool.
 	writes []rules.Write
-	// killed is when pods were taken away, and excuses what may be lost by that.
+	// killed is when pods were killed, and excuses what may be lost because of that.
 	killed  []rules.Span
 	excuses []app.Excuse
-	// late is when endpoints stood still, and for a second after.
+	// late is when endpoints were not updated, and one second after.
 	late []rules.Span
-	// catchUp tells when endpoints that are late have caught up; nil when they have.
+	// catchUp receives the time when late endpoints have caught up; nil if they are up to date.
 	catchUp chan time.Time
 }
 
-// clock is a time of the run.
+// clock formats a time relative to the start of the run.
 func (d *driver) clock(at time.Time) string { return fmt.Sprintf("%6.1fs", at.Sub(d.began).Seconds()) }
 
-// pass lets time go by.
+// pass waits for a duration.
 func (d *driver) pass(duration time.Duration) {
 	d.t.Helper()
 	select {
@@ -56,7 +56,7 @@ func (d *driver) pass(duration time.Duration) {
 	}
 }
 
-// play does the script, each step at its time, or as soon as those before it are done.
+// play runs the script, each step at its time, or as soon as the earlier ones are done.
 func (d *driver) play() {
 	d.t.Helper()
 	for _, step := range d.steps {
@@ -68,7 +68,7 @@ func (d *driver) play() {
 	}
 }
 
-// do is one step. It says what is worth a note about it.
+// do runs one step. It returns a note for the log, if any.
 func (d *driver) do(step script.Step) (note string) {
 	d.t.Helper()
 	switch step.Op {
@@ -121,7 +121,7 @@ func image(version int) string {
 	return fmt.Sprintf("istio/examples-bookinfo-reviews-v%d:1.20.2", version)
 }
 
-// edit changes a part of the user's rule. Whatever it is, the requests of the run still match.
+// edit changes a part of the user's rule. The requests of the run match after any of these edits.
 func edit(rule map[string]any, step script.Step) {
 	switch step.What {
 	case script.EditHeader:
@@ -140,7 +140,7 @@ func edit(rule map[string]any, step script.Step) {
 	}
 }
 
-// applyRoute is a GitOps tool that brings the route to what stands in Git, with the weights that are true at rest.
+// applyRoute acts as a GitOps tool that resets the route to its state in Git, with the weights at rest.
 func (d *driver) applyRoute(manager string) (note string) {
 	d.t.Helper()
 	d.CheckRoute()
@@ -158,7 +158,8 @@ func (d *driver) applyRoute(manager string) (note string) {
 	return ""
 }
 
-// applyServices is a GitOps tool that brings the Services to what stands in Git, which has no hash in their selectors.
+// applyServices acts as a GitOps tool that resets the Services to their state in Git, without the hash in their
+// selectors.
 func (d *driver) applyServices() {
 	d.t.Helper()
 	for _, name := range []string{"reviews-stable", "reviews-canary"} {

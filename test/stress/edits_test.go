@@ -17,14 +17,14 @@ import (
 )
 
 const (
-	// secondRoute comes and goes in spec.traffic.routes.
+	// secondRoute is added to spec.traffic.routes and removed again.
 	secondRoute = "second-reviews"
 	// autoscalerPeriod is the time between two decisions of an autoscaler.
 	autoscalerPeriod = 600 * time.Millisecond
 )
 
-// addSecondRoute creates a route like the app's for another host. It must be as it was whenever nothing is in flight,
-// whether the rollout manages it then or not.
+// addSecondRoute creates a route like the app's for another host. It must be unchanged whenever no release is in
+// flight, whether the rollout manages it or not.
 func (d *driver) addSecondRoute() {
 	d.t.Helper()
 	route := d.GitRoute(100, 0)
@@ -35,7 +35,7 @@ func (d *driver) addSecondRoute() {
 	d.Create(route)
 }
 
-// editTraffic has the rollout manage the second route, or no longer.
+// editTraffic adds the second route to spec.traffic, or removes it.
 func (d *driver) editTraffic(isManaged bool) {
 	d.t.Helper()
 	routes := d.Get().Spec.Traffic.Routes[:1]
@@ -45,7 +45,7 @@ func (d *driver) editTraffic(isManaged bool) {
 	d.patchSpec(map[string]any{"traffic": map[string]any{"routes": routes}})
 }
 
-// editSteps takes the mirror out of the steps, also out of one that is in force, or puts it back.
+// editSteps removes the mirror from the steps, even an active one, or restores it.
 func (d *driver) editSteps(isMirrorOff bool) {
 	d.t.Helper()
 	steps := d.appSteps()
@@ -70,7 +70,7 @@ func (d *driver) patchSpec(spec map[string]any) {
 	d.Patch(string(patch))
 }
 
-// autoscale changes the size as an autoscaler does: by the scale subresource, one pod at a time.
+// autoscale changes the size as an autoscaler does: through the scale subresource, one pod at a time.
 func (d *driver) autoscale(target int32) {
 	d.t.Helper()
 	for {
@@ -92,7 +92,7 @@ func (d *driver) autoscale(target int32) {
 	}
 }
 
-// recreate deletes the rollout, whose stable pods stay, and creates it again: they must be adopted.
+// recreate deletes the rollout, keeps its stable pods, and creates it again: the pods must be adopted.
 func (d *driver) recreate() {
 	d.t.Helper()
 	d.awaitEndpoints()
@@ -109,7 +109,7 @@ func (d *driver) recreate() {
 	})
 }
 
-// checkSecondRoute demands that nothing of a release is left in the second route.
+// checkSecondRoute checks that nothing of a release is left in the second route.
 func (d *driver) checkSecondRoute() {
 	d.t.Helper()
 	route := d.Route()

@@ -21,15 +21,15 @@ import (
 )
 
 const (
-	// following is what watchers have to take in what they missed.
+	// following is how long watchers need to catch up with what they missed.
 	following = time.Second
-	// failing is how long a pod fails, and how long nothing else is done after one has gone: what is lost by the death of
-	// a pod is excused for a second, so for as long nobody may be kept from learning of it.
+	// failing is how long a pod fails, and how long the script waits after killing one: losses from the death of a
+	// pod are excused for a second, so for that long nothing may keep others from learning of it.
 	failing = 1500 * time.Millisecond
 )
 
-// stopAPI has the API server answer nobody. What a pod on its way out gets in an outage that is longer than it lives
-// would be lost whatever anybody does, so before such a one they have to be out of the endpoints.
+// stopAPI pauses the API server. If an outage is longer than a terminating pod lives, requests to that pod are lost
+// whatever anyone does, so such pods must be out of the endpoints first.
 func (d *driver) stopAPI(outage time.Duration) {
 	d.t.Helper()
 	if outage >= grace*time.Second {
@@ -44,7 +44,7 @@ func (d *driver) stopAPI(outage time.Duration) {
 	d.late = append(d.late, rules.Span{From: from, To: time.Now()})
 }
 
-// awaitNoEnds waits until no pod was asked to end for some seconds.
+// awaitNoEnds waits until no pod has been deleted for some seconds.
 func (d *driver) awaitNoEnds() {
 	d.t.Helper()
 	d.Eventually("no pod to have just been deleted", func() (bool, string) {
@@ -61,7 +61,7 @@ func (d *driver) awaitNoEnds() {
 	})
 }
 
-// delayEndpoints has the EndpointSlice controller stand still for a while, and does not wait for it.
+// delayEndpoints pauses the EndpointSlice controller for a while, in the background.
 func (d *driver) delayEndpoints(delay time.Duration) {
 	d.t.Helper()
 	d.awaitEndpoints()
@@ -89,7 +89,7 @@ func (d *driver) delayEndpoints(delay time.Duration) {
 	d.t.Cleanup(d.awaitEndpoints)
 }
 
-// awaitEndpoints waits until endpoints that are late have caught up.
+// awaitEndpoints waits until late endpoints have caught up.
 func (d *driver) awaitEndpoints() {
 	if d.catchUp == nil {
 		return
@@ -103,8 +103,8 @@ func (d *driver) awaitEndpoints() {
 	}
 }
 
-// killPod ends one of several ready pods of a revision. What it was asked for in that second may be lost, if it was not
-// asked politely.
+// killPod ends one of several ready pods of a revision. Requests to it in that second may be lost, unless it is
+// deleted gracefully.
 func (d *driver) killPod(step script.Step) (note string) {
 	d.t.Helper()
 	d.awaitEndpoints()
@@ -133,7 +133,7 @@ func (d *driver) killPod(step script.Step) (note string) {
 	return pod.Name
 }
 
-// excuse lets a second pass in which requests to the pod may be lost, and in which its endpoint goes.
+// excuse waits for the time in which requests to the pod may be lost, and in which its endpoint is removed.
 func (d *driver) excuse(pod *corev1.Pod, from time.Time) {
 	d.t.Helper()
 	d.excuses = append(d.excuses, app.KilledPod(pod.Name, time.Now()))
@@ -141,7 +141,7 @@ func (d *driver) excuse(pod *corev1.Pod, from time.Time) {
 	d.killed = append(d.killed, rules.Span{From: from, To: time.Now()})
 }
 
-// victim chooses a pod that is not the only one to answer; nil when there is none.
+// victim chooses a pod that is not the only one to answer. It returns nil if there is none.
 func (d *driver) victim(revision string, number int) *corev1.Pod {
 	d.t.Helper()
 	set := &appsv1.ReplicaSet{}
@@ -162,12 +162,12 @@ func (d *driver) victim(revision string, number int) *corev1.Pod {
 	return &pods[number%len(pods)]
 }
 
-// living are the pods that are not on their way out.
+// living returns the pods that are not terminating.
 func living(pods []corev1.Pod) []corev1.Pod {
 	return slices.DeleteFunc(pods, func(pod corev1.Pod) bool { return pod.DeletionTimestamp != nil })
 }
 
-// pods are those of a revision, or of all if it is empty, by their names.
+// pods returns the pods of a revision, or all if revision is empty, sorted by name.
 func (d *driver) pods(revision string) []corev1.Pod {
 	d.t.Helper()
 	list := &corev1.PodList{}
@@ -182,7 +182,7 @@ func (d *driver) pods(revision string) []corev1.Pod {
 	return list.Items
 }
 
-// remove deletes a pod, if it is still there.
+// remove deletes a pod if it still exists.
 func (d *driver) remove(pod *corev1.Pod, options ...client.DeleteOption) {
 	d.t.Helper()
 	if err := env.Admin.Delete(d.t.Context(), pod.DeepCopy(), options...); client.IgnoreNotFound(err) != nil {
@@ -190,7 +190,7 @@ func (d *driver) remove(pod *corev1.Pod, options ...client.DeleteOption) {
 	}
 }
 
-// mark lets a pod fail its readiness probe, or recover, if it is still there.
+// mark makes a pod fail its readiness probe, or recover, if it still exists.
 func (d *driver) mark(pod *corev1.Pod, fails string) {
 	d.t.Helper()
 	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, cluster.Fail, fails)

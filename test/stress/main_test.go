@@ -1,11 +1,11 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package stress does to one app, under load, whatever users, tools and accidents do, in a random order. No request may be
-// lost but those that a pod was asked for in the second in which the run killed it; none may reach a revision that the
-// rules forbid; each weight has to be seen in the answers; and when all is calm again, the next release has to come to its
-// end. Runs with even seeds go through Traefik; those with odd ones through a strict gateway that routes later than it
-// reports, with a mirror, of whose copies none may be lost either, and a probe. A failed run prints its seed:
+// Package stress subjects one app under load to random operations of users, tools and accidents. No request may be
+// lost except those to a pod in the second in which the run killed it. None may reach a revision that the rules
+// forbid. Each weight must show in the answers. When the disturbances are over, the next release must complete. Runs
+// with even seeds use Traefik. Runs with odd ones use a strict gateway that routes later than it reports, with a
+// mirror, whose copies must not be lost either, and a probe. A failed run prints its seed:
 //
 //	go test ./test/stress -count=1 -timeout=40m -seed=42 -duration=20m
 package stress
@@ -26,7 +26,7 @@ var (
 	durationFlag = flag.Duration("duration", 0, "how long one run disturbs; 0 is that of the short form")
 )
 
-// env is one cluster with one operator for all runs; each has a namespace of its own.
+// env is one cluster with one operator for all runs; each has its own namespace.
 var env = &app.Env{}
 
 func TestMain(m *testing.M) {
@@ -34,13 +34,13 @@ func TestMain(m *testing.M) {
 	app.Main(m, env, app.EnvOptions{Cluster: cluster.Options{LateEndpoints: true}})
 }
 
-// run is a script to be done. Its seed and duration are all that it takes to do it again.
+// run is a script to run. Its seed and duration are enough to repeat it.
 type run struct {
 	seed     uint64
 	duration time.Duration
 }
 
-// runs are those that the flags ask for; without flags, the short form.
+// runs returns the runs that the flags ask for; without flags, the short form.
 func runs() (all []run) {
 	if *seedFlag == 0 && *durationFlag == 0 {
 		for _, seed := range script.Short {
@@ -56,5 +56,5 @@ func runs() (all []run) {
 	return []run{{even, duration}, {even + 1, duration}}
 }
 
-// isStrict says which gateway a run goes through.
+// isStrict reports whether a run uses the strict gateway.
 func (r run) isStrict() bool { return r.seed%2 == 1 }

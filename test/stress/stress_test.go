@@ -24,19 +24,19 @@ import (
 )
 
 const (
-	// rate is 200 requests per second, with those of the stable-only rule.
+	// rate makes 200 requests per second together with those of the stable-only rule.
 	rate = 172
-	// settle is the app's settleSeconds: by then after it has reported something, the gateway has to do it.
+	// settle is the app's settleSeconds: how long the gateway may take to apply what it has reported.
 	settle = time.Second
-	// behind is how much later the strict gateway routes than it reports, and follows endpoints.
+	// behind is the strict gateway's lag, for routes after the report, and for endpoints.
 	behind = settle / 2
-	// grace is how long pods outlive their deletion: longer than endpoints are late, also when that is late itself by a
-	// short outage of the API server. With less, nobody could keep requests from a pod that is scaled away.
+	// grace is how long pods live after their deletion: longer than endpoints are late, even together with a short
+	// outage of the API server. With less, requests to a pod that is scaled down could not be avoided.
 	grace = 15
 )
 
-// appSteps have header routes, weights that stand long enough to be measured, and pauses of every kind. Behind the strict
-// gateway, where all takes longer, the first weight comes sooner, with a mirror beside it.
+// appSteps have header routes, weights that last long enough to be measured, and pauses of every kind. Behind the
+// strict gateway, where everything takes longer, the first weight comes sooner, together with a mirror.
 func (r run) appSteps() []v1alpha1.Step {
 	first := []v1alpha1.Step{
 		builder.Scale(1), builder.HeaderRoute("qa", "role", "qa"), builder.HoldAtMost(8*time.Second, v1alpha1.TimeoutPromote),
@@ -54,7 +54,7 @@ func TestStress(t *testing.T) {
 	kill := env.Supervise(t)
 	shares := 0
 	for _, r := range runs() {
-		// Not in the test's log alone, which is lost when the time is up.
+		// Also outside the test's log, which is lost on a timeout.
 		fmt.Printf("stress: seed %d for %s\n", r.seed, r.duration)
 		t.Run(fmt.Sprintf("seed-%d-%s", r.seed, r.duration), func(t *testing.T) {
 			d := start(t, r, kill)
@@ -74,7 +74,7 @@ func start(t *testing.T, r run, kill func()) *driver {
 	d := &driver{t: t, run: r, steps: script.Draw(r.seed, r.duration), kill: kill}
 	options := app.Options{Steps: r.appSteps(), Rate: rate, Edit: func(r *v1alpha1.CanaryRollout) {
 		builder.GracePeriod(r, grace)
-		r.Spec.RevisionHistoryLimit = ptr.To[int32](2) // so that ReplicaSets are deleted, and made anew
+		r.Spec.RevisionHistoryLimit = ptr.To[int32](2) // so that ReplicaSets are deleted and recreated
 		if d.strict != nil {
 			r.Spec.Traffic.Probe = &v1alpha1.Probe{
 				URL: "http://" + d.strict.Address() + "/reviews/0", Host: app.NamespaceOf(t) + ".example.com", RevisionHeader: backend.RevisionHeader,
@@ -92,7 +92,8 @@ func start(t *testing.T, r run, kill func()) *driver {
 	return d
 }
 
-// judge stops the requests, and holds all of them against the rules. It says how many weights were measured, other than 0.
+// judge stops the requests, and checks all of them against the rules. It returns how many weights other than 0 were
+// measured.
 func (d *driver) judge() (measured int) {
 	d.t.Helper()
 	until := time.Now()
@@ -121,7 +122,7 @@ func (d *driver) judge() (measured int) {
 	return d.checkShares(evidence.Shares())
 }
 
-// copies are the requests that the strict gateway has sent to a mirror.
+// copies returns the requests that the strict gateway has sent to a mirror.
 func (d *driver) copies() (all []load.Result) {
 	d.t.Helper()
 	if d.strict == nil {
@@ -160,7 +161,7 @@ func (d *driver) checkShares(shares []rules.Share) (measured int) {
 	return measured
 }
 
-// logRepairs says how long wrong weights and selectors were in force.
+// logRepairs logs how long wrong weights and selectors were in force.
 func (d *driver) logRepairs(all []rules.Foreign) {
 	for _, resource := range []string{rules.Routes, rules.Services} {
 		var took []time.Duration
@@ -177,7 +178,7 @@ func (d *driver) logRepairs(all []rules.Foreign) {
 	}
 }
 
-// report is what a person needs who looks into a failed run.
+// report logs what is needed to investigate a failed run.
 func (d *driver) report() {
 	if !d.t.Failed() {
 		return
@@ -192,7 +193,7 @@ func (d *driver) report() {
 	}
 }
 
-// describe says where a rollout stood, by the clock of the requests and of the script.
+// describe formats a rollout's status, with the time in the clocks of the requests and of the script.
 func (d *driver) describe(moment app.Moment) string {
 	s := moment.Status
 	text := fmt.Sprintf("%s %s %s", moment.At.Format("15:04:05.000"), d.clock(moment.At), s.State)

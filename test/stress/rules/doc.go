@@ -1,18 +1,18 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rules holds what happened in a stress run against the rules of traffic. It is pure: the run's evidence goes in,
-// and what is wrong comes out.
+// Package rules checks what happened in a stress run against the rules of traffic. It is pure: it takes the run's
+// evidence, and returns what is wrong.
 //
-// Which revision may answer is told by the memory in the published statuses. A weight, or the revision of a Service, may
-// be seen from when it was decided until a later one is proven (the route verified, T4; the Service's endpoints complete,
-// T2) and the gateway has had the time that it is given for what it has reported. So an aborted canary gets nothing once
-// the way back is proven, nobody but a tester reaches a canary at weight 0, and a revision that is neither stable nor in
-// flight gets nothing at all.
+// The memory in the published statuses determines which revision may answer. A weight, or the revision of a Service,
+// may be in force from when it was decided until a later one is verified (the route verified, T4; the Service's
+// endpoints complete, T2) and the gateway has had its time to apply what it has reported. So an aborted canary gets
+// no requests once the rollback is verified, only testers reach a canary at weight 0, and a revision that is neither
+// stable nor in flight gets no requests at all.
 //
-// A copy is a request, too, and only the canary Service gets any.
+// A copy is a request, too. Only the canary Service gets copies.
 //
-// What the run itself wrote in the place of a GitOps tool is in force until the operator has put it right, by the API
+// What the run itself wrote as a GitOps tool is in force until the operator has reverted it, according to the API
 // server's audit log.
 package rules
 
@@ -23,26 +23,26 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster/load"
 )
 
-// Evidence is what a run has left behind.
+// Evidence is what a run has recorded.
 type Evidence struct {
-	// Moments are all statuses that were published, by their times.
+	// Moments are all published statuses, in order of time.
 	Moments []app.Moment
-	// Traffic and StableOnly are all requests, by their starts: by the rule with the pair, and by the one that has only
-	// the stable Service.
+	// Traffic and StableOnly are all requests, sorted by start: those for the rule with the pair, and those for the
+	// rule with only the stable Service.
 	Traffic, StableOnly []load.Result
-	// Copies are those that a mirror sent to the canary Service, by their starts.
+	// Copies are the requests that a mirror sent to the canary Service, sorted by start.
 	Copies []load.Result
-	// Foreign is what the run wrote into route and Services.
+	// Foreign is what the run wrote into the route and the Services.
 	Foreign []Foreign
-	// Killed are the times in which pods were taken away.
+	// Killed are the times in which pods were killed.
 	Killed []Span
-	// Lag is how long the gateway's proxies may take to do what has been proven.
+	// Lag is how long the gateway's proxies may take to apply what has been verified.
 	Lag time.Duration
 	// Until is the end of the run.
 	Until time.Time
 }
 
-// Span is a stretch of time.
+// Span is a time interval.
 type Span struct{ From, To time.Time }
 
 func (s Span) length() time.Duration { return s.To.Sub(s.From) }

@@ -12,35 +12,36 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
-// The resources that GitOps tools write into.
+// The resources that GitOps tools write to.
 const (
 	Routes   = "httproutes"
 	Services = "services"
 )
 
-// Write is one that a run made in the place of a GitOps tool.
+// Write is a write that the run made as a GitOps tool.
 type Write struct {
-	// Span is from before the request until after its answer.
+	// Span is from before the request until after the response.
 	Span
-	// Resource and Name are as the audit log has them.
+	// Resource and Name are as in the audit log.
 	Resource, Name string
 }
 
-// Foreign is what was in force by such a write.
+// Foreign is the period in which such a write was in force.
 type Foreign struct {
-	// Span ends when the operator has put it right, and endpoints have had the chance to follow; never if it has not.
+	// Span ends when the operator has reverted the write, and endpoints could follow; never if it has not.
 	Span
 	Resource string
-	// Took is how long the operator took for that; zero if it did not.
+	// Took is how long the operator took to revert it; zero if it did not.
 	Took time.Duration
 }
 
-// sure is what makes a proof one of the route as it is after a write, and not of the one that the operator last saw.
+// sure is the time after a write from which a verification is certain to refer to the route as written, and not to
+// the one that the operator saw last.
 const sure = time.Second
 
-// PutRight finds in the audit log how long what was written stayed in force. An operator's patch is guarded by what it
-// expects to find, so the first one to succeed after a write was made in the knowledge of it. A route that happened to
-// carry the target needs none: it is proven afresh. In the spans of late, endpoints stood still.
+// PutRight reads from the audit log how long each write stayed in force. An operator's patch is guarded by what it
+// expects to find, so the first one to succeed after a write was made with knowledge of it. A route that already
+// carried the target needs no patch: it is verified again. In the spans of late, endpoints were not updated.
 func PutRight(writes []Write, events []auditv1.Event, moments []app.Moment, late []Span) (all []Foreign) {
 	for _, write := range writes {
 		foreign := Foreign{Span: Span{write.From, forever}, Resource: write.Resource}
@@ -57,7 +58,7 @@ func PutRight(writes []Write, events []auditv1.Event, moments []app.Moment, late
 	return all
 }
 
-// storedAt is when the API server had answered the write.
+// storedAt returns when the API server had answered the write.
 func (w Write) storedAt(events []auditv1.Event) time.Time {
 	at := w.To
 	for _, event := range events {
@@ -70,7 +71,7 @@ func (w Write) storedAt(events []auditv1.Event) time.Time {
 	return at
 }
 
-// repairedAt is when the operator has next written the object; zero for never.
+// repairedAt returns when the operator next wrote the object; zero for never.
 func (w Write) repairedAt(events []auditv1.Event, after time.Time) time.Time {
 	for _, event := range events {
 		if app.IsWrite(event, cluster.OperatorUsername, w.Resource) && event.ObjectRef.Name == w.Name && event.StageTimestamp.After(after) {
@@ -80,7 +81,7 @@ func (w Write) repairedAt(events []auditv1.Event, after time.Time) time.Time {
 	return time.Time{}
 }
 
-// provenAfter is when a proof was published that is younger than a moment; zero for never.
+// provenAfter returns when a verification later than the given time was published; zero for never.
 func provenAfter(moments []app.Moment, after time.Time) time.Time {
 	for _, moment := range moments {
 		if m := moment.Status.Memory; m != nil && m.Traffic.VerifiedAt != nil && m.Traffic.VerifiedAt.After(after) {
@@ -90,8 +91,8 @@ func provenAfter(moments []app.Moment, after time.Time) time.Time {
 	return time.Time{}
 }
 
-// caughtUp is when endpoints have followed what was written at a moment: at once, unless they stood still then. The spans
-// are by their times.
+// caughtUp returns when endpoints have followed a write: at once, unless they were late at that time. The spans are
+// in order of time.
 func caughtUp(at time.Time, late []Span) time.Time {
 	for _, span := range late {
 		if at.After(span.From.Add(-time.Second)) && at.Before(span.To) {

@@ -25,7 +25,7 @@ func insert(results []load.Result, result load.Result) []load.Result {
 	return slices.Insert(results, i, result)
 }
 
-// audit is a write that was received at a second, and answered 10 ms later.
+// audit returns a write that was received at a second, and answered 10 ms later.
 func audit(s float64, user, resource, name string) auditv1.Event {
 	return auditv1.Event{
 		Verb: "patch", User: authenticationv1.UserInfo{Username: user},
@@ -34,7 +34,8 @@ func audit(s float64, user, resource, name string) auditv1.Event {
 	}
 }
 
-// TestPutRight: a write is in force until the operator's next one to the same object, or a proof that it was right.
+// TestPutRight: a write is in force until the operator next writes the same object, or verifies that the write was
+// right.
 func TestPutRight(t *testing.T) {
 	const operator = cluster.OperatorUsername
 	route := Write{Span{second(10), second(10.1)}, Routes, "reviews"}
@@ -49,7 +50,7 @@ func TestPutRight(t *testing.T) {
 		events  []auditv1.Event
 		moments []app.Moment
 		late    []Span
-		// to is when it ends, and took how long the operator took, in seconds.
+		// to is the end of the span, and took how long the operator took, in seconds.
 		to, took float64
 	}{
 		"repaired": {

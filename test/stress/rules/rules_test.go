@@ -17,7 +17,7 @@ import (
 
 const lag = 1400 * time.Millisecond
 
-// second is a moment of a made-up run.
+// second returns a time in a fictitious run.
 func second(s float64) time.Time {
 	return time.Unix(1000, 0).Add(time.Duration(s * float64(time.Second)))
 }
@@ -25,7 +25,7 @@ func second(s float64) time.Time {
 // edit changes a memory.
 type edit func(*v1alpha1.Memory)
 
-// moment is a status at a second: by default at rest on revision a, with all proven then.
+// moment returns a status at a second: by default at rest on revision a, with everything verified at that time.
 func moment(s float64, edits ...edit) app.Moment {
 	m := &v1alpha1.Memory{StableRevision: "a", CurrentRevision: "a"}
 	m.StableService.Revision, m.CanaryService.Revision = "a", "a"
@@ -56,7 +56,7 @@ func answer(s float64, stream, revision string) load.Result {
 	return load.Result{Start: second(s), Duration: 5 * time.Millisecond, Stream: stream, Revision: revision, Status: 200}
 }
 
-// release has a canary b at 20 % from second 20 on, proven at 21, and aborted at 40, which is proven at 41.
+// release has a canary b at 20 % from second 20, verified at 21, and aborted at 40, which is verified at 41.
 func release() []app.Moment {
 	return []app.Moment{
 		moment(0),
@@ -69,8 +69,8 @@ func release() []app.Moment {
 	}
 }
 
-// promotion has all traffic on canary b from second 10 on, the stable Service moved at 20 with its endpoints at 22, and all
-// traffic back on it at 30.
+// promotion has all traffic on canary b from second 10, the stable Service moved at 20 with its endpoints at 22, and
+// all traffic back on it at 30.
 func promotion() []app.Moment {
 	return []app.Moment{
 		moment(0, canaryAt("b"), percent(50)),
@@ -83,7 +83,7 @@ func promotion() []app.Moment {
 	}
 }
 
-// TestStrays holds one answer at a time against the rules.
+// TestStrays checks one answer at a time against the rules.
 func TestStrays(t *testing.T) {
 	stripped := []Foreign{{Span: Span{second(50), second(52)}, Resource: Services}}
 	overwritten := []Foreign{{Span: Span{second(14), second(15)}, Resource: Routes}}
@@ -137,7 +137,7 @@ func TestStrays(t *testing.T) {
 	}
 }
 
-// TestStraysOfAMirror: only what is in flight gets copies, and only while a mirror may be in force.
+// TestStraysOfAMirror: only the revision in flight gets copies, and only while a mirror may be in force.
 func TestStraysOfAMirror(t *testing.T) {
 	moments := []app.Moment{
 		moment(0), moment(10, canaryAt("b"), copying, unverified), moment(11, canaryAt("b"), copying), moment(20, canaryAt("b"), unverified),
@@ -166,21 +166,22 @@ func TestStraysOfAMirror(t *testing.T) {
 	}
 }
 
-// TestStraysInOrder: what may be in force is told for each request anew, however many come before it.
+// TestStraysInOrder: what may be in force is determined separately for each request, however many precede it.
 func TestStraysInOrder(t *testing.T) {
 	evidence := Evidence{Moments: release(), Lag: lag, Until: second(60)}
 	for i := range 600 {
 		evidence.Traffic = append(evidence.Traffic, answer(float64(i)/10, "", "b"))
 	}
-	// The canary may answer from a second before the news of 20 % on, until the gateway has learned that it is over.
+	// The canary may answer from one second before the status with 20 % arrived until the gateway has applied the
+	// rollback.
 	want := 600 - (424 - 190 + 1)
 	if got := len(evidence.Strays()); got != want {
 		t.Errorf("%d strays, want %d", got, want)
 	}
 }
 
-// TestStraysAfterALongRequest: what was in force while an earlier request went on is no excuse for a later one that had
-// its answer before that.
+// TestStraysAfterALongRequest: what came into force while an earlier request was in flight is no excuse for a later
+// one that was answered before that.
 func TestStraysAfterALongRequest(t *testing.T) {
 	long, later := answer(11, testers, "b"), answer(15, "", "b")
 	long.Duration = 20 * time.Second

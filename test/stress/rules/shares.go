@@ -14,27 +14,28 @@ import (
 )
 
 const (
-	// enough is how long a share is measured at least.
+	// enough is the minimum time over which a share is measured.
 	enough = 1600 * time.Millisecond
-	// margin is how much later than its effect the news of the end of something may come in.
+	// margin is how long before a status change the measured window ends, because the status can arrive after the
+	// effect.
 	margin = 200 * time.Millisecond
 )
 
-// Share is what the canary got while a weight stood proven and nobody was in the way.
+// Share is what the canary got while a weight was verified and nothing else interfered.
 type Share struct {
 	Span
-	// Weight is the one that was proven, and Revision that of the canary Service.
+	// Weight is the verified one, and Revision the revision of the canary Service.
 	Weight   int32
 	Revision string
-	// Sent are the answers to requests without a header, and Got those of the canary; Low and High are the ends of the
-	// 99 % interval.
+	// Sent is the number of answers to requests without a header, and Got of those from the canary; Low and High are
+	// the bounds of the 99 % interval.
 	Sent, Got, Low, High int
-	// Testers are the answers to testers, and Astray those that did not come from the canary, if header routes were in
+	// Testers is the number of answers to testers, and Astray of those not from the canary, if header routes were in
 	// force.
 	Testers, Astray int
 }
 
-// Fits says that the share is that of the weight, and that every tester reached the canary.
+// Fits reports whether the share matches the weight, and every tester reached the canary.
 func (s Share) Fits() bool { return s.Got >= s.Low && s.Got <= s.High && s.Astray == 0 }
 
 func (s Share) String() string {
@@ -42,11 +43,11 @@ func (s Share) String() string {
 		s.From.Format("15:04:05.000"), s.length().Seconds(), s.Weight, s.Got, s.Sent, s.Revision, s.Low, s.High, s.Astray, s.Testers)
 }
 
-// standing is what has to stay as it is for a share to be measured.
+// standing is what must stay constant for a share to be measured.
 type standing struct {
 	weight
 	stable, canary string
-	// measurable says that all of it is proven, and that two revisions can be told apart.
+	// measurable reports whether all of it is verified, and the two revisions differ.
 	measurable bool
 }
 
@@ -60,7 +61,7 @@ func standingOf(s v1alpha1.CanaryRolloutStatus) standing {
 	return standing{weight, stable, canary, isVerified && isStableReady && isCanaryReady && stable != canary}
 }
 
-// Shares measures the share of the canary whenever a weight stood proven for long enough.
+// Shares measures the canary's share whenever a weight was verified for long enough.
 func (e Evidence) Shares() (shares []Share) {
 	holes := e.holes()
 	for i := 0; i < len(e.Moments); {
@@ -83,7 +84,7 @@ func (e Evidence) Shares() (shares []Share) {
 	return shares
 }
 
-// measure counts answers; it has nothing to say about a span that is too short.
+// measure counts answers. It returns nothing for a span that is too short.
 func (e Evidence) measure(now standing, span Span) []Share {
 	if span.length() < enough {
 		return nil
@@ -109,7 +110,7 @@ func (e Evidence) measure(now standing, span Span) []Share {
 	return []Share{share}
 }
 
-// holes are the spans in which something else than the weight decides, by their times.
+// holes returns the spans in which something other than the weight decides, in order of time.
 func (e Evidence) holes() []Span {
 	holes := slices.Clone(e.Killed)
 	for _, foreign := range e.Foreign {
@@ -119,7 +120,7 @@ func (e Evidence) holes() []Span {
 	return holes
 }
 
-// without is what holes leave of a span.
+// without returns the parts of a span outside the holes.
 func without(span Span, holes []Span) (pieces []Span) {
 	for _, hole := range holes {
 		if hole.From.After(span.From) && hole.From.Before(span.To) {
@@ -129,10 +130,10 @@ func without(span Span, holes []Span) (pieces []Span) {
 			span.From = hole.To
 		}
 	}
-	return append(pieces, span) // one that ends before it begins is too short for anything
+	return append(pieces, span) // a span that ends before it starts is filtered out as too short
 }
 
-// started are the results that began in a span.
+// started returns the results that started in a span.
 func started(results []load.Result, span Span) []load.Result {
 	at := func(t time.Time) int {
 		i, _ := slices.BinarySearchFunc(results, t, func(r load.Result, t time.Time) int { return r.Start.Compare(t) })

@@ -12,7 +12,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster/load"
 )
 
-// split answers a hundred requests a second, the first share of each hundred by the canary b.
+// split returns a hundred answers a second, the first share of each hundred from the canary b.
 func split(from, to float64, share int) (results []load.Result) {
 	for i := range int((to - from) * 100) {
 		revision := "a"
@@ -24,7 +24,7 @@ func split(from, to float64, share int) (results []load.Result) {
 	return results
 }
 
-// measured are the spans of shares in seconds, with their weights.
+// measured returns the spans of shares in seconds, with their weights.
 func measured(shares []Share) (all [][3]float64) {
 	for _, s := range shares {
 		all = append(all, [3]float64{s.From.Sub(second(0)).Seconds(), s.To.Sub(second(0)).Seconds(), float64(s.Weight)})
@@ -32,7 +32,8 @@ func measured(shares []Share) (all [][3]float64) {
 	return all
 }
 
-// TestSharesAreMeasured: whenever a weight stands proven with a revision of its own, and nowhere else.
+// TestSharesAreMeasured: shares are measured whenever a weight is verified and canary and stable differ, and at no
+// other time.
 func TestSharesAreMeasured(t *testing.T) {
 	whole := [][3]float64{{11.4, 19.8, 0}, {22.4, 39.8, 20}, {42.4, 44.8, 0}}
 	for name, tc := range map[string]struct {
@@ -64,7 +65,7 @@ func TestSharesAreMeasured(t *testing.T) {
 	}
 }
 
-// TestSharesFit: the share of the weight fits, and another one, or a tester who went astray, does not.
+// TestSharesFit: the share of the weight fits. Another share, or a tester who did not reach the canary, does not.
 func TestSharesFit(t *testing.T) {
 	for name, tc := range map[string]struct {
 		extra []load.Result

@@ -10,10 +10,10 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster/load"
 )
 
-// testers is the stream of requests that header routes lead to the canary.
+// testers is the stream of requests that header routes send to the canary.
 const testers = "qa"
 
-// Strays are the answers that came from a revision that the rules forbid.
+// Strays returns the answers from revisions that the rules forbid.
 func (e Evidence) Strays() []string {
 	byPair := func(s sources, result load.Result) bool { return s.admit(result.Revision, result.Stream) }
 	byStable := func(s sources, result load.Result) bool {
@@ -40,13 +40,13 @@ func (e Evidence) straysOf(results []load.Result, admit func(sources, load.Resul
 	return strays
 }
 
-// sources are all that may lead a request, while it is under way.
+// sources are all settings that may determine where a request goes while it is in flight.
 type sources struct {
 	weights                 []weight
 	stable, canary, foreign []string
 }
 
-// admit says whether a revision may answer a request of a stream.
+// admit reports whether a revision may answer a request of a stream.
 func (s sources) admit(revision, stream string) bool {
 	switch {
 	case slices.Contains(s.foreign, Services): // they select every revision
@@ -60,7 +60,7 @@ func (s sources) admit(revision, stream string) bool {
 	}
 }
 
-// admitCopy says whether a revision may get a copy of a request.
+// admitCopy reports whether a revision may get a copy of a request.
 func (s sources) admitCopy(revision string) bool {
 	return slices.Contains(s.foreign, Services) || slices.Contains(s.canary, revision) && s.anyWeight(weight.toCopies)
 }
@@ -77,7 +77,7 @@ func (s sources) String() string {
 		s.weights, s.stable, s.canary, s.foreign)
 }
 
-// foreignTimeline has the time that the gateway needs to learn that something is put right.
+// foreignTimeline adds the time that the gateway needs to apply a revert.
 func (e Evidence) foreignTimeline() (all []possible[string]) {
 	for _, foreign := range e.Foreign {
 		all = append(all, possible[string]{foreign.Resource, foreign.From, foreign.To.Add(e.Lag)})

@@ -11,17 +11,17 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/app"
 )
 
-// early is how much later than its effect the news of a status may come in, on a machine with a lot to do. The status is
-// written before the effect.
+// early is how much later than its effect a status may arrive on a busy machine. The status is written before the
+// effect.
 const early = time.Second
 
-// possible is a value that may be in force for a while.
+// possible is a value that may be in force during an interval.
 type possible[T comparable] struct {
 	value    T
 	from, to time.Time
 }
 
-// timeline lists the values that memory has had, by when each begins. One ends when another one is proven.
+// timeline lists the values that memory had, in order of their start. One ends when another is verified.
 func timeline[T comparable](moments []app.Moment, lag time.Duration, of func(*v1alpha1.Memory) (value T, proven bool)) []possible[T] {
 	var all []possible[T]
 	var open []int
@@ -47,10 +47,11 @@ func timeline[T comparable](moments []app.Moment, lag time.Duration, of func(*v1
 	return all
 }
 
-// cursor goes through a timeline once, in the order of time.
+// cursor reads a timeline once, in order of time.
 type cursor[T comparable] struct{ coming, active []possible[T] }
 
-// during are the values that may be in force at some time of a span. Spans have to be asked for by when they begin.
+// during returns the values that may be in force at some time of a span. Spans must be passed in order of their
+// start.
 func (c *cursor[T]) during(span Span) (values []T) {
 	for len(c.coming) > 0 && !c.coming[0].from.After(span.To) {
 		c.active, c.coming = append(c.active, c.coming[0]), c.coming[1:]
@@ -64,11 +65,11 @@ func (c *cursor[T]) during(span Span) (values []T) {
 	return values
 }
 
-// weight is what the routes are meant to carry.
+// weight is what the routes should carry.
 type weight struct {
 	share   int32
 	headers bool
-	// copies says that a mirror is in force.
+	// copies reports whether a mirror is in force.
 	copies bool
 }
 

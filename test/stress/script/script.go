@@ -1,8 +1,8 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package script draws what a stress run does to an app: operations at random times, from what users, tools and accidents
-// do. A script is a function of its seed and its length alone, so that a run that failed can be done again.
+// Package script draws what a stress run does to an app: operations of users, tools and accidents at random times. A
+// script depends only on its seed and length, so that a failed run can be repeated.
 package script
 
 import (
@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// Op is what is done.
+// Op is an operation.
 type Op string
 
-// The operations. What else a Step says about each stands beside it.
+// The operations, with the meaning of the other fields of a Step.
 const (
 	Promote       Op = "promote"        // leave the current pause
 	PromoteFull   Op = "promote-full"   // skip the remaining steps
@@ -25,30 +25,30 @@ const (
 	Image         Op = "image"          // apply version Number
 	Revert        Op = "revert"         // apply the stable template
 	Scale         Op = "scale"          // to Number replicas
-	EditRoute     Op = "edit-route"     // the part What of the user's rule, to something with Number
+	EditRoute     Op = "edit-route"     // change the part What of the user's rule, to a value with Number
 	ApplyRoute    Op = "apply-route"    // with the weights of Git, by the field manager What
 	ApplyServices Op = "apply-services" // both, without the hash in their selectors
 	KillOperator  Op = "kill-operator"  // by SIGKILL
-	StopAPI       Op = "stop-api"       // the API server answers nobody, for a while
-	LateEndpoints Op = "late-endpoints" // the EndpointSlice controller stands still for a while, and the script goes on
-	KillPod       Op = "kill-pod"       // one of the pods, chosen by Number, of the revision and in the way of What
-	EditTraffic   Op = "edit-traffic"   // spec.traffic names the second route too, or no longer, as What says
-	EditSteps     Op = "edit-steps"     // spec.steps copy requests, or begin with the end of all copies, as What says
+	StopAPI       Op = "stop-api"       // the API server does not answer for a while
+	LateEndpoints Op = "late-endpoints" // the EndpointSlice controller is paused for a while, and the script continues
+	KillPod       Op = "kill-pod"       // kill a pod, chosen by Number, with the revision and the method in What
+	EditTraffic   Op = "edit-traffic"   // add the second route to spec.traffic or remove it, as What says
+	EditSteps     Op = "edit-steps"     // spec.steps mirror requests, or start with the end of all mirrors, as What says
 	Autoscale     Op = "autoscale"      // to Number replicas, one at a time, as an autoscaler does
 	Recreate      Op = "recreate"       // delete the rollout, leave its pods, and create it again
 )
 
-// The ways of Steps.
+// The values of What.
 const (
 	EditHeader  = "header"
 	EditTimeout = "timeout"
 	EditMatch   = "match"
 
-	// ForcedApply and ClientSideApply are the field managers of GitOps tools of both kinds.
+	// ForcedApply and ClientSideApply are the field managers of the two kinds of GitOps tools.
 	ForcedApply     = "argocd-controller"
 	ClientSideApply = "kubectl-client-side-apply"
 
-	// A pod is ended politely, vanishes, or fails its readiness probe for a while.
+	// A pod is deleted gracefully, vanishes, or fails its readiness probe for a while.
 	KillDelete = "delete"
 	KillCrash  = "crash"
 	KillFail   = "fail"
@@ -57,46 +57,47 @@ const (
 	RouteIn  = "route-in"
 	RouteOut = "route-out"
 
-	// The steps are those of the app, or the same without a mirror.
+	// The steps are those of the app, or the same ones without the mirror.
 	MirrorAsBefore = "as-before"
 	MirrorOff      = "mirror-off"
 )
 
 const (
 	shortestGap, longestGap = 300 * time.Millisecond, 4 * time.Second
-	// shortOutage and longOutage are how long the API server is away: the operator keeps its lease, or loses it.
+	// shortOutage and longOutage are how long the API server is unavailable: the operator keeps its lease, or loses
+	// it.
 	shortOutage, longOutage = 5 * time.Second, 40 * time.Second
-	// longestLateness is that of endpoints.
+	// longestLateness is the maximum delay of endpoints.
 	longestLateness = 5 * time.Second
-	// soonestEdit and latestEdit are the times between two operations that edit the rollout as a whole.
+	// soonestEdit and latestEdit bound the time between two operations that edit the rollout as a whole.
 	soonestEdit, latestEdit = 5 * time.Second, 14 * time.Second
-	// LongForm is the length from which on a script has a long outage, once.
+	// LongForm is the minimum length of a script that includes one long outage.
 	LongForm = 5 * time.Minute
-	// ShortForm is the length of each of the scripts that are always done.
+	// ShortForm is the length of each of the scripts that always run.
 	ShortForm = 45 * time.Second
-	// versions are the images that there are.
+	// versions is the number of images.
 	versions = 5
-	// fewest and most are the replicas: a pod that is killed must not be the only one.
+	// fewest and most bound the replicas: a pod that is killed must not be the only one.
 	fewest, most = 2, 6
 )
 
-// Short are the seeds of the short form: together they have every operation, and weights that stand long enough to be
-// measured. An even one is among them, and odd ones. A seed that has found something joins them: 315 found a data race in
-// the measurements of the probe.
+// Short are the seeds of the short form: together they cover every operation, and weights that last long enough to be
+// measured. There are even and odd ones. A seed that has found a bug is added: 315 found a data race in the
+// measurements of the probe.
 var Short = []uint64{3498, 1599, 315}
 
 // Step is one operation.
 type Step struct {
-	// At is the earliest time for it, from the start of the run. What comes before it may take longer.
+	// At is the earliest time for it, from the start of the run. Earlier steps may take longer.
 	At time.Duration
 	Op Op
-	// What, Number and For are as the Op says.
+	// What, Number and For are described with the Op.
 	What   string
 	Number int
 	For    time.Duration
 }
 
-// String is a line for a person who does it by hand.
+// String formats the step for a person who repeats it by hand.
 func (s Step) String() string {
 	text := fmt.Sprintf("%6.1fs %s %s", s.At.Seconds(), s.Op, s.What)
 	if s.Number > 0 {
@@ -108,15 +109,15 @@ func (s Step) String() string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// row says how often an operation comes up, and draws the rest of its step.
+// row is how often an operation is drawn, and how the rest of its step is drawn.
 type row struct {
 	op     Op
 	weight int
 	fill   func(*Step, *rand.Rand)
 }
 
-// edits change the rollout as a whole. They are drawn independently of the table, so that a seed that was kept for what
-// it found still does the same beside them.
+// edits change the rollout as a whole. They are drawn independently of the table, so that a kept seed still produces
+// the same operations from the table.
 var edits = []row{
 	{EditTraffic, 5, func(s *Step, r *rand.Rand) { s.What = pick(r, RouteIn, RouteOut) }},
 	{EditSteps, 4, func(s *Step, r *rand.Rand) { s.What = pick(r, MirrorAsBefore, MirrorOff) }},
@@ -124,7 +125,7 @@ var edits = []row{
 	{Recreate, 2, nil},
 }
 
-// table has what is done most.
+// table holds the most frequent operations.
 var table = []row{
 	{Promote, 20, nil},
 	{PromoteFull, 8, nil},
@@ -147,7 +148,7 @@ var table = []row{
 	}},
 }
 
-// Draw makes the script of a seed. It begins with a release, since at rest there is not much to disturb.
+// Draw returns the script of a seed. It starts with a release, because at rest there is little to disturb.
 func Draw(seed uint64, length time.Duration) (steps []Step) {
 	random := rand.New(rand.NewPCG(seed, 1))
 	outage := length // never
@@ -171,7 +172,7 @@ func Draw(seed uint64, length time.Duration) (steps []Step) {
 	return withEdits(steps, seed, length)
 }
 
-// withEdits puts the edits between the steps, where there is room for them.
+// withEdits inserts the edits between the steps where there is room.
 func withEdits(steps []Step, seed uint64, length time.Duration) []Step {
 	random := rand.New(rand.NewPCG(seed, 2))
 	for at := between(random, soonestEdit, latestEdit); at < length; at += between(random, soonestEdit, latestEdit) {

@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestDraw: the same seed is the same script, today and after an update of Go: otherwise a seed that was kept for what it
-// found finds nothing any more.
+// TestDraw: a seed always gives the same script, even after an update of Go. Otherwise a kept seed no longer
+// reproduces its bug.
 func TestDraw(t *testing.T) {
 	want := []string{"4.0s image 2", "7.7s abort true", "11.0s promote", "11.9s autoscale 5", "13.3s abort too many errors"}
 	var got []string
@@ -31,7 +31,7 @@ func TestDraw(t *testing.T) {
 	}
 }
 
-// TestDrawWithin: every operation comes up, within its bounds.
+// TestDrawWithin: every operation is drawn, within its bounds.
 func TestDrawWithin(t *testing.T) {
 	counts := map[Op]int{}
 	outages := 0
@@ -82,7 +82,7 @@ func TestDrawWithin(t *testing.T) {
 	}
 }
 
-// TestShort: no operation is left out of what is always done.
+// TestShort: the scripts that always run cover every operation.
 func TestShort(t *testing.T) {
 	counts := map[Op]int{}
 	for _, seed := range Short {
@@ -98,7 +98,7 @@ func TestShort(t *testing.T) {
 	t.Log(counts)
 }
 
-// TestDrawShort: a short script has no long outage, which would be most of it.
+// TestDrawShort: a short script has no long outage, which would fill most of it.
 func TestDrawShort(t *testing.T) {
 	for seed := range uint64(100) {
 		for _, step := range Draw(seed, LongForm-time.Second) {
@@ -109,7 +109,7 @@ func TestDrawShort(t *testing.T) {
 	}
 }
 
-// TestString: nothing that a person needs to do the step by hand is left out.
+// TestString: the text contains everything needed to repeat the step by hand.
 func TestString(t *testing.T) {
 	for want, step := range map[string]Step{
 		"1.5s promote":                {At: 1500 * time.Millisecond, Op: Promote},
