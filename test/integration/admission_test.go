@@ -37,7 +37,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestAccepted has what must not be refused along with the bad.
+// TestAccepted covers valid input that must not be refused.
 func TestAccepted(t *testing.T) {
 	for name, edits := range admission.Accepted {
 		t.Run(name, func(t *testing.T) {
@@ -52,7 +52,8 @@ func TestAccepted(t *testing.T) {
 	}
 }
 
-// TestRefusedTemplates are stored, and refused as what the operator makes of them.
+// TestRefusedTemplates covers templates that are stored in a rollout, but refused in the ReplicaSet that the operator
+// renders.
 func TestRefusedTemplates(t *testing.T) {
 	for name, tc := range admission.RefusedTemplates {
 		t.Run(name, func(t *testing.T) {
@@ -68,7 +69,7 @@ func TestRefusedTemplates(t *testing.T) {
 	}
 }
 
-// TestRawTemplateIsStoredAsGiven: revisions are told apart by the template as stored, so nothing may be added to it.
+// TestRawTemplateIsStoredAsGiven: revisions are identified by the stored template, so nothing may be added to it.
 func TestRawTemplateIsStoredAsGiven(t *testing.T) {
 	given := edit(t, sample(t, "raw"), admission.Container("fieldOfTomorrow: {a: null}, ports: [{containerPort: 1}], env: [{name: a, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]"))
 	want := asJSON(t, given["spec"].(map[string]any)["template"])
@@ -100,7 +101,8 @@ func TestSelectorIsImmutable(t *testing.T) {
 	}
 }
 
-// tryCreate creates an object as kubectl does, strictly, but only to see whether and how it would be stored.
+// tryCreate creates an object with strict validation, as kubectl does, but as a dry run, and returns what would be
+// stored.
 func tryCreate(t *testing.T, content map[string]any) (*unstructured.Unstructured, error) {
 	t.Helper()
 	object := &unstructured.Unstructured{Object: content}
@@ -108,7 +110,7 @@ func tryCreate(t *testing.T, content map[string]any) (*unstructured.Unstructured
 	return object, err
 }
 
-// decode does what the controller's cache does with a stored object.
+// decode decodes a stored object as the controller's cache does.
 func decode(object *unstructured.Unstructured) error {
 	content, err := object.MarshalJSON()
 	if err != nil {
@@ -126,7 +128,7 @@ func asJSON(t *testing.T, value any) string {
 	return string(content)
 }
 
-// remove deletes an object when the test is over.
+// remove deletes an object at the end of the test.
 func remove(t *testing.T, object client.Object) {
 	t.Helper()
 	t.Cleanup(func() {

@@ -18,7 +18,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/builder"
 )
 
-// orphanedDeployment runs version 1 as a Deployment, and deletes that without its pods. It returns the pods.
+// orphanedDeployment runs version 1 as a Deployment, and deletes the Deployment without its pods. It returns the
+// pods.
 func orphanedDeployment(t *testing.T) (a *app, pods map[string]string) {
 	t.Helper()
 	a = parallel(t)
@@ -42,8 +43,8 @@ func orphanedDeployment(t *testing.T) (a *app, pods map[string]string) {
 	return a, a.pods("app=reviews")
 }
 
-// TestAdoption takes over an orphaned Deployment of an equal template: its pods become stable as they are. The rollout
-// says nothing about replicas, so there are as many pods as before, and an autoscaler can read the number.
+// TestAdoption adopts an orphaned Deployment with an equal template: its pods become stable unchanged. The rollout
+// does not set replicas, so the number of pods stays, and an autoscaler can read it.
 func TestAdoption(t *testing.T) {
 	a, pods := orphanedDeployment(t)
 	rollout := a.make().Steps(builder.Weight(50), builder.Hold()).Obj()
@@ -63,7 +64,7 @@ func TestAdoption(t *testing.T) {
 	a.waitForEvent("Normal", "RevisionAdopted", "no pod restarts")
 }
 
-// TestAdoptionOfAnotherTemplate: what runs becomes stable, and the steps run towards the new template.
+// TestAdoptionOfAnotherTemplate: the running pods become stable, and the steps run towards the new template.
 func TestAdoptionOfAnotherTemplate(t *testing.T) {
 	a, pods := orphanedDeployment(t)
 	a.deploy(a.make().Image(builder.ImageV2).Steps(builder.Weight(50), builder.Hold()))
@@ -74,7 +75,8 @@ func TestAdoptionOfAnotherTemplate(t *testing.T) {
 	a.checkTraffic("50/50")
 }
 
-// TestAdoptionBesideOthers: the pods of another workload behind the same Service are not taken out of it, unless that is meant.
+// TestAdoptionBesideOthers: pods of another workload behind the same Service are not removed from it, unless
+// requested.
 func TestAdoptionBesideOthers(t *testing.T) {
 	a, _ := orphanedDeployment(t)
 	other := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: a.namespace, Name: "older"}}
@@ -93,7 +95,7 @@ func TestAdoptionBesideOthers(t *testing.T) {
 	a.checkSelects("reviews-stable", rollout.Status.Stable.Revision)
 }
 
-// TestBrokenRolloutDelaysNoOther releases beside rollouts that are broken in every way that is retried.
+// TestBrokenRolloutDelaysNoOther releases next to rollouts that are broken in every way that is retried.
 func TestBrokenRolloutDelaysNoOther(t *testing.T) {
 	a := parallel(t)
 	for _, name := range []string{"no-objects-1", "no-objects-2", "no-objects-3"} {

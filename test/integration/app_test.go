@@ -30,7 +30,7 @@ type sharedOperator struct {
 	running *operator.Operator
 }
 
-// start starts the operator if it does not run.
+// start starts the operator if it is not running.
 func (o *sharedOperator) start(t *testing.T) {
 	t.Helper()
 	o.mu.Lock()
@@ -48,7 +48,7 @@ func (o *sharedOperator) start(t *testing.T) {
 	}
 }
 
-// stop ends the operator as a kubelet does.
+// stop stops the operator as a kubelet does.
 func (o *sharedOperator) stop() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -60,17 +60,18 @@ func (o *sharedOperator) stop() error {
 	return running.Stop()
 }
 
-// app is a workload in a namespace of its own, and all that was ever published about its CanaryRollout.
+// app is a workload in its own namespace, with every published version of its CanaryRollout.
 type app struct {
 	t               *testing.T
 	namespace, name string
 	published       *publications
-	// generation and version are those of the rollout after our own last write: what is older is no answer to it.
+	// generation and version are those of the rollout after the test's last write: anything older is no response to
+	// it.
 	generation int64
 	version    string
 }
 
-// workload has what a user has, with a filter and a second rule that must stay as they are.
+// workload is what a user has, with a filter and a second rule that must not change.
 const workload = `
 apiVersion: v1
 kind: Service
@@ -98,7 +99,7 @@ spec:
     backendRefs: [{name: %[2]s-stable, port: 9080}]
 `
 
-// newApp makes the user's objects, without a rollout.
+// newApp creates the user's objects, without a rollout.
 func newApp(t *testing.T) *app {
 	t.Helper()
 	return newAppOf(t, workload)
@@ -115,7 +116,7 @@ func newAppOf(t *testing.T, manifests string) *app {
 	return a
 }
 
-// parallel is newApp in a test that runs beside others, with an operator.
+// parallel is newApp in a parallel test, with an operator.
 func parallel(t *testing.T) *app {
 	t.Helper()
 	t.Parallel()
@@ -123,7 +124,7 @@ func parallel(t *testing.T) *app {
 	return newApp(t)
 }
 
-// deployed has its first version deployed, and waits in front of these steps.
+// deployed returns an app whose first version is deployed, with these steps for the next one.
 func deployed(t *testing.T, steps ...v1alpha1.Step) *app {
 	t.Helper()
 	a := parallel(t)
@@ -132,7 +133,7 @@ func deployed(t *testing.T, steps ...v1alpha1.Step) *app {
 	return a
 }
 
-// paused is deployed, and released up to the pause at a step.
+// paused returns a deployed app with a release that is paused at a step.
 func paused(t *testing.T, step string, steps ...v1alpha1.Step) *app {
 	t.Helper()
 	a := deployed(t, steps...)
@@ -141,7 +142,8 @@ func paused(t *testing.T, step string, steps ...v1alpha1.Step) *app {
 	return a
 }
 
-// cleanUp checks what was published, and ends the pods. The namespace stays: to empty it costs more than to keep it.
+// cleanUp checks what was published, and deletes the pods. The namespace stays: emptying it costs more than keeping
+// it.
 func (a *app) cleanUp() {
 	if a.t.Failed() {
 		a.t.Log("the last that was published:\n" + a.published.tail(6))
@@ -169,7 +171,7 @@ func (a *app) create(object client.Object) {
 	}
 }
 
-// apply applies manifests that have places for namespace and name, by force, as a GitOps tool may.
+// apply applies manifests with placeholders for namespace and name, by force, as a GitOps tool may.
 func (a *app) apply(manifests string) {
 	a.t.Helper()
 	for document := range strings.SplitSeq(manifests, "\n---\n") {
@@ -196,7 +198,7 @@ func (a *app) get(name string, into client.Object) {
 	}
 }
 
-// rollout reads it as it stands.
+// rollout reads the current rollout.
 func (a *app) rollout() *v1alpha1.CanaryRollout {
 	a.t.Helper()
 	rollout := &v1alpha1.CanaryRollout{}
@@ -204,12 +206,12 @@ func (a *app) rollout() *v1alpha1.CanaryRollout {
 	return rollout
 }
 
-// wrote notes that everything published from here on counts.
+// wrote records that only what is published from here on counts.
 func (a *app) wrote(rollout *v1alpha1.CanaryRollout) {
 	a.generation, a.version = rollout.Generation, rollout.ResourceVersion
 }
 
-// patch changes the rollout by a merge patch, as kubectl does.
+// patch changes the rollout with a merge patch, as kubectl does.
 func (a *app) patch(format string, args ...any) {
 	a.t.Helper()
 	rollout := &v1alpha1.CanaryRollout{ObjectMeta: metav1.ObjectMeta{Namespace: a.namespace, Name: a.name}}
@@ -230,14 +232,14 @@ func (a *app) setImage(image string) {
 	a.patch(`{"spec":{"template":{"metadata":{"annotations":null},"spec":{"containers":[{"name":"app","image":%q}]}}}}`, image)
 }
 
-// setSick makes a template whose pods never become ready.
+// setSick sets a template whose pods never become ready.
 func (a *app) setSick(image string) {
 	a.t.Helper()
 	a.patch(`{"spec":{"template":{"metadata":{"annotations":{%q:"true"}},"spec":{"containers":[{"name":"app","image":%q}]}}}}`,
 		cluster.NeverReady, image)
 }
 
-// barrier returns when two more passes were made. What had been on its way has been done by then.
+// barrier returns after two more reconciles. Anything that was in progress is done by then.
 func (a *app) barrier() *v1alpha1.CanaryRollout {
 	a.t.Helper()
 	for _, limit := range []int{20, 21} {

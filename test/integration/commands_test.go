@@ -17,7 +17,7 @@ const (
 	retry   = v1alpha1.RetryAnnotation
 )
 
-// commandsOn are the command annotations of a rollout.
+// commandsOn returns the command annotations of a rollout.
 func commandsOn(rollout *v1alpha1.CanaryRollout) string {
 	var set []string
 	for _, key := range []string{promote, abort, retry} {
@@ -33,7 +33,7 @@ func (a *app) waitForNoCommand() {
 	a.waitForPublication("the commands to be removed", func(published publication) bool { return commandsOn(published.rollout) == "" })
 }
 
-// checkRemovedOnce waits until no command is left, and says when they were not all removed at once.
+// checkRemovedOnce waits until no command is left, and reports an error if they were not all removed at once.
 func (a *app) checkRemovedOnce(commands string) {
 	a.t.Helper()
 	a.waitForNoCommand()
@@ -49,7 +49,7 @@ func (a *app) checkRemovedOnce(commands string) {
 	}
 }
 
-// TestPromote leaves one pause, and not the next one too.
+// TestPromote leaves one pause, but not the next one.
 func TestPromote(t *testing.T) {
 	a := paused(t, "1/3", builder.Hold(), builder.Weight(50), builder.Hold())
 	a.annotate(promote, "true")
@@ -61,7 +61,7 @@ func TestPromote(t *testing.T) {
 	a.waitForEvent("Normal", "RolloutResumed", "step 1/3")
 }
 
-// TestPromoteFull skips the steps that are left.
+// TestPromoteFull skips the remaining steps.
 func TestPromoteFull(t *testing.T) {
 	a := paused(t, "1/3", builder.Hold(), builder.Weight(50), builder.Hold())
 	a.annotate(promote, "full")
@@ -70,7 +70,7 @@ func TestPromoteFull(t *testing.T) {
 	a.waitForEvent("Normal", "RolloutPromoting", "skipped by hand")
 }
 
-// TestPromoteFullAtRevision: a full promotion that is meant for another revision does nothing.
+// TestPromoteFullAtRevision: a full promotion for another revision does nothing.
 func TestPromoteFullAtRevision(t *testing.T) {
 	a := paused(t, "1/3", builder.Hold(), builder.Weight(50), builder.Hold())
 	a.annotate(promote, "another/full")
@@ -80,7 +80,7 @@ func TestPromoteFullAtRevision(t *testing.T) {
 	a.waitForStable(builder.ImageV2)
 }
 
-// TestPromoteAtStep: the form that belongs in Git works at its step of its revision.
+// TestPromoteAtStep: the form for use in Git only applies at the given step of the given revision.
 func TestPromoteAtStep(t *testing.T) {
 	a := paused(t, "1/2", builder.Hold(), builder.Hold())
 	a.annotate(promote, a.rollout().Status.Revision+"/1")
@@ -88,7 +88,7 @@ func TestPromoteAtStep(t *testing.T) {
 	a.checkRemovedOnce("promote")
 }
 
-// TestAbortByHand is an abort without a reason.
+// TestAbortByHand aborts without a reason.
 func TestAbortByHand(t *testing.T) {
 	a := paused(t, "1/1", builder.Hold())
 	a.annotate(abort, "true")
@@ -99,7 +99,7 @@ func TestAbortByHand(t *testing.T) {
 	}
 }
 
-// TestAbortWhilePromoting goes back by the long way, after the stable Service has moved.
+// TestAbortWhilePromoting rolls back after the stable Service has moved, which takes more stages.
 func TestAbortWhilePromoting(t *testing.T) {
 	a := parallel(t)
 	a.deploy(a.make().Settle(1))
@@ -115,7 +115,7 @@ func TestAbortWhilePromoting(t *testing.T) {
 	a.checkTraffic("100/0")
 }
 
-// TestRetry starts an aborted revision again at its first step.
+// TestRetry restarts an aborted revision at its first step.
 func TestRetry(t *testing.T) {
 	a := paused(t, "1/1", builder.Hold())
 	canary := a.rollout().Status.Revision
@@ -130,7 +130,7 @@ func TestRetry(t *testing.T) {
 	a.waitForEvent("Normal", "RolloutRetried", canary)
 }
 
-// TestRetryAtOnce retries as soon as the state is Aborted, and so as soon as the message says that it can be done.
+// TestRetryAtOnce retries as soon as the state is Aborted, because the message offers it from then on.
 func TestRetryAtOnce(t *testing.T) {
 	a := paused(t, "1/1", builder.Hold())
 	a.annotate(abort, "true")
@@ -139,7 +139,8 @@ func TestRetryAtOnce(t *testing.T) {
 	a.waitForStep(v1alpha1.StatePaused, "1/1")
 }
 
-// TestSeveralCommands: of several at once, abort wins; the others are removed in the same patch, and a Warning says why.
+// TestSeveralCommands: of several commands at once, abort wins. The others are removed in the same patch, and a
+// Warning gives the reason.
 func TestSeveralCommands(t *testing.T) {
 	a := paused(t, "1/2", builder.Hold(), builder.Hold())
 	a.patch(`{"metadata":{"annotations":{%q:"full",%q:"true",%q:"true"}}}`, promote, abort, retry)
@@ -152,7 +153,7 @@ func TestSeveralCommands(t *testing.T) {
 	}
 }
 
-// TestAbortWhileHeld: spec.paused does not hold an abort.
+// TestAbortWhileHeld: spec.paused does not block an abort.
 func TestAbortWhileHeld(t *testing.T) {
 	a := paused(t, "2/2", builder.Weight(50), builder.Hold())
 	a.patch(`{"spec":{"paused":true}}`)

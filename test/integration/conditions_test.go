@@ -14,7 +14,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// conditions are status and reason by type.
+// conditions maps the type of a condition to its status and reason.
 type conditions map[string]string
 
 func conditionsOf(rollout *v1alpha1.CanaryRollout) conditions {
@@ -25,7 +25,7 @@ func conditionsOf(rollout *v1alpha1.CanaryRollout) conditions {
 	return got
 }
 
-// with is another set with some of the conditions changed: a type and its status and reason in turns.
+// with returns a copy with some conditions changed: pairs of a type, and its status and reason.
 func (c conditions) with(changes ...string) conditions {
 	changed := maps.Clone(c)
 	for i := 0; i < len(changes); i += 2 {
@@ -34,7 +34,7 @@ func (c conditions) with(changes ...string) conditions {
 	return changed
 }
 
-// inFlight are the conditions of a rollout that is on its way for this reason, while stable serves well.
+// inFlight returns the conditions of a rollout in progress for this reason, while stable is healthy.
 func inFlight(reason string) conditions {
 	return conditions{
 		"Ready": "False " + reason, "Reconciling": "True " + reason, "Stalled": "False NotStalled",
@@ -43,7 +43,7 @@ func inFlight(reason string) conditions {
 	}
 }
 
-// stalled are the conditions of a rollout that needs help for this reason, while stable serves well.
+// stalled returns the conditions of a rollout that needs help for this reason, while stable is healthy.
 func stalled(reason string) conditions {
 	return inFlight(reason).with("Reconciling", "False "+reason, "Stalled", "True "+reason, "Progressing", "False "+reason)
 }
@@ -58,7 +58,7 @@ func checkConditions(t *testing.T, rollout *v1alpha1.CanaryRollout, want conditi
 	}
 }
 
-// check holds every status that was ever published against the rules for all of them, up to the first that breaks one.
+// check checks every published status against the rules for all of them, up to the first violation.
 func (p *publications) check(t *testing.T) {
 	t.Helper()
 	seen, _ := p.all()
@@ -81,7 +81,7 @@ func (p *publications) check(t *testing.T) {
 	}
 }
 
-// checkWellFormed: all conditions are there, and say which generation they are about.
+// checkWellFormed: all conditions are set, with an observed generation.
 func checkWellFormed(t *testing.T, rollout *v1alpha1.CanaryRollout) {
 	t.Helper()
 	s := rollout.Status
@@ -95,7 +95,8 @@ func checkWellFormed(t *testing.T, rollout *v1alpha1.CanaryRollout) {
 	}
 }
 
-// checkConsistent: to kstatus, a rollout is exactly one of ready, on its way, and stalled, as its state says.
+// checkConsistent: for kstatus, a rollout is exactly one of ready, reconciling and stalled, and this matches its
+// state.
 func checkConsistent(t *testing.T, rollout *v1alpha1.CanaryRollout) {
 	t.Helper()
 	is := func(kind string) bool { return meta.IsStatusConditionTrue(rollout.Status.Conditions, kind) }
@@ -121,7 +122,7 @@ func checkConsistent(t *testing.T, rollout *v1alpha1.CanaryRollout) {
 	}
 }
 
-// checkTransitions: a transition time moves when the status does, and only then.
+// checkTransitions: a transition time changes when, and only when, the status changes.
 func checkTransitions(t *testing.T, prior, next *v1alpha1.CanaryRollout) {
 	t.Helper()
 	for _, was := range prior.Status.Conditions {

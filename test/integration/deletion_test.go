@@ -21,10 +21,10 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
-// deletionBound is how long a deletion may take that has all it needs.
+// deletionBound is the maximum duration of a deletion that has everything it needs.
 const deletionBound = 20 * time.Second
 
-// deleteRollout deletes as kubectl does, and waits until the rollout is gone.
+// deleteRollout deletes the rollout as kubectl does, and waits until it is gone.
 func (a *app) deleteRollout(cascade string) {
 	a.t.Helper()
 	a.kubectl("delete", "cro", a.name, "--cascade="+cascade, "--wait=false")
@@ -34,7 +34,7 @@ func (a *app) deleteRollout(cascade string) {
 	}
 }
 
-// checkHandedBack says when the Services and the route are not the user's own again.
+// checkHandedBack reports an error if the Services and the route are not back in the user's own state.
 func (a *app) checkHandedBack() {
 	a.t.Helper()
 	a.checkSelects("reviews-stable", "")
@@ -50,7 +50,7 @@ func (a *app) waitForNoPods() {
 	})
 }
 
-// TestDeletion in mid-canary hands traffic back and ends all pods, in the background and in the foreground.
+// TestDeletion in mid-canary returns traffic to stable and deletes all pods, with background and foreground deletion.
 func TestDeletion(t *testing.T) {
 	t.Parallel()
 	for _, cascade := range []string{"background", "foreground"} {
@@ -63,8 +63,8 @@ func TestDeletion(t *testing.T) {
 	}
 }
 
-// TestOrphaning in mid-canary leaves the stable ReplicaSet serving with the pods that it has, found by the user's own
-// selectors; the same rollout created again adopts it, and no pod restarts.
+// TestOrphaning in mid-canary leaves the stable ReplicaSet serving with its existing pods, selected by the user's own
+// selectors. When the same rollout is created again, it adopts the ReplicaSet, and no pod restarts.
 func TestOrphaning(t *testing.T) {
 	a := paused(t, "2/2", builder.Weight(50), builder.Hold())
 	stable := a.rollout().Status.Stable.Revision
@@ -103,7 +103,7 @@ func (a *app) checkOwner(want string) {
 	}
 }
 
-// TestDeletionWithoutObjects: what is missing never blocks a deletion.
+// TestDeletionWithoutObjects: missing objects never block a deletion.
 func TestDeletionWithoutObjects(t *testing.T) {
 	a := paused(t, "2/2", builder.Weight(50), builder.Hold())
 	a.delete("reviews", &gatewayv1.HTTPRoute{})
@@ -121,8 +121,8 @@ func TestDeletionWithoutObjects(t *testing.T) {
 	}
 }
 
-// TestDeletionOfNamespace in mid-canary: the rollout lets go as soon as the namespace controller deletes it, and the
-// namespace ends.
+// TestDeletionOfNamespace in mid-canary: the rollout removes its finalizer as soon as the namespace controller
+// deletes it, and the namespace is deleted.
 func TestDeletionOfNamespace(t *testing.T) {
 	a := paused(t, "2/2", builder.Weight(50), builder.Hold())
 	a.kubectl("delete", "namespace", a.namespace, "--wait=false")

@@ -24,7 +24,7 @@ func (a *app) repaired(what, want string) {
 	a.t.Logf("%s: repaired within %s", what, took.Round(time.Millisecond))
 }
 
-// patchRoute edits the route by hand.
+// patchRoute edits the route as a user.
 func (a *app) patchRoute(patch string) {
 	a.t.Helper()
 	if err := admin.Patch(a.t.Context(), a.route(a.name), client.RawPatch("application/json-patch+json", []byte(patch))); err != nil {
@@ -32,8 +32,8 @@ func (a *app) patchRoute(patch string) {
 	}
 }
 
-// TestDriftInRoute: weights, header rules and a whole GitOps overwrite are put right within a second, and what else
-// the user wrote stays.
+// TestDriftInRoute: weights, header rules and a full GitOps overwrite are repaired within a second, and the user's
+// other changes stay.
 func TestDriftInRoute(t *testing.T) {
 	const carried = "50/50 canaryrollout-reviews-qa-0"
 	a := paused(t, "3/3", builder.HeaderRoute("qa", "role", "qa"), builder.Weight(50), builder.Hold())
@@ -55,7 +55,7 @@ func TestDriftInRoute(t *testing.T) {
 	}
 }
 
-// TestDriftInSelectors: a selector that lost the hash, or has another one, is put right within a second.
+// TestDriftInSelectors: a selector without the hash, or with another one, is repaired within a second.
 func TestDriftInSelectors(t *testing.T) {
 	a := paused(t, "2/2", builder.Weight(50), builder.Hold())
 	s := a.rollout().Status
@@ -82,11 +82,11 @@ func TestDriftAtRest(t *testing.T) {
 		got := a.selector("reviews-canary")[v1alpha1.RevisionLabel]
 		return got == revision, got
 	})
-	a.setBackends(pairRefs) // the weights are 1/1 then
+	a.setBackends(pairRefs) // sets the weights to 1/1
 	a.repaired("weights", "100/0")
 }
 
-// TestDyingCanary: its traffic flees to stable, and comes back with its pods.
+// TestDyingCanary: traffic moves to stable when the canary's pods fail, and returns with them.
 func TestDyingCanary(t *testing.T) {
 	a := paused(t, "2/2", builder.Weight(50), builder.Hold())
 	canary := a.rollout().Status.Canary.Revision

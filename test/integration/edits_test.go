@@ -13,8 +13,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/builder"
 )
 
-// TestStepsEdited: steps edited in mid-canary start over with the same revision, and weight and scale are held until
-// the new steps change them.
+// TestStepsEdited: when steps are edited in mid-canary, they restart with the same revision, and weight and scale
+// stay until the new steps change them.
 func TestStepsEdited(t *testing.T) {
 	a := paused(t, "3/3", builder.Scale(2), builder.Weight(50), builder.Hold())
 	canary := a.rollout().Status.Revision
@@ -35,7 +35,7 @@ func TestStepsEdited(t *testing.T) {
 	a.checkTraffic("20/80")
 }
 
-// waitForPods waits for a number of available pods of each revision.
+// waitForPods waits for the available pods of each revision.
 func (a *app) waitForPods(stable, canary int32) {
 	a.t.Helper()
 	a.waitFor(fmt.Sprintf("%d and %d pods", stable, canary), func(r *v1alpha1.CanaryRollout) bool {
@@ -45,14 +45,14 @@ func (a *app) waitForPods(stable, canary int32) {
 	})
 }
 
-// scale scales by the scale subresource, as a person does.
+// scale scales through the scale subresource, as a user does.
 func (a *app) scale(replicas int) {
 	a.t.Helper()
 	a.kubectl("scale", "cro/reviews", fmt.Sprintf("--replicas=%d", replicas))
 	a.wrote(a.rollout())
 }
 
-// TestScaledInMidCanary: both revisions follow at once, up and down, and the step stays what it is.
+// TestScaledInMidCanary: both revisions are scaled at once, up and down, and the step does not change.
 func TestScaledInMidCanary(t *testing.T) {
 	a := paused(t, "2/2", builder.Weight(50), builder.Hold())
 	for _, replicas := range []int32{4, 2} {
@@ -65,7 +65,7 @@ func TestScaledInMidCanary(t *testing.T) {
 	a.checkTraffic("50/50")
 }
 
-// TestAbortedCanaryNeverGrows: replicas are for stable alone then.
+// TestAbortedCanaryNeverGrows: replicas then only apply to stable.
 func TestAbortedCanaryNeverGrows(t *testing.T) {
 	a := parallel(t)
 	a.deploy(a.make().ScaleDownDelay(600).Steps(builder.Weight(50), builder.Hold()))
@@ -86,7 +86,8 @@ func TestAbortedCanaryNeverGrows(t *testing.T) {
 	}
 }
 
-// TestScaledToZero: both revisions go and the steps hold; with pods it is again where it was.
+// TestScaledToZero: both revisions are scaled to zero and the steps hold; scaled up again, the rollout is back where
+// it was.
 func TestScaledToZero(t *testing.T) {
 	a := paused(t, "2/2", builder.Weight(50), builder.Hold())
 	a.scale(0)
@@ -103,7 +104,7 @@ func TestScaledToZero(t *testing.T) {
 	a.checkTraffic("50/50")
 }
 
-// TestTemplateAtZero: without pods a new template becomes stable without steps.
+// TestTemplateAtZero: without pods, a new template becomes stable without steps.
 func TestTemplateAtZero(t *testing.T) {
 	a := deployed(t, builder.Hold())
 	a.scale(0)
@@ -119,8 +120,8 @@ func TestTemplateAtZero(t *testing.T) {
 	a.checkSelects("reviews-stable", rollout.Status.Stable.Revision)
 }
 
-// TestScaleSelector: the scale subresource counts the stable pods, as spec.replicas does, and selects those of every
-// revision, so that an autoscaler sees the whole load.
+// TestScaleSelector: the scale subresource counts the stable pods, as spec.replicas does, and selects the pods of all
+// revisions, so that an autoscaler sees the full load.
 func TestScaleSelector(t *testing.T) {
 	a := paused(t, "2/2", builder.Weight(50), builder.Hold())
 	s := a.rollout().Status
@@ -135,7 +136,7 @@ func TestScaleSelector(t *testing.T) {
 	}
 }
 
-// TestColumns is what kubectl get shows in mid-canary.
+// TestColumns checks what kubectl get shows in mid-canary.
 func TestColumns(t *testing.T) {
 	a := paused(t, "2/3", builder.Weight(50), builder.Hold(), builder.Weight(100))
 	revision := a.rollout().Status.Revision

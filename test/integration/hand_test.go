@@ -14,9 +14,9 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
-// What people and other controllers do to the objects of an app.
+// This file covers what users and other controllers do to the objects of an app.
 
-// delete deletes an object of the app's namespace.
+// delete deletes an object in the app's namespace.
 func (a *app) delete(name string, object client.Object) {
 	a.t.Helper()
 	object.SetNamespace(a.namespace)
@@ -36,7 +36,7 @@ func (a *app) setBackends(backends string) {
 	}
 }
 
-// setSelector replaces the selector of a Service; null takes it out.
+// setSelector replaces the selector of a Service; null removes it.
 func (a *app) setSelector(service, selector string) {
 	a.t.Helper()
 	object := &corev1.Service{}
@@ -47,7 +47,7 @@ func (a *app) setSelector(service, selector string) {
 	}
 }
 
-// fail lets all pods of a revision fail, or takes that back.
+// fail makes all pods of a revision fail, or reverts that.
 func (a *app) fail(ctx context.Context, revision, value string) {
 	a.t.Helper()
 	for name := range a.podsOf(revision) {

@@ -15,7 +15,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/builder"
 )
 
-// checkHistory compares outcome and image of the releases, the newest first.
+// checkHistory compares outcome and image of the releases, newest first.
 func (a *app) checkHistory(want ...string) {
 	a.t.Helper()
 	var got []string
@@ -31,7 +31,7 @@ func (a *app) checkHistory(want ...string) {
 	}
 }
 
-// TestHistory has a release of each outcome.
+// TestHistory has a release with each outcome.
 func TestHistory(t *testing.T) {
 	const one, two, three = builder.ImageV1, builder.ImageV2, builder.ImageV3
 	a := paused(t, "1/1", builder.Hold())
@@ -55,8 +55,9 @@ func TestHistory(t *testing.T) {
 	a.waitForEvent("Normal", "RevisionSuperseded", "gives way")
 }
 
-// TestHistoryIsBounded releases a dozen times, with replicas 0 to be quick: a template is stable at once then. Ten
-// releases are kept, and as many ReplicaSets as revisionHistoryLimit says beside the stable one.
+// TestHistoryIsBounded releases a dozen times, with replicas 0 for speed, because a template then becomes stable at
+// once. Ten releases are kept, and in addition to the stable ReplicaSet as many others as revisionHistoryLimit
+// allows.
 func TestHistoryIsBounded(t *testing.T) {
 	a := parallel(t)
 	a.deploy(a.make().Replicas(0).HistoryLimit(2).Steps(builder.Hold()))

@@ -11,7 +11,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
-// ignored gives a command that makes no sense, and checks that it changes nothing but is answered.
+// ignored gives a command that does not apply, and checks that it changes nothing and is answered.
 func (a *app) ignored(key, value, why string) {
 	a.t.Helper()
 	before := a.rollout().Status
@@ -23,7 +23,7 @@ func (a *app) ignored(key, value, why string) {
 	}
 }
 
-// TestIgnoredAtRest: with nothing in flight there is nothing to command.
+// TestIgnoredAtRest: with nothing in flight, no command applies.
 func TestIgnoredAtRest(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ key, value, why string }{
@@ -40,7 +40,7 @@ func TestIgnoredAtRest(t *testing.T) {
 	}
 }
 
-// TestIgnoredInFlight: values that mean nothing, and steps that are not the current one.
+// TestIgnoredInFlight: invalid values, and steps other than the current one.
 func TestIgnoredInFlight(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ key, value, why string }{
@@ -58,14 +58,14 @@ func TestIgnoredInFlight(t *testing.T) {
 	}
 }
 
-// TestIgnoredAtOtherStep is the right revision at the wrong step.
+// TestIgnoredAtOtherStep names the right revision and the wrong step.
 func TestIgnoredAtOtherStep(t *testing.T) {
 	a := paused(t, "1/2", builder.Hold(), builder.Hold())
 	revision := a.rollout().Status.Revision
 	a.ignored(promote, revision+"/2", "the rollout is at "+revision+"/1")
 }
 
-// TestIgnoredWhenAborted: only a retry or another template helps.
+// TestIgnoredWhenAborted: only a retry or another template has an effect.
 func TestIgnoredWhenAborted(t *testing.T) {
 	a := paused(t, "1/1", builder.Hold())
 	a.annotate(abort, "true")
@@ -73,7 +73,7 @@ func TestIgnoredWhenAborted(t *testing.T) {
 	a.ignored(promote, "full", "revision "+a.rollout().Status.Revision+" is aborted: retry it first")
 }
 
-// TestIgnoredWhileInitializing: a first deploy has nothing to go back to.
+// TestIgnoredWhileInitializing: a first deploy has nothing to roll back to.
 func TestIgnoredWhileInitializing(t *testing.T) {
 	a := parallel(t)
 	a.deploy(a.make().PodAnnotation(cluster.NeverReady, "true"))
@@ -81,7 +81,7 @@ func TestIgnoredWhileInitializing(t *testing.T) {
 	a.ignored(abort, "true", "the first deploy has no stable revision")
 }
 
-// TestEveryIgnoredCommandIsAnswered: the second one is told why as well as the first.
+// TestEveryIgnoredCommandIsAnswered: a second ignored command is also answered.
 func TestEveryIgnoredCommandIsAnswered(t *testing.T) {
 	a := deployed(t, builder.Hold())
 	a.ignored(retry, "true", "nothing is aborted")

@@ -26,7 +26,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
-// eventually waits for what the cluster's controllers bring about.
+// eventually waits for an effect of the cluster's controllers.
 func eventually(t *testing.T, what string, condition func(context.Context) (bool, error)) {
 	t.Helper()
 	err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, time.Minute, true, condition)
@@ -35,7 +35,7 @@ func eventually(t *testing.T, what string, condition func(context.Context) (bool
 	}
 }
 
-// TestClientSideApplyOfCRD: plain kubectl apply keeps the whole manifest in an annotation of limited size.
+// TestClientSideApplyOfCRD: client-side kubectl apply stores the whole manifest in an annotation of limited size.
 func TestClientSideApplyOfCRD(t *testing.T) {
 	mustKubectl(t, "", "apply", "-f", crdFile)
 	output := mustKubectl(t, "", "get", "crd", "canaryrollouts.canaryrollout.dev", "-o",
@@ -63,8 +63,8 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// TestTypoIsRefusedByKubectl: nothing is silently ignored. The peer dropped a block for the routing whose name it does
-// not know, and the split stayed at 50:50 (argo-rollouts#4569).
+// TestTypoIsRefusedByKubectl: nothing is silently ignored. Argo Rollouts dropped a traffic routing block with an
+// unknown name, and the split stayed at 50:50 (argo-rollouts#4569).
 func TestTypoIsRefusedByKubectl(t *testing.T) {
 	typo := strings.Replace(mustKubectl(t, "", "create", "--dry-run=client", "-o=yaml", "-f", sampleFile), "setWeight:", "setWieght:", 1)
 	output, err := kubectl(t, typo, "apply", "-f", "-")
@@ -91,7 +91,7 @@ func TestPrinterColumns(t *testing.T) {
 	}
 }
 
-// squeeze makes one space of each run of spaces.
+// squeeze collapses each run of spaces.
 func squeeze(output string) string {
 	var lines []string
 	for line := range strings.Lines(output) {
@@ -121,7 +121,7 @@ func TestScaleSubresource(t *testing.T) {
 	}
 }
 
-// TestDefaultInstallation installs everything the way a new user does. Its pods must be admitted and become ready.
+// TestDefaultInstallation installs everything as a new user does. Its pods must be admitted and become ready.
 func TestDefaultInstallation(t *testing.T) {
 	mustKubectl(t, "", "apply", "--server-side", "--force-conflicts", "-k", "../../config/default")
 	t.Cleanup(func() {
@@ -150,8 +150,8 @@ func TestUndeployRefuses(t *testing.T) {
 	}
 }
 
-// TestSampleHasNoDrift: what the API server makes of the sample's route, and of the lists in its rollout, is what is
-// written there, or GitOps tools would show differences that nobody made.
+// TestSampleHasNoDrift: the stored route of the sample, and the lists in its rollout, are exactly as written.
+// Otherwise GitOps tools would show differences that nobody made.
 func TestSampleHasNoDrift(t *testing.T) {
 	const folder = "../../config/samples/reviews"
 	mustKubectl(t, "", "apply", "-k", folder)
@@ -196,8 +196,8 @@ func deleteNamed(t *testing.T, kind, name string) {
 	}
 }
 
-// TestUserRoles: whoever may view, edit or administer a namespace may do the same with its rollouts, but nobody but
-// the controller writes their status.
+// TestUserRoles: users who may view, edit or administer a namespace may do the same with its rollouts, but only the
+// controller writes their status.
 func TestUserRoles(t *testing.T) {
 	mustKubectl(t, "", "apply", "-f", "../../config/rbac/canaryrollout_view_role.yaml", "-f", "../../config/rbac/canaryrollout_edit_role.yaml",
 		"-f", "../../config/rbac/canaryrollout_admin_role.yaml")
@@ -236,8 +236,8 @@ func bind(t *testing.T, user cluster.User, role string) {
 	remove(t, binding)
 }
 
-// expectRight asks the API server what a user may do. A right may take a moment to be aggregated, and one that is not
-// there is asked for last.
+// expectRight asks the API server what a user may do. Aggregating a right may take a moment, and a missing right is
+// checked last.
 func expectRight(t *testing.T, user cluster.User, want bool, verb, subresource string) {
 	t.Helper()
 	asker := kubernetes.NewForConfigOrDie(up.RESTConfig(user))
@@ -252,7 +252,7 @@ func expectRight(t *testing.T, user cluster.User, want bool, verb, subresource s
 	})
 }
 
-// created is the sample under another name, created; it is deleted when the test is over.
+// created creates the sample under another name. It is deleted at the end of the test.
 func created(t *testing.T, name string) *v1alpha1.CanaryRollout {
 	t.Helper()
 	object := &unstructured.Unstructured{Object: sample(t, name)}

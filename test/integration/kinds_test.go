@@ -20,7 +20,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/operator"
 )
 
-// stream is a route of a kind that the cluster of this test does not serve at first.
+// stream is a route of a kind that the cluster does not serve at first.
 const stream = `
 apiVersion: gateway.networking.k8s.io/v1alpha2
 kind: TCPRoute
@@ -30,9 +30,9 @@ spec:
   rules: [{backendRefs: [{name: %[2]s-stable, port: 9080}, {name: %[2]s-canary, port: 9080}]}]
 `
 
-// TestRouteKindNotServed: a kind that the cluster does not serve is no error until a rollout names it. That one says so,
-// writes nothing, and goes on when the kind is installed, without a restart. Neither does it take one when the version that
-// is watched is served no longer.
+// TestRouteKindNotServed: a kind that the cluster does not serve is no error until a rollout names it. That rollout
+// reports it, writes nothing, and continues when the kind is installed, without a restart. No restart is needed
+// either when the watched version is no longer served.
 func TestRouteKindNotServed(t *testing.T) {
 	if output, err := kubectl(t, "", "delete", "customresourcedefinition", "tcproutes."+gatewayv1.GroupName); err != nil {
 		t.Fatalf("%v: %s", err, output)
@@ -55,7 +55,7 @@ func TestRouteKindNotServed(t *testing.T) {
 	a.waitFor("the gateway that does not know the kind", func(r *v1alpha1.CanaryRollout) bool {
 		return strings.Contains(r.Status.Message, "TCPRoute stream is not verified: Gateway default/http-gateway has not answered")
 	})
-	// The version that is watched goes, and the kind lives on in another one. What happens there is seen.
+	// The watched version is removed, and the kind remains in another version. Changes there are noticed.
 	serve(t, "v1")
 	eventually(t, "the manager to watch TCPRoutes in version v1", func(context.Context) (bool, error) {
 		log, err := os.ReadFile(manager.running.Log)
@@ -67,7 +67,7 @@ func TestRouteKindNotServed(t *testing.T) {
 	a.waitForState(v1alpha1.StateHealthy)
 }
 
-// serve installs the CRD of TCPRoutes with this one version served.
+// serve installs the CRD of TCPRoutes with only this version served.
 func serve(t *testing.T, version string) {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(gatewayAPI(t), gatewayv1.GroupName+"_tcproutes.yaml"))
@@ -93,7 +93,7 @@ func serve(t *testing.T, version string) {
 	})
 }
 
-// gatewayAPI is the folder of the CRDs of the standard channel.
+// gatewayAPI returns the folder of the CRDs of the standard channel.
 func gatewayAPI(t *testing.T) string {
 	t.Helper()
 	module, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api").Output()
@@ -103,8 +103,8 @@ func gatewayAPI(t *testing.T) string {
 	return filepath.Join(strings.TrimSpace(string(module)), "config", "crd", "standard")
 }
 
-// TestMissingGatewayAPI: a manager that starts in a cluster without the Gateway API works: its rollouts say what they wait
-// for, and those that are deleted go. It finds the Gateway API when that is installed, without a restart.
+// TestMissingGatewayAPI: a manager that starts in a cluster without the Gateway API works: its rollouts report what
+// they wait for, and can be deleted. It discovers the Gateway API when that is installed, without a restart.
 func TestMissingGatewayAPI(t *testing.T) {
 	crd, file := "httproutes."+gatewayv1.GroupName, filepath.Join(gatewayAPI(t), gatewayv1.GroupName+"_httproutes.yaml")
 	mustKubectl(t, "", "delete", "customresourcedefinition", crd)

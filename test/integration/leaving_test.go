@@ -24,8 +24,8 @@ spec:
     - {name: %[2]s-canary, port: 9080, weight: 0}
 `
 
-// TestRouteLeaves takes a route out of the spec in mid-canary: it is brought back to stable, and the release goes on with
-// the other one. Its writes are seen, though the spec does not name it any more.
+// TestRouteLeaves removes a route from the spec in mid-canary: the route is moved back to stable, and the release
+// continues with the other one. Changes of the removed route are noticed, although the spec no longer names it.
 func TestRouteLeaves(t *testing.T) {
 	a := parallel(t)
 	a.apply(partners)
@@ -62,8 +62,8 @@ spec:
     - {name: %[2]s-canary, port: 9080, weight: 0}
 `
 
-// TestServiceLeaves gives the stable Service another name. The former one gets its own selector back, so its clients are
-// served on through the next release.
+// TestServiceLeaves renames the stable Service. The former one gets its own selector back, so its clients are still
+// served during the next release.
 func TestServiceLeaves(t *testing.T) {
 	a := deployed(t, builder.Weight(50), builder.Hold())
 	a.apply(renamed)

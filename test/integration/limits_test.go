@@ -13,8 +13,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/builder"
 )
 
-// TestRouteLimits: a header route for which there is no room in the route is not written. The release holds there, a
-// condition and an Event say what is too much, and it goes on by itself when there is room.
+// TestRouteLimits: a header route that does not fit into the route is not written. The release is held, a condition
+// and an Event report which limit is exceeded, and it continues by itself when there is room.
 func TestRouteLimits(t *testing.T) {
 	t.Parallel()
 	twoMatches := builder.HeaderRoute("qa", "role", "qa")
@@ -49,7 +49,7 @@ func TestRouteLimits(t *testing.T) {
 	}
 }
 
-// editRoute changes the route by hand.
+// editRoute changes the route as a user.
 func (a *app) editRoute(edit func(*gatewayv1.HTTPRouteSpec)) {
 	a.t.Helper()
 	route := a.route(a.name)

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package integration tests what is installed, config/ and its CRD, against a real API server and its controllers.
-// Tests that are not parallel run first, without our own controller; the parallel ones come after them, and start it.
+// Tests that are not parallel run first, without our own controller; the parallel ones follow, and start it.
 package integration
 
 import (
@@ -33,7 +33,7 @@ const (
 	namespace  = "default"
 )
 
-// One cluster for all tests of this package. Each test works on objects with names of its own.
+// One cluster for all tests of this package. Each test uses objects with its own names.
 var (
 	up    *cluster.Cluster
 	admin client.WithWatch
@@ -69,7 +69,7 @@ func run(m *testing.M) (code int) {
 		fmt.Println("FAIL: making a client:", err)
 		return 1
 	}
-	// The tests mostly wait, so two cores carry four of them. Flags of the command line come after this.
+	// The tests mostly wait, so two cores can run four of them. Flags of the command line override this.
 	if err := flag.Set("test.parallel", "4"); err != nil {
 		fmt.Println("FAIL:", err)
 		return 1
@@ -83,7 +83,7 @@ func run(m *testing.M) (code int) {
 }
 
 func newClient(config *rest.Config) (client.WithWatch, error) {
-	// Warnings of the API server would drown what the tests say.
+	// Warnings of the API server would drown the output of the tests.
 	config.WarningHandler = rest.NoWarnings{}
 	c, err := client.NewWithWatch(config, client.Options{})
 	if err != nil {
@@ -92,7 +92,7 @@ func newClient(config *rest.Config) (client.WithWatch, error) {
 	return c, errors.Join(v1alpha1.AddToScheme(c.Scheme()), gatewayv1.Install(c.Scheme()))
 }
 
-// kubectl runs kubectl as an administrator, as a person would, and returns what it says.
+// kubectl runs kubectl as an administrator, and returns its output.
 func kubectl(t *testing.T, stdin string, args ...string) (output string, err error) {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), "kubectl", args...)
@@ -104,7 +104,7 @@ func kubectl(t *testing.T, stdin string, args ...string) (output string, err err
 	return both.String(), err
 }
 
-// mustKubectl is kubectl that has to succeed.
+// mustKubectl is kubectl that must succeed.
 func mustKubectl(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
 	output, err := kubectl(t, stdin, args...)
@@ -114,7 +114,7 @@ func mustKubectl(t *testing.T, stdin string, args ...string) string {
 	return output
 }
 
-// sample is the CanaryRollout of config/samples/reviews under another name.
+// sample returns the CanaryRollout of config/samples/reviews under another name.
 func sample(t *testing.T, name string) map[string]any {
 	t.Helper()
 	content, err := os.ReadFile(sampleFile)
@@ -130,7 +130,7 @@ func sample(t *testing.T, name string) map[string]any {
 	return object
 }
 
-// edit is admission.Edit in a test.
+// edit applies admission.Edit in a test.
 func edit(t *testing.T, object map[string]any, edits string) map[string]any {
 	t.Helper()
 	if err := admission.Edit(object, edits); err != nil {

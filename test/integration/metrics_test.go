@@ -19,7 +19,7 @@ import (
 
 const metricsURL = "https://127.0.0.1:8443/metrics"
 
-// TestMetrics: metrics are for those alone that the shipped role canaryrollout-metrics-reader lets read them.
+// TestMetrics: only users with the shipped role canaryrollout-metrics-reader can read metrics.
 func TestMetrics(t *testing.T) {
 	a := parallel(t)
 	a.deploy(a.make())
@@ -53,7 +53,7 @@ func TestMetrics(t *testing.T) {
 
 func scrape(t *testing.T, token string) (status int, body string) {
 	t.Helper()
-	// The manager makes its own certificate when it is given none.
+	// The manager generates its own certificate if none is given.
 	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // see above
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, metricsURL, nil)
 	if err != nil {

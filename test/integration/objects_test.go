@@ -22,7 +22,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
-// within waits for something other than the rollout's status, and tells how long it took.
+// within waits for something other than the rollout's status, and returns how long it took.
 func (a *app) within(limit time.Duration, what string, condition func() (ok bool, found string)) time.Duration {
 	a.t.Helper()
 	begun := time.Now()
@@ -42,7 +42,7 @@ func (a *app) within(limit time.Duration, what string, condition func() (ok bool
 	}
 }
 
-// selector is what a Service selects by.
+// selector returns the selector of a Service.
 func (a *app) selector(service string) map[string]string {
 	a.t.Helper()
 	object := &corev1.Service{}
@@ -50,7 +50,8 @@ func (a *app) selector(service string) map[string]string {
 	return object.Spec.Selector
 }
 
-// checkSelects says when a Service does not select exactly one revision, or with an empty one what the user wrote.
+// checkSelects reports an error if a Service does not select exactly the given revision, or, if revision is empty,
+// what the user wrote.
 func (a *app) checkSelects(service, revision string) {
 	a.t.Helper()
 	want := map[string]string{"app": a.name}
@@ -69,13 +70,13 @@ func (a *app) route(name string) *gatewayv1.HTTPRoute {
 	return route
 }
 
-// traffic is what the first route carries.
+// traffic returns what the first route carries.
 func (a *app) traffic() string {
 	a.t.Helper()
 	return a.trafficOf(a.name)
 }
 
-// trafficOf is what a route carries: the weights of the pair, and the names of the header rules.
+// trafficOf returns what a route carries: the weights of the pair, and the names of the header rules.
 func (a *app) trafficOf(name string) string {
 	a.t.Helper()
 	var stable, canary int32
@@ -98,7 +99,7 @@ func (a *app) trafficOf(name string) string {
 	return fmt.Sprintf("%d/%d %s", stable, canary, strings.Join(rules, ","))
 }
 
-// checkTraffic says when the route does not carry these weights, stable before canary, and header rules.
+// checkTraffic reports an error if the route does not carry these weights, stable before canary, and header rules.
 func (a *app) checkTraffic(want string) {
 	a.t.Helper()
 	if got := strings.TrimSpace(a.traffic()); got != want {
@@ -115,8 +116,8 @@ func (a *app) waitForTraffic(want string) {
 	})
 }
 
-// userObjects are the Services and routes of the namespace, byte for byte: all of a Service, and of a route all but
-// its status, which is the gateway's, and the resourceVersion that changes with it.
+// userObjects returns the Services and routes of the namespace, byte for byte: a Service in full, and a route except
+// its status, which belongs to the gateway, and the resourceVersion that changes with it.
 func (a *app) userObjects() string {
 	a.t.Helper()
 	services, routes := &corev1.ServiceList{}, &gatewayv1.HTTPRouteList{}
@@ -139,7 +140,8 @@ func (a *app) userObjects() string {
 	return string(encoded)
 }
 
-// operatorWrites are the operator's requests that would change Services or routes of this namespace, failed ones too.
+// operatorWrites returns the operator's write requests for Services and routes of this namespace, including failed
+// ones.
 func (a *app) operatorWrites() (writes []string) {
 	a.t.Helper()
 	events, err := up.Audited(func(event *auditv1.Event) bool {
@@ -186,7 +188,7 @@ func notes(events []eventsv1.Event) string {
 	return strings.Join(lines, "\n")
 }
 
-// pods are the names of the pods that a selector finds and that are not on their way out, and their UIDs.
+// pods returns the names and UIDs of the pods that a selector matches and that are not terminating.
 func (a *app) pods(selector string) map[string]string {
 	a.t.Helper()
 	parsed, err := labels.Parse(selector)
@@ -205,7 +207,7 @@ func (a *app) pods(selector string) map[string]string {
 	return found
 }
 
-// podsOf are the pods of a revision.
+// podsOf returns the pods of a revision.
 func (a *app) podsOf(revision string) map[string]string {
 	a.t.Helper()
 	return a.pods("app=" + a.name + "," + v1alpha1.RevisionLabel + "=" + revision)

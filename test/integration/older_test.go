@@ -16,9 +16,9 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/operator"
 )
 
-// TestOlderCRD: an upgrade that leaves the CustomResourceDefinition behind would lose parts of the memory without a word. The
-// API server refuses such a status instead, an Event says what to do, nothing is created or moved, and no restart is needed
-// afterwards. It runs alone: the others need the CustomResourceDefinition.
+// TestOlderCRD: an upgrade that leaves the CustomResourceDefinition behind would silently lose parts of the memory.
+// The API server refuses such a status instead, an Event says what to do, nothing is created or moved, and no restart
+// is needed afterwards. The test is not parallel because the others need the CustomResourceDefinition.
 func TestOlderCRD(t *testing.T) {
 	if err := operator.Install(t.Context(), up); err != nil {
 		t.Fatal(err)
@@ -52,7 +52,7 @@ func TestOlderCRD(t *testing.T) {
 	a.waitForState(v1alpha1.StateHealthy)
 }
 
-// swapMemoryVersion gives status.memory.version another schema, or none, and returns the one that it had.
+// swapMemoryVersion replaces the schema of status.memory.version, or removes it, and returns the previous one.
 func swapMemoryVersion(t *testing.T, schema any) (before any) {
 	t.Helper()
 	crd := &unstructured.Unstructured{}

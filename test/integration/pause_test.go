@@ -15,7 +15,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/builder"
 )
 
-// TestTimedPause: status.pause.until says when it ends, and it ends then.
+// TestTimedPause: the pause ends when status.pause.until says.
 func TestTimedPause(t *testing.T) {
 	a := paused(t, "1/2", builder.Pause(2*time.Second), builder.Hold())
 	pause := a.rollout().Status.Pause
@@ -25,20 +25,20 @@ func TestTimedPause(t *testing.T) {
 	ended := a.waitForPublication("the end of the pause", func(published publication) bool {
 		return published.rollout.Status.Step == "2/2"
 	}).at
-	// The times in the status are cut to whole seconds.
+	// The times in the status are truncated to whole seconds.
 	if late := ended.Sub(pause.Until.Time); late < 0 || late > 3*time.Second {
 		t.Errorf("the pause until %s ended at %s", pause.Until.UTC().Format(time.TimeOnly), ended.UTC().Format(time.TimeOnly))
 	}
 }
 
-// TestPromoteEndsTimedPause: promote=true leaves a timed pause, too.
+// TestPromoteEndsTimedPause: promote=true also leaves a timed pause.
 func TestPromoteEndsTimedPause(t *testing.T) {
 	a := paused(t, "1/2", builder.Pause(time.Hour), builder.Hold())
 	a.annotate(promote, "true")
 	a.waitForStep(v1alpha1.StatePaused, "2/2")
 }
 
-// TestPauseTimeoutAborts: nobody promoted it in time.
+// TestPauseTimeoutAborts: the release aborts if nobody promotes it in time.
 func TestPauseTimeoutAborts(t *testing.T) {
 	a := paused(t, "1/1", builder.HoldAtMost(2*time.Second, v1alpha1.TimeoutAbort))
 	if pause := a.rollout().Status.Pause; pause == nil || pause.Until == nil {
@@ -50,7 +50,7 @@ func TestPauseTimeoutAborts(t *testing.T) {
 	}
 }
 
-// TestPauseTimeoutPromotes goes on by itself.
+// TestPauseTimeoutPromotes: the release continues by itself after the timeout.
 func TestPauseTimeoutPromotes(t *testing.T) {
 	a := paused(t, "1/2", builder.HoldAtMost(2*time.Second, v1alpha1.TimeoutPromote), builder.Hold())
 	a.waitForStep(v1alpha1.StatePaused, "2/2")
@@ -64,7 +64,7 @@ func (a *app) waitForSpecPaused() *v1alpha1.CanaryRollout {
 	})
 }
 
-// TestSpecPausedHoldsTheStart: a new template waits; set to false, it goes on by itself.
+// TestSpecPausedHoldsTheStart: a new template waits, and continues by itself when spec.paused is set to false.
 func TestSpecPausedHoldsTheStart(t *testing.T) {
 	a := deployed(t, builder.Weight(50), builder.Hold())
 	a.patch(`{"spec":{"paused":true}}`)

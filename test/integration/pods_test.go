@@ -15,7 +15,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/builder"
 )
 
-// TestForbiddenPods: a quota that forbids the canary's pods stands in the message at once, and goes with the quota.
+// TestForbiddenPods: a quota that forbids the canary's pods is reported in the message at once, and disappears with
+// the quota.
 func TestForbiddenPods(t *testing.T) {
 	a := deployed(t, builder.Weight(50), builder.Hold())
 	quota := &corev1.ResourceQuota{
@@ -34,7 +35,7 @@ func TestForbiddenPods(t *testing.T) {
 	a.waitFor("the pause", func(r *v1alpha1.CanaryRollout) bool { return r.Status.State == v1alpha1.StatePaused })
 }
 
-// TestUnschedulablePods: what the scheduler says of pods stands in the message, though pods have no cache.
+// TestUnschedulablePods: the scheduler's message about pods is reported in the status, although pods are not cached.
 func TestUnschedulablePods(t *testing.T) {
 	a := deployed(t, builder.Weight(50), builder.Hold())
 	a.patch(`{"spec":{"template":{"spec":{"nodeSelector":{"disk":"fast"}}}}}`)

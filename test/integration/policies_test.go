@@ -22,12 +22,12 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/operator"
 )
 
-// The policies of config/policies are in force in all tests of this package, so each test with an operator shows that they
-// let it do its work. Those here show what they refuse.
+// The policies of config/policies are active in all tests of this package, so each test with an operator shows that
+// they do not block its work. The tests in this file show what they refuse.
 var policies = []string{"../../config/policies/commands.yaml", "../../config/policies/manager.yaml"}
 
-// attempt expects that a request is refused with these words, or carried out if there are none. A right that was just bound
-// may take a moment.
+// attempt expects that a request is refused with this message, or succeeds if want is empty. A newly bound right may
+// take a moment.
 func attempt(t *testing.T, what, want string, request func(context.Context) error) {
 	t.Helper()
 	var last error
@@ -54,8 +54,8 @@ const (
 	noUpdate  = "to change more than the command annotations takes the verb update on canaryrollouts"
 )
 
-// TestCommandPolicy: who may promote and abort need not be able to change what is released, and a command takes its verb.
-// Who may update the spec can still move a release on, by a change of its steps.
+// TestCommandPolicy: users who may promote and abort need not be allowed to change what is released, and each command
+// requires its verb. Users who may update the spec can still advance a release by changing its steps.
 func TestCommandPolicy(t *testing.T) {
 	mustKubectl(t, "", "apply", "-f", "../../config/rbac/canaryrollout_edit_role.yaml")
 	if err := operator.Install(t.Context(), up); err != nil {
@@ -114,7 +114,7 @@ const (
 	noMetadata = "the manager of CanaryRollouts may change no metadata of a Service"
 )
 
-// strangers are not the manager's: a ReplicaSet of somebody else, one of nobody, and a Service.
+// strangers do not belong to the manager: a ReplicaSet of another owner, one without an owner, and a Service.
 const strangers = `
 apiVersion: v1
 kind: Service
@@ -138,8 +138,8 @@ spec:
   template: {metadata: {labels: {app: owned}}, spec: {containers: [{name: a, image: a}]}}
 `
 
-// TestManagerPolicy: a stolen token of the manager writes no ReplicaSets of other controllers, no template of one that exists,
-// and one label of selectors.
+// TestManagerPolicy: a stolen token of the manager cannot write ReplicaSets of other controllers, nor the template of
+// an existing one, and can write only one label of selectors.
 func TestManagerPolicy(t *testing.T) {
 	if err := operator.Install(t.Context(), up); err != nil {
 		t.Fatal(err)

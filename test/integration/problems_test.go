@@ -22,13 +22,13 @@ const (
 	pairRefs  = canaryRef + "," + stableRef
 )
 
-// problem is what a user has to put right.
+// problem is something that a user must fix.
 type problem struct {
-	// reason is that of the condition and of the Event.
+	// reason is the reason of the condition and of the Event.
 	reason string
 	// says is part of the message.
 	says string
-	// waits says that it may come right by itself, so that it stalls only when the deadline has passed.
+	// waits reports whether it may resolve by itself, so that the rollout stalls only after the deadline.
 	waits       bool
 	spoil, mend func(a *app)
 }
@@ -82,14 +82,14 @@ metadata: {name: third, namespace: %[1]s}
 spec: {ports: [{port: 9080, name: http}], selector: {app: %[2]s}}
 `
 
-// thirdBeside is the pair beside a third weighted backend.
+// thirdBeside returns the pair with a third weighted backend.
 func thirdBeside(stable, canary, third int) string {
 	return fmt.Sprintf(`{"name":"reviews-stable","port":9080,"weight":%d},{"name":"reviews-canary","port":9080,"weight":%d},{"name":"third","port":9080,"weight":%d}`,
 		stable, canary, third)
 }
 
-// TestProblemAtFirst has something wrong from the beginning: a condition and an Event say what, nothing of the user's
-// is touched although the pods are ready, and it goes on by itself as soon as it is put right.
+// TestProblemAtFirst has a problem from the start: a condition and an Event report it, none of the user's objects is
+// changed although the pods are ready, and the rollout continues by itself as soon as the problem is fixed.
 func TestProblemAtFirst(t *testing.T) {
 	t.Parallel()
 	for name, p := range problems() {
@@ -116,8 +116,8 @@ func TestProblemAtFirst(t *testing.T) {
 	}
 }
 
-// TestWeightTooCoarse has a rule whose weights cannot express a step: the deployment, which walks no steps, goes on, and the
-// release is held before its first one.
+// TestWeightTooCoarse has a rule whose weights cannot express a step: the first deploy, which runs no steps,
+// completes, and the release is held before its first step.
 func TestWeightTooCoarse(t *testing.T) {
 	a := parallel(t)
 	a.apply(third)
@@ -139,7 +139,8 @@ func (a *app) waitForProblem(p problem) {
 	a.waitForEvent("Warning", p.reason, p.says)
 }
 
-// checkUntouched says when a Service or route is not what it was, byte for byte, or when the operator tried to write.
+// checkUntouched reports an error if a Service or route has changed in any byte, or if the operator tried to write
+// one.
 func (a *app) checkUntouched(before string) {
 	a.t.Helper()
 	if after := a.userObjects(); after != before {
@@ -150,8 +151,8 @@ func (a *app) checkUntouched(before string) {
 	}
 }
 
-// TestProblemInMidCanary spoils something at a pause: the release holds there, also when it is promoted, stable keeps
-// its traffic, and it goes on when it is put right.
+// TestProblemInMidCanary causes a problem at a pause: the release is held, even when it is promoted, stable keeps its
+// traffic, and the release continues when the problem is fixed.
 func TestProblemInMidCanary(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"service-not-found", "route-not-found", "pair-not-found", "service-selector-mismatch"} {
@@ -173,8 +174,9 @@ func TestProblemInMidCanary(t *testing.T) {
 	}
 }
 
-// TestSelectorAheadOfPods changes the template and the stable Service's selector at once, so that the Service selects no
-// pod that there is: that is said, nothing is moved, and it goes on when the selector is put right.
+// TestSelectorAheadOfPods changes the template and the stable Service's selector at the same time, so that the
+// Service selects no existing pod: this is reported, nothing is moved, and the release continues when the selector is
+// fixed.
 func TestSelectorAheadOfPods(t *testing.T) {
 	a := paused(t, "2/3", builder.Weight(50), builder.Hold(), builder.Weight(100))
 	stable := a.rollout().Status.Stable.Revision
@@ -194,7 +196,7 @@ func TestSelectorAheadOfPods(t *testing.T) {
 	a.checkTraffic("100/0")
 }
 
-// TestMissingServiceStalls: what is missing may be on its way, but not for ever.
+// TestMissingServiceStalls: a missing object may still be created, but the rollout does not wait forever.
 func TestMissingServiceStalls(t *testing.T) {
 	a := parallel(t)
 	a.delete("reviews-canary", &corev1.Service{})
@@ -207,8 +209,8 @@ func TestMissingServiceStalls(t *testing.T) {
 	a.waitForState(v1alpha1.StateHealthy)
 }
 
-// TestServiceConflict: of two rollouts that name one Service the older one keeps it, whatever they are called; the
-// younger one goes on by itself as soon as it names another.
+// TestServiceConflict: of two rollouts that name the same Service the older one keeps it, whatever their names. The
+// younger one continues by itself as soon as it names another.
 func TestServiceConflict(t *testing.T) {
 	older := deployed(t)
 	made := older.rollout().CreationTimestamp
@@ -231,13 +233,13 @@ func TestServiceConflict(t *testing.T) {
 	younger.waitForState(v1alpha1.StateHealthy)
 }
 
-// invalid is a template that the API server refuses only when it becomes a ReplicaSet.
+// invalid is a template that the API server refuses only in the ReplicaSet.
 const invalid = `{"spec":{"template":{"spec":{"containers":[{"name":"app","image":"reviews:v9","volumeMounts":[{"name":"none","mountPath":"/x"}]}]}}}}`
 
-// misspelt is one that the API server would make a ReplicaSet of, without the probe.
+// misspelt is a template that the API server would accept in a ReplicaSet, but without the probe.
 const misspelt = `{"spec":{"template":{"spec":{"containers":[{"name":"app","image":"reviews:v9","readinesProbe":{}}]}}}}`
 
-// TestInvalidTemplate: stable serves on as it is, and another template is the cure.
+// TestInvalidTemplate: stable keeps serving unchanged, and another template resolves the problem.
 func TestInvalidTemplate(t *testing.T) {
 	a := deployed(t)
 	before, writes := a.userObjects(), len(a.operatorWrites())

@@ -19,16 +19,16 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// patience is how long a test waits for anything.
+// patience is the timeout of every wait.
 const patience = 40 * time.Second
 
-// publications are all versions of a rollout that the API server published, in their order: states that last for
-// milliseconds, too.
+// publications are all versions of a rollout that the API server published, in order, including states that last for
+// milliseconds.
 type publications struct {
 	mu      sync.Mutex
 	seen    []publication
 	changed chan struct{}
-	// cursor is where the next wait begins to look.
+	// cursor is where the next wait starts.
 	cursor int
 }
 
@@ -72,7 +72,7 @@ func (p *publications) add(next publication) {
 	p.changed = make(chan struct{})
 }
 
-// all are those so far, and what is closed when there are more.
+// all returns the publications so far, and a channel that is closed when there are more.
 func (p *publications) all() ([]publication, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -94,7 +94,7 @@ func describe(rollout *v1alpha1.CanaryRollout) string {
 		rollout.Generation, s.State, s.Step, s.Weight, s.Revision, s.Ready, s.Message, rollout.Annotations)
 }
 
-// waitForPublication waits for one that fits, at or after the one that the last wait ended with.
+// waitForPublication waits for a matching publication, starting with the one at which the last wait ended.
 func (a *app) waitForPublication(what string, fits func(publication) bool) publication {
 	a.t.Helper()
 	deadline := time.After(patience)
@@ -116,7 +116,7 @@ func (a *app) waitForPublication(what string, fits func(publication) bool) publi
 	}
 }
 
-// isNews says that a publication is not older than our own last write.
+// isNews reports whether a publication is not older than the test's last write.
 func (a *app) isNews(published publication) bool {
 	order, err := resourceversion.CompareResourceVersion(published.rollout.ResourceVersion, a.version)
 	if err != nil {
@@ -125,7 +125,7 @@ func (a *app) isNews(published publication) bool {
 	return order >= 0
 }
 
-// waitFor waits for a status that is about the newest spec.
+// waitFor waits for a status that reflects the newest spec.
 func (a *app) waitFor(what string, fits func(*v1alpha1.CanaryRollout) bool) *v1alpha1.CanaryRollout {
 	a.t.Helper()
 	return a.waitForPublication(what, func(published publication) bool {
@@ -151,7 +151,7 @@ func (a *app) waitUntilGone() time.Time {
 	return a.waitForPublication("the rollout to go", func(published publication) bool { return published.deleted }).at
 }
 
-// waitForStable waits until the release of an image is done.
+// waitForStable waits until the release of an image is complete.
 func (a *app) waitForStable(image string) *v1alpha1.CanaryRollout {
 	a.t.Helper()
 	return a.waitFor("Healthy with "+image, func(r *v1alpha1.CanaryRollout) bool {

@@ -11,8 +11,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/builder"
 )
 
-// TestRestart stops the operator in mid-canary. Its successor goes on where it was, with the command and the drift that
-// came in between. It runs alone: the others share an operator.
+// TestRestart stops the operator in mid-canary. Its successor continues where it was, and handles the command and the
+// drift in between. The test is not parallel because the others share an operator.
 func TestRestart(t *testing.T) {
 	manager.start(t)
 	t.Cleanup(func() {

@@ -21,8 +21,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
-// backedUp are the objects of the app as a backup tool keeps them, in the order of a restore: without status, owners and
-// identity.
+// backedUp returns the objects of the app as a backup tool keeps them, in the order of a restore: without status,
+// owners and identity.
 func (a *app) backedUp() (objects []*unstructured.Unstructured) {
 	a.t.Helper()
 	for _, kind := range []schema.GroupVersionKind{
@@ -52,8 +52,9 @@ func (a *app) backedUp() (objects []*unstructured.Unstructured) {
 	return objects
 }
 
-// TestRestore deletes everything in mid-canary and restores it from a backup of then. No pod is ready at first. The
-// revision that was stable is stable again, and the canary starts at its first step: a restore proves nothing.
+// TestRestore deletes everything in mid-canary and restores it from a backup of that moment. No pod is ready at
+// first. The revision that was stable is stable again, and the canary starts at its first step, because a restore
+// verifies nothing.
 func TestRestore(t *testing.T) {
 	a := parallel(t)
 	a.deploy(a.make().Steps(builder.Weight(50), builder.Hold()).PodAnnotation(cluster.ReadyAfter, "2s"))

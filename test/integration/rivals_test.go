@@ -12,8 +12,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/operator"
 )
 
-// TestSecondManager: two managers that do not take turns on a namespace are noticed, and a release goes through all the
-// same: each of their writes is guarded.
+// TestSecondManager: two managers of a namespace without leader election are detected, and a release still completes,
+// because each of their writes is guarded.
 func TestSecondManager(t *testing.T) {
 	a := deployed(t, builder.Weight(20), builder.Weight(60))
 	second, err := operator.Start(t.Context(), up, operator.Options{

@@ -11,7 +11,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/builder"
 )
 
-// internal is a second route to the same pair, for callers of another name.
+// internal is a second route to the same pair, for another hostname.
 const internal = `
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
@@ -25,8 +25,8 @@ spec:
     - {name: %[2]s-canary, port: 9080}
 `
 
-// TestRoutesMoveAsOne: several routes of a rollout are moved as one. While a gateway has not proven one of them, no
-// step is done (T4), and the message names it; then the release goes on by itself, on all of them.
+// TestRoutesMoveAsOne: the routes of a rollout move together. While a gateway has not verified one of them, no step
+// completes (T4), and the message names that route. Then the release continues by itself, on all of them.
 func TestRoutesMoveAsOne(t *testing.T) {
 	a := parallel(t)
 	a.apply(internal)

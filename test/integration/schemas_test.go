@@ -21,7 +21,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
-// oldCRD is an HTTPRoute as it was before rules had names, and mirrors fractions.
+// oldCRD is an HTTPRoute before rules had names, and mirrors had fractions.
 const oldCRD = `
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -58,9 +58,9 @@ spec:
                           requestMirror: {type: object, properties: {backendRef: {type: object, properties: {group: {type: string}, kind: {type: string}, name: {type: string}, port: {type: integer}}}}}
 `
 
-// TestOldSchema holds, on a real API server and with the manager's own rights, that fields which the served schema lacks
-// are found, and that the API server refuses a write with one: it would drop the fraction of a mirror, and the canary would
-// get a copy of every request.
+// TestOldSchema verifies, with a real API server and the manager's own rights, that fields missing in the served
+// schema are detected, and that the API server refuses a write with such a field. Otherwise it would drop the
+// fraction of a mirror, and the canary would get a copy of every request.
 func TestOldSchema(t *testing.T) {
 	mustKubectl(t, oldCRD, "apply", "-f", "-")
 	t.Cleanup(func() { _, _ = kubectl(t, "", "delete", "crd", "httproutes.old.example.test") })
@@ -77,7 +77,7 @@ func TestOldSchema(t *testing.T) {
 		observe.HTTPRouteKind: {},
 		observe.HTTPRouteKind.GroupVersion().WithKind("GRPCRoute"): {},
 	} {
-		// The API server publishes the schema of a CRD a moment after it serves it.
+		// The API server publishes the schema of a CRD shortly after it starts serving it.
 		eventually(t, "the schema of "+kind.String(), func(ctx context.Context) (bool, error) {
 			return observe.NewSchemas(discover.OpenAPIV3WithContext(ctx)).Missing(ctx, kind) == want, nil
 		})

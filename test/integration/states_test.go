@@ -13,7 +13,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
-// TestInitializing holds a first deploy by pods that never become ready; a new template starts it over.
+// TestInitializing blocks a first deploy with pods that never become ready; a new template restarts it.
 func TestInitializing(t *testing.T) {
 	a := parallel(t)
 	a.deploy(a.make().Steps(builder.Hold()).PodAnnotation(cluster.NeverReady, "true"))
@@ -69,7 +69,7 @@ func TestProgressing(t *testing.T) {
 	a.waitForEvent("Normal", "RolloutStarted", "starts with 2 steps")
 }
 
-// TestPaused: at the pause the weight is verified, and the message says how to go on.
+// TestPaused: at the pause the weight is verified, and the message says how to continue.
 func TestPaused(t *testing.T) {
 	a := paused(t, "2/2", builder.Weight(50), builder.Hold())
 	rollout := a.rollout()
@@ -87,7 +87,7 @@ func TestPaused(t *testing.T) {
 	a.waitForEvent("Normal", "RolloutPaused", "step 2/2")
 }
 
-// TestPromoting sees the stable Service move only after all traffic has left it.
+// TestPromoting checks that the stable Service moves only after all traffic has left it.
 func TestPromoting(t *testing.T) {
 	a := deployed(t)
 	a.setImage(builder.ImageV2)
@@ -104,8 +104,8 @@ func TestPromoting(t *testing.T) {
 	a.waitForEvent("Normal", "RolloutPromoted", "is stable")
 }
 
-// TestAborting is on its way back to Aborted, where stable serves and help is needed. The canary Service selects stable
-// then: the peer left it without endpoints (argo-rollouts#2118).
+// TestAborting: the rollout passes through Aborting to Aborted, where stable serves and a user must act. The canary
+// Service then selects stable: Argo Rollouts left it without endpoints (argo-rollouts#2118).
 func TestAborting(t *testing.T) {
 	a := paused(t, "2/2", builder.Weight(50), builder.Hold())
 	canary := a.rollout().Status.Canary.Revision
@@ -124,7 +124,7 @@ func TestAborting(t *testing.T) {
 	a.waitForEvent("Normal", "RolloutAborted", "retry=true")
 }
 
-// TestDegraded: the progress deadline passes while pods are waited for; another template is the cure.
+// TestDegraded: the progress deadline passes while waiting for pods; another template resolves it.
 func TestDegraded(t *testing.T) {
 	a := parallel(t)
 	a.deploy(a.make().ProgressDeadline(2))
@@ -138,7 +138,7 @@ func TestDegraded(t *testing.T) {
 	a.waitForEvent("Normal", "RolloutRecovered", "ProgressDeadlineExceeded is over")
 }
 
-// TestProgressDeadlineAborts: with progressDeadlineAbort the deadline aborts.
+// TestProgressDeadlineAborts: with progressDeadlineAbort, the deadline aborts the release.
 func TestProgressDeadlineAborts(t *testing.T) {
 	a := parallel(t)
 	a.deploy(a.make().ProgressDeadline(2))
@@ -151,7 +151,7 @@ func TestProgressDeadlineAborts(t *testing.T) {
 	}
 }
 
-// TestPauseIsNotDegraded: a deadline that passes while paused means nothing.
+// TestPauseIsNotDegraded: a deadline that passes during a pause has no effect.
 func TestPauseIsNotDegraded(t *testing.T) {
 	a := paused(t, "1/2", builder.Pause(4*time.Second), builder.Hold())
 	a.patch(`{"spec":{"progressDeadlineSeconds":1}}`)
@@ -164,7 +164,7 @@ func TestPauseIsNotDegraded(t *testing.T) {
 	}
 }
 
-// TestTerminating: a deletion in mid-canary takes its time to hand traffic back.
+// TestTerminating: a deletion in mid-canary takes time to return traffic.
 func TestTerminating(t *testing.T) {
 	a := parallel(t)
 	a.deploy(a.make().Settle(1).Steps(builder.Weight(50), builder.Hold()))

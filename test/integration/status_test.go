@@ -16,13 +16,13 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// TestStatusIsStoredWhole writes every field that the status has and reads it again. Were one missing in the CRD, the
-// API server would prune it without a word, and the controller would forget.
+// TestStatusIsStoredWhole writes every field of the status and reads it back. If one were missing in the CRD, the API
+// server would prune it silently, and the controller would lose it.
 func TestStatusIsStoredWhole(t *testing.T) {
 	ctx := t.Context()
 	rollout := created(t, "whole")
 	fill(t, reflect.ValueOf(&rollout.Status).Elem(), "status")
-	// Of this one, only one field may be set.
+	// Only one field of this one may be set.
 	rollout.Status.Memory.StepScale.Weight, rollout.Status.Memory.StepScale.MatchTrafficWeight = nil, nil
 	want := rollout.Status.DeepCopy()
 
@@ -38,7 +38,7 @@ func TestStatusIsStoredWhole(t *testing.T) {
 	}
 }
 
-// TestEmptyStatusIsStored: zeros that mean something are not lost either, and an empty memory is not invalid.
+// TestEmptyStatusIsStored: meaningful zero values are kept, and an empty memory is valid.
 func TestEmptyStatusIsStored(t *testing.T) {
 	rollout := created(t, "empty")
 	rollout.Status = v1alpha1.CanaryRolloutStatus{Memory: &v1alpha1.Memory{StepScale: nil}}
@@ -47,7 +47,7 @@ func TestEmptyStatusIsStored(t *testing.T) {
 	}
 }
 
-// words are values of the types that do not allow any.
+// words are values of the string types that do not allow arbitrary ones.
 var words = map[reflect.Type]string{
 	reflect.TypeFor[v1alpha1.State]():                string(v1alpha1.StatePaused),
 	reflect.TypeFor[v1alpha1.Outcome]():              string(v1alpha1.OutcomePromoted),
@@ -61,7 +61,7 @@ var words = map[reflect.Type]string{
 	reflect.TypeFor[gatewayv1.GRPCMethodMatchType](): string(gatewayv1.GRPCMethodMatchRegularExpression),
 }
 
-// fill gives every field below v a value that is not zero.
+// fill sets every field below v to a non-zero value.
 func fill(t *testing.T, v reflect.Value, path string) {
 	t.Helper()
 	switch at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local); v.Interface().(type) {

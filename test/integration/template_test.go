@@ -19,9 +19,9 @@ import (
 
 var templates = flag.Int("templates", 500, "how many templates TestTemplatesAsInADeployment tries; 0 for all")
 
-// TestTemplatesAsInADeployment bends a pod template in one place at a time, and asks the API server about a Deployment and
-// about a CanaryRollout with it. What the one takes the other takes, and both make the same pods of it. What the one refuses
-// the other refuses: on admission, or by the dry run of its ReplicaSet.
+// TestTemplatesAsInADeployment changes a pod template in one place at a time, and sends it to the API server in a
+// Deployment and in a CanaryRollout. What one accepts the other accepts, and both create the same pods from it. What
+// one refuses the other refuses: on admission, or in the dry run of its ReplicaSet.
 func TestTemplatesAsInADeployment(t *testing.T) {
 	mutants, err := admission.Mutants()
 	if err != nil {
@@ -52,7 +52,7 @@ func TestTemplatesAsInADeployment(t *testing.T) {
 	}
 }
 
-// asDeployment is the template that the ReplicaSets of a Deployment would have.
+// asDeployment returns the template that the ReplicaSets of a Deployment would have.
 func asDeployment(t *testing.T, template map[string]any) (map[string]any, error) {
 	t.Helper()
 	object, err := tryCreate(t, map[string]any{
@@ -64,7 +64,7 @@ func asDeployment(t *testing.T, template map[string]any) (map[string]any, error)
 	return revision.Template(object), err
 }
 
-// asRollout is the template that the ReplicaSets of a rollout would have.
+// asRollout returns the template that the ReplicaSets of a rollout would have.
 func asRollout(t *testing.T, template map[string]any) (map[string]any, error) {
 	t.Helper()
 	content := sample(t, "template")
