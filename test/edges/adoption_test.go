@@ -25,7 +25,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
-// unstructuredOf is a typed object as a manifest has it.
+// unstructuredOf returns a typed object as it would be in a manifest.
 func unstructuredOf(t *testing.T, object client.Object, kind, apiVersion string) *unstructured.Unstructured {
 	t.Helper()
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
@@ -39,13 +39,13 @@ func unstructuredOf(t *testing.T, object client.Object, kind, apiVersion string)
 	return app.Declared(raw)
 }
 
-// manifest is the app's rollout as a user's file has it.
+// manifest returns the app's rollout as it would be in a user's file.
 func manifest(t *testing.T, a *app.App, options app.Options) *unstructured.Unstructured {
 	t.Helper()
 	return unstructuredOf(t, a.Rollout(options), "CanaryRollout", "canaryrollout.dev/v1alpha1")
 }
 
-// deploymentOf runs the same pods as a rollout, by a Deployment.
+// deploymentOf returns a Deployment that runs the same pods as a rollout.
 func deploymentOf(rollout *v1alpha1.CanaryRollout, name string) *appsv1.Deployment {
 	return &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Namespace: rollout.Namespace, Name: name},
@@ -56,7 +56,7 @@ func deploymentOf(rollout *v1alpha1.CanaryRollout, name string) *appsv1.Deployme
 	}
 }
 
-// deployed is an app that runs as a Deployment, with the requests coming in already.
+// deployed returns an app that runs as a Deployment and already receives traffic.
 func deployed(t *testing.T, options app.Options, name string, edit func(*v1alpha1.CanaryRollout)) (*app.App, *appsv1.Deployment) {
 	t.Helper()
 	a := app.Prepare(t, env, options)
@@ -98,7 +98,7 @@ func waitForDeployment(t *testing.T, a *app.App, of *appsv1.Deployment) {
 	})
 }
 
-// podsOf are the names of the pods that are not on their way out, with their revisions.
+// podsOf maps the names of pods that are not terminating to their revisions.
 func podsOf(t *testing.T, a *app.App) map[string]string {
 	t.Helper()
 	list := &corev1.PodList{}
@@ -114,11 +114,11 @@ func podsOf(t *testing.T, a *app.App) map[string]string {
 	return pods
 }
 
-// TestMigration takes a running Deployment over by the commands that the documentation gives. No request is lost.
+// TestMigration adopts a running Deployment with the documented commands. No request is lost.
 func TestMigration(t *testing.T) {
 	t.Parallel()
 	adopt := app.Documented(t, "concepts.md", "### Adoption")[0]
-	// An equal template: no pod restarts, neither on the way in nor on the way back to a Deployment.
+	// An equal template: no pod restarts, neither in the migration nor on the way back to a Deployment.
 	t.Run("equal", func(t *testing.T) {
 		t.Parallel()
 		options := app.Options{Rate: rate, Steps: []v1alpha1.Step{builder.Weight(50), builder.Hold()}}
@@ -141,7 +141,7 @@ func TestMigration(t *testing.T) {
 		a.CheckRoute()
 		a.CheckLoss()
 	})
-	// Another template: the running one is stable, and the steps lead to the new one.
+	// Another template: the running one becomes stable, and the steps lead to the new one.
 	t.Run("other", func(t *testing.T) {
 		t.Parallel()
 		options := app.Options{Rate: rate, Steps: []v1alpha1.Step{builder.Weight(50), builder.Hold()}}
@@ -168,11 +168,11 @@ func TestMigration(t *testing.T) {
 	})
 }
 
-// testMigrationOfTwo takes over a Deployment in the middle of a rolling update: the ReplicaSet with the equal template
-// becomes stable, though it has fewer pods, and the other one drains.
+// testMigrationOfTwo adopts a Deployment in the middle of a rolling update: the ReplicaSet with the equal template
+// becomes stable, although it has fewer pods, and the other one drains.
 func testMigrationOfTwo(t *testing.T, adopt string) {
 	t.Helper()
-	// A Deployment ends pods while they get requests: they have to outlive what the gateway knows of them.
+	// A Deployment deletes pods while they get requests: they must live until the gateway has noticed.
 	v1 := func(r *v1alpha1.CanaryRollout) { builder.GracePeriod(r, 5) }
 	v2 := func(r *v1alpha1.CanaryRollout) {
 		v1(r)
@@ -183,7 +183,7 @@ func testMigrationOfTwo(t *testing.T, adopt string) {
 	old := slices.Collect(maps.Values(podsOf(t, a)))[0]
 	s := a.Terminal()
 	update := deploymentOf(a.Rollout(options), "reviews")
-	update.Spec.MinReadySeconds = 3000 // the update stands still when its first pods are ready
+	update.Spec.MinReadySeconds = 3000 // the update stops when its first pods are ready
 	update.Spec.ProgressDeadlineSeconds = ptr.To[int32](6000)
 	write(t, s, "deployment.yaml", unstructuredOf(t, update, "Deployment", "apps/v1"))
 	s.Run("kubectl apply -f deployment.yaml")
@@ -204,8 +204,8 @@ func testMigrationOfTwo(t *testing.T, adopt string) {
 	a.CheckLoss()
 }
 
-// TestBeside has a Deployment with the same labels live on beside a rollout. Its pods answered before, and get nothing
-// any more once the Services select revisions. Nobody touches it.
+// TestBeside keeps a Deployment with the same labels running next to a rollout. Its pods answered before, and get no
+// more requests once the Services select revisions. The Deployment is not changed.
 func TestBeside(t *testing.T) {
 	t.Parallel()
 	options := app.Options{Rate: rate, Steps: []v1alpha1.Step{builder.Weight(50), builder.Hold()}}
@@ -213,7 +213,7 @@ func TestBeside(t *testing.T) {
 	legacy := podsOf(t, a)
 	revision := slices.Collect(maps.Values(legacy))[0]
 	a.Create(a.Rollout(app.Options{Steps: options.Steps, Edit: func(r *v1alpha1.CanaryRollout) {
-		builder.EditTemplate(r, func(t *corev1.PodTemplateSpec) { t.Labels["version"] = "v1" }) // not the template of the Deployment
+		builder.EditTemplate(r, func(t *corev1.PodTemplateSpec) { t.Labels["version"] = "v1" }) // differs from the template of the Deployment
 	}}))
 	healthy := a.WaitForState(v1alpha1.StateHealthy)
 	v1 := a.Stable()
@@ -232,9 +232,10 @@ func TestBeside(t *testing.T) {
 	a.CheckLoss()
 }
 
-// TestDeletion deletes a rollout in mid-canary, under load. Requests may fail only when what serves is taken away: in
-// the background once the rollout has let go, in the foreground and with the namespace from the command on, since these
-// end the pods at once, whatever a finalizer says. The peer leaves weights and header rules as they are.
+// TestDeletion deletes a rollout in mid-canary, under load. Requests may fail only when the serving pods are deleted:
+// with background deletion once the rollout has removed its finalizer, with foreground deletion and with the
+// namespace from the command on, because these delete the pods at once, regardless of finalizers. Argo Rollouts
+// leaves weights and header rules as they are.
 func TestDeletion(t *testing.T) {
 	t.Parallel()
 	for name, command := range map[string]string{
@@ -262,7 +263,7 @@ func TestDeletion(t *testing.T) {
 	}
 }
 
-// released is when the operator took its finalizer off: its last write of the rollout itself.
+// released returns when the operator removed its finalizer: its last write of the rollout itself.
 func released(t *testing.T, a *app.App, asked time.Time) (at time.Time) {
 	t.Helper()
 	for _, event := range a.Audited(asked) {

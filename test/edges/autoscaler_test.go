@@ -30,15 +30,15 @@ import (
 )
 
 const (
-	// downscaleWindow is the autoscaler's stabilization window, 5 minutes by default.
+	// downscaleWindow is the autoscaler's stabilization window, which defaults to 5 minutes.
 	downscaleWindow = 4 * time.Second
-	// longPause is as long as the window and three rounds of the autoscaler.
+	// longPause is the window plus three rounds of the autoscaler.
 	longPause = downscaleWindow + 6*time.Second
 )
 
-// TestAutoscaledByLoad has a HorizontalPodAutoscaler scale by CPU, with a load that follows the weights. It wants as many
-// pods as the load needs, within one, at any weight and in the promotion. While the scale subresource selected the stable
-// pods alone, these looked idle as the weight rose, and both revisions shrank under the load of the canary.
+// TestAutoscaledByLoad has a HorizontalPodAutoscaler scale by CPU, with a load that follows the weights. It must set
+// as many pods as the load needs, within one, at any weight and during promotion. When the scale subresource selected
+// only the stable pods, these looked idle as the weight rose, and both revisions shrank under the load of the canary.
 func TestAutoscaledByLoad(t *testing.T) {
 	t.Parallel()
 	a := app.Start(t, env, app.Options{
@@ -67,7 +67,7 @@ func TestAutoscaledByLoad(t *testing.T) {
 	a.CheckLoss()
 }
 
-// cpuScaler wants each pod to use one core.
+// cpuScaler targets one core per pod.
 func cpuScaler(namespace string) *autoscalingv2.HorizontalPodAutoscaler {
 	return &autoscalingv2.HorizontalPodAutoscaler{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "reviews"},
@@ -85,7 +85,7 @@ func cpuScaler(namespace string) *autoscalingv2.HorizontalPodAutoscaler {
 	}
 }
 
-// cpuLoad is what the requests cost, in pods at one core each. It serves the metrics API.
+// cpuLoad is the cost of the requests, in pods with one core each. It serves the metrics API.
 type cpuLoad struct {
 	t    *testing.T
 	a    *app.App
@@ -101,7 +101,7 @@ func (l *cpuLoad) waitForSize() {
 	})
 }
 
-// checkSize looks all the while.
+// checkSize checks the size continuously for a duration.
 func (l *cpuLoad) checkSize(when string, during time.Duration) {
 	l.t.Helper()
 	for end := time.Now().Add(during); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
@@ -111,7 +111,7 @@ func (l *cpuLoad) checkSize(when string, during time.Duration) {
 	}
 }
 
-// serve registers the metrics API of the cluster, as metrics-server does, until the test ends.
+// serve registers the cluster's metrics API, as metrics-server does, until the test ends.
 func (l *cpuLoad) serve() {
 	l.t.Helper()
 	ctx := context.WithoutCancel(l.t.Context())
@@ -164,7 +164,7 @@ func writeJSON(w http.ResponseWriter, body any) {
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-// usage divides the load by the weight, and each share among the pods that the Service selects.
+// usage divides the load by weight, and each share evenly among the pods that the Service selects.
 func (l *cpuLoad) usage(ctx context.Context, namespace, selector string) ([]any, error) {
 	rollout, selected := &v1alpha1.CanaryRollout{}, &corev1.PodList{}
 	if err := env.Admin.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "reviews"}, rollout); err != nil {

@@ -20,8 +20,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/builder"
 )
 
-// graceful is midCanary with pods that outlive, after their deletion, what the gateway takes to learn of it on a machine
-// that is busy: it is pods that go while they serve what this is about.
+// graceful is midCanary with pods that live long enough after their deletion for the gateway to notice on a busy
+// machine, because these tests delete serving pods.
 func graceful(t *testing.T) *app.App {
 	t.Helper()
 	a := app.Start(t, env, app.Options{
@@ -33,7 +33,7 @@ func graceful(t *testing.T) *app.App {
 	return a
 }
 
-// waitForSizes waits until both revisions have these pods, with the weight where it was.
+// waitForSizes waits until the revisions have these numbers of pods, with the weight unchanged.
 func waitForSizes(a *app.App, stable, canary int32) {
 	a.WaitFor(fmt.Sprintf("%d stable and %d canary pods", stable, canary), func(s v1alpha1.CanaryRolloutStatus) bool {
 		return s.State == v1alpha1.StatePaused && s.Step == "3/3" && s.Traffic.DesiredWeight == 40 && s.Memory.Traffic.VerifiedAt != nil &&
@@ -41,7 +41,7 @@ func waitForSizes(a *app.App, stable, canary int32) {
 	})
 }
 
-// TestScale scales in mid-canary by hand: both revisions follow at once, up and down.
+// TestScale scales in mid-canary by hand: both revisions are scaled at once, up and down.
 func TestScale(t *testing.T) {
 	t.Parallel()
 	a := graceful(t)
@@ -54,7 +54,7 @@ func TestScale(t *testing.T) {
 	a.CheckLoss()
 }
 
-// TestAutoscaler has a HorizontalPodAutoscaler scale in mid-canary, by its bounds: they need no metrics.
+// TestAutoscaler has a HorizontalPodAutoscaler scale in mid-canary, by its bounds, which need no metrics.
 func TestAutoscaler(t *testing.T) {
 	t.Parallel()
 	a := graceful(t)
@@ -85,7 +85,7 @@ func patchScaler(t *testing.T, scaler *autoscalingv2.HorizontalPodAutoscaler, le
 	}
 }
 
-// TestEviction evicts a pod of each revision in mid-canary, one after the other as a PodDisruptionBudget demands.
+// TestEviction evicts a pod of each revision in mid-canary, one at a time as a PodDisruptionBudget requires.
 func TestEviction(t *testing.T) {
 	t.Parallel()
 	a := graceful(t)
@@ -106,7 +106,7 @@ func TestEviction(t *testing.T) {
 	a.CheckLoss()
 }
 
-// waitForBudget waits until the budget counts so many pods of both revisions, all healthy.
+// waitForBudget waits until the budget counts this many pods of both revisions, all healthy.
 func waitForBudget(t *testing.T, a *app.App, pods int32) {
 	t.Helper()
 	a.Eventually("the budget to allow a disruption", func() (bool, string) {
@@ -119,7 +119,7 @@ func waitForBudget(t *testing.T, a *app.App, pods int32) {
 	})
 }
 
-// evict ends one pod of a revision as a drain of its node does, and waits until it is on its way out.
+// evict evicts one pod of a revision as a node drain does, and waits until it is terminating.
 func evict(t *testing.T, a *app.App, revision string) {
 	t.Helper()
 	for name, of := range podsOf(t, a) {

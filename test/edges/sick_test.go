@@ -14,10 +14,10 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/builder"
 )
 
-// TestSick lets all pods of stable, of the canary, or of both fail at every kind of step, and heals them. What the dead
-// pods were to answer is lost; what was sent to others, or after, is not. A canary that fails alone loses its traffic
-// to stable at once; one that is left alone keeps it. Header routes come back with the pods: the peer sets one when its
-// step is reached, and never again (argo-rollouts#4716, plugin#191).
+// TestSick makes all pods of stable, of the canary, or of both fail at every kind of step, and recover. Requests to
+// the failed pods are lost; requests to others, or later ones, are not. A canary that fails alone loses its traffic
+// to stable at once. If only the canary is left, it keeps it. Header routes return with the pods: Argo Rollouts sets
+// one when its step is reached, and never again (argo-rollouts#4716, plugin#191).
 func TestSick(t *testing.T) {
 	t.Parallel()
 	for step, steps := range map[string][]v1alpha1.Step{
@@ -50,8 +50,8 @@ func sicken(t *testing.T, a *app.App, who string) {
 	promoteHeld(a, stable, excuses...)
 }
 
-// TestSickWhilePromoting has them fail when all traffic is on the canary and the stable Service is about to move (T8),
-// and the new revision when it has. The promotion is finished when they are well again.
+// TestSickWhilePromoting makes pods fail when all traffic is on the canary and the stable Service is about to move
+// (T8), and pods of the new revision when it has moved. The promotion completes when they recover.
 func TestSickWhilePromoting(t *testing.T) {
 	t.Parallel()
 	isMoved := func(m *v1alpha1.Memory) bool { return m.StableService.Revision == m.CurrentRevision }
@@ -66,7 +66,7 @@ func TestSickWhilePromoting(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := app.Start(t, env, app.Options{Rate: rate, Edit: func(r *v1alpha1.CanaryRollout) {
-				r.Spec.Traffic.SettleSeconds = ptr.To[int32](5) // which is how long it stands there
+				r.Spec.Traffic.SettleSeconds = ptr.To[int32](5) // the promotion stays in this state for that long
 			}})
 			stable := a.Stable()
 			a.SetImage(builder.ImageV2)
@@ -80,8 +80,8 @@ func TestSickWhilePromoting(t *testing.T) {
 	}
 }
 
-// fallSick kills all pods of stable, of the canary, or of both, and heals them again. A canary that had traffic must have
-// lost it in between when it failed alone. The excuses are for what the dead pods were to answer.
+// fallSick makes all pods of stable, of the canary, or of both fail, and recover. A canary with traffic must lose it
+// in between if it fails alone. The excuses are for requests to the failed pods.
 func fallSick(t *testing.T, a *app.App, who string, hadTraffic bool) (excuses []app.Excuse) {
 	t.Helper()
 	canary := a.Get().Status.Canary.Revision
@@ -101,7 +101,7 @@ func fallSick(t *testing.T, a *app.App, who string, hadTraffic bool) (excuses []
 		})
 		a.Answers(20)
 		a.CheckNever(canary, fled.Add(app.Propagation), time.Now())
-		// Both Services may have selected the canary alone.
+		// Both Services may have selected only the canary.
 		excuses[0].To = later(excuses[0].To, fled.Add(app.Propagation))
 	}
 	for _, revision := range sick {
@@ -113,7 +113,7 @@ func fallSick(t *testing.T, a *app.App, who string, hadTraffic bool) (excuses []
 	return excuses
 }
 
-// nobodyLeft excuses until now what goes to stable when that was sick: nobody was left to answer.
+// nobodyLeft excuses requests to stable until now if stable failed: no pod was left to answer.
 func nobodyLeft(who string, killed []app.Excuse) []app.Excuse {
 	excuse := app.Excuse{From: killed[0].From.Add(time.Second), To: time.Now().Add(app.Propagation)}
 	switch who {

@@ -13,7 +13,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
-// TestSlowPods has pods that take 20 s to be ready: nothing reaches the canary before that.
+// TestSlowPods has pods that take 20 s to become ready: the canary gets no requests before that.
 func TestSlowPods(t *testing.T) {
 	t.Parallel()
 	a := app.Start(t, env, app.Options{Rate: rate, Steps: []v1alpha1.Step{builder.Scale(1), builder.Weight(40), builder.Hold()}})

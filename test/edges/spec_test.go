@@ -12,7 +12,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/builder"
 )
 
-// at40 pauses a release of version 2 at 40 %.
+// at40 returns a release of version 2 that is paused at 40 %.
 func at40(t *testing.T, edit func(*v1alpha1.CanaryRollout)) (a *app.App, stable, canary string) {
 	t.Helper()
 	a = app.Start(t, env, app.Options{Steps: []v1alpha1.Step{builder.Weight(40), builder.Hold()}, Rate: rate, Edit: edit})
@@ -21,14 +21,14 @@ func at40(t *testing.T, edit func(*v1alpha1.CanaryRollout)) (a *app.App, stable,
 	return a, a.Stable(), a.Get().Status.Canary.Revision
 }
 
-// promoteHeld promotes what is held and waits until it is stable.
+// promoteHeld promotes a paused release and waits until it is stable.
 func promoteHeld(a *app.App, stable string, excuses ...app.Excuse) {
 	a.Annotate(v1alpha1.PromoteAnnotation, "true")
 	a.CheckPromoted(stable)
 	a.CheckLoss(excuses...)
 }
 
-// TestStepsEdited starts the release over at the new first step, with the weight left as it is until a step changes it.
+// TestStepsEdited restarts the release at the new first step. The weight does not change until a step changes it.
 func TestStepsEdited(t *testing.T) {
 	t.Parallel()
 	a, stable, canary := at40(t, nil)
@@ -51,8 +51,8 @@ func TestStepsEdited(t *testing.T) {
 	promoteHeld(a, stable)
 }
 
-// TestReplicasChanged goes up, down, to zero and back in mid-canary. At zero nobody answers, and until stable is back.
-// Pods that are scaled away have to outlive what the gateway knows of them, which their grace period is for.
+// TestReplicasChanged scales up, down, to zero and back in mid-canary. At zero, nothing answers until stable is back.
+// Pods that are scaled down must live until the gateway has noticed, for which they have a grace period.
 func TestReplicasChanged(t *testing.T) {
 	t.Parallel()
 	a, stable, canary := at40(t, func(r *v1alpha1.CanaryRollout) {
@@ -77,12 +77,12 @@ func TestReplicasChanged(t *testing.T) {
 	a.WaitFor("weight 40 again", func(s v1alpha1.CanaryRolloutStatus) bool {
 		return s.State == v1alpha1.StatePaused && s.Memory.Traffic.VerifiedWeight == 40 && s.Memory.Traffic.VerifiedAt != nil
 	})
-	back := time.Now().Add(time.Second) // the gateway learns of endpoints later than the release, by settleSeconds at most
+	back := time.Now().Add(time.Second) // the gateway learns of endpoints after the release does, by at most settleSeconds
 	a.Answers(20)
 	promoteHeld(a, stable, app.Excuse{From: gone, To: back})
 }
 
-// TestTwiceInASecond applies two templates at once. Only the last counts.
+// TestTwiceInASecond applies two templates at once. Only the last one counts.
 func TestTwiceInASecond(t *testing.T) {
 	t.Parallel()
 	for name, images := range map[string][2]string{
@@ -103,7 +103,7 @@ func TestTwiceInASecond(t *testing.T) {
 	}
 }
 
-// TestThereAndBackAgain leaves version 2 for version 3 in mid-canary, and returns to it within a second.
+// TestThereAndBackAgain replaces version 2 with version 3 in mid-canary, and returns to it within a second.
 func TestThereAndBackAgain(t *testing.T) {
 	t.Parallel()
 	a, stable, canary := at40(t, nil)

@@ -14,7 +14,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/builder"
 )
 
-// stage is a moment of a release, told by the status that is published then.
+// stage is a moment of a release, identified by the published status.
 type stage struct {
 	name  string
 	isNow func(v1alpha1.CanaryRolloutStatus) bool
@@ -29,7 +29,7 @@ func stepsOfAll() []v1alpha1.Step {
 	}
 }
 
-// stages are every step of that release, each sub-step of its promotion (T8), and the time after that.
+// stages are every step of that release, each stage of its promotion (T8), and the time after it.
 func stages() []stage {
 	stepping := func(step string, weight int32, verified bool) func(v1alpha1.CanaryRolloutStatus) bool {
 		return func(s v1alpha1.CanaryRolloutStatus) bool {
@@ -72,12 +72,12 @@ func stages() []stage {
 }
 
 // TestThirdVersion applies a third version at every stage of a release; TestStableAgain the stable one. At the stages
-// with a header route the peer left it where it was, with the canary Service at pods that did not answer yet: testers
-// got a 503 (argo-rollouts#3617).
+// with a header route, Argo Rollouts left it in place while the canary Service selected pods that did not answer yet:
+// testers got a 503 (argo-rollouts#3617).
 func TestThirdVersion(t *testing.T) { atEveryStage(t, builder.ImageV3) }
 func TestStableAgain(t *testing.T)  { atEveryStage(t, builder.ImageV1) }
 
-// atEveryStage applies an image at every stage of a release of version 2. It must become stable, or stay it, and
+// atEveryStage applies an image at every stage of a release of version 2. It must become or remain stable, and
 // nothing else may be left.
 func atEveryStage(t *testing.T, image string) {
 	t.Parallel()
@@ -107,7 +107,7 @@ func atEveryStage(t *testing.T, image string) {
 	}
 }
 
-// passOn waits for a status, and promotes whatever is held on the way there.
+// passOn waits for a status, and promotes what is paused on the way.
 func passOn(a *app.App, what string, isNow func(v1alpha1.CanaryRolloutStatus) bool) {
 	promoted := ""
 	for done := false; !done; {
@@ -116,7 +116,7 @@ func passOn(a *app.App, what string, isNow func(v1alpha1.CanaryRolloutStatus) bo
 			return done || s.State == v1alpha1.StatePaused && s.Step == heldAt && s.Canary != nil && s.Canary.Revision != promoted
 		})
 		if !done {
-			// Only this revision, at this step: what is held may have changed by now.
+			// Only this revision, at this step: another one may be paused by now.
 			promoted = a.Get().Status.Memory.CurrentRevision
 			a.Annotate(v1alpha1.PromoteAnnotation, promoted+"/3")
 		}

@@ -31,16 +31,16 @@ import (
 )
 
 const (
-	// repairTarget is how long wrong weights should be in a route, in the median; it is logged against.
+	// repairTarget is how long wrong weights should be in a route, in the median. It is only logged.
 	repairTarget = 100 * time.Millisecond
-	// repairLimit is what an operator would never need that is told of the write by its watch: any timer of the
+	// repairLimit is longer than an operator that learns of the write from its watch needs. Every timer of the
 	// controller is longer than that.
 	repairLimit = time.Second
 	// syncs is how often a GitOps tool overwrites the route, once a second.
 	syncs = 8
 )
 
-// write makes a manifest of an object, without what only the API server sets.
+// write writes a manifest of an object, without the fields that only the API server sets.
 func write(t *testing.T, s *app.Terminal, file string, object *unstructured.Unstructured) {
 	t.Helper()
 	content, err := json.Marshal(app.Declared(object).Object)
@@ -52,7 +52,7 @@ func write(t *testing.T, s *app.Terminal, file string, object *unstructured.Unst
 	}
 }
 
-// read gets an object as it is stored.
+// read returns an object as it is stored.
 func read(t *testing.T, kind, apiVersion string, key client.ObjectKey) *unstructured.Unstructured {
 	t.Helper()
 	object := &unstructured.Unstructured{}
@@ -69,7 +69,7 @@ func readService(t *testing.T, a *app.App, name string) *unstructured.Unstructur
 	return read(t, "Service", "v1", client.ObjectKey{Namespace: a.Namespace, Name: name})
 }
 
-// midCanary is an app at 40 %, paused, with a header route for testers.
+// midCanary returns an app that is paused at 40 %, with a header route for testers.
 func midCanary(t *testing.T) *app.App {
 	t.Helper()
 	a := app.Start(t, env, app.Options{
@@ -82,7 +82,7 @@ func midCanary(t *testing.T) *app.App {
 
 const carriedMidCanary = "canaryrollout-reviews-qa-0 60/40"
 
-// waitUntilPutRight waits until the route carries what the steps ask for and that is proven, and says when.
+// waitUntilPutRight waits until the route carries what the steps ask for and that is verified.
 func waitUntilPutRight(t *testing.T, a *app.App) {
 	t.Helper()
 	a.Eventually("traffic as the steps ask for", func() (bool, string) {
@@ -93,21 +93,22 @@ func waitUntilPutRight(t *testing.T, a *app.App) {
 	})
 }
 
-// isProven says that the proof in memory is about the route as it stands.
+// isProven reports whether the verification in memory refers to the current route.
 func isProven(rollout *v1alpha1.CanaryRollout, route *unstructured.Unstructured) bool {
 	traffic := rollout.Status.Memory.Traffic
 	return traffic.VerifiedAt != nil && len(traffic.Routes) == 1 && traffic.Routes[0].Generation == route.GetGeneration()
 }
 
-// finish promotes what was disturbed, and demands that it ends as any other release.
+// finish promotes a disturbed release, and checks that it ends like any other.
 func finish(t *testing.T, a *app.App, from string) {
 	t.Helper()
 	a.Annotate(v1alpha1.PromoteAnnotation, "full")
 	a.CheckPromoted(from)
 }
 
-// checkRepairs takes, from the API server's audit log, the time from each write of somebody else to a resource to the
-// operator's answer, and counts what that costs. A foreign write is answered by one write at most, so there is no hot loop.
+// checkRepairs reads from the API server's audit log how long the operator took to respond to each foreign write of a
+// resource, and counts the requests this costs. The operator responds to a foreign write with at most one write, so
+// there is no hot loop.
 func checkRepairs(t *testing.T, a *app.App, resource string, from time.Time) {
 	t.Helper()
 	var took []time.Duration
@@ -146,8 +147,8 @@ func checkRepairs(t *testing.T, a *app.App, resource string, from time.Time) {
 	}
 }
 
-// waitForWarning waits for an Event that has all these words, and demands that no other one says the same: a writer that
-// comes again and again must not flood them.
+// waitForWarning waits for an Event with all these words, and checks that no other Event has the same message:
+// repeated overwrites by one writer must not flood the Events.
 func waitForWarning(t *testing.T, a *app.App, reason string, words ...string) {
 	t.Helper()
 	a.Eventually("the Event "+reason, func() (bool, string) {
@@ -172,9 +173,9 @@ func waitForWarning(t *testing.T, a *app.App, reason string, words ...string) {
 	})
 }
 
-// TestWeights has the weights of the route overwritten in mid-canary: once by hand, and once a second by GitOps tools
-// of both kinds. They are put right at once (T6), header rules included, and a Warning names who it was. The peer does
-// not watch routes.
+// TestWeights overwrites the weights of the route in mid-canary: once by hand, and once a second by GitOps tools of
+// both kinds. They are reverted at once (T6), including header rules, and a Warning names the writer. Argo Rollouts
+// does not watch routes.
 func TestWeights(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -218,7 +219,7 @@ func TestWeights(t *testing.T) {
 	}
 }
 
-// TestSelectors has the selectors of the two Services stripped of the hash and swapped in mid-canary, by server-side
+// TestSelectors strips the selectors of the two Services of the hash and swaps them in mid-canary, by server-side
 // apply and by patches.
 func TestSelectors(t *testing.T) {
 	t.Parallel()
@@ -228,7 +229,7 @@ func TestSelectors(t *testing.T) {
 	revisions := map[string]string{"reviews-stable": v1, "reviews-canary": v2}
 	begun := time.Now()
 	for _, write := range []func(){
-		func() { // stripped, as by a tool that has the user's own selector in Git
+		func() { // stripped, as by a tool with the user's own selector in Git
 			for name := range revisions {
 				a.Apply("argocd-controller", a.GitService(name))
 			}
@@ -237,7 +238,7 @@ func TestSelectors(t *testing.T) {
 			a.Merge("by-hand", readService(t, a, "reviews-stable"), selecting(v2))
 			a.Merge("by-hand", readService(t, a, "reviews-canary"), selecting(v1))
 		},
-		func() { // widened: the revision is left, and the app too
+		func() { // widened: without the revision, but still with the app
 			a.Merge("by-hand", readService(t, a, "reviews-canary"), selecting(nil))
 		},
 	} {
@@ -265,7 +266,7 @@ func selecting(revision any) map[string]any {
 	return map[string]any{"selector": map[string]any{v1alpha1.RevisionLabel: revision}}
 }
 
-// checkLossBut is CheckLoss for a test that took an object away: only requests of that time may fail.
+// checkLossBut is CheckLoss for a test that deleted an object: only requests in that time may fail.
 func checkLossBut(t *testing.T, a *app.App, from, to time.Time) {
 	t.Helper()
 	for _, traffic := range []*load.Generator{a.Traffic, a.StableOnly} {
@@ -283,7 +284,7 @@ func checkLossBut(t *testing.T, a *app.App, from, to time.Time) {
 	}
 }
 
-// gone deletes an object, and waits until the rollout says that it is missed; it returns when that began.
+// gone deletes an object, waits until the rollout reports it missing, and returns when it was deleted.
 func gone(t *testing.T, a *app.App, object *unstructured.Unstructured, reason string) time.Time {
 	t.Helper()
 	from := time.Now()
@@ -297,11 +298,11 @@ func gone(t *testing.T, a *app.App, object *unstructured.Unstructured, reason st
 	return from
 }
 
-// settle is the apps' settleSeconds: by then after it has reported something, the gateway has to do it.
+// settle is the apps' settleSeconds: how long the gateway may take to apply what it has reported.
 const settle = time.Second
 
-// back waits until all is as the steps ask for again, with the endpoints of a Service that was made anew, and says by when
-// the gateway has to know that.
+// back waits until everything is as the steps ask for again, including the endpoints of a recreated Service, and
+// returns the time by which the gateway must have applied that.
 func back(t *testing.T, a *app.App) time.Time {
 	t.Helper()
 	waitUntilPutRight(t, a)
@@ -315,7 +316,7 @@ func back(t *testing.T, a *app.App) time.Time {
 	return time.Now().Add(settle)
 }
 
-// readyEndpoints counts those of a revision behind a Service.
+// readyEndpoints counts the ready endpoints of a revision behind a Service.
 func readyEndpoints(t *testing.T, a *app.App, service, revision string) (count int32) {
 	t.Helper()
 	list := &discoveryv1.EndpointSliceList{}
@@ -332,7 +333,7 @@ func readyEndpoints(t *testing.T, a *app.App, service, revision string) (count i
 	return count
 }
 
-// checkWeightsSince demands that the canary was never meant to get more than its step gives it.
+// checkWeightsSince checks that the desired canary weight never exceeded what its step allows.
 func checkWeightsSince(t *testing.T, a *app.App, from time.Time, most int32) {
 	t.Helper()
 	for _, moment := range a.Moments() {
@@ -342,8 +343,8 @@ func checkWeightsSince(t *testing.T, a *app.App, from time.Time, most int32) {
 	}
 }
 
-// TestGone deletes what is the user's in mid-canary, and creates it again as it stands in Git. Requests fail while it is
-// gone; traffic moves to nowhere wrong, and all goes on by itself.
+// TestGone deletes a user's object in mid-canary, and recreates it from its state in Git. Requests fail while it is
+// gone. Traffic never moves to a wrong place, and the release continues by itself.
 func TestGone(t *testing.T) {
 	t.Parallel()
 	service := func(name string) func(*app.App) *unstructured.Unstructured {
@@ -353,7 +354,7 @@ func TestGone(t *testing.T) {
 		git     func(*app.App) *unstructured.Unstructured
 		reason  string
 		message string
-		// weight is what the canary is meant to get while the object is gone.
+		// weight is the desired weight of the canary while the object is gone.
 		weight int32
 	}{
 		"route": {func(a *app.App) *unstructured.Unstructured { return a.GitRoute(1, 1) },
@@ -383,8 +384,8 @@ func TestGone(t *testing.T) {
 	}
 }
 
-// TestGatewayGone deletes the Gateway in mid-canary, and creates it again. The next weight is written, and believed only
-// once there is somebody again to take it.
+// TestGatewayGone deletes the Gateway in mid-canary, and recreates it. The next weight is written, but only counts
+// once a gateway has accepted it.
 func TestGatewayGone(t *testing.T) {
 	t.Parallel()
 	options := app.Options{Rate: rate, Steps: []v1alpha1.Step{builder.Weight(20), builder.Hold(), builder.Weight(40), builder.Hold()}}
@@ -415,13 +416,13 @@ func TestGatewayGone(t *testing.T) {
 			strings.Contains(s.Message, "Gateway its-own")
 	})
 	a.Create(gateway.DeepCopy())
-	to := a.WaitForPause("4/4").Add(time.Second) // the gateway reports before it routes, by settleSeconds at most
+	to := a.WaitForPause("4/4").Add(time.Second) // the gateway reports before it routes, by at most settleSeconds
 	checkWeightsSince(t, a, from, 40)
 	finish(t, a, v1)
 	checkLossBut(t, a, from, to)
 }
 
-// replicaSetsOf are the names of all ReplicaSets of an app.
+// replicaSetsOf returns the names of all ReplicaSets of an app.
 func replicaSetsOf(t *testing.T, a *app.App) []string {
 	t.Helper()
 	list := &unstructured.UnstructuredList{}
@@ -438,8 +439,8 @@ func replicaSetsOf(t *testing.T, a *app.App) []string {
 	return names
 }
 
-// checkRecognised waits until the operator has looked at a template that has other bytes than the ones it knew, and
-// demands that it is the same revision.
+// checkRecognised waits until the operator has processed a template with other bytes than those it knew, and checks
+// that the revision is the same.
 func checkRecognised(t *testing.T, a *app.App, hash string, before v1alpha1.CanaryRolloutStatus, sets []string) {
 	t.Helper()
 	a.Eventually("the template to be recognised", func() (bool, string) {
@@ -455,8 +456,8 @@ func checkRecognised(t *testing.T, a *app.App, hash string, before v1alpha1.Cana
 	}
 }
 
-// TestCRDUpgrade changes defaults in the CRD, of the pod template too: every stored template is another one then, byte by
-// byte, and means the same. No release starts. It has the cluster to itself.
+// TestCRDUpgrade changes defaults in the CRD, including the pod template: every stored template then has other bytes,
+// but the same meaning. No release starts. The test is not parallel because it changes the whole cluster.
 func TestCRDUpgrade(t *testing.T) {
 	a := midCanary(t)
 	before, sets := a.Get().Status, replicaSetsOf(t, a)
@@ -491,7 +492,7 @@ func TestCRDUpgrade(t *testing.T) {
 	a.CheckLoss()
 }
 
-// storeCRD writes a CRD over whatever is there.
+// storeCRD overwrites a CRD.
 func storeCRD(t *testing.T, crd *unstructured.Unstructured) {
 	t.Helper()
 	spec, err := json.Marshal(map[string]any{"spec": crd.Object["spec"]})
@@ -504,9 +505,9 @@ func storeCRD(t *testing.T, crd *unstructured.Unstructured) {
 	}
 }
 
-// TestOperatorUpgrade has an operator find, in mid-canary, what a former version with other hashes left: neither the
-// memory nor the ReplicaSets say anything that it would have computed itself. No release starts (argo-rollouts#4696). It
-// has the cluster to itself.
+// TestOperatorUpgrade: in mid-canary, an operator finds the state of a former version with other hashes: no hash in
+// the memory or in the ReplicaSets is one that it would have computed. No release starts (argo-rollouts#4696). The
+// test is not parallel because it restarts the operator.
 func TestOperatorUpgrade(t *testing.T) {
 	a := midCanary(t)
 	if err := env.Operator.Stop(); err != nil {
@@ -533,7 +534,7 @@ func TestOperatorUpgrade(t *testing.T) {
 	a.CheckLoss()
 }
 
-// isGone says whether the rollout is.
+// isGone reports whether the rollout is gone.
 func isGone(t *testing.T, a *app.App) bool {
 	t.Helper()
 	err := env.Admin.Get(t.Context(), client.ObjectKey{Namespace: a.Namespace, Name: "reviews"}, &v1alpha1.CanaryRollout{})
