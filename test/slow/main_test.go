@@ -1,9 +1,9 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package slow has the control plane, the gateway and the operator late or away, for seconds, under load: the data plane goes
-// on, nothing is believed before it is proven, and the release goes on by itself afterwards. What is slow is slow for the
-// whole cluster, so these tests run one after the other.
+// Package slow makes the control plane, the gateway and the operator late or unavailable, for seconds, under load:
+// the data plane keeps working, nothing counts before it is verified, and the release continues by itself afterwards.
+// The faults affect the whole cluster, so these tests are not parallel.
 package slow
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
-// env is one cluster with one operator for all tests; each test has a namespace of its own.
+// env is one cluster with one operator for all tests; each test has its own namespace.
 var env = &app.Env{}
 
 func TestMain(m *testing.M) {

@@ -16,7 +16,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
-// last lets a fault last for a while: here the time itself is what is tested.
+// last waits for a duration: in these tests, time itself is under test.
 func last(t *testing.T, d time.Duration) {
 	t.Helper()
 	select {
@@ -58,7 +58,7 @@ func delayEndpoints(t *testing.T) {
 	})
 }
 
-// TestLateEndpoints has all endpoints late in a whole release, an abort in its promotion, and a third version.
+// TestLateEndpoints delays all endpoints during a full release, an abort in its promotion, and a third version.
 func TestLateEndpoints(t *testing.T) {
 	start := func(t *testing.T, steps ...v1alpha1.Step) *app.App {
 		t.Parallel()
@@ -95,9 +95,9 @@ func TestLateEndpoints(t *testing.T) {
 	})
 }
 
-// TestSlowGateway has the gateway take up changes every two seconds only, which is its default. It reports a change when
-// it has read it, and may do it two such times later: that is what settleSeconds, 5 by default, is for. The share of the
-// weight must be there by then.
+// TestSlowGateway makes the gateway apply changes only every two seconds, which is its default. It reports a change
+// when it has read it, and may apply it two such periods later: settleSeconds, 5 by default, covers that. The share
+// of the weight must be reached by then.
 func TestSlowGateway(t *testing.T) {
 	const throttle, settle = 2 * time.Second, 5 * time.Second
 	if err := env.Cluster.SetThrottle(t.Context(), throttle); err != nil {
@@ -121,7 +121,7 @@ func TestSlowGateway(t *testing.T) {
 	a.CheckShares()
 }
 
-// stopAPIServer has it answer nobody for a while.
+// stopAPIServer pauses the API server for a while.
 func stopAPIServer(t *testing.T, d time.Duration) {
 	t.Helper()
 	if err := env.Cluster.StopAPIServer(t.Context(), d); err != nil {
@@ -129,8 +129,8 @@ func stopAPIServer(t *testing.T, d time.Duration) {
 	}
 }
 
-// TestControlPlaneAway stops the API server and kills etcd at 40 %, and stops the API server in the middle of a promotion
-// for so long that the operator loses its lease.
+// TestControlPlaneAway pauses the API server and kills etcd at 40 %, and pauses the API server in the middle of a
+// promotion for so long that the operator loses its lease.
 func TestControlPlaneAway(t *testing.T) {
 	env.Supervise(t)
 	a := app.New(t, env, builder.Scale(1), builder.Weight(40), builder.Hold())
@@ -145,7 +145,8 @@ func TestControlPlaneAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.Annotate(v1alpha1.PromoteAnnotation, "true")
-	// Traefik does not try a report of a route again that the API server did not answer, so it has to be through.
+	// Traefik does not retry reporting a route's status if the API server did not answer, so its report must be
+	// complete.
 	a.WaitFor("all traffic on the canary", func(s v1alpha1.CanaryRolloutStatus) bool {
 		return s.Memory.Traffic.Weight == 100 && s.Memory.Traffic.VerifiedAt != nil
 	})
@@ -163,7 +164,7 @@ func TestControlPlaneAway(t *testing.T) {
 	a.CheckLoss()
 }
 
-// TestPauseEndsWhileDown lets a timed pause run out while there is no operator: the next one goes on at once.
+// TestPauseEndsWhileDown lets a timed pause end while no operator is running: the next operator continues at once.
 func TestPauseEndsWhileDown(t *testing.T) {
 	const pause = 4 * time.Second
 	a := app.New(t, env, builder.Weight(40), builder.Pause(pause), builder.Weight(60), builder.Hold())
