@@ -21,17 +21,18 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster/load"
 )
 
-// abortBudget is how soon after the annotation the canary gives its last answer, in the median: a status write, a
-// write of the route, and what the gateway takes to read that.
+// abortBudget is the maximum median time from the annotation to the canary's last answer: a status write, a write of
+// the route, and the time that the gateway takes to read it.
 const abortBudget = 150 * time.Millisecond
 
-// bareWrites is how many times as long an abort may take as a write of a route and the gateway take without any operator,
-// which is measured beside it. An abort has two more writes, the annotation and the status, and those of a rollout are the
-// larger ones. On a machine where a bare write takes more than 50 ms, its clock tells of the machine.
+// bareWrites is how many times as long an abort may take as a bare write of a route without any operator, including
+// the gateway's part, which is measured in the same run. An abort has two more writes, of the annotation and of the
+// status, and those of a rollout are larger. If a bare write takes more than 50 ms, the time reflects the machine.
 const bareWrites = 3
 
-// abortLatency aborts ten times at 40 %, and retries nine times when the pods have gone: the peer's retry did nothing, or
-// made no pods (argo-rollouts#841, #3120). A delay of 0 is none here; for the peer's aborts it means never (#1841).
+// abortLatency aborts ten times at 40 %, and retries nine times when the pods are gone: in Argo Rollouts, retry did
+// nothing, or created no pods (argo-rollouts#841, #3120). A delay of 0 means no delay here; for aborts of Argo
+// Rollouts it means never (#1841).
 func abortLatency(t *testing.T) {
 	t.Helper()
 	a := app.Start(t, env, app.Options{
@@ -49,7 +50,7 @@ func abortLatency(t *testing.T) {
 		a.WaitForPause("3/3")
 		canary := a.Get().Status.Canary.Revision
 		bare = append(bare, b.takeAway(canary))
-		// The share must be on the wire before it can be taken away.
+		// The canary must have its share before it can be taken away.
 		from := time.Now()
 		a.Eventually("requests on the canary", func() (bool, string) {
 			stats := a.Traffic.Since(from)
@@ -74,7 +75,7 @@ func abortLatency(t *testing.T) {
 	}
 }
 
-// bare is a route to the app's two Services that is none of a rollout's, with requests of its own.
+// bare is a route to the app's two Services that no rollout manages, with its own traffic.
 type bare struct {
 	t       *testing.T
 	a       *app.App
@@ -99,7 +100,7 @@ func newBare(t *testing.T, a *app.App) *bare {
 	begin := func() *load.Generator {
 		return load.Start(context.WithoutCancel(t.Context()), load.Options{Host: string(b.route.Spec.Hostnames[0]), Rate: 60, PodAt: env.Pods.PodAt})
 	}
-	first := begin() // they meet a gateway that does not know the route yet
+	first := begin() // the gateway does not know the route yet
 	a.Eventually("the bare route to be served", func() (bool, string) {
 		stats := first.Last(200 * time.Millisecond)
 		return stats.Sent > 3 && stats.Failed == 0, stats.String()
@@ -124,7 +125,7 @@ func (b *bare) write(canary int32) {
 	}
 }
 
-// takeAway gives the canary a share and takes it away again, and returns when its last answer came after that was asked for.
+// takeAway gives the canary a share and takes it away again, and returns how long after that its last answer arrived.
 func (b *bare) takeAway(canary string) time.Duration {
 	b.t.Helper()
 	from := time.Now()
@@ -154,7 +155,7 @@ func (b *bare) checkLoss() {
 	}
 }
 
-// routeWritten is when the operator first wrote the route after a moment.
+// routeWritten returns when the operator first wrote the route after a given time.
 func routeWritten(t *testing.T, after time.Time) time.Time {
 	t.Helper()
 	for _, event := range requests(t, after, time.Now()) {

@@ -22,7 +22,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
-// requests reads from the API server's audit log what the operator asked for in a window, as "verb resource".
+// requests returns the operator's requests in a window, from the API server's audit log. It skips watches and leases.
 func requests(t *testing.T, from, to time.Time) []auditv1.Event {
 	t.Helper()
 	events, err := env.Cluster.Audited(func(event *auditv1.Event) bool {
@@ -66,15 +66,15 @@ func table(events []auditv1.Event) string {
 	return strings.Join(lines, "\n")
 }
 
-// budget is what the seed's whole release may cost, request by request:
+// budget is the maximum cost of the full bookinfo release, by request:
 //
 //	1 dry run      recognises the new template
-//	6 ReplicaSet   created, then sized for 40, 60 and 100 %, marked as stable, and the former one to zero
+//	6 ReplicaSet   created, then sized for 40, 60 and 100 %, marked as stable, and the former one scaled to zero
 //	2 Services     the canary's before the first weight, the stable one's in the promotion
 //	7 routes       header route, five weights, and back to 0 at the end of the promotion
 //	1 annotation   of the promote command
-//	1 look         at the live rollout before pods are made for it; and one whenever a watch lags far behind a write
-//	status         each is a target that has to stand before an object is touched, or news for people
+//	1 read         of the live rollout before pods are created for it; and one whenever a watch lags far behind a write
+//	status         each is a target that must be stored before an object is changed, or information for users
 //	events         one for each transition
 var budget = map[string]int{
 	"create replicasets (dry run)": 1,
@@ -88,8 +88,8 @@ var budget = map[string]int{
 	"create events":                20,
 }
 
-// TestCost counts the operator's requests in the API server's audit log: for the seed's whole release, and for what is at
-// rest while another rollout is aborted again and again, for which there must be none.
+// TestCost counts the operator's requests in the API server's audit log: for the full bookinfo release, and for
+// rollouts at rest while another one is aborted repeatedly, for which there must be none.
 func TestCost(t *testing.T) {
 	a := app.New(t, env, seedSteps()...)
 	v1 := a.Stable()
@@ -119,7 +119,7 @@ func TestCost(t *testing.T) {
 	}
 }
 
-// passesSince counts the operator's passes over the test's rollout by its own log.
+// passesSince counts the operator's reconciles of the test's rollout in its log.
 func passesSince(t *testing.T, from time.Time) int {
 	t.Helper()
 	content, err := os.ReadFile(env.Operator.Log)
@@ -139,11 +139,11 @@ func passesSince(t *testing.T, from time.Time) int {
 	return passes
 }
 
-// idle is the least window in which an operator must ask for nothing about healthy rollouts, but for its lease and its
-// watches.
+// idle is the minimum window in which an operator must send no requests for healthy rollouts, except for its lease
+// and its watches.
 const idle = time.Minute
 
-// checkIdle watches every rollout that the tests have left at rest; one in another namespace is not.
+// checkIdle checks every rollout that the tests have left at rest, except those in the busy namespace.
 func checkIdle(t *testing.T, from time.Time, busy string) {
 	t.Helper()
 	select {

@@ -12,8 +12,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/builder"
 )
 
-// TestDyingCanary lets every pod of the canary fail at 40 %: stable gets all traffic at once, and the canary its share
-// back when its pods are.
+// TestDyingCanary makes all pods of the canary fail at 40 %: stable gets all traffic at once, and the canary gets its
+// share back when its pods recover.
 func TestDyingCanary(t *testing.T) {
 	a := beside(t, builder.Scale(1), builder.Weight(40), builder.Hold())
 	a.SetImage(builder.ImageV2)

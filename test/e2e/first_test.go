@@ -12,9 +12,9 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/app"
 )
 
-// TestFirstDeploy sends requests by a new route from before its rollout is there: none fails from the first good answer on. The
-// two Services get their first endpoints one after the other, so the weights have to stand before there is a pod. Without that
-// some of these first deploys lose requests, and not all.
+// TestFirstDeploy sends requests to a new route before its rollout exists: none fails after the first good answer.
+// The two Services get their first endpoints one after the other, so the weights must be set before there is a pod.
+// Otherwise some of these first deploys, but not all, lose requests.
 func TestFirstDeploy(t *testing.T) {
 	for i := range 6 {
 		t.Run(fmt.Sprint(i), firstDeploy)

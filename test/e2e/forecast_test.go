@@ -21,7 +21,7 @@ import (
 
 const sampleFile = "../../config/samples/reviews/canaryrollout.yaml"
 
-// sampleRollout is the seed's manifest.
+// sampleRollout returns the manifest of the bookinfo sample.
 func sampleRollout(t *testing.T) *v1alpha1.CanaryRollout {
 	t.Helper()
 	content, err := os.ReadFile(sampleFile)
@@ -35,7 +35,7 @@ func sampleRollout(t *testing.T) *v1alpha1.CanaryRollout {
 	return rollout
 }
 
-// shortened are steps whose pauses by the clock last no longer than d.
+// shortened returns steps whose timed pauses last at most d.
 func shortened(steps []v1alpha1.Step, d time.Duration) []v1alpha1.Step {
 	var short []v1alpha1.Step
 	for _, step := range steps {
@@ -48,7 +48,7 @@ func shortened(steps []v1alpha1.Step, d time.Duration) []v1alpha1.Step {
 	return short
 }
 
-// leg is a part of a release at its end: a step, the promotion at a weight, or the rest after it.
+// leg is the end of a part of a release: a step, the promotion at a weight, or the rest after it.
 type leg struct {
 	Where          string
 	Weight         int32
@@ -60,7 +60,7 @@ const done = "done"
 
 func promotionAt(weight int32) string { return fmt.Sprintf("promotion at %d", weight) }
 
-// toldLegs are the legs of a forecast.
+// toldLegs returns the legs of a forecast.
 func toldLegs(f forecast.Forecast) (legs []leg) {
 	for _, stage := range f.Stages {
 		next := leg{
@@ -81,7 +81,7 @@ func toldLegs(f forecast.Forecast) (legs []leg) {
 	return legs
 }
 
-// realLegs are the legs of the release that the statuses tell of, from its first step on.
+// realLegs returns the legs of the real release from its statuses, from its first step on.
 func realLegs(moments []app.Moment) (legs []leg) {
 	for _, moment := range moments {
 		s := moment.Status
@@ -98,8 +98,8 @@ func realLegs(moments []app.Moment) (legs []leg) {
 		case n > 0 && legs[n-1].Where == where:
 			legs = legs[:n-1]
 		case n > 0 && where != done:
-			// A status has the sizes that were found, so those that a leg came to are in the first one of the next leg. In
-			// the rest after it, what was the canary is the stable revision.
+			// A status has the observed sizes, so those at the end of a leg are in the first status of the next leg.
+			// In the rest after it, the former canary is the stable revision.
 			legs[n-1].Stable, legs[n-1].Canary = next.Stable, next.Canary
 		}
 		legs = append(legs, next)
@@ -107,7 +107,7 @@ func realLegs(moments []app.Moment) (legs []leg) {
 	return legs
 }
 
-// whereIs names the leg that a status is of; empty when nothing is stable yet.
+// whereIs names the leg that a status belongs to; empty if there is no stable revision yet.
 func whereIs(s v1alpha1.CanaryRolloutStatus) string {
 	if s.Memory == nil || s.Stable == nil || s.Traffic == nil {
 		return ""
@@ -122,8 +122,8 @@ func whereIs(s v1alpha1.CanaryRolloutStatus) string {
 	}
 }
 
-// TestForecastOfSample holds the plan of the seed's manifest, and that of the rollout in the middle of its release, against
-// a real run of it. Only the pauses are shorter: they are no part of a leg.
+// TestForecastOfSample compares the plan of the bookinfo sample, and that of the rollout in the middle of its
+// release, with a real run. Only the pauses are shorter: they are not part of a leg.
 func TestForecastOfSample(t *testing.T) {
 	t.Parallel()
 	sample := sampleRollout(t)
@@ -156,7 +156,7 @@ func TestForecastOfSample(t *testing.T) {
 	if diff := cmp.Diff(want[2:], toldLegs(rest)); diff != "" {
 		t.Errorf("what was left at step 3/12 was foretold in another way (-before +then):\n%s", diff)
 	}
-	// Times in a status are those of the operator's clock; the statuses reach the test a little later.
+	// Times in a status are those of the operator's clock; the statuses reach the test slightly later.
 	took := healthy.Sub(begun) - promoted.Sub(paused)
 	t.Logf("stable after %s, foretold for a world that is quick: %s", took.Round(time.Second/10), quickest)
 	if took < quickest-time.Second/2 {

@@ -1,8 +1,8 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package e2e releases canaries on a real cluster, through a real gateway, under load, and holds every request that
-// was sent against the rules: none is lost, and none reaches a revision that it must not reach.
+// Package e2e releases canaries on a real cluster, through a real gateway, under load, and checks every request
+// against the rules: none is lost, and none reaches a revision that it must not reach.
 package e2e
 
 import (
@@ -12,19 +12,19 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/app"
 )
 
-// parallel apps with rate requests per second each are 175 in all, the stable-only rule included. What measures times and
-// costs runs alone before that, and so does the seed's release, under app.Rate.
+// parallel apps with rate requests per second each are 175 in total, including the stable-only rule. Tests that
+// measure times and costs run before that, not in parallel, and so does the bookinfo release, under app.Rate.
 const (
 	parallel = 3
 	rate     = 50
 )
 
-// env is one cluster with one operator for all tests; each test has a namespace of its own.
+// env is one cluster with one operator for all tests; each test has its own namespace.
 var env = &app.Env{}
 
 func TestMain(m *testing.M) { app.Main(m, env, app.EnvOptions{Parallel: parallel, AsShipped: true}) }
 
-// beside is app.New for a test that runs beside others.
+// beside is app.New for a parallel test.
 func beside(t *testing.T, steps ...v1alpha1.Step) *app.App {
 	t.Helper()
 	t.Parallel()

@@ -13,7 +13,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
-// seedSteps are the seed's, with pauses of 3 s instead of 10 s.
+// seedSteps are the steps of the bookinfo sample, with pauses of 3 s instead of 10 s.
 func seedSteps() []v1alpha1.Step {
 	d := 3 * time.Second
 	return []v1alpha1.Step{
@@ -66,7 +66,8 @@ func TestAbortAt40(t *testing.T) {
 	a.CheckShares()
 }
 
-// TestAbortInPromotion: an abort beats a full promotion until that is over. The peer ignores it (argo-rollouts#4461).
+// TestAbortInPromotion: an abort overrides a full promotion until that is complete. Argo Rollouts ignores it
+// (argo-rollouts#4461).
 func TestAbortInPromotion(t *testing.T) {
 	a := beside(t, builder.Hold())
 	v1 := a.Stable()
@@ -101,8 +102,8 @@ func TestRollbackByReapply(t *testing.T) {
 	a.CheckLoss()
 }
 
-// TestCanaryNeverReady: the deadline passes, the abort is carried out, and the pods go. The peer's deadline did not
-// fire, its abort had no effect, and the bad pods stayed (argo-rollouts#4128, #1593).
+// TestCanaryNeverReady: the deadline passes, the abort is carried out, and the pods are removed. In Argo Rollouts,
+// the deadline did not fire, the abort had no effect, and the bad pods stayed (argo-rollouts#4128, #1593).
 func TestCanaryNeverReady(t *testing.T) {
 	a := beside(t, builder.Weight(40), builder.Hold())
 	v1 := a.Stable()
