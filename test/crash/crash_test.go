@@ -18,20 +18,20 @@ import (
 // scenario is a part of a rollout's life in which the manager is disturbed.
 type scenario struct {
 	options app.Options
-	// prepare runs undisturbed, drive disturbed, until all has come to its end.
+	// prepare runs undisturbed, drive disturbed, until everything is complete.
 	prepare, drive func(a *app.App)
 }
 
-// result is what became of a scenario.
+// result is the outcome of a scenario.
 type result struct {
-	// end is the state that it came to.
+	// end is the final state.
 	end string
-	// commands are those that were carried out on the way.
+	// commands are those that were carried out.
 	commands []string
 }
 
-// run disturbs a scenario, and demands the wanted result; without one it takes what comes. It returns that, and how many
-// writes and reads it took.
+// run disturbs a scenario, and checks that it has the wanted result, if there is one. It returns the result, and how
+// many writes and reads there were.
 func (s scenario) run(t *testing.T, f fault, k int, want *result) (got result, writes, reads int) {
 	t.Helper()
 	s.options.Rate = rate
@@ -66,7 +66,7 @@ func (s scenario) run(t *testing.T, f fault, k int, want *result) (got result, w
 	return got, writes, reads
 }
 
-// checkEnd waits for an end.
+// checkEnd waits for the final state.
 func checkEnd(a *app.App, want result) {
 	a.Eventually("the end that it comes to undisturbed", func() (bool, string) {
 		diff := cmp.Diff(want.end, a.Describe())
@@ -74,8 +74,8 @@ func checkEnd(a *app.App, want result) {
 	})
 }
 
-// everywhere runs a scenario undisturbed, and then with every fault at every write: it must come to the same end, by the
-// same commands. The short run takes a few of the writes, at even distances.
+// everywhere runs a scenario undisturbed, and then with every fault at every write: it must reach the same end, by
+// the same commands. The short run uses a few of the writes, evenly spaced.
 func (s scenario) everywhere(t *testing.T) {
 	t.Parallel()
 	var want result
@@ -104,7 +104,7 @@ func (s scenario) everywhere(t *testing.T) {
 	}
 }
 
-// spread are all numbers from 1 to count; without -long so many of them.
+// spread returns all numbers from 1 to count; without -long only this many of them.
 func spread(count, runs int) (ks []int) {
 	if *long {
 		runs = count
@@ -124,7 +124,7 @@ func TestRelease(t *testing.T) {
 			v1 := a.Stable()
 			a.SetImage(builder.ImageV2)
 			a.WaitForPause("3/6")
-			a.Annotate(v1alpha1.PromoteAnnotation, "true") // a promote that is carried out twice would pass the next pause, too
+			a.Annotate(v1alpha1.PromoteAnnotation, "true") // a promote that is carried out twice would also pass the next pause
 			a.WaitForPause("5/6")
 			a.Annotate(v1alpha1.PromoteAnnotation, "true")
 			a.CheckPromoted(v1)
@@ -176,7 +176,7 @@ func TestSupersede(t *testing.T) {
 	s.everywhere(t)
 }
 
-// TestDeletion hands back by --cascade=orphan, so that stable pods remain to answer.
+// TestDeletion deletes with --cascade=orphan, so that stable pods remain to answer.
 func TestDeletion(t *testing.T) {
 	s := at40
 	s.drive = func(a *app.App) { a.DeleteOrphaning() }

@@ -23,21 +23,21 @@ type fault string
 
 const (
 	none     fault = "none"
-	dies     fault = "dies"     // the write happens, and the manager dies before it learns of that
+	dies     fault = "dies"     // the write happens, and the manager dies before it learns of it
 	fails    fault = "fails"    // the API server answers 500, and the write does not happen
 	conflict fault = "conflict" // the API server answers 409, and the write does not happen
-	timeout  fault = "timeout"  // the write happens, and the answer is lost
-	lags     fault = "lags"     // the cache shows an older state than it has shown before, once
+	timeout  fault = "timeout"  // the write happens, and the response is lost
+	lags     fault = "lags"     // the cache once returns an older state than before
 )
 
 var faults = []fault{dies, fails, conflict, timeout, lags}
 
-// disturbance hits the k-th write, or the k-th read that could show something older, with a fault. Before it is armed
-// nothing counts.
+// disturbance applies a fault to the k-th write, or to the k-th read that could return something older. Nothing
+// counts before it is armed.
 type disturbance struct {
-	// die ends the manager.
+	// die stops the manager.
 	die context.CancelFunc
-	// caughtUp brings the newer state, by an event, to a cache that has shown an older one.
+	// caughtUp triggers an event that brings the newer state to a cache that has returned an older one.
 	caughtUp func()
 	events   sync.WaitGroup
 
@@ -52,14 +52,14 @@ type disturbance struct {
 	hit    string
 }
 
-// arm begins to count.
+// arm starts counting.
 func (d *disturbance) arm(f fault, k int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.armed, d.fault, d.k = true, f, k
 }
 
-// was ends the disturbance, and says what was hit, or nothing; and how many writes and reads there were.
+// was ends the disturbance, and returns what was hit, if anything, and how many writes and reads there were.
 func (d *disturbance) was() (hit string, writes, reads int) {
 	d.mu.Lock()
 	d.armed = false
@@ -70,7 +70,7 @@ func (d *disturbance) was() (hit string, writes, reads int) {
 
 var errDead = errors.New("this manager is dead")
 
-// transport disturbs what goes to the API server.
+// transport disturbs requests to the API server.
 type transport struct {
 	*disturbance
 	next http.RoundTripper
@@ -98,7 +98,7 @@ func (t transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 }
 
-// count tells what is to happen to a request.
+// count returns what is to happen to a request.
 func (t transport) count(request *http.Request) (hit fault, dead bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -110,11 +110,11 @@ func (t transport) count(request *http.Request) (hit fault, dead bool) {
 		return none, false
 	}
 	t.hit = t.writes[t.k-1]
-	t.dead = t.fault == dies // from here on, whatever else it sends
+	t.dead = t.fault == dies // from here on, nothing else is sent
 	return t.fault, false
 }
 
-// isWrite leaves out what changes nothing that matters.
+// isWrite skips writes without a relevant effect: dry runs and Events.
 func isWrite(request *http.Request) bool {
 	return request.Method != http.MethodGet && !strings.Contains(request.URL.RawQuery, "dryRun") &&
 		!strings.HasSuffix(request.URL.Path, "/events") && !strings.Contains(request.URL.Path, "/events/")
@@ -129,7 +129,7 @@ func answer(request *http.Request, code int, reason string) *http.Response {
 	}
 }
 
-// lagging is a cache that shows an older state once: a watch that was begun anew, at another API server, may do that.
+// lagging is a cache that once returns an older state: a restarted watch, of another API server, may do that.
 type lagging struct {
 	*disturbance
 	client.Reader
@@ -159,7 +159,7 @@ func (l *lagging) List(ctx context.Context, into client.ObjectList, options ...c
 	return nil
 }
 
-// show remembers what is shown, and puts something older in its place when that is due.
+// show records what is returned, and replaces it with something older when that is due.
 func (l *lagging) show(key string, into runtime.Object) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -186,7 +186,7 @@ func (l *lagging) isDue(key string) bool {
 	return true
 }
 
-// version tells states of an object or a list apart.
+// version identifies the state of an object or a list.
 func version(object runtime.Object) (text string) {
 	_ = meta.EachListItem(object, func(item runtime.Object) error {
 		text += version(item) + " "

@@ -25,9 +25,10 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
-// TestLeaderChange takes the lease from a leader in the middle of a step, while one of its writes is still on its way.
-// The next leader reads the rollout before it writes anything, and goes on. The former one's late write, which comes when
-// the next leader has written to the same object, is refused by its guard, and it writes nothing after that.
+// TestLeaderChange takes the lease from a leader in the middle of a step, while one of its writes is in flight. The
+// next leader reads the rollout before it writes anything, and continues. The former leader's late write, which
+// arrives after the next leader has written the same object, is refused by its guard, and the former leader writes
+// nothing after that.
 func TestLeaderChange(t *testing.T) {
 	t.Parallel()
 	for name, late := range map[string]string{
@@ -62,7 +63,7 @@ func TestLeaderChange(t *testing.T) {
 	}
 }
 
-// candidate is a manager that stands for leader, with what it sent.
+// candidate is a manager with leader election, with a record of what it sent.
 type candidate struct {
 	elected <-chan struct{}
 	ended   chan error
@@ -70,22 +71,22 @@ type candidate struct {
 	arrives chan struct{}
 
 	mu sync.Mutex
-	// late is the path of the write that will be late; with it the lease is lost.
+	// late is the path of the write to delay; with it the lease is lost.
 	late     string
 	lost     bool
 	requests []sent
-	// lateAnswer is what the late write was answered.
+	// lateAnswer is the status code of the late write.
 	lateAnswer int
 }
 
-// sent is one request, by when it was answered.
+// sent is one request, with the time of its response.
 type sent struct {
 	at           time.Time
 	method, path string
 	code         int
 }
 
-// stand starts a manager that stands for leader.
+// stand starts a manager with leader election.
 func stand(t *testing.T, namespace string) *candidate {
 	t.Helper()
 	c := &candidate{ended: make(chan error, 1), arrives: make(chan struct{})}
@@ -108,7 +109,7 @@ func stand(t *testing.T, namespace string) *candidate {
 	return c
 }
 
-// loseLease holds up the next write to a path, and from then on every request about the lease.
+// loseLease delays the next write to a path, and from then on blocks every request for the lease.
 func (c *candidate) loseLease(late string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -121,7 +122,7 @@ func (c *candidate) writes() []sent {
 	return slices.DeleteFunc(slices.Clone(c.requests), func(s sent) bool { return s.method == http.MethodGet })
 }
 
-// watched keeps a record of what a candidate sends.
+// watched records what a candidate sends.
 type watched struct {
 	*candidate
 	next http.RoundTripper
@@ -151,7 +152,7 @@ func (w watched) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// sendLate is a write that is on its way when its sender gives up.
+// sendLate delivers a write after its sender has given up.
 func (w watched) sendLate(request *http.Request) (*http.Response, error) {
 	body, err := io.ReadAll(request.Body)
 	if err != nil {
@@ -172,8 +173,8 @@ func (w watched) sendLate(request *http.Request) (*http.Response, error) {
 	return nil, request.Context().Err()
 }
 
-// checkSilent demands that a former leader has ended, that its late write was refused, and that no other came after the
-// next leader's first.
+// checkSilent checks that a former leader has exited, that its late write was refused, and that none of its other
+// writes came after the next leader's first.
 func (c *candidate) checkSilent(t *testing.T, next *candidate) {
 	t.Helper()
 	err := <-c.ended
@@ -182,7 +183,7 @@ func (c *candidate) checkSilent(t *testing.T, next *candidate) {
 		t.Error("the former leader ended without saying that it lost its lease")
 	}
 	c.mu.Lock()
-	answer := c.lateAnswer // CheckPromoted took seconds since the write was let through
+	answer := c.lateAnswer // CheckPromoted took seconds after the write was let through
 	c.mu.Unlock()
 	if answer != http.StatusConflict && answer != http.StatusUnprocessableEntity {
 		t.Errorf("the late write was answered %d, want 409 or 422", answer)
@@ -195,7 +196,7 @@ func (c *candidate) checkSilent(t *testing.T, next *candidate) {
 	}
 }
 
-// checkReadFirst demands a live read of the rollout before the first write.
+// checkReadFirst checks for a live read of the rollout before the first write.
 func (c *candidate) checkReadFirst(t *testing.T) {
 	t.Helper()
 	c.mu.Lock()

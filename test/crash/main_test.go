@@ -1,8 +1,8 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package crash lets the manager die after any of its writes, has writes fail or seem to, and has its cache lag: under
-// load through a real gateway the rollout must come to the same end as undisturbed, without a lost request.
+// Package crash kills the manager after any of its writes, makes writes fail or appear to fail, and makes its cache
+// lag: under load through a real gateway the rollout must reach the same end as undisturbed, without a lost request.
 package crash
 
 import (
@@ -12,7 +12,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/app"
 )
 
-// parallel apps with rate requests per second each are 180 in all, the stable-only rule included.
+// parallel apps with rate requests per second each are 180 in total, including the stable-only rule.
 const (
 	parallel = 6
 	rate     = 26
@@ -20,7 +20,7 @@ const (
 
 var long = flag.Bool("long", false, "every write of every scenario, not a spread of them; takes half an hour")
 
-// env is one cluster for all tests. Each test has a namespace of its own, and a manager in this process for it alone.
+// env is one cluster for all tests. Each test has its own namespace, and its own manager in this process.
 var env = &app.Env{}
 
 func TestMain(m *testing.M) {

@@ -18,8 +18,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
-// supervise runs a manager for a namespace, as its service account, and another one when it dies, as a kubelet does,
-// until the test ends. The first one is disturbed.
+// supervise runs a manager for a namespace, with its service account, and another one when it dies, as a kubelet
+// does, until the test ends. The first one is disturbed.
 func supervise(t *testing.T, namespace string) *disturbance {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -46,14 +46,14 @@ func supervise(t *testing.T, namespace string) *disturbance {
 	return d
 }
 
-// newManager is put together as the program is, without what one process can only have once.
+// newManager sets up a manager as the program does, without what a process can only have once.
 func newManager(
 	ctx context.Context, t *testing.T, namespace string, d *disturbance, edits ...func(*rest.Config, *ctrl.Options),
 ) ctrl.Manager {
 	t.Helper()
 	fatal := func(err error) {
 		if err != nil {
-			t.Error(err) // not always in the test's own goroutine
+			t.Error(err) // may not run in the test's own goroutine
 		}
 	}
 	config := env.Cluster.RESTConfig(cluster.Operator)
