@@ -19,7 +19,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster/backend"
 )
 
-// mixed is a route whose rule has several matches, of all that there is, and filters that change requests and answers.
+// mixed is a route whose rule has several matches, with all kinds of conditions, and filters that change requests and
+// answers.
 var mixed = app.Kind{Name: "HTTPRoute", Hosts: true, Path: "/reviews/0", StableOnly: "/stable-only", Rules: `
   - matches:
     - {path: {type: PathPrefix, value: /reviews}}
@@ -36,7 +37,7 @@ var mixed = app.Kind{Name: "HTTPRoute", Hosts: true, Path: "/reviews/0", StableO
     backendRefs: [{name: reviews-stable, port: 9080}]
 `}
 
-// audience has a match of each sort.
+// audience has a match of each kind.
 func audience() v1alpha1.Step {
 	pattern := ptr.To(gatewayv1.HeaderMatchRegularExpression)
 	return v1alpha1.Step{SetHeaderRoute: &v1alpha1.SetHeaderRoute{Name: "qa", Matches: []v1alpha1.RequestMatch{
@@ -48,10 +49,10 @@ func audience() v1alpha1.Step {
 	}}}
 }
 
-// TestAudience has requests told apart by header, query parameter and method, exactly and by patterns, on a rule that
-// has matches and filters of its own: who matches gets the canary, nobody else does, and the filters hold for both. An
-// edit of the rule is followed, and nothing is left behind. The peer matches headers alone, and on a host that several
-// workloads share those of the others met its header route, too (argo-rollouts#3879).
+// TestAudience selects requests by header, query parameter and method, exactly and by patterns, on a rule with its
+// own matches and filters: matching requests reach the canary, no others do, and the filters apply to both. An edit
+// of the rule is followed, and nothing is left behind. Argo Rollouts only matches headers, and on a host that several
+// workloads share its header route also matched requests to the others (argo-rollouts#3879).
 func TestAudience(t *testing.T) {
 	t.Parallel()
 	a := app.Start(t, env, app.Options{Kind: &mixed, Rate: rate, Steps: []v1alpha1.Step{builder.Scale(1), audience(), builder.Hold()}})
@@ -113,7 +114,7 @@ func TestAudience(t *testing.T) {
 	a.CheckAborted(a.Get().Status.Revision, a.Annotate(v1alpha1.AbortAnnotation, "true"))
 }
 
-// answer is what is looked at of one: who gave it, and what the filter of the rule made of it.
+// answer is what the test checks of an answer: the version that gave it, and the effect of the rule's filter.
 type answer struct {
 	status            int
 	version, servedBy string
@@ -128,7 +129,7 @@ func ask(t *testing.T, a *app.App, method, target string, headers map[string]str
 	}
 	request.Host = a.Host()
 	for name, value := range headers {
-		request.Header[name] = []string{value} // as it is spelled
+		request.Header[name] = []string{value} // in its original spelling
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
@@ -138,8 +139,9 @@ func ask(t *testing.T, a *app.App, method, target string, headers map[string]str
 	return answer{response.StatusCode, response.Header.Get(backend.VersionHeader), response.Header.Get("x-served-by")}
 }
 
-// TestGRPCMethod has the calls of one method of a service told apart. Its name is a long one, since Traefik 3.6 prefers the
-// longer of two expressions, and that for any method is longer than Get: by the Gateway API the named method comes first.
+// TestGRPCMethod selects the calls of one method of a service. Its name is long because Traefik 3.6 prefers the
+// longer of two expressions, and the one for any method is longer than Get. By the Gateway API the named method takes
+// precedence.
 func TestGRPCMethod(t *testing.T) {
 	t.Parallel()
 	step := v1alpha1.Step{SetHeaderRoute: &v1alpha1.SetHeaderRoute{Name: "testers", Matches: []v1alpha1.RequestMatch{{

@@ -17,7 +17,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
-// stream is the gateway for connections, by one of its listeners.
+// stream returns the gateway for connections, with one of its listeners.
 func stream(listener, address string) *app.Gateway {
 	return &app.Gateway{Address: address, Parents: []gatewayv1.ParentReference{{
 		Name: cluster.StreamGatewayName, Namespace: ptr.To(gatewayv1.Namespace(cluster.GatewayNamespace)),
@@ -25,7 +25,7 @@ func stream(listener, address string) *app.Gateway {
 	}}}
 }
 
-// release takes an app through its steps to the promotion, and another version through an abort.
+// release runs an app through its steps to the promotion, and another version through an abort.
 func release(t *testing.T, a *app.App, paused string) {
 	t.Helper()
 	v1 := a.Stable()
@@ -42,7 +42,7 @@ func release(t *testing.T, a *app.App, paused string) {
 	a.CheckAborted(canary, a.Annotate(v1alpha1.AbortAnnotation, "true"))
 }
 
-// TestGRPC has calls of gRPC, of which those of testers are told apart.
+// TestGRPC releases with gRPC calls, with a header route for testers.
 func TestGRPC(t *testing.T) {
 	t.Parallel()
 	a := app.Start(t, env, app.Options{Kind: &app.GRPCRoute, Rate: rate, Steps: []v1alpha1.Step{
@@ -59,7 +59,7 @@ func TestGRPC(t *testing.T) {
 	release(t, a, "3/7")
 }
 
-// TestTLS has TLS that ends at the pods.
+// TestTLS releases with TLS that is terminated by the pods.
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	release(t, app.Start(t, env, app.Options{
@@ -67,7 +67,7 @@ func TestTLS(t *testing.T) {
 	}), "3/5")
 }
 
-// TestTCP has connections without anything to tell them apart.
+// TestTCP releases with plain connections.
 func TestTCP(t *testing.T) {
 	t.Parallel()
 	release(t, app.Start(t, env, app.Options{
@@ -81,8 +81,8 @@ func steps() []v1alpha1.Step {
 	}
 }
 
-// TestSeveral has routes of two kinds move as one: neither goes on before the other can. The peer's plugin had one
-// route only, and all others kept their weights (plugin#33).
+// TestSeveral: routes of two kinds move together. Neither continues before the other can. Argo Rollouts' plugin
+// supported only one route, and all others kept their weights (plugin#33).
 func TestSeveral(t *testing.T) {
 	t.Parallel()
 	calls := app.GRPCRoute
@@ -101,7 +101,8 @@ func TestSeveral(t *testing.T) {
 	a.WaitForPause("2/4")
 	canary := a.Get().Status.Revision
 
-	// Its rules lose the pair: what the other route carries stays, and the message names the one that is in the way.
+	// The GRPCRoute loses the pair: the other route keeps its weights, and the message names the route with the
+	// problem.
 	whole := a.RouteOf(calls)
 	broken := whole.DeepCopy()
 	rules := broken.Object["spec"].(map[string]any)["rules"].([]any)

@@ -1,8 +1,8 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package kinds releases canaries by routes of other kinds than HTTPRoute, under load on the real gateway: calls of gRPC,
-// and connections with TLS that ends at the pods, and without.
+// Package kinds releases canaries with routes of kinds other than HTTPRoute, under load on the real gateway: gRPC
+// calls, and connections with TLS that is terminated by the pods, and without TLS.
 package kinds
 
 import (
@@ -17,7 +17,7 @@ const (
 	rate     = 60
 )
 
-// env is one cluster with one operator for all tests; each test has a namespace of its own.
+// env is one cluster with one operator for all tests; each test has its own namespace.
 var env = &app.Env{}
 
 func TestMain(m *testing.M) {

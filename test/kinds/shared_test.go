@@ -24,8 +24,8 @@ const ratings = `
     - {name: ratings-stable, port: 9080}
 `
 
-// TestSharedRoute has two rollouts with a pair each in one HTTPRoute release at the same time, with header routes of one
-// name: each leaves alone what is the other's, and both come to their end.
+// TestSharedRoute: two rollouts with one pair each in the same HTTPRoute release at the same time, with header routes
+// of the same name. Neither changes the other's part, and both complete.
 func TestSharedRoute(t *testing.T) {
 	t.Parallel()
 	shared := app.HTTPRoute
