@@ -1,8 +1,8 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package commands releases canaries by what people and scripts type, on a real cluster and under load: the kubectl plugin
-// alone, as a program of its own, and the commands of docs/health.md as they stand there.
+// Package commands releases canaries with the commands that users and scripts run, on a real cluster and under load:
+// the kubectl plugin as a separate program, and the commands of docs/health.md exactly as documented.
 package commands
 
 import (
@@ -17,13 +17,13 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/app"
 )
 
-// parallel apps with rate requests per second each are 175 in all, the stable-only rule included.
+// parallel apps with rate requests per second each are 175 in total, including the stable-only rule.
 const (
 	parallel = 5
 	rate     = 30
 )
 
-// env is one cluster with one operator for all tests; each test has a namespace of its own.
+// env is one cluster with one operator for all tests; each test has its own namespace.
 var env = &app.Env{}
 
 func TestMain(m *testing.M) {
@@ -34,8 +34,8 @@ func TestMain(m *testing.M) {
 	app.Main(m, env, app.EnvOptions{Parallel: parallel})
 }
 
-// binaryVariable tells the program inside the cluster's namespaces where the plugin is: inside there is no network to
-// fetch modules by.
+// binaryVariable passes the path of the plugin to the program inside the cluster's namespaces, where there is no
+// network to fetch modules.
 const binaryVariable = "CANARYROLLOUT_PLUGIN"
 
 func build() error {

@@ -38,7 +38,7 @@ func (p plugin) command(ctx context.Context, args ...string) *exec.Cmd {
 	return command
 }
 
-// run wants an exit code, and returns what was printed on both streams.
+// run runs a command, checks its exit code, and returns what was printed on both streams.
 func (p plugin) run(want int, args ...string) string {
 	p.t.Helper()
 	output, err := p.command(p.t.Context(), args...).CombinedOutput()
@@ -56,7 +56,7 @@ func (p plugin) run(want int, args ...string) string {
 	return string(output)
 }
 
-// says wants an output to hold some texts.
+// says checks that an output contains some texts.
 func (p plugin) says(output string, texts ...string) {
 	p.t.Helper()
 	for _, text := range texts {
@@ -66,7 +66,7 @@ func (p plugin) says(output string, texts ...string) {
 	}
 }
 
-// TestPluginRelease takes two releases to their end, under load: by promote, and by promote --full.
+// TestPluginRelease completes two releases, under load: with promote, and with promote --full.
 func TestPluginRelease(t *testing.T) {
 	t.Parallel()
 	a := app.Start(t, env, app.Options{Rate: rate, Steps: []v1alpha1.Step{
@@ -78,7 +78,7 @@ func TestPluginRelease(t *testing.T) {
 	p.run(1, "promote", "reviews")
 
 	p.says(p.run(0, "set", "image", "reviews", "app="+builder.ImageV2), "next: step 1/4, setCanaryScale 1 pod")
-	p.says(p.run(2, "status", "reviews", "--wait", "--timeout=6s"), "Paused", "step 2/4") // not fooled by the state before
+	p.says(p.run(2, "status", "reviews", "--wait", "--timeout=6s"), "Paused", "step 2/4") // not confused by the previous state
 	a.WaitForPause("2/4")
 	v2 := a.Get().Status.Revision
 	p.says(p.run(0, "get", "reviews"), "Paused, step 2/4", "kubectl canary promote reviews -n "+a.Namespace,
@@ -118,7 +118,8 @@ func TestPluginWayBack(t *testing.T) {
 	a.WaitForPause("2/2")
 	v2 := a.Get().Status.Revision
 
-	// What keeps a command from a newer revision is the API server, which tests the status in a patch of the whole.
+	// The API server keeps a command from applying to a newer revision: it tests the status in a patch of the main
+	// resource.
 	guarded := `kubectl patch canaryrollout reviews --type=json -p '[{"op": "test", "path": "/status/memory/currentRevision", "value": "other"},
 		{"op": "add", "path": "/metadata/annotations", "value": {"canaryrollout.dev/abort": "true"}}]'`
 	if output, err := a.Terminal().Try(guarded); err == nil {
@@ -134,12 +135,12 @@ func TestPluginWayBack(t *testing.T) {
 	p.says(p.run(0, "history", "reviews"), v1+" (stable)", "Aborted", "too many errors")
 	p.run(1, "abort", "reviews")
 	p.says(p.run(0, "retry", "reviews"), "retrying revision "+v2)
-	p.says(p.run(2, "status", "reviews", "--wait", "--timeout=6s"), "Paused", v2) // not fooled by the abort before
+	p.says(p.run(2, "status", "reviews", "--wait", "--timeout=6s"), "Paused", v2) // not confused by the previous abort
 
 	p.says(p.run(0, "undo", "reviews"), "the template of revision "+v1)
 	p.says(p.run(0, "status", "reviews", "--wait", "--timeout=60s"), "Healthy", v1)
 
-	// The defaulted template of a ReplicaSet is the revision that it is of, and no new one.
+	// The defaulted template of a ReplicaSet gives the same revision, not a new one.
 	p.says(p.run(0, "undo", "reviews", "--to-revision", v2), "the template of revision "+v2)
 	a.WaitForPause("2/2")
 	if got := a.Get().Status.Revision; got != v2 {
@@ -147,7 +148,7 @@ func TestPluginWayBack(t *testing.T) {
 	}
 	p.run(0, "promote", "reviews")
 	p.says(p.run(0, "status", "reviews", "--wait", "--timeout=60s"), "Healthy", v2)
-	p.says(p.run(0, "undo", "reviews"), "the template of revision "+v1) // the one that was stable before
+	p.says(p.run(0, "undo", "reviews"), "the template of revision "+v1) // the previous stable revision
 	a.WaitForPause("2/2")
 	if got := a.Get().Status.Revision; got != v1 {
 		t.Errorf("undo to %s made revision %s", v1, got)
@@ -158,19 +159,20 @@ func TestPluginWayBack(t *testing.T) {
 	a.CheckLoss()
 }
 
-// crowd is how many pods of others the namespace has, and atOnce how soon the first picture has to be there all the same.
+// crowd is the number of other pods in the namespace, and atOnce the time within which the first picture must be
+// printed all the same.
 const (
 	crowd  = 2000
 	atOnce = 500 * time.Millisecond
 )
 
-// TestPluginInCrowd starts get -w in a namespace with thousands of pods of other rollouts, and follows a release in it. It
-// measures a time, so it runs alone.
+// TestPluginInCrowd starts get -w in a namespace with thousands of pods of other rollouts, and follows a release. It
+// measures a time, so it is not parallel.
 func TestPluginInCrowd(t *testing.T) {
 	a := app.Start(t, env, app.Options{Steps: []v1alpha1.Step{builder.Hold()}, Rate: 12})
 	p := plugin{t, a}
 	makeCrowd(t, a.Namespace)
-	p.run(0, "get", "reviews") // the binary is in the page cache now
+	p.run(0, "get", "reviews") // the binary is now in the page cache
 	best := time.Hour
 	for range 3 {
 		best = min(best, p.firstPicture())
@@ -203,7 +205,7 @@ func TestPluginInCrowd(t *testing.T) {
 	}
 }
 
-// screen is what a command prints while it runs.
+// screen collects what a command prints while it runs.
 type screen struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -221,7 +223,7 @@ func (s *screen) String() string {
 	return s.text.String()
 }
 
-// makeCrowd makes pods that nothing ever schedules.
+// makeCrowd creates pods that are never scheduled.
 func makeCrowd(t *testing.T, namespace string) {
 	t.Helper()
 	group, ctx := errgroup.WithContext(t.Context())
@@ -246,7 +248,7 @@ func makeCrowd(t *testing.T, namespace string) {
 	}
 }
 
-// firstPicture is how long get -w takes from its start to the last line of the first picture.
+// firstPicture returns how long get -w takes from its start to the last line of the first picture.
 func (p plugin) firstPicture() time.Duration {
 	p.t.Helper()
 	ctx, stop := context.WithTimeout(p.t.Context(), 30*time.Second)
@@ -263,7 +265,7 @@ func (p plugin) firstPicture() time.Duration {
 	}
 	lines := bufio.NewScanner(output)
 	for lines.Scan() {
-		if strings.Contains(lines.Text(), pod) { // a pod stands below everything else
+		if strings.Contains(lines.Text(), pod) { // pods are printed last
 			break
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/builder"
 )
 
-// commands are the first block below a heading of docs/health.md.
+// commands returns the first command block below a heading of docs/health.md.
 func commands(t *testing.T, heading string) string {
 	t.Helper()
 	return app.Documented(t, "health.md", heading)[0]
@@ -28,7 +28,7 @@ const (
 	rollout      = "## Instead of kubectl rollout"
 )
 
-// isReadyNow takes no old status for an answer.
+// isReadyNow must not accept an outdated status.
 const isReadyNow = "kubectl wait --for=condition=Ready --timeout=1s canaryrollout/reviews"
 
 func start(t *testing.T) (*app.App, *app.Terminal) {
@@ -39,7 +39,7 @@ func start(t *testing.T) (*app.App, *app.Terminal) {
 	return a, a.Terminal()
 }
 
-// pausedAt waits until the release pauses by the documented commands, and returns what a promote of this pause alone is.
+// pausedAt waits for the pause with the documented commands, and returns the value that promotes only this pause.
 func pausedAt(t *testing.T, a *app.App, s *app.Terminal) string {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(s.Run(commands(t, untilPaused))), "\n")
@@ -58,7 +58,7 @@ func checkState(t *testing.T, a *app.App, want v1alpha1.State) {
 	}
 }
 
-// TestScriptRelease waits for a release that ends well.
+// TestScriptRelease waits for a release that succeeds.
 func TestScriptRelease(t *testing.T) {
 	t.Parallel()
 	a, s := start(t)
@@ -84,7 +84,7 @@ func TestScriptRelease(t *testing.T) {
 	a.CheckLoss()
 }
 
-// TestScriptAbort waits for a release that ends badly: the script fails, and says why.
+// TestScriptAbort waits for a release that fails: the script fails, and prints the reason.
 func TestScriptAbort(t *testing.T) {
 	t.Parallel()
 	a, s := start(t)
@@ -106,7 +106,7 @@ func TestScriptAbort(t *testing.T) {
 	a.CheckLoss()
 }
 
-// byVerb are the commands of a block by the comment before each, up to a colon.
+// byVerb maps the comment before each command of a block, up to a colon, to the commands.
 func byVerb(block string) map[string]string {
 	verbs := map[string]string{}
 	verb := ""
@@ -120,7 +120,7 @@ func byVerb(block string) map[string]string {
 	return verbs
 }
 
-// TestScriptRollout has what kubectl rollout does for Deployments.
+// TestScriptRollout covers what kubectl rollout does for Deployments.
 func TestScriptRollout(t *testing.T) {
 	t.Parallel()
 	a, s := start(t)
