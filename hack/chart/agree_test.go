@@ -25,10 +25,10 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/helm"
 )
 
-// TestChartIsKustomization: object by object, the chart with its default values installs what config/default does.
+// TestChartIsKustomization: object by object, the chart with its default values installs the same as config/default.
 func TestChartIsKustomization(t *testing.T) {
 	want, got := byName(kustomization(t)), byName(objects(t))
-	// A chart does not make the namespace that it is installed in.
+	// A chart does not create the namespace that it is installed in.
 	delete(want, "Namespace "+namespace)
 	if diff := cmp.Diff(sets.List(sets.KeySet(want)), sets.List(sets.KeySet(got))); diff != "" {
 		t.Errorf("other objects than in config/default (-want +got):\n%s", diff)
@@ -43,7 +43,7 @@ func TestChartIsKustomization(t *testing.T) {
 	}
 }
 
-// kustomization is what `kubectl apply -k config/default` sends.
+// kustomization returns what `kubectl apply -k config/default` sends.
 func kustomization(t *testing.T) []*unstructured.Unstructured {
 	t.Helper()
 	output, err := exec.CommandContext(t.Context(), "kubectl", "kustomize", config+"/default").Output()
@@ -62,8 +62,8 @@ func byName(list []*unstructured.Unstructured) map[string]*unstructured.Unstruct
 	return named
 }
 
-// essence is an object without what charts add by custom: labels that tell releases apart, and defaults spelt out.
-// The labels that add a role to another one count.
+// essence returns an object without what charts add by convention: labels that identify a release, and explicit
+// defaults. Labels that aggregate a role into another one are kept.
 func essence(object *unstructured.Unstructured) map[string]any {
 	object = object.DeepCopy()
 	labels := map[string]string{}
@@ -77,7 +77,7 @@ func essence(object *unstructured.Unstructured) map[string]any {
 	delete(annotations, "helm.sh/resource-policy")
 	object.SetAnnotations(annotations)
 	if object.GetKind() == "Deployment" {
-		// The list of arguments is compared by TestArguments.
+		// TestArguments compares the arguments.
 		container := containerOf(object)
 		delete(container, "args")
 		delete(container, "imagePullPolicy")
@@ -91,7 +91,7 @@ func containerOf(deployment *unstructured.Unstructured) map[string]any {
 	return template["spec"].(map[string]any)["containers"].([]any)[0].(map[string]any)
 }
 
-// removeKey takes a key out of all maps below.
+// removeKey removes a key from all maps below node.
 func removeKey(node any, key string) {
 	switch node := node.(type) {
 	case map[string]any:
@@ -106,7 +106,7 @@ func removeKey(node any, key string) {
 	}
 }
 
-// TestArguments: the chart starts the manager as config/default does, and spells out some defaults.
+// TestArguments: the chart starts the manager as config/default does, with some defaults spelled out.
 func TestArguments(t *testing.T) {
 	args := func(list []*unstructured.Unstructured) []any {
 		for _, object := range list {
@@ -128,7 +128,8 @@ func TestArguments(t *testing.T) {
 	}
 }
 
-// TestArgumentsAreStrings: without quotes an argument that ends in a colon is a map in YAML, and the API server refuses it.
+// TestArgumentsAreStrings: without quotes, an argument that ends in a colon is a map in YAML, and the API server
+// refuses it.
 func TestArgumentsAreStrings(t *testing.T) {
 	deployment := &appsv1.Deployment{}
 	typed(t, objects(t, `--set-json=probeAllow=["*.infra.svc", "fd00::"]`), "Deployment", deployment)
@@ -137,8 +138,8 @@ func TestArgumentsAreStrings(t *testing.T) {
 	}
 }
 
-// TestShutdownWithinGrace: the manager gives its lease up before the kubelet kills it. Otherwise the next leader waits until
-// the lease has run out.
+// TestShutdownWithinGrace: the manager releases its lease before the kubelet kills it. Otherwise the next leader
+// waits until the lease has expired.
 func TestShutdownWithinGrace(t *testing.T) {
 	sets := map[string][]*unstructured.Unstructured{"config/default": kustomization(t), "the shortest": objects(t, "--set=terminationGracePeriodSeconds=2")}
 	for name, file := range valueSets(t) {
@@ -161,8 +162,8 @@ func TestShutdownWithinGrace(t *testing.T) {
 	}
 }
 
-// TestPolicies: with the names that config/default has, the chart renders config/policies; with others, the policies are
-// about the account that the manager runs by. They are refused where the cluster cannot enforce them.
+// TestPolicies: with the names of config/default, the chart renders config/policies; with others, the policies refer
+// to the manager's actual service account. They are refused if the cluster cannot enforce them.
 func TestPolicies(t *testing.T) {
 	output, err := exec.CommandContext(t.Context(), "kubectl", "kustomize", config+"/policies").Output()
 	if err != nil {
@@ -196,8 +197,8 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
-// TestNamespacedRights: in each of its namespaces the manager has the rights that it has in all of them otherwise, and none
-// anywhere else.
+// TestNamespacedRights: in each of its namespaces the manager has the rights that it otherwise has in all namespaces,
+// and none anywhere else.
 func TestNamespacedRights(t *testing.T) {
 	everywhere := &rbacv1.ClusterRole{}
 	typed(t, named(kustomization(t), "canaryrollout-controller-manager"), "ClusterRole", everywhere)
@@ -227,7 +228,7 @@ func named(list []*unstructured.Unstructured, name string) []*unstructured.Unstr
 }
 
 // TestRoleHoldsForItsNamespace: the manager gets the Namespace of a rollout that is deleted. A Role in the namespace
-// lets it, since the API server takes that request for one in the namespace; no ClusterRole is needed.
+// allows it, because the API server treats that request as one in the namespace; no ClusterRole is needed.
 func TestRoleHoldsForItsNamespace(t *testing.T) {
 	resolver := request.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")}
 	info, err := resolver.NewRequestInfo(httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/namespaces/shop", nil))
@@ -239,7 +240,7 @@ func TestRoleHoldsForItsNamespace(t *testing.T) {
 	}
 }
 
-// TestAlertsAreShared: the alerts come out as they are written. Their texts have braces of their own.
+// TestAlertsAreShared: the alerts are rendered verbatim. Their texts contain braces.
 func TestAlertsAreShared(t *testing.T) {
 	want := map[string]any{}
 	if err := yaml.Unmarshal([]byte(read(t, helm.Chart()+"/files/rules.yaml")), &want); err != nil {
@@ -257,7 +258,7 @@ func TestAlertsAreShared(t *testing.T) {
 	t.Error("no PrometheusRule was rendered")
 }
 
-// TestFilesAreCurrent: what the chart shares with the kustomizations is what they have.
+// TestFilesAreCurrent: the files that the chart shares with the kustomizations are up to date.
 func TestFilesAreCurrent(t *testing.T) {
 	originals := map[string]string{"crd.yaml": config + "/crd/canaryrollout.dev_canaryrollouts.yaml"}
 	roles, err := filepath.Glob(config + "/rbac/*role.yaml")

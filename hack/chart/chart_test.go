@@ -37,7 +37,8 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// TestGoldens: what comes out, for several sets of values. `go test ./hack/chart -update` writes the files anew.
+// TestGoldens compares the rendered output for several sets of values. `go test ./hack/chart -update` rewrites the
+// files.
 func TestGoldens(t *testing.T) {
 	for name, file := range valueSets(t) {
 		t.Run(name, func(t *testing.T) {
@@ -50,7 +51,7 @@ func TestGoldens(t *testing.T) {
 	}
 }
 
-// withoutShared leaves out the long part of what is not the chart's own, which TestChartIsKustomization and
+// withoutShared omits the long parts that are not the chart's own, which TestChartIsKustomization and
 // TestAlertsAreShared compare: the schema of the CRD, and the alerts.
 func withoutShared(manifest string) string {
 	documents := strings.Split(manifest, "\n---\n")
@@ -65,7 +66,7 @@ func withoutShared(manifest string) string {
 	return strings.Join(documents, "\n---\n")
 }
 
-// TestObjectsAreWellFormed: no field is misspelt. Kinds of the Prometheus operator have no types here.
+// TestObjectsAreWellFormed: no field is misspelled. There are no types here for kinds of the Prometheus operator.
 func TestObjectsAreWellFormed(t *testing.T) {
 	scheme := runtime.NewScheme()
 	builder := runtime.NewSchemeBuilder(admissionregistrationv1.AddToScheme, appsv1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, policyv1.AddToScheme,
@@ -91,7 +92,7 @@ func TestObjectsAreWellFormed(t *testing.T) {
 	}
 }
 
-// TestPodSecurity: the pods are admitted where the Pod Security level is restricted.
+// TestPodSecurity: the pods are admitted with Pod Security level restricted.
 func TestPodSecurity(t *testing.T) {
 	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
 	if err != nil {
@@ -109,10 +110,10 @@ func TestPodSecurity(t *testing.T) {
 	}
 }
 
-// secretLimit is how large a Secret may be. Helm keeps each release in one.
+// secretLimit is the maximum size of a Secret. Helm stores each release in one.
 const secretLimit = 1 << 20
 
-// TestReleaseFitsIntoSecret: the CRD is in it twice, as a file of the chart and rendered.
+// TestReleaseFitsIntoSecret: a release contains the CRD twice, as a file of the chart and rendered.
 func TestReleaseFitsIntoSecret(t *testing.T) {
 	output, err := helm.Client{Home: t.TempDir()}.Run(t.Context(), "install", release, helm.Chart(), "--namespace="+namespace,
 		"--values=testdata/everything.values.yaml", "--dry-run=client", "--output=json")
@@ -130,7 +131,7 @@ func TestReleaseFitsIntoSecret(t *testing.T) {
 	if err := writer.Close(); err != nil {
 		t.Fatal(err)
 	}
-	// Helm encodes it once, and the API server stores what that is.
+	// Helm encodes it once, and the API server stores the result.
 	size := base64.StdEncoding.EncodedLen(packed.Len())
 	t.Logf("a release has %d bytes, packed %d of %d", len(output), size, secretLimit)
 	if size > secretLimit/2 {

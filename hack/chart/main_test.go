@@ -1,7 +1,7 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package chart tests the Helm chart, config/chart, as far as no cluster is needed. What needs one is in test/chart.
+// Package chart tests the Helm chart, config/chart, without a cluster. Tests that need one are in test/chart.
 package chart
 
 import (
@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// A release of this name in this namespace has the names that config/default has.
+	// A release with this name in this namespace has the same names as config/default.
 	release   = "canaryrollout"
 	namespace = "canaryrollout-system"
 
@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// valueSets are the files of values in testdata, by name.
+// valueSets returns the files of values in testdata, by name.
 func valueSets(t *testing.T) map[string]string {
 	t.Helper()
 	files, err := filepath.Glob("testdata/*.values.yaml")
@@ -47,14 +47,14 @@ func valueSets(t *testing.T) map[string]string {
 	return sets
 }
 
-// template renders the chart; args are more flags of helm.
+// template renders the chart; args are additional flags of helm.
 func template(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	args = append([]string{"template", release, helm.Chart(), "--namespace=" + namespace}, args...)
 	return helm.Client{Home: t.TempDir()}.Run(t.Context(), args...)
 }
 
-// objects are those that the chart renders.
+// objects returns the objects that the chart renders.
 func objects(t *testing.T, args ...string) []*unstructured.Unstructured {
 	t.Helper()
 	output, err := template(t, args...)
@@ -73,7 +73,7 @@ func decode(t *testing.T, manifest string) []*unstructured.Unstructured {
 	return decoded
 }
 
-// typed reads the first object of its kind, and refuses fields that the kind does not have.
+// typed decodes the first object of its kind, and refuses fields that the kind does not have.
 func typed(t *testing.T, from []*unstructured.Unstructured, kind string, into any) {
 	t.Helper()
 	for _, object := range from {

@@ -11,7 +11,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/helm"
 )
 
-// TestNotes: whoever has installed the chart reads what to do next, and what to do before it is uninstalled.
+// TestNotes: the notes tell users what to do after the installation, and what to do before uninstalling.
 func TestNotes(t *testing.T) {
 	tests := map[string]struct {
 		set     string
@@ -51,7 +51,7 @@ func TestNotes(t *testing.T) {
 	}
 }
 
-// TestDocumentedValues: the chart takes every value that the documentation sets, and has every value that it names.
+// TestDocumentedValues: the chart accepts every value that the documentation sets, and has every value that it names.
 func TestDocumentedValues(t *testing.T) {
 	var args []string
 	flag := regexp.MustCompile(`--set "?([A-Za-z.]+=[^\s"]+)`)
@@ -73,7 +73,7 @@ func TestDocumentedValues(t *testing.T) {
 	}
 	for _, match := range rows {
 		for value := range strings.SplitSeq(strings.ReplaceAll(match[1], "`", ""), ", ") {
-			// The schema refuses what it does not know, so an unknown one is named in the error, whatever is set.
+			// The schema refuses unknown values, so the error names an unknown one, whatever it is set to.
 			_, err := template(t, `--set-json=`+value+`={"no": "such"}`)
 			if err == nil || strings.Contains(err.Error(), "additional properties '"+value[strings.LastIndex(value, ".")+1:]+"'") {
 				t.Errorf("docs/install.md tells of %s, which the chart does not have: %v", value, err)

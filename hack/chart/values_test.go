@@ -14,7 +14,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/helm"
 )
 
-// TestRefusals: what is wrong is refused before anything is installed, by the name of the value.
+// TestRefusals: invalid values are refused before anything is installed, with the name of the value.
 func TestRefusals(t *testing.T) {
 	tests := map[string]struct{ set, want string }{
 		"a misspelt value":             {"replica=3", "additional properties 'replica' not allowed"},
@@ -57,7 +57,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestBudgets: what leaves a pod to be drained is taken as it is written, and so is what nothing comes of.
+// TestBudgets: a budget that allows a pod to be drained is rendered as written, and a disabled budget is not checked.
 func TestBudgets(t *testing.T) {
 	tests := map[string]struct{ set, want string }{
 		"a number":                    {"podDisruptionBudget.minAvailable=1", "minAvailable: 1"},
@@ -79,8 +79,8 @@ func TestBudgets(t *testing.T) {
 	}
 }
 
-// TestValuesAreDescribed: every value has one sentence right above it, and the schema knows exactly the values that are
-// there.
+// TestValuesAreDescribed: every value has one sentence directly above it, and the schema has exactly the existing
+// values.
 func TestValuesAreDescribed(t *testing.T) {
 	text := read(t, helm.Chart()+"/values.yaml")
 	lines := strings.Split(text, "\n")
@@ -106,7 +106,7 @@ func TestValuesAreDescribed(t *testing.T) {
 	compareWithSchema(t, "", values, schema)
 }
 
-// isBelow says whether the lines end within one of these values, which have the form of a field of a pod.
+// isBelow reports whether the lines end within one of these values, which have the format of a pod field.
 func isBelow(lines []string, keys ...string) bool {
 	for i := len(lines) - 1; i >= 0 && lines[i] != "" && !strings.HasPrefix(lines[i], "#"); i-- {
 		for _, key := range keys {

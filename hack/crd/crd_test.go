@@ -13,8 +13,8 @@ import (
 
 const shipped = "../../config/crd/canaryrollout.dev_canaryrollouts.yaml"
 
-// annotationLimit is how large all annotations of an object may be together. `kubectl apply` keeps the whole manifest
-// in one; the rest is left for others.
+// annotationLimit is the maximum size of all annotations of an object, reduced by a reserve for others. `kubectl
+// apply` stores the whole manifest in one.
 const annotationLimit = 262_144 * 3 / 4
 
 func TestShippedCRDFitsIntoAnnotation(t *testing.T) {
@@ -27,8 +27,8 @@ func TestShippedCRDFitsIntoAnnotation(t *testing.T) {
 	}
 }
 
-// TestShippedTemplateIsStoredAsGiven: whatever has a type below the template also takes fields that nobody has heard of yet,
-// and nothing is added to it. Lists are told apart by keys only where a Deployment insists on different ones.
+// TestShippedTemplateIsStoredAsGiven: every typed object below the template also accepts unknown fields, and nothing
+// is added to it. Lists have keys only where a Deployment requires unique ones.
 func TestShippedTemplateIsStoredAsGiven(t *testing.T) {
 	template := shippedSpec(t)["template"].(schema)
 	if template["description"] == nil || template["x-kubernetes-validations"] == nil {
@@ -87,7 +87,7 @@ func TestShippedDefaultsOutsideTemplateAreKept(t *testing.T) {
 	if limit := lookup(spec["revisionHistoryLimit"], "default"); limit != 10.0 {
 		t.Errorf("spec.revisionHistoryLimit defaults to %v, want 10", limit)
 	}
-	// A default could not be told from what a user asks for: an adopted workload would be cut to it.
+	// A default could not be distinguished from what a user sets: an adopted workload would be scaled to it.
 	if replicas := lookup(spec["replicas"], "default"); replicas != nil {
 		t.Errorf("spec.replicas defaults to %v, want none", replicas)
 	}

@@ -1,10 +1,10 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command crd finishes the CustomResourceDefinition that controller-gen wrote. In Go, spec.template is raw JSON: the API
-// server stores it as it is given, and a dry run of its ReplicaSet checks it. The CEL rules of spec.template need types
-// for the few fields that they look at: they are in template.yaml. Labels gain the bounds that Kubernetes has for them,
-// since the API server refuses CEL rules on labels of any number and length.
+// Command crd completes the CustomResourceDefinition that controller-gen wrote. In Go, spec.template is raw JSON: the
+// API server stores it as given, and a dry run of its ReplicaSet validates it. The CEL rules of spec.template need
+// types for the few fields that they read: they are in template.yaml. Labels get the limits that Kubernetes has for
+// them, because the API server refuses CEL rules on labels of unlimited number and length.
 package main
 
 import (
@@ -40,7 +40,7 @@ func rewrite(path string) error {
 	return os.WriteFile(path, out, 0o644)
 }
 
-// process returns the CRD with every version's pod template finished. Processing twice changes nothing more.
+// process returns the CRD with the pod template of every version completed. It is idempotent.
 func process(in []byte) ([]byte, error) {
 	var crd map[string]any
 	if err := yaml.Unmarshal(in, &crd); err != nil {
@@ -69,7 +69,7 @@ func process(in []byte) ([]byte, error) {
 	return append([]byte("---\n"), out...), err
 }
 
-// lookup follows keys through nested maps, and returns nil where they lead nowhere.
+// lookup follows keys through nested maps. It returns nil if a key does not exist.
 func lookup(node any, keys ...string) any {
 	for _, key := range keys {
 		object, ok := node.(map[string]any)

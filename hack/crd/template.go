@@ -16,12 +16,12 @@ type schema = map[string]any
 var templateSchema []byte
 
 const (
-	// maxLabelValue and labelValuePattern are what Kubernetes asks of label values.
+	// maxLabelValue and labelValuePattern are Kubernetes' limits for label values.
 	maxLabelValue     = 63
 	labelValuePattern = `^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$`
 )
 
-// finishTemplate fills in the schema below a pod template. The description and the rules come from the Go type.
+// finishTemplate completes the schema of a pod template. The description and the rules come from the Go type.
 func finishTemplate(template schema) error {
 	return yaml.Unmarshal(templateSchema, &template)
 }

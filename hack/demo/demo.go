@@ -23,23 +23,23 @@ const (
 	host        = "www.bookinfo.com"
 	path        = "/reviews"
 
-	// rate is requests a second. Every tenth is a tester's, with a header; the others are customers'.
+	// rate is requests per second. Every tenth comes from a tester, with a header; the others come from customers.
 	rate      = 100
 	testers   = "role: qa"
 	customers = ""
 )
 
-// demo is the state of one performance.
+// demo is the state of one run.
 type demo struct {
 	out     *screen
 	stage   *stage
 	watcher *watcher
 	traffic *load.Generator
 	began   time.Time
-	// deadline is zero once a person drives.
+	// deadline is zero once a person is in control.
 	deadline time.Time
 
-	// killed is the revision whose pods the demo let die, and when: requests that they were asked for may fail.
+	// killed is the revision whose pods the demo killed, and when: requests to them may fail.
 	killed                string
 	killedAt, killedUntil time.Time
 
@@ -48,14 +48,14 @@ type demo struct {
 	printedAt time.Time
 }
 
-// lostError says that requests failed.
+// lostError reports that requests failed.
 type lostError struct{ failed, sent int }
 
 func (e *lostError) Error() string {
 	return fmt.Sprintf("%d of %d requests failed, where none may", e.failed, e.sent)
 }
 
-// run plays everything inside the namespaces. Logs stay only when something went wrong.
+// run runs the demo inside the namespaces. Logs are kept only if something went wrong.
 func run(ctx context.Context, out *screen, o options) error {
 	stage, err := newStage()
 	if err != nil {
@@ -73,7 +73,7 @@ func run(ctx context.Context, out *screen, o options) error {
 
 func (d *demo) play(ctx context.Context, o options) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // so that nobody watches a cluster that ends
+	defer cancel() // stops watching before the cluster stops
 	rest, err := findScenario(o.scenario)
 	if err != nil {
 		return err
@@ -90,7 +90,7 @@ func (d *demo) play(ctx context.Context, o options) error {
 	return nil
 }
 
-// close ends the requests before what answers them.
+// close stops the requests before the servers.
 func (d *demo) close() error {
 	if d.traffic != nil {
 		d.traffic.Stop()
@@ -127,7 +127,7 @@ func isHealthy(rollout *v1alpha1.CanaryRollout) bool {
 	return rollout.Status.State == v1alpha1.StateHealthy && rollout.Status.ObservedGeneration == rollout.Generation
 }
 
-// sendRequests begins, and waits until every customer is served.
+// sendRequests starts the requests, and waits until every customer is served.
 func (d *demo) sendRequests(ctx context.Context) error {
 	d.out.title("3. Customers and testers")
 	d.out.text("%d requests a second come in from now on. Every tenth has the header %q, as testers would send it. Each "+
@@ -139,7 +139,7 @@ func (d *demo) sendRequests(ctx context.Context) error {
 	})
 }
 
-// upgrade changes the image and goes on until the pause.
+// upgrade changes the image and waits for the pause.
 func (d *demo) upgrade(ctx context.Context) error {
 	d.out.title("4. A new image starts a release")
 	d.out.text("The steps in the sample start one pod of version 2, send it the testers' requests alone, and wait for a " +
@@ -165,7 +165,7 @@ func (d *demo) startTraffic() {
 	})
 }
 
-// compare waits until testers have reached version 2 alone for as long as is measured, and customers version 1.
+// compare waits until, for the measured period, testers have only reached version 2, and customers only version 1.
 func (d *demo) compare(ctx context.Context) error {
 	d.out.title("5. The pause: who gets what?")
 	var tested, bought load.Stats
@@ -208,7 +208,7 @@ func revision(status *v1alpha1.RevisionStatus) string {
 	return status.Revision
 }
 
-// account says what became of all requests.
+// account prints the outcome of all requests.
 func (d *demo) account() error {
 	if d.traffic == nil {
 		return nil
@@ -231,7 +231,7 @@ func (d *demo) account() error {
 	return nil
 }
 
-// lost counts failed requests, without those that the demo itself is to blame for.
+// lost counts failed requests, except those that the demo itself caused.
 func (d *demo) lost() (lost int) {
 	for _, failure := range d.traffic.Failures() {
 		if !d.isKilled(failure) {
@@ -241,7 +241,7 @@ func (d *demo) lost() (lost int) {
 	return lost
 }
 
-// isKilled says that a request failed for want of the pods that the demo let die.
+// isKilled reports whether a request failed because of the pods that the demo killed.
 func (d *demo) isKilled(failure load.Result) bool {
 	return d.killed != "" && failure.Start.After(d.killedAt) && failure.Start.Before(d.killedUntil) &&
 		(failure.Pod == "" || strings.HasPrefix(failure.Pod, rolloutName+"-"+d.killed+"-"))

@@ -13,7 +13,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
-// handOver leaves the release to the person until Ctrl-C, which is a good end then.
+// handOver leaves the release to the user until Ctrl-C, which then counts as success.
 func (d *demo) handOver(ctx context.Context) error {
 	d.deadline = time.Time{}
 	d.out.title("6. It is yours now, until Ctrl-C")

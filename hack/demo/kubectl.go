@@ -15,7 +15,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
-// The commands that a person would type. They are run as they are shown.
+// The commands that a user would type. They are run exactly as shown.
 const (
 	deployCommand  = `kubectl apply -k ` + sample
 	upgradeCommand = `kubectl patch canaryrollout reviews --type=json -p '[{"op": "replace",
@@ -24,7 +24,7 @@ const (
 	promoteCommand = `kubectl annotate canaryrollout reviews canaryrollout.dev/promote=true`
 )
 
-// kubectl shows and runs a command, and the rollout meanwhile.
+// kubectl shows and runs a command, and shows the rollout while it runs.
 func (d *demo) kubectl(ctx context.Context, command string) error {
 	d.showCommand(command)
 	done := make(chan struct{})
@@ -56,7 +56,7 @@ func (d *demo) showCommand(command string) {
 	d.out.line("  " + d.out.style.paint(bold, "$ "+strings.ReplaceAll(command, "\n", "\n  ")))
 }
 
-// shell runs a command as the administrator. What kubectl caches goes with the cluster.
+// shell runs a command as the administrator. kubectl's cache is deleted with the cluster.
 func (d *demo) shell(ctx context.Context, command string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "sh", "-c", command)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+d.stage.cluster.Kubeconfig(cluster.Admin),

@@ -17,10 +17,10 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster/load"
 )
 
-// shown is the time over which the live line measures.
+// shown is the period that the live line measures.
 const shown = 2 * time.Second
 
-// show draws what is new since the last call.
+// show prints what is new since the last call.
 func (d *demo) show(rollout *v1alpha1.CanaryRollout) {
 	for _, event := range d.watcher.events() {
 		color := ""
@@ -32,7 +32,7 @@ func (d *demo) show(rollout *v1alpha1.CanaryRollout) {
 	d.showLost()
 	v := d.view(rollout)
 	if v.state == "" {
-		return // the operator has not seen it yet
+		return // the operator has not processed it yet
 	}
 	if d.out.live {
 		d.out.setStatus(d.out.style.line(v, d.out.width()-len("^C")-1))
@@ -42,7 +42,7 @@ func (d *demo) show(rollout *v1alpha1.CanaryRollout) {
 	}
 }
 
-// view is about the revision that status.revision names: the one in flight, or the stable one at rest.
+// view describes the revision in status.revision: the one in flight, or the stable one at rest.
 func (d *demo) view(rollout *v1alpha1.CanaryRollout) view {
 	status := rollout.Status
 	v := view{step: status.Step, state: status.State, measured: -1}
@@ -61,14 +61,14 @@ func (d *demo) view(rollout *v1alpha1.CanaryRollout) view {
 	return v
 }
 
-// last are the latest answers to one of the two kinds of callers.
+// last returns the latest answers to one of the two kinds of clients.
 func (d *demo) last(stream string) load.Stats {
 	now := time.Now()
 	return d.traffic.Window(now.Add(-shown), now, stream)
 }
 
-// worthPrinting keeps what is not a terminal readable: only changes, at most one a second, and of the measured share
-// only larger ones, as it follows each weight gradually.
+// worthPrinting keeps output other than a terminal readable: only changes, at most one per second, and only larger
+// ones of the measured share, because it follows each weight gradually.
 func (d *demo) worthPrinting(v view) bool {
 	last := d.printed
 	if d.printedAt.Add(time.Second).After(time.Now()) {
@@ -81,7 +81,7 @@ func (d *demo) worthPrinting(v view) bool {
 
 func abs(n int) int { return max(n, -n) }
 
-// showLost tells of failed requests as soon as they have failed; a few are enough to know.
+// showLost reports failed requests as soon as they fail, but only the first few.
 func (d *demo) showLost() {
 	if d.traffic == nil {
 		return
@@ -96,7 +96,8 @@ func (d *demo) showLost() {
 	d.lostShown = lost
 }
 
-// follow shows what happens until done, twice in a row: an Event comes a moment after the status that it speaks of.
+// follow shows progress until done returns true twice in a row: an Event arrives slightly after the status it refers
+// to.
 func (d *demo) follow(ctx context.Context, done func(*v1alpha1.CanaryRollout) bool) error {
 	tick := time.NewTicker(refresh)
 	defer tick.Stop()

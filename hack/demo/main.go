@@ -1,12 +1,12 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command demo releases a canary in this terminal, on a cluster of its own: it starts the cluster, the operator and the
-// sample in config/samples/reviews, sends 100 requests a second, and replaces version 1 by version 2 by the kubectl
-// commands that a person would type. It fails when a single request does.
+// Command demo releases a canary in this terminal, on its own cluster: it starts the cluster, the operator and the
+// sample in config/samples/reviews, sends 100 requests per second, and replaces version 1 with version 2, using the
+// kubectl commands that a user would type. It fails if a single request fails.
 //
-// With --hold it stops at the pause before the first share of traffic and leaves the rest to the person. With --scenario
-// something comes between: an abort, a third version, pods that die, or a tool that writes into the route.
+// With --hold it stops at the pause before the first share of traffic and leaves the rest to the user. With
+// --scenario something interferes: an abort, a third version, pods that die, or a tool that writes to the route.
 package main
 
 import (
@@ -27,7 +27,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/operator"
 )
 
-// interrupted is the exit code of a shell for a program that Ctrl-C ended.
+// interrupted is the exit code of shells for a program that Ctrl-C ended.
 const interrupted = 130
 
 var errStopped = errors.New("stopped")
@@ -58,16 +58,16 @@ func main() {
 		cluster.Expose{Inside: cluster.APIAddress, Outside: "127.0.0.1:0"},
 		cluster.Expose{Inside: cluster.GatewayAddress, Outside: "127.0.0.1:0"},
 	)
-	log.SetLogger(logr.Discard()) // or controller-runtime complains that nobody did
+	log.SetLogger(logr.Discard()) // otherwise controller-runtime complains that no logger was set
 	if err := withSignals(func(ctx context.Context) error { return run(ctx, out, o) }); err != nil {
 		os.Exit(out.failure(err))
 	}
 }
 
-// onHost tells the first start of this program from that inside the namespaces.
+// onHost reports whether this is the first start of the program, not the one inside the namespaces.
 func onHost() bool { return cluster.Outside(cluster.APIAddress) == "" }
 
-// withSignals lets Ctrl-C end what is under way in order, and a second one at once.
+// withSignals makes Ctrl-C end the current work in order, and a second one at once.
 func withSignals(do func(context.Context) error) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -79,7 +79,7 @@ func withSignals(do func(context.Context) error) error {
 	return err
 }
 
-// build makes all that needs the network: inside the namespaces there is none.
+// build builds everything that needs the network: inside the namespaces there is none.
 func build(ctx context.Context, out *screen) error {
 	out.text("CanaryRollout replaces version 1 of a service by version 2, step by step, while %d requests a second "+
 		"come in. Not one of them may fail.", rate)

@@ -22,7 +22,7 @@ const (
 	cyan   = "36"
 )
 
-// style is what a terminal can show.
+// style is what a terminal can display.
 type style struct{ color, ascii bool }
 
 func (s style) paint(code, text string) string {
@@ -32,17 +32,17 @@ func (s style) paint(code, text string) string {
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
-// view is what the live line tells: the share in percent of the version that the rollout is about.
+// view is the content of the live line: the shares of the displayed version, in percent.
 type view struct {
 	step              string
 	state             v1alpha1.State
 	version           string
 	desired, verified int
-	// measured is negative while there is nothing to measure.
+	// measured is negative if there is nothing to measure.
 	measured int
 }
 
-// String is the line without a bar.
+// String returns the line without a bar.
 func (v view) String() string { return v.head() + strings.Join(v.words(), " ") }
 
 func (v view) head() string { return fmt.Sprintf("%5s %-11s ", v.step, v.state) }
@@ -56,7 +56,7 @@ func (v view) words() []string {
 		"measured " + measured}
 }
 
-// line is at most width wide. The bar takes what the words leave; it is the first to go.
+// line returns a line of at most the given width. The bar uses the space that the words leave, and is omitted first.
 func (s style) line(v view, width int) string {
 	cells := min(width-utf8.RuneCountInString(v.String())-1, 40)
 	if cells < 4 {
@@ -69,7 +69,7 @@ func (s style) line(v view, width int) string {
 	return s.paint(stateColor(v.state), v.head()) + s.bar(v, cells) + " " + strings.Join(words, " ")
 }
 
-// stateColor is loud only where somebody has to look.
+// stateColor only highlights states that need attention.
 func stateColor(state v1alpha1.State) string {
 	switch state {
 	case v1alpha1.StateHealthy:
@@ -83,13 +83,13 @@ func stateColor(state v1alpha1.State) string {
 	}
 }
 
-// clip cuts text that would break the line.
+// clip truncates text that would wrap the line.
 func clip(text string, width int) string {
 	return string([]rune(text)[:min(utf8.RuneCountInString(text), max(width, 0))])
 }
 
-// bar lays the three shares over one another: what is measured is solid, what is only verified or only desired so far
-// stands out beyond it.
+// bar draws the three shares over each other: the measured share is solid, and what is only verified or only desired
+// so far extends beyond it.
 func (s style) bar(v view, cells int) string {
 	glyphs := []rune("█▓▒░")
 	if s.ascii {
@@ -109,7 +109,7 @@ func (s style) bar(v view, cells int) string {
 	return bar.String()
 }
 
-// percent rounds, but says 0 and 100 only where it is none and all.
+// percent rounds, but returns 0 and 100 only for none and all.
 func percent(share float64) int {
 	switch {
 	case share <= 0:
@@ -121,7 +121,7 @@ func percent(share float64) int {
 	}
 }
 
-// shares reads status.weight, which is the verified share, and the desired one when they differ: "10->20".
+// shares parses status.weight, which is the verified share, followed by the desired one if they differ: "10->20".
 func shares(weight string) (verified, desired int) {
 	if n, _ := fmt.Sscanf(weight, "%d->%d", &verified, &desired); n < 2 {
 		desired = verified
@@ -129,8 +129,8 @@ func shares(weight string) (verified, desired int) {
 	return verified, desired
 }
 
-// wrap breaks text between words, with indent before all lines but the first. A word that is wider stands alone, and
-// without a positive width nothing is broken.
+// wrap breaks text between words, with indent before all lines but the first. A wider word gets its own line. Without
+// a positive width, nothing is broken.
 func wrap(text, indent string, width int) string {
 	if width <= 0 {
 		return text

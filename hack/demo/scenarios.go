@@ -15,10 +15,10 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/cluster"
 )
 
-// A scenario is what happens after the pause at which testers have version 2 for themselves.
+// A scenario is what happens after the pause at which only testers have version 2.
 type scenario []func(*demo, context.Context) error
 
-// defaultScenario is the release without accidents.
+// defaultScenario is the undisturbed release.
 const defaultScenario = "release"
 
 var scenarios = map[string]scenario{
@@ -29,7 +29,7 @@ var scenarios = map[string]scenario{
 	"gitops":        {(*demo).goTo40, (*demo).overwrite},
 }
 
-// findScenario names all of them when there is none such.
+// findScenario returns the named scenario. Its error lists all of them.
 func findScenario(name string) (scenario, error) {
 	if found, ok := scenarios[name]; ok {
 		return found, nil
@@ -120,7 +120,7 @@ func (d *demo) killCanary(ctx context.Context) error {
 	if err := d.kubectl(ctx, fail+"false --overwrite"); err != nil {
 		return err
 	}
-	err = d.follow(ctx, func(*v1alpha1.CanaryRollout) bool { // the pause may be over by then, and the weight a greater one
+	err = d.follow(ctx, func(*v1alpha1.CanaryRollout) bool { // the pause may be over by then, and the weight higher
 		return d.last(customers).RevisionShare(canary) > 0.35
 	})
 	if err == nil {

@@ -15,16 +15,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// textWidth is that of explanations, and of terminals that do not tell theirs.
+// textWidth is the width of explanations, and of terminals that do not report theirs.
 const textWidth = 80
 
-// refresh is how often the live line is drawn.
+// refresh is the interval between redraws of the live line.
 const refresh = 200 * time.Millisecond
 
-// screen writes lines, and on a terminal keeps one more below them, which is redrawn in place.
+// screen prints lines, and on a terminal keeps a live line below them, which is redrawn in place.
 type screen struct {
 	style style
-	// live says that it is a terminal.
+	// live reports whether it is a terminal.
 	live bool
 
 	mu     sync.Mutex
@@ -42,7 +42,7 @@ func newScreen(out *os.File) *screen {
 	}}
 }
 
-// firstSet is how the C library finds the character set.
+// firstSet returns the first of these variables that is set, as the C library does to find the character set.
 func firstSet(names ...string) string {
 	for _, name := range names {
 		if value := os.Getenv(name); value != "" {
@@ -52,7 +52,7 @@ func firstSet(names ...string) string {
 	return ""
 }
 
-// width is asked for each time, since windows change.
+// width queries the width each time, because windows can be resized.
 func (s *screen) width() int {
 	if size, err := unix.IoctlGetWinsize(int(s.out.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
 		return int(size.Col)
@@ -68,12 +68,12 @@ func (s *screen) setStatus(status string) {
 	s.draw("")
 }
 
-// draw writes text, of whole lines, above the live line.
+// draw prints text, which must be complete lines, above the live line.
 func (s *screen) draw(text string) {
 	if s.live {
 		text = "\r\x1b[K" + text + s.status
 	}
-	_, _ = s.out.WriteString(text) // nobody is left to be told
+	_, _ = s.out.WriteString(text) // an error could not be reported anywhere
 }
 
 func (s *screen) line(line string) {
@@ -82,7 +82,7 @@ func (s *screen) line(line string) {
 	s.draw(line + "\n")
 }
 
-// Write takes the output of others.
+// Write prints the output of other programs.
 func (s *screen) Write(p []byte) (int, error) {
 	for line := range bytes.Lines(p) {
 		s.line(s.style.paint(dim, "  "+strings.TrimRight(string(line), "\r\n")))
@@ -94,12 +94,12 @@ func (s *screen) title(title string) {
 	s.line("\n" + s.style.paint(bold, wrap(title, "", textWidth-1)))
 }
 
-// text explains.
+// text prints an explanation.
 func (s *screen) text(format string, args ...any) {
 	s.line(wrap(fmt.Sprintf(format, args...), "", textWidth-1))
 }
 
-// entry is a line of the story with the time when it happened. A pipe gets it unbroken, for grep.
+// entry prints a log line with the time of the event. Lines are not wrapped in a pipe, for grep.
 func (s *screen) entry(at time.Duration, color, text string) {
 	width := s.width() - 1
 	if !s.live {
@@ -110,7 +110,7 @@ func (s *screen) entry(at time.Duration, color, text string) {
 	s.line(stamp + s.style.paint(color, text))
 }
 
-// await says what it waits for, and how long it has taken.
+// await shows what it waits for, and for how long.
 func (s *screen) await(what string, do func() error) error {
 	began := time.Now()
 	done := make(chan error, 1)
@@ -131,7 +131,7 @@ func (s *screen) await(what string, do func() error) error {
 	}
 }
 
-// failure says why the demo ends, and is the exit code for it.
+// failure prints why the demo ends, and returns the exit code.
 func (s *screen) failure(err error) int {
 	s.setStatus("")
 	if errors.Is(err, errStopped) {

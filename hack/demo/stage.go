@@ -15,7 +15,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/operator"
 )
 
-// stage is what the demo plays on: a cluster with pods that answer, and the operator.
+// stage is the environment of the demo: a cluster with pods that answer, and the operator.
 type stage struct {
 	dir      string
 	cluster  *cluster.Cluster
@@ -27,13 +27,13 @@ type stage struct {
 	closers []func() error
 }
 
-// newStage makes the folder for data and logs. It is the stage's own, so that an interrupted start leaves none behind.
+// newStage creates the folder for data and logs. The stage owns it, so that an interrupted start leaves none behind.
 func newStage() (*stage, error) {
 	dir, err := os.MkdirTemp("", "canaryrollout-demo-")
 	return &stage{dir: dir, kubeconfig: filepath.Join(dir, "kubeconfig")}, err
 }
 
-// startCluster starts it with pods that answer, and writes the kubeconfig.
+// startCluster starts the cluster with pods that answer, and writes the kubeconfig.
 func (s *stage) startCluster(ctx context.Context) (err error) {
 	if s.cluster, err = cluster.Start(ctx, cluster.Options{Dir: s.dir}); err != nil {
 		return err
@@ -57,7 +57,7 @@ func (s *stage) startOperator(ctx context.Context) (err error) {
 	return err
 }
 
-// close ends everything, the last first.
+// close stops everything in reverse order.
 func (s *stage) close() error {
 	var errs []error
 	for _, end := range slices.Backward(s.closers) {

@@ -27,7 +27,7 @@ type watcher struct {
 	unread []*eventsv1.Event
 }
 
-// watch returns once it knows what there is, and follows until ctx ends.
+// watch returns once the existing objects are known, and follows changes until ctx ends.
 func watch(ctx context.Context, config *rest.Config) (*watcher, error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(v1alpha1.AddToScheme(scheme), eventsv1.AddToScheme(scheme)); err != nil {
@@ -50,7 +50,7 @@ func watch(ctx context.Context, config *rest.Config) (*watcher, error) {
 	if _, err := followed.GetInformer(ctx, &v1alpha1.CanaryRollout{}); err != nil {
 		return nil, err
 	}
-	go func() { _ = followed.Start(ctx) }() // ends with ctx; what it could not do shows as a cache that never syncs
+	go func() { _ = followed.Start(ctx) }() // ends with ctx; a failure shows as a cache that never syncs
 	if !followed.WaitForCacheSync(ctx) {
 		return nil, errors.New("the rollout could not be watched")
 	}
@@ -67,8 +67,8 @@ func (w *watcher) add(object any) {
 	w.unread = append(w.unread, event)
 }
 
-// events are those that came since the last call, in the order in which they happened: they are sent at the same time
-// and may overtake one another.
+// events returns the Events since the last call, in order of time: they are sent concurrently and may arrive out of
+// order.
 func (w *watcher) events() []*eventsv1.Event {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -78,7 +78,7 @@ func (w *watcher) events() []*eventsv1.Event {
 	return unread
 }
 
-// rollout is the latest one known; without a name while there is none.
+// rollout returns the latest known rollout; its name is empty if there is none.
 func (w *watcher) rollout(ctx context.Context) *v1alpha1.CanaryRollout {
 	rollout := &v1alpha1.CanaryRollout{}
 	_ = w.cache.Get(ctx, client.ObjectKey{Namespace: namespace, Name: rolloutName}, rollout)

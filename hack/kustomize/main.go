@@ -1,10 +1,10 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command kustomize writes the OpenAPI schema that Kustomize merges patches by. Without one it replaces the list of containers
-// of a CanaryRollout by that of a patch. A schema that a kustomization names takes the place of the one that is built into
-// Kustomize, so the kinds of Kubernetes are in it, too. Kustomize reads no more of a schema than which lists are merged by
-// which key, so that is all there is.
+// Command kustomize writes the OpenAPI schema that Kustomize uses to merge patches. Without one, it replaces the
+// container list of a CanaryRollout with that of a patch. A schema that a kustomization names replaces the one built
+// into Kustomize, so the kinds of Kubernetes are included, too. Kustomize only reads from a schema which lists are
+// merged by which key, so it contains nothing else.
 package main
 
 import (
@@ -44,7 +44,7 @@ func fail(err error) {
 	os.Exit(1)
 }
 
-// document has every kind that has lists to merge.
+// document returns the schema of every kind that has lists to merge.
 func document() object {
 	g := generator{definitions: object{}}
 	known := scheme.Scheme.AllKnownTypes()
@@ -72,7 +72,7 @@ const (
 	kinds         = "x-kubernetes-group-version-kind"
 )
 
-// twoKeys are the lists whose elements two fields tell apart. The tags of the Go types have only the first.
+// twoKeys are the lists whose elements are identified by two fields. The tags of the Go types only have the first.
 var twoKeys = map[string][]string{
 	"containerPort": {"containerPort", "protocol"},
 	"port":          {"port", "protocol"},
@@ -81,14 +81,14 @@ var twoKeys = map[string][]string{
 // generator collects the definitions of Go types.
 type generator struct{ definitions object }
 
-// name says which kind a definition is that of; a type may be that of several.
+// name adds a kind to a definition; a type may define several.
 func (g generator) name(definition string, kind schema.GroupVersionKind) {
 	d := g.definitions[definition].(object)
 	known, _ := d[kinds].([]object)
 	d[kinds] = append(known, object{"group": kind.Group, "version": kind.Version, "kind": kind.Kind})
 }
 
-// refer defines a struct, and returns a reference to it; nil when nothing in it is merged.
+// refer defines a struct, and returns a reference to it, or nil if nothing in it is merged.
 func (g generator) refer(goType reflect.Type) object {
 	for goType.Kind() == reflect.Pointer {
 		goType = goType.Elem()
@@ -99,7 +99,7 @@ func (g generator) refer(goType reflect.Type) object {
 	reference := object{"$ref": "#/definitions/" + nameOf(goType)}
 	known, visited := g.definitions[nameOf(goType)]
 	if !visited {
-		g.definitions[nameOf(goType)] = nil // for types that hold themselves
+		g.definitions[nameOf(goType)] = nil // for recursive types
 		fields := object{}
 		g.addFields(fields, goType)
 		if len(fields) == 0 {
@@ -134,7 +134,7 @@ func (g generator) addFields(fields object, goType reflect.Type) {
 	}
 }
 
-// list is a list that is merged; nil when a patch replaces it.
+// list returns the schema of a list that is merged, or nil if a patch replaces it.
 func (g generator) list(field reflect.StructField) object {
 	strategy := field.Tag.Get("patchStrategy")
 	if strategy == "" {
@@ -154,7 +154,7 @@ func (g generator) list(field reflect.StructField) object {
 
 func properties(fields object) object { return object{"type": "object", "properties": fields} }
 
-// nameOf is unlike that of another type.
+// nameOf returns a unique name for a type.
 func nameOf(goType reflect.Type) string {
 	return strings.NewReplacer("/", ".", "-", "_").Replace(goType.PkgPath()) + "." + goType.Name()
 }

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// lines are those of a file that match, without the match's prefix.
+// lines returns the lines of a file that match the prefix, without it.
 func lines(t *testing.T, file, prefix string) []string {
 	t.Helper()
 	content, err := os.ReadFile(file)
@@ -29,8 +29,8 @@ func lines(t *testing.T, file, prefix string) []string {
 	return found
 }
 
-// TestActionsArePinned: a tag of an action can be moved to other code, which would run with the rights of the workflow. The
-// version in the comment says what to compare the commit with.
+// TestActionsArePinned: the tag of an action can be moved to other code, which would run with the rights of the
+// workflow. The version in the comment shows what to compare the commit with.
 func TestActionsArePinned(t *testing.T) {
 	workflows, err := filepath.Glob("../../.github/workflows/*.yaml")
 	if err != nil || len(workflows) == 0 {
@@ -46,7 +46,7 @@ func TestActionsArePinned(t *testing.T) {
 	}
 }
 
-// TestImagesArePinned: what an image is built from is named by its content.
+// TestImagesArePinned: base images are pinned by digest.
 func TestImagesArePinned(t *testing.T) {
 	pinned := regexp.MustCompile(`^(--platform=\S+ )?(scratch|\S+@sha256:[0-9a-f]{64})( AS \w+)?$`)
 	for _, from := range lines(t, "../../Dockerfile", "FROM ") {
@@ -56,7 +56,7 @@ func TestImagesArePinned(t *testing.T) {
 	}
 }
 
-// TestImageSaysItsVersion: the label, the program and the tag get the same version.
+// TestImageSaysItsVersion: the label, the program and the tag have the same version.
 func TestImageSaysItsVersion(t *testing.T) {
 	dockerfile, err := os.ReadFile("../../Dockerfile")
 	if err != nil {

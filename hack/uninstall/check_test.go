@@ -1,7 +1,7 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package uninstall tests what make undeploy and make uninstall look at before they remove anything.
+// Package uninstall tests what make undeploy and make uninstall check before they remove anything.
 package uninstall
 
 import (
@@ -12,11 +12,11 @@ import (
 	"testing"
 )
 
-// TestCheck: nothing is removed while there are rollouts, nor when that cannot be found out.
+// TestCheck: nothing is removed if there are rollouts, or if that is unknown.
 func TestCheck(t *testing.T) {
 	for name, tc := range map[string]struct {
-		crd, rollouts string // what kubectl prints, or fails with after a "!"
-		want          string // what is refused with; empty if it is not
+		crd, rollouts string // what kubectl prints, or its error after a "!"
+		want          string // the expected refusal; empty if there is none
 	}{
 		"no CRD":               {"", "!no such resource", ""},
 		"no rollouts":          {"canaryrollouts.canaryrollout.dev", "", ""},

@@ -1,8 +1,8 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command lint is golangci-lint with the Kubernetes API linter built in. `golangci-lint custom` would make the same
-// binary, but it clones repositories; this one is pinned by the go.mod beside it and built from modules alone.
+// Command lint is golangci-lint with the Kubernetes API linter built in. `golangci-lint custom` would build the same
+// binary, but it clones repositories; this one is pinned by its go.mod and built only from modules.
 package main
 
 import (
