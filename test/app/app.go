@@ -205,6 +205,7 @@ func (a *App) manifest(text string) {
 	}
 }
 
+// Create creates an object.
 func (a *App) Create(object client.Object) {
 	a.t.Helper()
 	if err := a.env.Admin.Create(a.t.Context(), object); err != nil {

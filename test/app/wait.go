@@ -101,6 +101,7 @@ func describe(s v1alpha1.CanaryRolloutStatus) string {
 	return fmt.Sprintf("%s step %s weight %s revision %s ready %s: %s", s.State, s.Step, s.Weight, s.Revision, s.Ready, s.Message)
 }
 
+// WaitForState waits for a state.
 func (a *App) WaitForState(state v1alpha1.State) time.Time {
 	a.t.Helper()
 	return a.WaitFor(string(state), func(s v1alpha1.CanaryRolloutStatus) bool { return s.State == state })

@@ -26,7 +26,7 @@ route add local 10.96.0.0/16 dev lo
 
 // runInit reruns this program as process 1 of new namespaces, and waits for it.
 func runInit(environment []string, files []*os.File) (code int, err error) {
-	runtime.LockOSThread() // Pdeathsig follows the thread that started the child, so that thread must live as long as the process
+	runtime.LockOSThread() // Pdeathsig follows the starting thread, which must live as long as the process
 	cmd, err := again(environment)
 	if err != nil {
 		return 1, err

@@ -213,7 +213,7 @@ func TestBeside(t *testing.T) {
 	legacy := podsOf(t, a)
 	revision := slices.Collect(maps.Values(legacy))[0]
 	a.Create(a.Rollout(app.Options{Steps: options.Steps, Edit: func(r *v1alpha1.CanaryRollout) {
-		builder.EditTemplate(r, func(t *corev1.PodTemplateSpec) { t.Labels["version"] = "v1" }) // differs from the template of the Deployment
+		builder.EditTemplate(r, func(t *corev1.PodTemplateSpec) { t.Labels["version"] = "v1" }) // not the Deployment's template
 	}}))
 	healthy := a.WaitForState(v1alpha1.StateHealthy)
 	v1 := a.Stable()

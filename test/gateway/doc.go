@@ -7,8 +7,8 @@
 //   - It reports what it is told to report: see [Behaviour]. The zero value is a gateway that follows the Gateway API.
 //   - It routes what it reports, or later than it reports, or endpoints later than weights: [Behaviour.RouteLag] and
 //     [Behaviour.EndpointLag].
-//   - It is strict. It never retries, never reuses a connection to a pod, and has no fallback: a backendRef that cannot be
-//     resolved is answered with 500 for its share, a Service without ready endpoints with 503, a request that no rule
+//   - It is strict. It never retries, never reuses a connection to a pod, and has no fallback: a backendRef that cannot
+//     be resolved is answered with 500 for its share, a Service without ready endpoints with 503, a request that no rule
 //     matches with 404. Each is counted ([Gateway.Counts]) and logged. It refuses a route that exceeds a limit of the
 //     Gateway API, or that uses a feature it does not support.
 //

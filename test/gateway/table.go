@@ -92,7 +92,7 @@ func (t *table) add(route *gatewayv1.HTTPRoute, known *backends) {
 	}
 }
 
-// matchesOf is never empty: a rule without matches matches every path.
+// matchesOf is never empty: a rule without matches accepts every path.
 func matchesOf(r *gatewayv1.HTTPRouteRule) []gatewayv1.HTTPRouteMatch {
 	if len(r.Matches) == 0 {
 		return []gatewayv1.HTTPRouteMatch{{}}
@@ -111,7 +111,7 @@ func newRule(r *gatewayv1.HTTPRouteRule, namespace string, known *backends) *rul
 		}
 	}
 	if r.Timeouts != nil && r.Timeouts.Request != nil {
-		made.timeout, _ = time.ParseDuration(string(*r.Timeouts.Request)) // the CRD allows a subset of Go's format, so parsing cannot fail
+		made.timeout, _ = time.ParseDuration(string(*r.Timeouts.Request)) // a subset of Go's format, so it can be parsed
 	}
 	for _, ref := range r.BackendRefs {
 		addresses, problem := known.resolve(ref.BackendObjectReference, namespace)

@@ -130,7 +130,7 @@ func (g *Generator) Results(match func(Result) bool) []Result {
 	return matching
 }
 
-// LastAnswer is when the last answer of a revision came, so far; the zero time when there was none.
+// LastAnswer returns when the last answer of a revision arrived, or the zero time if there was none.
 func (g *Generator) LastAnswer(revision string) (last time.Time) {
 	for _, result := range g.Results(func(r Result) bool { return r.Revision == revision }) {
 		if answered := result.Start.Add(result.Duration); answered.After(last) {
