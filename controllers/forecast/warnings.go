@@ -77,7 +77,7 @@ func (a *advisor) warn(id string, step int, path, format string, args ...any) {
 	a.warnings = append(a.warnings, Warning{ID: id, Step: step, Path: path, Message: fmt.Sprintf(format, args...)})
 }
 
-// warnStep warns only about the first step for each ID: whoever fixes it will check the other steps anyway.
+// warnStep warns only about the first step for each ID: a user who fixes it checks the other steps, too.
 func (a *advisor) warnStep(id string, step int, field, format string, args ...any) {
 	if slices.ContainsFunc(a.warnings, func(known Warning) bool { return known.ID == id }) {
 		return

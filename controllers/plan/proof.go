@@ -65,7 +65,7 @@ func (p *pass) waitToWrite(route Route) {
 // since, and a gateway that took any generation from that one on has taken the target.
 func (p *pass) firstCarried(route Route) v1alpha1.RouteMemory {
 	record := recordOf(p.prior.Traffic.Routes, route)
-	// A route that was deleted and made anew counts its generations from 1 again.
+	// A route that was deleted and created again counts its generations from 1.
 	if record != nil && record.Generation <= route.Generation && record.CarriedAt != nil {
 		return *record
 	}

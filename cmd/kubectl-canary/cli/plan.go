@@ -85,7 +85,7 @@ func (o *planOptions) run(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		return o.printAll([]table.Rollout{o.foretell(rollout)})
+		return o.printAll([]table.Rollout{o.forecastRollout(rollout)})
 	}
 	rollouts, err := o.read(ctx)
 	if err != nil {
@@ -168,8 +168,8 @@ func (o *planOptions) get(ctx context.Context, name string) (*v1alpha1.CanaryRol
 	return rollout, runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, rollout)
 }
 
-// foretell forecasts the release of a rollout in the cluster.
-func (o *planOptions) foretell(rollout *v1alpha1.CanaryRollout) table.Rollout {
+// forecastRollout forecasts the release of a rollout in the cluster.
+func (o *planOptions) forecastRollout(rollout *v1alpha1.CanaryRollout) table.Rollout {
 	told := table.Rollout{Namespace: rollout.Namespace, Name: rollout.Name}
 	options := o.forecast
 	if forecast.IsInFlight(rollout) {
