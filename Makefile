@@ -113,7 +113,7 @@ test-cluster: binaries ## Run the tests against a real control plane, gateway an
 
 .PHONY: binaries
 binaries: ## Build the binaries of the test cluster that are not there yet (13 minutes the first time).
-	go run ./test/cluster/cmd/cluster-up -build-only
+	go run ./test/framework/cluster/cmd/cluster-up -build-only
 
 ##@ Try it
 
@@ -124,7 +124,7 @@ demo: ## Release a canary on a cluster of its own, in this terminal. ARGS="..." 
 
 .PHONY: cluster-up
 cluster-up: ## Run a Kubernetes cluster with a gateway on this machine until Ctrl-C, without images.
-	go run ./test/cluster/cmd/cluster-up $(ARGS)
+	go run ./test/framework/cluster/cmd/cluster-up $(ARGS)
 
 .PHONY: run
 run: ## Run the manager here, against the cluster of the current kubectl context.

@@ -13,7 +13,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/canaryrollout/canaryrollout/test/golden"
+	"github.com/canaryrollout/canaryrollout/test/framework/golden"
 )
 
 // The patches, and the keys that they set.

@@ -20,7 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/golden"
+	"github.com/canaryrollout/canaryrollout/test/framework/golden"
 )
 
 // healthScenes are passes in every state that other tools have to read right, and what kstatus makes of the status.

@@ -14,7 +14,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/golden"
+	"github.com/canaryrollout/canaryrollout/test/framework/golden"
 )
 
 // transcript is a whole rollout in words: one line per action with its reason, per event, and per change of state.

@@ -22,8 +22,8 @@ import (
 	"k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
 
-	"github.com/canaryrollout/canaryrollout/test/golden"
-	"github.com/canaryrollout/canaryrollout/test/helm"
+	"github.com/canaryrollout/canaryrollout/test/framework/golden"
+	"github.com/canaryrollout/canaryrollout/test/framework/helm"
 )
 
 func TestLint(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	"github.com/canaryrollout/canaryrollout/test/helm"
+	"github.com/canaryrollout/canaryrollout/test/framework/helm"
 )
 
 const (

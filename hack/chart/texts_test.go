@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/canaryrollout/canaryrollout/test/helm"
+	"github.com/canaryrollout/canaryrollout/test/framework/helm"
 )
 
 // TestNotes: the notes tell users what to do after the installation, and what to do before uninstalling.

@@ -11,7 +11,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/canaryrollout/canaryrollout/test/helm"
+	"github.com/canaryrollout/canaryrollout/test/framework/helm"
 )
 
 // TestRefusals: invalid values are refused before anything is installed, with the name of the value.

@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
 )
 
 // The commands that a user would type. They are run exactly as shown.

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
 )
 
 // A scenario is what happens after the pause at which only testers have version 2.

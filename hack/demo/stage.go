@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/canaryrollout/canaryrollout/test/cluster"
-	"github.com/canaryrollout/canaryrollout/test/cluster/backend"
-	"github.com/canaryrollout/canaryrollout/test/operator"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster/backend"
+	"github.com/canaryrollout/canaryrollout/test/framework/operator"
 )
 
 // stage is the environment of the demo: a cluster with pods that answer, and the operator.

@@ -20,24 +20,24 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/app"
-	"github.com/canaryrollout/canaryrollout/test/builder"
-	"github.com/canaryrollout/canaryrollout/test/helm"
+	"github.com/canaryrollout/canaryrollout/test/framework/builder"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
+	"github.com/canaryrollout/canaryrollout/test/framework/helm"
 )
 
 // inMidCanary has 30 % of the requests on version 2, and waits to be promoted.
-func inMidCanary(t *testing.T) (a *app.App, stable string) {
+func inMidCanary(t *testing.T) (a *harness.App, stable string) {
 	t.Helper()
-	a = app.New(t, env, builder.Weight(30), builder.Hold())
+	a = harness.New(t, env, builder.Weight(30), builder.Hold())
 	stable = a.Stable()
 	a.SetImage(builder.ImageV2)
 	a.WaitForPause("2/2")
-	a.Answers(app.Rate)
+	a.Answers(harness.Rate)
 	return a, stable
 }
 
 // picture is all that a rollout is about: its objects in words, its status, and how often its route was written.
-func picture(t *testing.T, a *app.App) string {
+func picture(t *testing.T, a *harness.App) string {
 	t.Helper()
 	route := &unstructured.Unstructured{}
 	route.SetGroupVersionKind(schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"})
@@ -52,7 +52,7 @@ func picture(t *testing.T, a *app.App) string {
 	return fmt.Sprintf("%s\nroute: generation %d\nrollout: finalizers %v\n%s", a.Describe(), route.GetGeneration(), rollout.Finalizers, status)
 }
 
-func checkUnchanged(t *testing.T, a *app.App, before string) {
+func checkUnchanged(t *testing.T, a *harness.App, before string) {
 	t.Helper()
 	if diff := cmp.Diff(before, picture(t, a)); diff != "" {
 		t.Errorf("something has changed (-was +is):\n%s", diff)
@@ -61,7 +61,7 @@ func checkUnchanged(t *testing.T, a *app.App, before string) {
 }
 
 // finish promotes what waits in mid-canary: whoever leads now is able to.
-func finish(t *testing.T, a *app.App, stable string) {
+func finish(t *testing.T, a *harness.App, stable string) {
 	t.Helper()
 	a.Annotate(v1alpha1.PromoteAnnotation, "true")
 	a.CheckPromoted(stable)
@@ -86,7 +86,7 @@ func TestUpgradeInMidCanary(t *testing.T) {
 		now := leaderOf(t)
 		return now != "" && now != leader, now
 	})
-	a.Answers(2 * app.Rate)
+	a.Answers(2 * harness.Rate)
 	checkUnchanged(t, a, before)
 	if got := shortNames(t); got != `["cro"]` {
 		t.Errorf("the upgrade left the older CRD: its short names are %s", got)
@@ -148,7 +148,7 @@ func TestUninstallInMidCanary(t *testing.T) {
 	if !strings.Contains(output, crd) {
 		t.Errorf("helm does not say that it keeps the CRD:\n%s", output)
 	}
-	a.Answers(2 * app.Rate)
+	a.Answers(2 * harness.Rate)
 	checkUnchanged(t, a, before)
 
 	r.takeLease()
@@ -170,7 +170,7 @@ func TestRemoveAll(t *testing.T) {
 	r.stop()
 	r.takeLease()
 	kubectl(t, "delete", "crd", crd, "--timeout=30s")
-	a.Answers(2 * app.Rate)
+	a.Answers(2 * harness.Rate)
 	a.CheckNever(canary, gone, time.Now())
 	if a.Available(stable) == 0 {
 		t.Error("no stable pod is left")

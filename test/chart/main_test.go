@@ -27,10 +27,10 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/canaryrollout/canaryrollout/test/app"
-	"github.com/canaryrollout/canaryrollout/test/cluster"
-	"github.com/canaryrollout/canaryrollout/test/helm"
-	"github.com/canaryrollout/canaryrollout/test/operator"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
+	"github.com/canaryrollout/canaryrollout/test/framework/helm"
+	"github.com/canaryrollout/canaryrollout/test/framework/operator"
 )
 
 const (
@@ -42,14 +42,14 @@ const (
 )
 
 // env is one cluster for all tests. Each installs the chart anew, so none is parallel.
-var env = &app.Env{}
+var env = &harness.Env{}
 
 func TestMain(m *testing.M) {
 	if err := helm.Build(os.Stderr); err != nil {
 		fmt.Println("FAIL:", err)
 		os.Exit(1)
 	}
-	app.Main(m, env, app.EnvOptions{Bare: true})
+	harness.Main(m, env, harness.EnvOptions{Bare: true})
 }
 
 // release is the installed chart, and the manager that works for it.

@@ -19,10 +19,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/app"
-	"github.com/canaryrollout/canaryrollout/test/builder"
-	"github.com/canaryrollout/canaryrollout/test/cluster"
-	"github.com/canaryrollout/canaryrollout/test/helm"
+	"github.com/canaryrollout/canaryrollout/test/framework/builder"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
+	"github.com/canaryrollout/canaryrollout/test/framework/helm"
 )
 
 // TestClusterWide: with the flags and the rights of the default values a release goes through, and a deletion.
@@ -31,7 +31,7 @@ func TestClusterWide(t *testing.T) {
 	r.start()
 	checkReleaseSecret(t)
 
-	a := app.New(t, env, builder.Weight(50))
+	a := harness.New(t, env, builder.Weight(50))
 	checkMetrics(t, a)
 	stable := a.Stable()
 	a.SetImage(builder.ImageV2)
@@ -65,7 +65,7 @@ func checkReleaseSecret(t *testing.T) {
 
 // checkMetrics: the manager may find out who asks for its metrics and whether they may. It is ready before it serves
 // them.
-func checkMetrics(t *testing.T, a *app.App) {
+func checkMetrics(t *testing.T, a *harness.App) {
 	t.Helper()
 	tests := map[cluster.User]int{cluster.Admin: http.StatusOK, cluster.Spare1: http.StatusForbidden}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} // it is self-signed
@@ -97,8 +97,8 @@ func checkMetrics(t *testing.T, a *app.App) {
 // so the change between the modes is tested, too.
 func TestNamespaced(t *testing.T) {
 	r := install(t, helm.Chart())
-	options := app.Options{Steps: []v1alpha1.Step{builder.Weight(50)}}
-	a := app.Prepare(t, env, options)
+	options := harness.Options{Steps: []v1alpha1.Step{builder.Weight(50)}}
+	a := harness.Prepare(t, env, options)
 	other := elsewhere(t)
 	second := a.Namespace + "-second"
 	kubectl(t, "create", "namespace", second)

@@ -11,15 +11,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/app"
-	"github.com/canaryrollout/canaryrollout/test/builder"
+	"github.com/canaryrollout/canaryrollout/test/framework/builder"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 )
 
 // scenario is a part of a rollout's life in which the manager is disturbed.
 type scenario struct {
-	options app.Options
+	options harness.Options
 	// prepare runs undisturbed, drive disturbed, until everything is complete.
-	prepare, drive func(a *app.App)
+	prepare, drive func(a *harness.App)
 }
 
 // result is the outcome of a scenario.
@@ -35,7 +35,7 @@ type result struct {
 func (s scenario) run(t *testing.T, f fault, k int, want *result) (got result, writes, reads int) {
 	t.Helper()
 	s.options.Rate = rate
-	a := app.Prepare(t, env, s.options)
+	a := harness.Prepare(t, env, s.options)
 	d := supervise(t, a.Namespace)
 	d.caughtUp = a.Touch
 	a.Create(a.Rollout(s.options))
@@ -55,7 +55,7 @@ func (s scenario) run(t *testing.T, f fault, k int, want *result) (got result, w
 	if want != nil {
 		checkEnd(a, *want)
 	}
-	got = result{a.Describe(), app.CarriedOut(a.Moments())}
+	got = result{a.Describe(), harness.CarriedOut(a.Moments())}
 	if want != nil {
 		if diff := cmp.Diff(want.commands, got.commands); diff != "" {
 			t.Errorf("the commands that were carried out (-undisturbed +disturbed):\n%s", diff)
@@ -67,7 +67,7 @@ func (s scenario) run(t *testing.T, f fault, k int, want *result) (got result, w
 }
 
 // checkEnd waits for the final state.
-func checkEnd(a *app.App, want result) {
+func checkEnd(a *harness.App, want result) {
 	a.Eventually("the end that it comes to undisturbed", func() (bool, string) {
 		diff := cmp.Diff(want.end, a.Describe())
 		return diff == "", "(-undisturbed +disturbed):\n" + diff
@@ -117,10 +117,10 @@ func spread(count, runs int) (ks []int) {
 
 func TestRelease(t *testing.T) {
 	scenario{
-		options: app.Options{Steps: []v1alpha1.Step{
+		options: harness.Options{Steps: []v1alpha1.Step{
 			builder.Scale(1), builder.HeaderRoute("qa", "role", "qa"), builder.Hold(), builder.Weight(20), builder.Hold(), builder.Weight(60),
 		}},
-		drive: func(a *app.App) {
+		drive: func(a *harness.App) {
 			v1 := a.Stable()
 			a.SetImage(builder.ImageV2)
 			a.WaitForPause("3/6")
@@ -134,8 +134,8 @@ func TestRelease(t *testing.T) {
 
 func TestAbort(t *testing.T) {
 	scenario{
-		options: app.Options{Steps: []v1alpha1.Step{builder.Hold()}},
-		prepare: func(a *app.App) {
+		options: harness.Options{Steps: []v1alpha1.Step{builder.Hold()}},
+		prepare: func(a *harness.App) {
 			a.SetImage(builder.ImageV2)
 			a.WaitForPause("1/1")
 			a.Annotate(v1alpha1.PromoteAnnotation, "full")
@@ -143,7 +143,7 @@ func TestAbort(t *testing.T) {
 				return s.Memory.StableService.Revision == s.Memory.CurrentRevision && s.Memory.StableService.ReadyAt != nil
 			})
 		},
-		drive: func(a *app.App) {
+		drive: func(a *harness.App) {
 			canary := a.Get().Status.Canary.Revision
 			a.Annotate(v1alpha1.AbortAnnotation, "too many errors")
 			a.WaitForState(v1alpha1.StateAborted)
@@ -154,8 +154,8 @@ func TestAbort(t *testing.T) {
 
 // at40 is a release that pauses at 40 %.
 var at40 = scenario{
-	options: app.Options{Steps: []v1alpha1.Step{builder.Weight(40), builder.Hold()}},
-	prepare: func(a *app.App) {
+	options: harness.Options{Steps: []v1alpha1.Step{builder.Weight(40), builder.Hold()}},
+	prepare: func(a *harness.App) {
 		a.SetImage(builder.ImageV2)
 		a.WaitForPause("2/2")
 	},
@@ -163,7 +163,7 @@ var at40 = scenario{
 
 func TestSupersede(t *testing.T) {
 	s := at40
-	s.drive = func(a *app.App) {
+	s.drive = func(a *harness.App) {
 		v1, v2 := a.Stable(), a.Get().Status.Canary.Revision
 		a.SetImage(builder.ImageV3)
 		a.WaitFor("version 3 at its pause", func(s v1alpha1.CanaryRolloutStatus) bool {
@@ -179,14 +179,14 @@ func TestSupersede(t *testing.T) {
 // TestDeletion deletes with --cascade=orphan, so that stable pods remain to answer.
 func TestDeletion(t *testing.T) {
 	s := at40
-	s.drive = func(a *app.App) { a.DeleteOrphaning() }
+	s.drive = func(a *harness.App) { a.DeleteOrphaning() }
 	s.everywhere(t)
 }
 
 func TestAdoption(t *testing.T) {
-	s := scenario{options: app.Options{Steps: []v1alpha1.Step{builder.Weight(40), builder.Hold()}}}
-	s.prepare = func(a *app.App) { a.DeleteOrphaning() }
-	s.drive = func(a *app.App) {
+	s := scenario{options: harness.Options{Steps: []v1alpha1.Step{builder.Weight(40), builder.Hold()}}}
+	s.prepare = func(a *harness.App) { a.DeleteOrphaning() }
+	s.drive = func(a *harness.App) {
 		a.Create(a.Rollout(s.options))
 		a.WaitForState(v1alpha1.StateHealthy)
 	}

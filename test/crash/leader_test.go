@@ -20,9 +20,9 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/app"
-	"github.com/canaryrollout/canaryrollout/test/builder"
-	"github.com/canaryrollout/canaryrollout/test/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/builder"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 )
 
 // TestLeaderChange takes the lease from a leader in the middle of a step, while one of its writes is in flight. The
@@ -39,8 +39,8 @@ func TestLeaderChange(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			options := app.Options{Rate: rate, Steps: []v1alpha1.Step{builder.Weight(40), builder.Pause(time.Second), builder.Weight(60)}}
-			a := app.Prepare(t, env, options)
+			options := harness.Options{Rate: rate, Steps: []v1alpha1.Step{builder.Weight(40), builder.Pause(time.Second), builder.Weight(60)}}
+			a := harness.Prepare(t, env, options)
 			former := stand(t, a.Namespace)
 			<-former.elected
 			next := stand(t, a.Namespace)

@@ -9,7 +9,7 @@ import (
 	"flag"
 	"testing"
 
-	"github.com/canaryrollout/canaryrollout/test/app"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 )
 
 // parallel apps with rate requests per second each are 180 in total, including the stable-only rule.
@@ -21,8 +21,8 @@ const (
 var long = flag.Bool("long", false, "every write of every scenario, not a spread of them; takes half an hour")
 
 // env is one cluster for all tests. Each test has its own namespace, and its own manager in this process.
-var env = &app.Env{}
+var env = &harness.Env{}
 
 func TestMain(m *testing.M) {
-	app.Main(m, env, app.EnvOptions{Parallel: parallel, WithoutOperator: true})
+	harness.Main(m, env, harness.EnvOptions{Parallel: parallel, WithoutOperator: true})
 }

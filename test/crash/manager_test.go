@@ -15,7 +15,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/canaryrollout/canaryrollout/controllers"
-	"github.com/canaryrollout/canaryrollout/test/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
 )
 
 // supervise runs a manager for a namespace, with its service account, and another one when it dies, as a kubelet

@@ -14,15 +14,15 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/canaryrollout/canaryrollout/test/app"
-	"github.com/canaryrollout/canaryrollout/test/helm"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
+	"github.com/canaryrollout/canaryrollout/test/framework/helm"
 )
 
 // pages is not set by `make test`: the pauses of the sample alone take minutes.
 var pages = flag.Bool("pages", false, "type the commands of all pages")
 
 // env is one cluster, without anything of ours: the pages say how to install it.
-var env = &app.Env{}
+var env = &harness.Env{}
 
 // root is the repository's folder.
 var root = func() string {
@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 		fmt.Println("FAIL:", err)
 		os.Exit(1)
 	}
-	app.Main(m, env, app.EnvOptions{Bare: true, Parallel: 8})
+	harness.Main(m, env, harness.EnvOptions{Bare: true, Parallel: 8})
 }
 
 // prepare builds what needs a network; inside the cluster's namespaces there is none.

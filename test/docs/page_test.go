@@ -10,13 +10,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/canaryrollout/canaryrollout/test/app"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 )
 
 // page is a reader at a terminal who goes through a page of the documentation. Each command is typed, or left out for a
 // reason: what nobody touched fails the test, so a new command cannot be forgotten.
 type page struct {
-	*app.Terminal
+	*harness.Terminal
 	t        *testing.T
 	name     string
 	commands []*command
@@ -34,7 +34,7 @@ var (
 )
 
 // read opens a page, named from the root of the repository, in a folder that has what a clone has.
-func read(t *testing.T, terminal *app.Terminal, name string) *page {
+func read(t *testing.T, terminal *harness.Terminal, name string) *page {
 	t.Helper()
 	p := &page{Terminal: terminal, t: t, name: name}
 	text, err := os.ReadFile(filepath.Join(root, name))

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/canaryrollout/canaryrollout/test/cluster"
-	"github.com/canaryrollout/canaryrollout/test/helm"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/helm"
 )
 
 // Reasons to leave commands out.

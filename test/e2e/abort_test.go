@@ -15,10 +15,10 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/app"
-	"github.com/canaryrollout/canaryrollout/test/builder"
-	"github.com/canaryrollout/canaryrollout/test/cluster"
-	"github.com/canaryrollout/canaryrollout/test/cluster/load"
+	"github.com/canaryrollout/canaryrollout/test/framework/builder"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster/load"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 )
 
 // abortBudget is the maximum median time from the annotation to the canary's last answer: a status write, a write of
@@ -35,7 +35,7 @@ const bareWrites = 3
 // Rollouts it means never (#1841).
 func abortLatency(t *testing.T) {
 	t.Helper()
-	a := app.Start(t, env, app.Options{
+	a := harness.Start(t, env, harness.Options{
 		Steps: []v1alpha1.Step{builder.Scale(1), builder.Weight(40), builder.Hold()},
 		Edit:  func(r *v1alpha1.CanaryRollout) { r.Spec.ScaleDownDelaySeconds = ptr.To[int32](0) },
 	})
@@ -78,12 +78,12 @@ func abortLatency(t *testing.T) {
 // bare is a route to the app's two Services that no rollout manages, with its own traffic.
 type bare struct {
 	t       *testing.T
-	a       *app.App
+	a       *harness.App
 	route   *gatewayv1.HTTPRoute
 	traffic *load.Generator
 }
 
-func newBare(t *testing.T, a *app.App) *bare {
+func newBare(t *testing.T, a *harness.App) *bare {
 	t.Helper()
 	backend := func(name string) gatewayv1.HTTPBackendRef {
 		return gatewayv1.HTTPBackendRef{BackendRef: gatewayv1.BackendRef{BackendObjectReference: gatewayv1.BackendObjectReference{

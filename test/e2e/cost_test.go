@@ -17,9 +17,9 @@ import (
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/app"
-	"github.com/canaryrollout/canaryrollout/test/builder"
-	"github.com/canaryrollout/canaryrollout/test/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/builder"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 )
 
 // requests returns the operator's requests in a window, from the API server's audit log. It skips watches and leases.
@@ -91,7 +91,7 @@ var budget = map[string]int{
 // TestCost counts the operator's requests in the API server's audit log: for the full bookinfo release, and for
 // rollouts at rest while another one is aborted repeatedly, for which there must be none.
 func TestCost(t *testing.T) {
-	a := app.New(t, env, seedSteps()...)
+	a := harness.New(t, env, seedSteps()...)
 	v1 := a.Stable()
 	begun := time.Now()
 	a.SetImage(builder.ImageV2)

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/app"
-	"github.com/canaryrollout/canaryrollout/test/builder"
+	"github.com/canaryrollout/canaryrollout/test/framework/builder"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 )
 
 // TestDyingCanary makes all pods of the canary fail at 40 %: stable gets all traffic at once, and the canary gets its
@@ -32,5 +32,5 @@ func TestDyingCanary(t *testing.T) {
 	a.CheckRoute()
 	a.Annotate(v1alpha1.AbortAnnotation, "true")
 	a.WaitForState(v1alpha1.StateAborted)
-	a.CheckLoss(app.Killed(canary, died))
+	a.CheckLoss(harness.Killed(canary, died))
 }

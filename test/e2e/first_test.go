@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/app"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 )
 
 // TestFirstDeploy sends requests to a new route before its rollout exists: none fails after the first good answer.
@@ -23,10 +23,10 @@ func TestFirstDeploy(t *testing.T) {
 
 func firstDeploy(t *testing.T) {
 	t.Parallel()
-	a := app.Prepare(t, env, app.Options{})
-	traffic := a.Load(app.HTTPRoute, app.HTTPRoute.Path, 2*rate)
+	a := harness.Prepare(t, env, harness.Options{})
+	traffic := a.Load(harness.HTTPRoute, harness.HTTPRoute.Path, 2*rate)
 	begun := time.Now()
-	a.Create(a.Rollout(app.Options{}))
+	a.Create(a.Rollout(harness.Options{}))
 	a.WaitForState(v1alpha1.StateHealthy)
 	first, end := begun, time.Now()
 	for len(traffic.Window(begun, first).ByVersion) == 0 && first.Before(end) {

@@ -15,8 +15,8 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/forecast"
-	"github.com/canaryrollout/canaryrollout/test/app"
-	"github.com/canaryrollout/canaryrollout/test/builder"
+	"github.com/canaryrollout/canaryrollout/test/framework/builder"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 )
 
 const sampleFile = "../../config/samples/reviews/canaryrollout.yaml"
@@ -82,7 +82,7 @@ func toldLegs(f forecast.Forecast) (legs []leg) {
 }
 
 // realLegs returns the legs of the real release from its statuses, from its first step on.
-func realLegs(moments []app.Moment) (legs []leg) {
+func realLegs(moments []harness.Moment) (legs []leg) {
 	for _, moment := range moments {
 		s := moment.Status
 		where := whereIs(s)
@@ -131,7 +131,7 @@ func TestForecastOfSample(t *testing.T) {
 	if len(told.Warnings) > 0 || told.Stuck != "" {
 		t.Fatalf("the sample has risks: %v %s", told.Warnings, told.Stuck)
 	}
-	a := app.Start(t, env, app.Options{
+	a := harness.Start(t, env, harness.Options{
 		Rate:  rate,
 		Steps: shortened(sample.Spec.Steps, 2*time.Second),
 		Edit:  func(rollout *v1alpha1.CanaryRollout) { rollout.Spec.Replicas = sample.Spec.Replicas },

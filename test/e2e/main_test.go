@@ -9,24 +9,26 @@ import (
 	"testing"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/app"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 )
 
 // parallel apps with rate requests per second each are 175 in total, including the stable-only rule. Tests that
-// measure times and costs run before that, not in parallel, and so does the bookinfo release, under app.Rate.
+// measure times and costs run before that, not in parallel, and so does the bookinfo release, under harness.Rate.
 const (
 	parallel = 3
 	rate     = 50
 )
 
 // env is one cluster with one operator for all tests; each test has its own namespace.
-var env = &app.Env{}
+var env = &harness.Env{}
 
-func TestMain(m *testing.M) { app.Main(m, env, app.EnvOptions{Parallel: parallel, AsShipped: true}) }
+func TestMain(m *testing.M) {
+	harness.Main(m, env, harness.EnvOptions{Parallel: parallel, AsShipped: true})
+}
 
-// beside is app.New for a parallel test.
-func beside(t *testing.T, steps ...v1alpha1.Step) *app.App {
+// beside is harness.New for a parallel test.
+func beside(t *testing.T, steps ...v1alpha1.Step) *harness.App {
 	t.Helper()
 	t.Parallel()
-	return app.Start(t, env, app.Options{Steps: steps, Rate: rate})
+	return harness.Start(t, env, harness.Options{Steps: steps, Rate: rate})
 }

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/app"
-	"github.com/canaryrollout/canaryrollout/test/builder"
-	"github.com/canaryrollout/canaryrollout/test/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/builder"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 )
 
 // seedSteps are the steps of the bookinfo sample, with pauses of 3 s instead of 10 s.
@@ -22,7 +22,7 @@ func seedSteps() []v1alpha1.Step {
 }
 
 func TestSeed(t *testing.T) {
-	a := app.New(t, env, seedSteps()...)
+	a := harness.New(t, env, seedSteps()...)
 	v1 := a.Stable()
 	begun := time.Now()
 	a.SetImage(builder.ImageV2)
@@ -46,7 +46,7 @@ func TestPromoteFull(t *testing.T) {
 	a.WaitForPause("3/12")
 	a.Annotate(v1alpha1.PromoteAnnotation, "full")
 	healthy := a.CheckPromoted(v1)
-	a.CheckNever(v1, healthy.Add(app.Propagation), time.Now())
+	a.CheckNever(v1, healthy.Add(harness.Propagation), time.Now())
 	a.CheckLoss()
 }
 

@@ -16,7 +16,7 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
-	"github.com/canaryrollout/canaryrollout/test/admission"
+	"github.com/canaryrollout/canaryrollout/test/framework/admission"
 )
 
 // TestRefused breaks the sample in one way at a time. The message must say what to write instead.

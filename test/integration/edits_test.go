@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/builder"
+	"github.com/canaryrollout/canaryrollout/test/framework/builder"
 )
 
 // TestStepsEdited: when steps are edited in mid-canary, they restart with the same revision, and weight and scale

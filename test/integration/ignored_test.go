@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/builder"
-	"github.com/canaryrollout/canaryrollout/test/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/builder"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
 )
 
 // ignored gives a command that does not apply, and checks that it changes nothing and is answered.

@@ -16,8 +16,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/cluster"
-	"github.com/canaryrollout/canaryrollout/test/operator"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/operator"
 )
 
 // stream is a route of a kind that the cluster does not serve at first.

@@ -22,9 +22,9 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/admission"
-	"github.com/canaryrollout/canaryrollout/test/cluster"
-	"github.com/canaryrollout/canaryrollout/test/operator"
+	"github.com/canaryrollout/canaryrollout/test/framework/admission"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/operator"
 )
 
 const (

@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/operator"
+	"github.com/canaryrollout/canaryrollout/test/framework/operator"
 )
 
 // TestOlderCRD: an upgrade that leaves the CustomResourceDefinition behind would silently lose parts of the memory.

@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/builder"
+	"github.com/canaryrollout/canaryrollout/test/framework/builder"
 )
 
 // TestForbiddenPods: a quota that forbids the canary's pods is reported in the message at once, and disappears with

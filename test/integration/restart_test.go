@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/builder"
+	"github.com/canaryrollout/canaryrollout/test/framework/builder"
 )
 
 // TestRestart stops the operator in mid-canary. Its successor continues where it was, and handles the command and the

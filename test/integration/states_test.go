@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/builder"
-	"github.com/canaryrollout/canaryrollout/test/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/builder"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
 )
 
 // TestInitializing blocks a first deploy with pods that never become ready; a new template restarts it.

@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
-	"github.com/canaryrollout/canaryrollout/test/admission"
+	"github.com/canaryrollout/canaryrollout/test/framework/admission"
 )
 
 var templates = flag.Int("templates", 500, "how many templates TestTemplatesAsInADeployment tries; 0 for all")

@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/app"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 )
 
 // lastVersion is a version that no script applies.
@@ -49,7 +49,7 @@ func (d *driver) finish(image string) {
 				d.Annotate(v1alpha1.PromoteAnnotation, "full")
 			}
 		}
-		return false, d.describe(app.Moment{At: time.Now(), Status: s})
+		return false, d.describe(harness.Moment{At: time.Now(), Status: s})
 	})
 }
 
@@ -59,7 +59,7 @@ func (d *driver) checkRest() {
 	d.t.Helper()
 	d.Answers(2 * rate)
 	d.CheckRoute()
-	if got := app.Carried(d.Route()); got != "100/0" {
+	if got := harness.Carried(d.Route()); got != "100/0" {
 		d.t.Errorf("at rest the route carries %s", got)
 	}
 	d.checkSecondRoute()

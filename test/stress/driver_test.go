@@ -12,22 +12,22 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/app"
-	"github.com/canaryrollout/canaryrollout/test/gateway"
+	"github.com/canaryrollout/canaryrollout/test/framework/fakegateway"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 	"github.com/canaryrollout/canaryrollout/test/stress/rules"
 	"github.com/canaryrollout/canaryrollout/test/stress/script"
 )
 
 // driver runs a script on an app, one step at a time: while the API server is unavailable, it sends it no requests.
 type driver struct {
-	*app.App
+	*harness.App
 	run
 	t     *testing.T
 	steps []script.Step
 	// kill kills the running operator.
 	kill func()
 	// strict is the strict gateway of runs that use one, otherwise nil.
-	strict *gateway.Gateway
+	strict *fakegateway.Gateway
 	began  time.Time
 
 	// done is what was done, and when.
@@ -36,7 +36,7 @@ type driver struct {
 	writes []rules.Write
 	// killed is when pods were killed, and excuses what may be lost because of that.
 	killed  []rules.Span
-	excuses []app.Excuse
+	excuses []harness.Excuse
 	// late is when endpoints were not updated, and one second after.
 	late []rules.Span
 	// catchUp receives the time when late endpoints have caught up; nil if they are up to date.

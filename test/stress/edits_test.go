@@ -12,8 +12,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/app"
-	"github.com/canaryrollout/canaryrollout/test/builder"
+	"github.com/canaryrollout/canaryrollout/test/framework/builder"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 )
 
 const (
@@ -105,7 +105,7 @@ func (d *driver) recreate() {
 	d.Eventually("the pods to be adopted", func() (bool, string) {
 		status := d.Get().Status
 		// The status of the pass that adopts them has no images yet, and a revert reads them.
-		return status.Stable != nil && status.Images != "", d.describe(app.Moment{At: time.Now(), Status: status})
+		return status.Stable != nil && status.Images != "", d.describe(harness.Moment{At: time.Now(), Status: status})
 	})
 }
 
@@ -116,7 +116,7 @@ func (d *driver) checkSecondRoute() {
 	if err := env.Admin.Get(d.t.Context(), client.ObjectKey{Namespace: d.Namespace, Name: secondRoute}, route); err != nil {
 		d.t.Fatal(err)
 	}
-	if got := app.Carried(route); got != "100/0" {
+	if got := harness.Carried(route); got != "100/0" {
 		d.t.Errorf("the second route carries %s", got)
 	}
 }

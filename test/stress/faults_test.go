@@ -14,8 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/app"
-	"github.com/canaryrollout/canaryrollout/test/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 	"github.com/canaryrollout/canaryrollout/test/stress/rules"
 	"github.com/canaryrollout/canaryrollout/test/stress/script"
 )
@@ -136,7 +136,7 @@ func (d *driver) killPod(step script.Step) (note string) {
 // excuse waits for the time in which requests to the pod may be lost, and in which its endpoint is removed.
 func (d *driver) excuse(pod *corev1.Pod, from time.Time) {
 	d.t.Helper()
-	d.excuses = append(d.excuses, app.KilledPod(pod.Name, time.Now()))
+	d.excuses = append(d.excuses, harness.KilledPod(pod.Name, time.Now()))
 	d.pass(failing)
 	d.killed = append(d.killed, rules.Span{From: from, To: time.Now()})
 }

@@ -16,8 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/canaryrollout/canaryrollout/test/app"
-	"github.com/canaryrollout/canaryrollout/test/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 	"github.com/canaryrollout/canaryrollout/test/stress/script"
 )
 
@@ -27,11 +27,11 @@ var (
 )
 
 // env is one cluster with one operator for all runs; each has its own namespace.
-var env = &app.Env{}
+var env = &harness.Env{}
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	app.Main(m, env, app.EnvOptions{Cluster: cluster.Options{LateEndpoints: true}})
+	harness.Main(m, env, harness.EnvOptions{Cluster: cluster.Options{LateEndpoints: true}})
 }
 
 // run is a script to run. Its seed and duration are enough to repeat it.

@@ -14,11 +14,11 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/app"
-	"github.com/canaryrollout/canaryrollout/test/builder"
-	"github.com/canaryrollout/canaryrollout/test/cluster/backend"
-	"github.com/canaryrollout/canaryrollout/test/cluster/load"
-	"github.com/canaryrollout/canaryrollout/test/gateway"
+	"github.com/canaryrollout/canaryrollout/test/framework/builder"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster/backend"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster/load"
+	"github.com/canaryrollout/canaryrollout/test/framework/fakegateway"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 	"github.com/canaryrollout/canaryrollout/test/stress/rules"
 	"github.com/canaryrollout/canaryrollout/test/stress/script"
 )
@@ -72,20 +72,20 @@ func TestStress(t *testing.T) {
 func start(t *testing.T, r run, kill func()) *driver {
 	t.Helper()
 	d := &driver{t: t, run: r, steps: script.Draw(r.seed, r.duration), kill: kill}
-	options := app.Options{Steps: r.appSteps(), Rate: rate, Edit: func(r *v1alpha1.CanaryRollout) {
+	options := harness.Options{Steps: r.appSteps(), Rate: rate, Edit: func(r *v1alpha1.CanaryRollout) {
 		builder.GracePeriod(r, grace)
 		r.Spec.RevisionHistoryLimit = ptr.To[int32](2) // so that ReplicaSets are deleted and recreated
 		if d.strict != nil {
 			r.Spec.Traffic.Probe = &v1alpha1.Probe{
-				URL: "http://" + d.strict.Address() + "/reviews/0", Host: app.NamespaceOf(t) + ".example.com", RevisionHeader: backend.RevisionHeader,
+				URL: "http://" + d.strict.Address() + "/reviews/0", Host: harness.NamespaceOf(t) + ".example.com", RevisionHeader: backend.RevisionHeader,
 			}
 		}
 	}}
 	if r.isStrict() {
-		d.strict = app.StartGateway(t, env, gateway.Behaviour{RouteLag: behind, EndpointLag: behind})
-		options = app.Behind(d.strict, options)
+		d.strict = harness.StartGateway(t, env, fakegateway.Behaviour{RouteLag: behind, EndpointLag: behind})
+		options = harness.Behind(d.strict, options)
 	}
-	d.App = app.Start(t, env, options)
+	d.App = harness.Start(t, env, options)
 	d.addSecondRoute()
 	d.began = time.Now()
 	t.Cleanup(d.report)
@@ -103,7 +103,7 @@ func (d *driver) judge() (measured int) {
 	all := func(load.Result) bool { return true }
 	evidence := rules.Evidence{
 		Moments: d.Moments(), Traffic: d.Traffic.Results(all), StableOnly: d.StableOnly.Results(all), Copies: copies,
-		Killed: d.killed, Lag: app.Propagation + settle, Until: until,
+		Killed: d.killed, Lag: harness.Propagation + settle, Until: until,
 	}
 	evidence.Foreign = rules.PutRight(d.writes, d.Audited(d.began), evidence.Moments, d.late)
 	if d.strict != nil {
@@ -194,7 +194,7 @@ func (d *driver) report() {
 }
 
 // describe formats a rollout's status, with the time in the clocks of the requests and of the script.
-func (d *driver) describe(moment app.Moment) string {
+func (d *driver) describe(moment harness.Moment) string {
 	s := moment.Status
 	text := fmt.Sprintf("%s %s %s", moment.At.Format("15:04:05.000"), d.clock(moment.At), s.State)
 	if m := s.Memory; m != nil {

@@ -10,7 +10,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/canaryrollout/canaryrollout/test/admission"
+	"github.com/canaryrollout/canaryrollout/test/framework/admission"
 )
 
 const samples = "../../../config/samples/reviews/"

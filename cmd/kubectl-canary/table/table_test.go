@@ -15,8 +15,8 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/forecast"
-	"github.com/canaryrollout/canaryrollout/test/builder"
-	"github.com/canaryrollout/canaryrollout/test/golden"
+	"github.com/canaryrollout/canaryrollout/test/framework/builder"
+	"github.com/canaryrollout/canaryrollout/test/framework/golden"
 )
 
 func readSample(t *testing.T) *v1alpha1.CanaryRollout {

@@ -1,4 +1,4 @@
-// The control plane of the test cluster (test/cluster): the API server, the controller manager and the scheduler of one
+// The control plane of the test cluster (test/framework/cluster): the API server, the controller manager and the scheduler of one
 // release of Kubernetes, and etcd.
 module github.com/canaryrollout/canaryrollout/hack/tools/kubernetes
 

@@ -1,4 +1,4 @@
-// KWOK stands in for the kubelet in the test cluster (test/cluster).
+// KWOK stands in for the kubelet in the test cluster (test/framework/cluster).
 module github.com/canaryrollout/canaryrollout/hack/tools/kwok
 
 go 1.26.0

@@ -1,4 +1,4 @@
-// Traefik is the Gateway API implementation of the test cluster (test/cluster). Replacements do not reach through
+// Traefik is the Gateway API implementation of the test cluster (test/framework/cluster). Replacements do not reach through
 // modules: the first three are its own. The fourth is a version that the proxy has.
 module github.com/canaryrollout/canaryrollout/hack/tools/traefik
 

@@ -19,14 +19,14 @@ package rules
 import (
 	"time"
 
-	"github.com/canaryrollout/canaryrollout/test/app"
-	"github.com/canaryrollout/canaryrollout/test/cluster/load"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster/load"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 )
 
 // Evidence is what a run has recorded.
 type Evidence struct {
 	// Moments are all published statuses, in order of time.
-	Moments []app.Moment
+	Moments []harness.Moment
 	// Traffic and StableOnly are all requests, sorted by start: those for the rule with the pair, and those for the
 	// rule with only the stable Service.
 	Traffic, StableOnly []load.Result

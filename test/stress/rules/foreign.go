@@ -8,8 +8,8 @@ import (
 
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 
-	"github.com/canaryrollout/canaryrollout/test/app"
-	"github.com/canaryrollout/canaryrollout/test/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 )
 
 // The resources that GitOps tools write to.
@@ -42,7 +42,7 @@ const sure = time.Second
 // PutRight reads from the audit log how long each write stayed in force. An operator's patch is guarded by what it
 // expects to find, so the first one to succeed after a write was made with knowledge of it. A route that already
 // carried the target needs no patch: it is verified again. In the spans of late, endpoints were not updated.
-func PutRight(writes []Write, events []auditv1.Event, moments []app.Moment, late []Span) (all []Foreign) {
+func PutRight(writes []Write, events []auditv1.Event, moments []harness.Moment, late []Span) (all []Foreign) {
 	for _, write := range writes {
 		foreign := Foreign{Span: Span{write.From, forever}, Resource: write.Resource}
 		at := write.storedAt(events)
@@ -63,7 +63,7 @@ func (w Write) storedAt(events []auditv1.Event) time.Time {
 	at := w.To
 	for _, event := range events {
 		received := event.RequestReceivedTimestamp.Time
-		if app.IsWrite(event, "admin", w.Resource) && event.ObjectRef.Name == w.Name && received.Before(w.To) &&
+		if harness.IsWrite(event, "admin", w.Resource) && event.ObjectRef.Name == w.Name && received.Before(w.To) &&
 			received.After(w.From.Add(-time.Millisecond)) {
 			at = event.StageTimestamp.Time
 		}
@@ -74,7 +74,7 @@ func (w Write) storedAt(events []auditv1.Event) time.Time {
 // repairedAt returns when the operator next wrote the object; zero for never.
 func (w Write) repairedAt(events []auditv1.Event, after time.Time) time.Time {
 	for _, event := range events {
-		if app.IsWrite(event, cluster.OperatorUsername, w.Resource) && event.ObjectRef.Name == w.Name && event.StageTimestamp.After(after) {
+		if harness.IsWrite(event, cluster.OperatorUsername, w.Resource) && event.ObjectRef.Name == w.Name && event.StageTimestamp.After(after) {
 			return event.StageTimestamp.Time
 		}
 	}
@@ -82,7 +82,7 @@ func (w Write) repairedAt(events []auditv1.Event, after time.Time) time.Time {
 }
 
 // provenAfter returns when a verification later than the given time was published; zero for never.
-func provenAfter(moments []app.Moment, after time.Time) time.Time {
+func provenAfter(moments []harness.Moment, after time.Time) time.Time {
 	for _, moment := range moments {
 		if m := moment.Status.Memory; m != nil && m.Traffic.VerifiedAt != nil && m.Traffic.VerifiedAt.After(after) {
 			return moment.At

@@ -13,9 +13,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 
-	"github.com/canaryrollout/canaryrollout/test/app"
-	"github.com/canaryrollout/canaryrollout/test/cluster"
-	"github.com/canaryrollout/canaryrollout/test/cluster/load"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster/load"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 )
 
 var errLost = errors.New("lost")
@@ -40,7 +40,7 @@ func TestPutRight(t *testing.T) {
 	const operator = cluster.OperatorUsername
 	route := Write{Span{second(10), second(10.1)}, Routes, "reviews"}
 	service := Write{Span{second(10), second(10.1)}, Services, "stable"}
-	proven := func(at, verified float64) app.Moment {
+	proven := func(at, verified float64) harness.Moment {
 		m := moment(at)
 		m.Status.Memory.Traffic.VerifiedAt.Time = second(verified)
 		return m
@@ -48,14 +48,14 @@ func TestPutRight(t *testing.T) {
 	for name, tc := range map[string]struct {
 		write   Write
 		events  []auditv1.Event
-		moments []app.Moment
+		moments []harness.Moment
 		late    []Span
 		// to is the end of the span, and took how long the operator took, in seconds.
 		to, took float64
 	}{
 		"repaired": {
 			write:   route,
-			moments: []app.Moment{proven(14, 13.9)},
+			moments: []harness.Moment{proven(14, 13.9)},
 			events:  []auditv1.Event{audit(10.02, "admin", Routes, "reviews"), audit(10.09, operator, Routes, "reviews")},
 			to:      10.1, took: 0.07,
 		},
@@ -79,7 +79,7 @@ func TestPutRight(t *testing.T) {
 		},
 		"right by chance": {
 			write:   route,
-			moments: []app.Moment{proven(9, 9), proven(10.5, 10.4), proven(14, 13.9)},
+			moments: []harness.Moment{proven(9, 9), proven(10.5, 10.4), proven(14, 13.9)},
 			events:  []auditv1.Event{audit(20, operator, Routes, "reviews")},
 			to:      14,
 		},
@@ -94,7 +94,7 @@ func TestPutRight(t *testing.T) {
 		},
 		"a proof says nothing of a Service": {
 			write:   service,
-			moments: []app.Moment{proven(14, 13.9)},
+			moments: []harness.Moment{proven(14, 13.9)},
 			events:  []auditv1.Event{audit(20, operator, Services, "stable")},
 			to:      20.01, took: 9.91},
 		"endpoints are late": {

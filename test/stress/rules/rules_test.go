@@ -11,8 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/app"
-	"github.com/canaryrollout/canaryrollout/test/cluster/load"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster/load"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 )
 
 const lag = 1400 * time.Millisecond
@@ -26,7 +26,7 @@ func second(s float64) time.Time {
 type edit func(*v1alpha1.Memory)
 
 // moment returns a status at a second: by default at rest on revision a, with everything verified at that time.
-func moment(s float64, edits ...edit) app.Moment {
+func moment(s float64, edits ...edit) harness.Moment {
 	m := &v1alpha1.Memory{StableRevision: "a", CurrentRevision: "a"}
 	m.StableService.Revision, m.CanaryService.Revision = "a", "a"
 	proven := &metav1.MicroTime{Time: second(s)}
@@ -34,7 +34,7 @@ func moment(s float64, edits ...edit) app.Moment {
 	for _, edit := range edits {
 		edit(m)
 	}
-	return app.Moment{At: second(s), Status: v1alpha1.CanaryRolloutStatus{Memory: m}}
+	return harness.Moment{At: second(s), Status: v1alpha1.CanaryRolloutStatus{Memory: m}}
 }
 
 func canaryAt(revision string) edit {
@@ -57,8 +57,8 @@ func answer(s float64, stream, revision string) load.Result {
 }
 
 // release has a canary b at 20 % from second 20, verified at 21, and aborted at 40, which is verified at 41.
-func release() []app.Moment {
-	return []app.Moment{
+func release() []harness.Moment {
+	return []harness.Moment{
 		moment(0),
 		moment(10, canaryAt("b"), headers),
 		moment(20, canaryAt("b"), headers, percent(20), unverified),
@@ -71,8 +71,8 @@ func release() []app.Moment {
 
 // promotion has all traffic on canary b from second 10, the stable Service moved at 20 with its endpoints at 22, and
 // all traffic back on it at 30.
-func promotion() []app.Moment {
-	return []app.Moment{
+func promotion() []harness.Moment {
+	return []harness.Moment{
 		moment(0, canaryAt("b"), percent(50)),
 		moment(10, canaryAt("b"), percent(100), unverified),
 		moment(11, canaryAt("b"), percent(100)),
@@ -88,7 +88,7 @@ func TestStrays(t *testing.T) {
 	stripped := []Foreign{{Span: Span{second(50), second(52)}, Resource: Services}}
 	overwritten := []Foreign{{Span: Span{second(14), second(15)}, Resource: Routes}}
 	for name, tc := range map[string]struct {
-		moments    []app.Moment
+		moments    []harness.Moment
 		foreign    []Foreign
 		answer     load.Result
 		stableOnly bool
@@ -139,7 +139,7 @@ func TestStrays(t *testing.T) {
 
 // TestStraysOfAMirror: only the revision in flight gets copies, and only while a mirror may be in force.
 func TestStraysOfAMirror(t *testing.T) {
-	moments := []app.Moment{
+	moments := []harness.Moment{
 		moment(0), moment(10, canaryAt("b"), copying, unverified), moment(11, canaryAt("b"), copying), moment(20, canaryAt("b"), unverified),
 		moment(21, canaryAt("b")),
 	}

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/app"
-	"github.com/canaryrollout/canaryrollout/test/cluster/load"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster/load"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 )
 
 const (
@@ -106,7 +106,7 @@ func (e Evidence) measure(now standing, span Span) []Share {
 			}
 		}
 	}
-	share.Low, share.High = app.BinomialInterval(share.Sent, float64(share.Weight)/100)
+	share.Low, share.High = harness.BinomialInterval(share.Sent, float64(share.Weight)/100)
 	return []Share{share}
 }
 

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/canaryrollout/canaryrollout/test/cluster/load"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster/load"
 )
 
 // testers is the stream of requests that header routes send to the canary.

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/test/app"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 )
 
 // early is how much later than its effect a status may arrive on a busy machine. The status is written before the
@@ -22,7 +22,7 @@ type possible[T comparable] struct {
 }
 
 // timeline lists the values that memory had, in order of their start. One ends when another is verified.
-func timeline[T comparable](moments []app.Moment, lag time.Duration, of func(*v1alpha1.Memory) (value T, proven bool)) []possible[T] {
+func timeline[T comparable](moments []harness.Moment, lag time.Duration, of func(*v1alpha1.Memory) (value T, proven bool)) []possible[T] {
 	var all []possible[T]
 	var open []int
 	for _, moment := range moments {

@@ -1,0 +1,221 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A binary is a program of the cluster, built from a module under hack/tools.
+type binary struct {
+	name     string
+	tools    string // folder below hack/tools whose module pins it
+	pkg      string // the package to build
+	module   string // the module whose version the binary reports
+	stamp    string // the variable to link the version into, if any; a trailing "v" keeps the v
+	estimate string // build time on two cores with an empty Go build cache
+}
+
+// binaries are in the order that builds fastest: packages they share are compiled for the first one.
+var binaries = []binary{
+	{name: "etcd", tools: "kubernetes", pkg: "go.etcd.io/etcd/server/v3", module: "go.etcd.io/etcd/server/v3", estimate: "1 min"},
+	kubernetesBinary("kube-apiserver", "5 min"),
+	kubernetesBinary("kube-controller-manager", "1.5 min"),
+	kubernetesBinary("kube-scheduler", "10 s"),
+	{name: "kwok", tools: "kwok", pkg: "sigs.k8s.io/kwok/cmd/kwok", module: "sigs.k8s.io/kwok", estimate: "1 min"},
+	{name: "traefik", tools: "traefik", pkg: "github.com/traefik/traefik/v3/cmd/traefik", module: "github.com/traefik/traefik/v3", estimate: "5 min"},
+}
+
+func kubernetesBinary(name, estimate string) binary {
+	const module = "k8s.io/kubernetes"
+	return binary{name: name, tools: "kubernetes", pkg: module + "/cmd/" + name, module: module,
+		stamp: "k8s.io/component-base/version.gitVersion", estimate: estimate}
+}
+
+// assets holds the absolute paths of the files that a cluster is made from.
+type assets struct {
+	Binaries   map[string]string
+	GatewayAPI string // folder with one subfolder of CRDs per channel
+}
+
+// Build builds the cluster's binaries that are missing from the user's cache folder, and reports what it does to
+// progress. The first build takes about 13 minutes, later ones nothing. If KUBEBUILDER_ASSETS is set, etcd and kube-*
+// are taken from that folder. [Isolate] calls Build; call it directly to fill the cache. It needs the Go module proxy
+// or a filled module cache, so it cannot run inside the namespaces.
+func Build(ctx context.Context, progress io.Writer) error {
+	_, err := findAssets(ctx, progress)
+	return err
+}
+
+func findAssets(ctx context.Context, progress io.Writer) (*assets, error) {
+	root, err := repositoryRoot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found := &assets{Binaries: map[string]string{}}
+	for _, b := range binaries {
+		if found.Binaries[b.name], err = b.ensure(ctx, root, progress); err != nil {
+			return nil, fmt.Errorf("%s: %w", b.name, err)
+		}
+	}
+	crds, err := goCommand(ctx, root, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api")
+	if err == nil && crds == "" { // known, but not in the module cache
+		_, err = goCommand(ctx, root, "mod", "download", "sigs.k8s.io/gateway-api")
+		if err == nil {
+			crds, err = goCommand(ctx, root, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api")
+		}
+	}
+	found.GatewayAPI = filepath.Join(crds, "config", "crd")
+	return found, err
+}
+
+// ensure returns the path of the binary and builds it if it is missing.
+func (b binary) ensure(ctx context.Context, root string, progress io.Writer) (string, error) {
+	if given := filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), b.name); b.tools == "kubernetes" && filepath.IsAbs(given) && isFile(given) {
+		return given, nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("no folder to keep the binary in (set HOME or XDG_CACHE_HOME): %w", err)
+	}
+	module := filepath.Join(root, "hack", "tools", b.tools)
+	version, hash, err := b.identity(module)
+	if err != nil {
+		return "", err
+	}
+	cache = filepath.Join(cache, "canaryrollout")
+	path := filepath.Join(cache, b.name+"-"+version+"-"+hash, b.name)
+	if isFile(path) {
+		return path, nil
+	}
+	unlock, err := lock(cache, progress)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if isFile(path) { // another process built it while this one waited
+		return path, nil
+	}
+	return path, b.build(ctx, module, version, path, progress)
+}
+
+// build writes to a temporary folder next to the final one, so that path is either complete or absent.
+func (b binary) build(ctx context.Context, module, version, path string, progress io.Writer) error {
+	fmt.Fprintf(progress, "building %s %s, about %s the first time\n", b.name, version, b.estimate)
+	began := time.Now()
+	temporary, err := os.MkdirTemp(filepath.Dir(filepath.Dir(path)), "building-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(temporary)
+	args := append(b.flags(version), "-o", filepath.Join(temporary, b.name), b.pkg)
+	if _, err := goCommand(ctx, module, append([]string{"build"}, args...)...); err != nil {
+		return err
+	}
+	if err := os.Chmod(temporary, 0o755); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, filepath.Dir(path)); err != nil {
+		return err
+	}
+	fmt.Fprintf(progress, "building %s done in %s\n", b.name, time.Since(began).Round(time.Second))
+	return nil
+}
+
+// flags drops debug information and everything that would make builds differ between machines.
+func (b binary) flags(version string) []string {
+	link := "-s -w"
+	if b.stamp != "" {
+		link += " -X " + b.stamp + "=" + version
+	}
+	return []string{"-trimpath", "-buildvcs=false", "-mod=readonly", "-gcflags=all=-dwarf=false", "-ldflags=" + link}
+}
+
+// identity returns the version of the binary's module and a hash of everything that determines the build.
+func (b binary) identity(dir string) (version, hash string, err error) {
+	pins, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	if err != nil {
+		return "", "", err
+	}
+	sums, err := os.ReadFile(filepath.Join(dir, "go.sum"))
+	if err != nil {
+		return "", "", err
+	}
+	version = requiredVersion(string(pins), b.module)
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s\n%s\n%s %s %q\n", pins, sums, runtime.GOOS, runtime.GOARCH, b.flags(version))
+	return version, hex.EncodeToString(sum.Sum(nil))[:12], nil
+}
+
+func requiredVersion(gomod, module string) string {
+	lines := bufio.NewScanner(strings.NewReader(gomod))
+	for lines.Scan() {
+		if fields := strings.Fields(lines.Text()); len(fields) > 1 && fields[0] == module && strings.HasPrefix(fields[1], "v") {
+			return fields[1]
+		}
+	}
+	return "unknown"
+}
+
+// lock keeps two processes from building at the same time.
+func lock(dir string, progress io.Writer) (unlock func(), err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	fd := int(file.Fd())
+	if syscall.Flock(fd, syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		fmt.Fprintln(progress, "waiting for another process that builds the cluster's binaries")
+		if err := syscall.Flock(fd, syscall.LOCK_EX); err != nil {
+			return nil, fmt.Errorf("locking %s: %w", file.Name(), err)
+		}
+	}
+	return func() { file.Close() }, nil
+}
+
+// repositoryRoot is the folder that this file was compiled from. In a binary built with -trimpath, it is where the go
+// command finds the module.
+func repositoryRoot(ctx context.Context) (string, error) {
+	_, file, _, _ := runtime.Caller(0)
+	if root := filepath.Join(filepath.Dir(file), "..", "..", ".."); isFile(filepath.Join(root, "go.mod")) {
+		return root, nil
+	}
+	root, err := goCommand(ctx, "", "list", "-m", "-f", "{{.Dir}}", "github.com/canaryrollout/canaryrollout")
+	if err != nil {
+		return "", fmt.Errorf("the repository is not found; run from a folder inside it: %w", err)
+	}
+	return root, nil
+}
+
+func goCommand(ctx context.Context, dir string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=", "GOGC=300")
+	out, err := cmd.Output()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		err = fmt.Errorf("%s in %s: %w\n%s", cmd, dir, err, exit.Stderr)
+	}
+	return strings.TrimSpace(string(out)), err
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}

@@ -1,0 +1,123 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster/backend"
+	"github.com/canaryrollout/canaryrollout/test/framework/operator"
+)
+
+// Env is shared by the apps of one test binary.
+type Env struct {
+	Cluster *cluster.Cluster
+	// Admin may do everything, without a rate limit.
+	Admin client.WithWatch
+	// Pods answer the requests.
+	Pods *backend.Backend
+	// Operator is the manager; nil if EnvOptions exclude it.
+	Operator *operator.Operator
+}
+
+// EnvOptions configures an Env.
+type EnvOptions struct {
+	Cluster cluster.Options
+	// Parallel is how many tests that call t.Parallel run at once, unless set on the command line. They share the
+	// machine with the cluster: the sum of their request rates should not go far beyond Rate.
+	Parallel int
+	// AsShipped builds the manager without the race detector, for tests that measure it.
+	AsShipped bool
+	// WithoutOperator installs the CRD and the roles, but does not start the manager.
+	WithoutOperator bool
+	// Bare installs nothing of ours and does not start the manager: the tests do both.
+	Bare bool
+}
+
+// Main runs the tests of a package on a cluster with an operator, in its own namespaces. The operator is built with
+// the race detector, unless EnvOptions disable it. TestMain only has to call Main, which does not return. The
+// cluster's folder, with the log of every process, is kept if a test fails.
+func Main(m *testing.M, env *Env, options EnvOptions) {
+	if err := operator.Build(os.Stderr, !options.AsShipped); err != nil {
+		fmt.Println("FAIL: building the operator:", err)
+		os.Exit(1)
+	}
+	cluster.Isolate()
+	code := 1
+	if err := env.run(m, options, &code); err != nil {
+		fmt.Println("FAIL:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func (e *Env) run(m *testing.M, options EnvOptions, code *int) (err error) {
+	ctx := context.Background()
+	ctrl.SetLogger(logr.Discard()) // otherwise the client library complains
+	if e.Cluster, err = cluster.Start(ctx, options.Cluster); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.Cluster.Cleanup(*code != 0 || err != nil)) }()
+	if !options.Bare {
+		if err := operator.Install(ctx, e.Cluster); err != nil {
+			return err
+		}
+	}
+	if e.Admin, err = newClient(e.Cluster.RESTConfig(cluster.Admin)); err != nil {
+		return err
+	}
+	if e.Pods, err = backend.Start(ctx, e.Cluster.RESTConfig(cluster.Admin)); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.Pods.Stop()) }()
+	if !options.WithoutOperator && !options.Bare {
+		if err := e.StartOperator(ctx); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, e.Operator.Stop()) }()
+	}
+	if options.Parallel > 0 {
+		if err := flag.Set("test.parallel", strconv.Itoa(options.Parallel)); err != nil {
+			return err
+		}
+	}
+	*code = m.Run()
+	if e.Operator != nil {
+		err = e.Operator.Crashed() // a supervised operator was restarted
+	}
+	if *code != 0 || err != nil {
+		fmt.Println("the logs of the failed run are in", e.Cluster.Dir)
+	}
+	return err
+}
+
+// StartOperator starts or restarts the manager. It logs every reconcile, so that reconciles can be counted.
+func (e *Env) StartOperator(ctx context.Context) (err error) {
+	e.Operator, err = operator.Start(ctx, e.Cluster, operator.Options{Args: []string{"--zap-log-level=debug", "--probe-allow=" + cluster.NodeAddress}})
+	return err
+}
+
+func newClient(config *rest.Config) (client.WithWatch, error) {
+	config.QPS, config.Burst = -1, -1
+	config.WarningHandler = rest.NoWarnings{}
+	c, err := client.NewWithWatch(config, client.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return c, errors.Join(v1alpha1.AddToScheme(c.Scheme()), gatewayv1.Install(c.Scheme()))
+}

@@ -1,0 +1,105 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package helm runs the helm command on the chart of this repository, config/chart.
+package helm
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+)
+
+// binaryVariable tells a program that has no network where helm is.
+const binaryVariable = "CANARYROLLOUT_HELM"
+
+// Build builds helm when the user's cache folder does not have it yet, some minutes the first time. Call it before
+// cluster.Isolate.
+func Build(progress io.Writer) error {
+	if Binary() != "" {
+		return nil
+	}
+	command := exec.Command(filepath.Join(root(), "hack", "tool.sh"), "helm", "helm.sh/helm/v4/cmd/helm")
+	command.Stderr = progress
+	path, err := command.Output()
+	if err != nil {
+		return fmt.Errorf("build helm: %w", err)
+	}
+	return os.Setenv(binaryVariable, strings.TrimSpace(string(path)))
+}
+
+// Binary is the program, once it is built.
+func Binary() string { return os.Getenv(binaryVariable) }
+
+// root is the repository's folder.
+func root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..", "..")
+}
+
+// Chart is the chart's folder.
+func Chart() string { return filepath.Join(root(), "config", "chart") }
+
+// Client runs helm.
+type Client struct {
+	// Home is an empty folder for what helm keeps: nothing of the user's own is read or changed.
+	Home string
+	// Kubeconfig is that of the cluster. Whatever works without a cluster works without it.
+	Kubeconfig string
+}
+
+// Run runs a command of helm and returns what it prints. An error has helm's words.
+func (c Client) Run(ctx context.Context, args ...string) (string, error) {
+	command := exec.CommandContext(ctx, Binary(), args...)
+	command.Env = c.environment()
+	var output, complaint bytes.Buffer
+	command.Stdout, command.Stderr = &output, &complaint
+	if err := command.Run(); err != nil {
+		return output.String(), fmt.Errorf("helm %s: %w\n%s%s", strings.Join(args, " "), err, &output, &complaint)
+	}
+	return output.String(), nil
+}
+
+func (c Client) environment() []string {
+	var environment []string
+	for _, variable := range os.Environ() {
+		if !strings.HasPrefix(variable, "HELM_") && !strings.HasPrefix(variable, "KUBE") {
+			environment = append(environment, variable)
+		}
+	}
+	kubeconfig := c.Kubeconfig
+	if kubeconfig == "" {
+		kubeconfig = filepath.Join(c.Home, "no-kubeconfig")
+	}
+	return append(environment, "KUBECONFIG="+kubeconfig, "KUBECACHEDIR="+c.Home,
+		"HELM_CACHE_HOME="+c.Home, "HELM_CONFIG_HOME="+c.Home, "HELM_DATA_HOME="+c.Home)
+}
+
+// Decode reads the objects of YAML documents.
+func Decode(manifest string) ([]*unstructured.Unstructured, error) {
+	decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(manifest), 4096)
+	var objects []*unstructured.Unstructured
+	for {
+		object := &unstructured.Unstructured{}
+		err := decoder.Decode(&object.Object)
+		if errors.Is(err, io.EOF) {
+			return objects, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(object.Object) > 0 { // a document may hold nothing but comments
+			objects = append(objects, object)
+		}
+	}
+}

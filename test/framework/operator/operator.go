@@ -1,0 +1,218 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package operator runs the manager of this repository against a test cluster: as a process of its own, under exactly
+// the service account and roles that config/ ships, with leader election on.
+package operator
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
+)
+
+// binaryVariable tells the program inside the cluster's namespaces where the manager is, which only the outside can
+// build: inside there is no network to fetch modules by.
+const binaryVariable = "CANARYROLLOUT_MANAGER"
+
+// Build builds the manager; if asked for, with the race detector where there is a C compiler. Call it before
+// cluster.Isolate.
+func Build(progress io.Writer, race bool) error {
+	if os.Getenv(binaryVariable) != "" {
+		return nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return fmt.Errorf("find the user's cache folder: %w", err)
+	}
+	binary := filepath.Join(cache, "canaryrollout", fmt.Sprintf("manager-%.4x", sha256.Sum256([]byte(root()))))
+	args := []string{"build", "-o", binary}
+	if race && hasRaceDetector() {
+		args = append(args, "-race")
+	}
+	command := exec.Command("go", append(args, "./cmd/manager")...)
+	command.Dir = root()
+	command.Stdout, command.Stderr = progress, progress
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("go %s: %w", strings.Join(args, " "), err)
+	}
+	return os.Setenv(binaryVariable, binary)
+}
+
+func hasRaceDetector() bool {
+	output, err := exec.Command("go", "env", "CGO_ENABLED", "CC").Output()
+	if err != nil {
+		return false
+	}
+	enabled, compiler, _ := strings.Cut(strings.TrimSpace(string(output)), "\n")
+	_, missing := exec.LookPath(strings.TrimSpace(compiler))
+	return enabled == "1" && missing == nil
+}
+
+// root is the repository's folder.
+func root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..", "..")
+}
+
+// Install applies config/default, all but the Deployment: the manager runs as a process here.
+func Install(ctx context.Context, c *cluster.Cluster) error {
+	command := exec.CommandContext(ctx, "kubectl", "kustomize", filepath.Join(root(), "config", "default"))
+	command.Stderr = os.Stderr
+	output, err := command.Output()
+	if err != nil {
+		return fmt.Errorf("kubectl kustomize config/default: %w", err)
+	}
+	var manifests [][]byte
+	for document := range bytes.SplitSeq(output, []byte("\n---\n")) {
+		if !bytes.Contains(document, []byte("\nkind: Deployment\n")) {
+			manifests = append(manifests, document)
+		}
+	}
+	admin := c.RESTConfig(cluster.Admin)
+	if err := cluster.Apply(ctx, admin, manifests...); err != nil {
+		return fmt.Errorf("install config/default: %w", err)
+	}
+	return cluster.WaitForCRDs(ctx, admin, "canaryrollouts.canaryrollout.dev")
+}
+
+// Operator is a running manager.
+type Operator struct {
+	// Log is the path of its log.
+	Log string
+
+	command *exec.Cmd
+	done    chan struct{}
+	err     error
+}
+
+// Options of a manager.
+type Options struct {
+	// Name tells the logs of several managers apart. Default: operator.
+	Name string
+	// ProbePort and MetricsPort are on 127.0.0.1. Defaults: 8081 and 8443.
+	ProbePort, MetricsPort int
+	// Args are added to the flags; they win over those that are there.
+	Args []string
+	// Kubeconfig says who the manager is. Default: cluster.Operator's.
+	Kubeconfig string
+}
+
+// Start runs the manager until Stop or Kill, and returns when it is ready.
+func Start(ctx context.Context, c *cluster.Cluster, options Options) (*Operator, error) {
+	options = defaulted(options)
+	args := append([]string{
+		"--leader-election-namespace=canaryrollout-system",
+		fmt.Sprintf("--health-probe-bind-address=127.0.0.1:%d", options.ProbePort),
+		fmt.Sprintf("--metrics-bind-address=127.0.0.1:%d", options.MetricsPort),
+	}, options.Args...)
+	o := &Operator{Log: filepath.Join(c.Dir, options.Name+".log"), done: make(chan struct{})}
+	log, err := os.OpenFile(o.Log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	o.command = exec.Command(os.Getenv(binaryVariable), args...)
+	o.command.Env = append(os.Environ(), "KUBECONFIG="+cmp.Or(options.Kubeconfig, c.Kubeconfig(cluster.Operator)), "GORACE=halt_on_error=1 atexit_sleep_ms=0")
+	o.command.Stdout, o.command.Stderr = log, log
+	if err := o.command.Start(); err != nil {
+		return nil, fmt.Errorf("start the manager: %w", err)
+	}
+	go func() {
+		o.err = o.command.Wait()
+		_ = log.Close()
+		close(o.done)
+	}()
+	return o, o.waitReady(ctx, options.ProbePort)
+}
+
+func defaulted(options Options) Options {
+	if options.Name == "" {
+		options.Name = "operator"
+	}
+	if options.ProbePort == 0 {
+		options.ProbePort = 8081
+	}
+	if options.MetricsPort == 0 {
+		options.MetricsPort = 8443
+	}
+	return options
+}
+
+func (o *Operator) waitReady(ctx context.Context, port int) error {
+	url := fmt.Sprintf("http://127.0.0.1:%d/readyz", port)
+	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+		select {
+		case <-o.done:
+			return false, fmt.Errorf("the manager has ended: %w", o.err)
+		default:
+		}
+		response, err := http.Get(url)
+		if err != nil {
+			return false, nil //nolint:nilerr // not listening yet
+		}
+		return response.StatusCode == http.StatusOK, response.Body.Close()
+	})
+	if err != nil {
+		return fmt.Errorf("the manager is not ready, see %s: %w", o.Log, err)
+	}
+	return nil
+}
+
+// PID is the manager's process id.
+func (o *Operator) PID() int { return o.command.Process.Pid }
+
+// Done is closed when the manager has ended.
+func (o *Operator) Done() <-chan struct{} { return o.done }
+
+// Stop ends the manager as a kubelet does, and says when it did not end well: a data race that the detector found is
+// such an end.
+func (o *Operator) Stop() error {
+	_ = o.command.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-o.done:
+	case <-time.After(30 * time.Second):
+		_ = o.command.Process.Kill()
+		<-o.done
+		return errors.New("the manager did not end within 30 s of SIGTERM")
+	}
+	if o.err != nil {
+		return fmt.Errorf("the manager ended badly, see %s: %w", o.Log, o.err)
+	}
+	return nil
+}
+
+// Crashed says when the log has a data race or a panic, of this manager or of one before it that wrote into the same log.
+func (o *Operator) Crashed() error {
+	log, err := os.ReadFile(o.Log)
+	if err != nil {
+		return err
+	}
+	for _, sign := range []string{"\nWARNING: DATA RACE\n", "\npanic: "} {
+		if at := bytes.Index(log, []byte(sign)); at >= 0 {
+			return fmt.Errorf("the manager crashed, see %s:%s", o.Log, log[at:min(at+2000, len(log))])
+		}
+	}
+	return nil
+}
+
+// Kill ends the manager as a crash does.
+func (o *Operator) Kill() {
+	_ = o.command.Process.Kill()
+	<-o.done
+}

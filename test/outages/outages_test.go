@@ -1,0 +1,191 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package outages
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"k8s.io/utils/ptr"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/framework/builder"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/harness"
+)
+
+// last waits for a duration: in these tests, time itself is under test.
+func last(t *testing.T, d time.Duration) {
+	t.Helper()
+	select {
+	case <-time.After(d):
+	case <-t.Context().Done():
+		t.Fatal(t.Context().Err())
+	}
+}
+
+// delayEndpoints makes every change of an EndpointSlice up to five seconds late until the test ends.
+func delayEndpoints(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			if err := env.Cluster.PauseEndpointSlices(); err != nil {
+				t.Error(err)
+				return
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(5 * time.Second):
+			}
+			if err := env.Cluster.ResumeEndpointSlices(); err != nil {
+				t.Error(err)
+				return
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(300 * time.Millisecond): // enough to catch up
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+}
+
+// TestLateEndpoints delays all endpoints during a full release, an abort in its promotion, and a third version.
+func TestLateEndpoints(t *testing.T) {
+	start := func(t *testing.T, steps ...v1alpha1.Step) *harness.App {
+		t.Parallel()
+		a := harness.Start(t, env, harness.Options{Steps: steps, Rate: harness.Rate / 3})
+		a.SetImage(builder.ImageV2)
+		return a
+	}
+	delayEndpoints(t)
+	t.Run("endpoints", func(t *testing.T) {
+		t.Run("release", func(t *testing.T) {
+			a := start(t, builder.Scale(1), builder.Weight(20), builder.Pause(time.Second), builder.Weight(60))
+			stable := a.Stable()
+			a.CheckPromoted(stable)
+			a.CheckLeft(stable)
+			a.CheckLoss()
+		})
+		t.Run("abort", func(t *testing.T) {
+			a := start(t)
+			a.WaitFor("the stable Service to move", func(s v1alpha1.CanaryRolloutStatus) bool {
+				return s.Memory.StableService.Revision == s.Memory.CurrentRevision && s.Memory.Phase == v1alpha1.PhasePromoting
+			})
+			a.CheckAborted(a.Get().Status.Canary.Revision, a.Annotate(v1alpha1.AbortAnnotation, "true"))
+		})
+		t.Run("supersede", func(t *testing.T) {
+			a := start(t, builder.Weight(40))
+			a.WaitFor("weight 40", func(s v1alpha1.CanaryRolloutStatus) bool { return s.Memory.Traffic.Weight == 40 })
+			a.SetImage(builder.ImageV3)
+			a.WaitFor("version 3 to be stable", func(s v1alpha1.CanaryRolloutStatus) bool {
+				return s.State == v1alpha1.StateHealthy && s.Images == builder.ImageV3
+			})
+			a.CheckRoute()
+			a.CheckLoss()
+		})
+	})
+}
+
+// TestSlowGateway makes the gateway apply changes only every two seconds, which is its default. It reports a change
+// when it has read it, and may apply it two such periods later: settleSeconds, 5 by default, covers that. The share
+// of the weight must be reached by then.
+func TestSlowGateway(t *testing.T) {
+	const throttle, settle = 2 * time.Second, 5 * time.Second
+	if err := env.Cluster.SetThrottle(t.Context(), throttle); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := env.Cluster.SetThrottle(context.WithoutCancel(t.Context()), 200*time.Millisecond); err != nil {
+			t.Error(err)
+		}
+	})
+	a := harness.Start(t, env, harness.Options{
+		Steps:       []v1alpha1.Step{builder.Scale(1), builder.Weight(40), builder.Pause(settle + 5*time.Second)},
+		Edit:        func(r *v1alpha1.CanaryRollout) { r.Spec.Traffic.SettleSeconds = ptr.To(int32(settle.Seconds())) },
+		Propagation: settle,
+	})
+	stable := a.Stable()
+	a.SetImage(builder.ImageV2)
+	a.CheckPromoted(stable)
+	a.CheckLeft(stable)
+	a.CheckLoss()
+	a.CheckShares()
+}
+
+// stopAPIServer pauses the API server for a while.
+func stopAPIServer(t *testing.T, d time.Duration) {
+	t.Helper()
+	if err := env.Cluster.StopAPIServer(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestControlPlaneAway pauses the API server and kills etcd at 40 %, and pauses the API server in the middle of a
+// promotion for so long that the operator loses its lease.
+func TestControlPlaneAway(t *testing.T) {
+	env.Supervise(t)
+	a := harness.New(t, env, builder.Scale(1), builder.Weight(40), builder.Hold())
+	stable := a.Stable()
+	a.SetImage(builder.ImageV2)
+	a.WaitForPause("3/3")
+	stopAPIServer(t, 5*time.Second)
+	if err := env.Cluster.Process(cluster.Etcd).Restart(); err != nil {
+		t.Fatal(err)
+	}
+	if err := env.Cluster.WaitForAPI(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a.Annotate(v1alpha1.PromoteAnnotation, "true")
+	// Traefik does not retry reporting a route's status if the API server did not answer, so its report must be
+	// complete.
+	a.WaitFor("all traffic on the canary", func(s v1alpha1.CanaryRolloutStatus) bool {
+		return s.Memory.Traffic.Weight == 100 && s.Memory.Traffic.VerifiedAt != nil
+	})
+	leader := env.Operator.Done()
+	stopAPIServer(t, 40*time.Second)
+	a.Eventually("the operator to end without its lease", func() (bool, string) {
+		select {
+		case <-leader:
+			return true, ""
+		default:
+			return false, "it runs"
+		}
+	})
+	a.CheckPromoted(stable)
+	a.CheckLoss()
+}
+
+// TestPauseEndsWhileDown lets a timed pause end while no operator is running: the next operator continues at once.
+func TestPauseEndsWhileDown(t *testing.T) {
+	const pause = 4 * time.Second
+	a := harness.New(t, env, builder.Weight(40), builder.Pause(pause), builder.Weight(60), builder.Hold())
+	stable := a.Stable()
+	a.SetImage(builder.ImageV2)
+	paused := a.WaitForPause("2/4")
+	if err := env.Operator.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	last(t, time.Until(paused.Add(pause+time.Second)))
+	started := time.Now()
+	if err := env.StartOperator(context.WithoutCancel(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	a.WaitForPause("4/4")
+	for _, moment := range a.Moments() {
+		if s := moment.Status; moment.At.After(started) && s.State == v1alpha1.StatePaused && s.Step == "2/4" {
+			t.Errorf("paused again: %s", s.Message)
+		}
+	}
+	a.Annotate(v1alpha1.PromoteAnnotation, "true")
+	a.CheckPromoted(stable)
+	a.CheckLoss()
+}
