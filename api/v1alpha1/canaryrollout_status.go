@@ -7,8 +7,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// CanaryRolloutStatus has two zones. Everything but memory and history is a report: made afresh in every pass,
-// never an input of a decision. Memory is what cannot be observed again.
+// CanaryRolloutStatus is the observed state. Everything except memory and history is a report: it is computed again in
+// every pass and is never the input of a decision. Memory is what cannot be observed again.
 type CanaryRolloutStatus struct {
 	// conditions are Ready, Reconciling, Stalled, Available, Progressing, Paused and TrafficRouted.
 	// +optional
@@ -16,53 +16,53 @@ type CanaryRolloutStatus struct {
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// observedGeneration is the generation of the spec that this status is about.
+	// observedGeneration is the generation of the spec that this status describes.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// manager is the one that wrote this status last: namespace and name of its lease. Managers with different leases must not
-	// work on the same rollouts; one that meets another one's writes emits the Event SecondManager.
+	// manager is the manager that last wrote this status, as namespace and name of its lease. Managers with different leases
+	// must not manage the same rollouts. A manager that finds another one's status emits the Event SecondManager.
 	// +optional
 	Manager string `json:"manager,omitempty"`
 
-	// state sums the rollout up in one word.
+	// state summarizes the rollout in one word.
 	// +optional
 	State State `json:"state,omitempty"`
 
-	// message says what the rollout waits for, until when, and the command that would move it.
+	// message says what the rollout waits for, until when, and which command continues it.
 	// +optional
 	Message string `json:"message,omitempty"`
 
-	// step is the number of the current step and how many there are, as in 3/12.
+	// step is the number of the current step and the number of steps, for example 3/12.
 	// +optional
 	Step string `json:"step,omitempty"`
 
-	// weight is the verified share in percent of the revision shown, and the desired one when they differ, as in 10->20;
-	// at rest it is 100.
+	// weight is the verified share in percent of the revision that is shown, and the desired share where it differs, for
+	// example 10->20. It is 100 when no release is in flight. Programs read traffic instead.
 	// +optional
 	Weight string `json:"weight,omitempty"`
 
-	// revision is the revision in flight, or the stable one at rest.
+	// revision is the revision in flight, or the stable revision when there is none.
 	// +optional
 	Revision string `json:"revision,omitempty"`
 
-	// ready is the number of ready pods of all revisions that should serve, and how many there should be, as in 4/4.
+	// ready is the number of ready pods of all revisions that should serve, and their desired number, for example 4/4.
 	// +optional
 	Ready string `json:"ready,omitempty"`
 
-	// images are the images of the stable revision, and of the canary beside them.
+	// images are the images of the stable revision, and those of the canary if there is one.
 	// +optional
 	Images string `json:"images,omitempty"`
 
-	// replicas is the number of pods of the stable revision, the ones that spec.replicas counts. The scale subresource
-	// reports it. An autoscaler with an AverageValue target of an Object or External metric keeps this number while the
-	// average is within its tolerance, so the canary's pods must not be in it.
+	// replicas is the number of pods of the stable revision, which spec.replicas sets. The scale subresource reports it. An
+	// autoscaler with an AverageValue target of an Object or External metric keeps this number while the average is within
+	// its tolerance, so it must not include the canary's pods.
 	// +optional
 	Replicas int32 `json:"replicas"`
 
 	// selector selects the pods of every revision. The scale subresource reports it. An autoscaler multiplies the average
-	// usage of these pods by their number: that is the whole load, however the weight divides it between the revisions.
-	// Without the canary's pods the stable ones would look idle as the weight rises.
+	// usage of these pods by their number, which gives the whole load at any weight. Without the canary's pods, the stable
+	// pods would look idle as the weight rises.
 	// +optional
 	Selector string `json:"selector,omitempty"`
 
@@ -74,48 +74,48 @@ type CanaryRolloutStatus struct {
 	// +optional
 	Canary *RevisionStatus `json:"canary,omitempty"`
 
-	// traffic is the desired and the verified share of the canary.
+	// traffic is the desired and the verified traffic of the canary.
 	// +optional
 	Traffic *TrafficStatus `json:"traffic,omitempty"`
 
-	// pause describes the pause that the rollout is in.
+	// pause describes the current pause.
 	// +optional
 	Pause *PauseStatus `json:"pause,omitempty"`
 
-	// history has the last ten releases, the newest first.
+	// history lists the last ten releases, newest first.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=10
 	History []HistoryEntry `json:"history,omitempty"`
 
-	// memory is what the controller cannot observe again. It is not for users, and must not be edited.
+	// memory is what the controller cannot observe again. Do not edit it.
 	// +optional
 	Memory *Memory `json:"memory,omitempty"`
 }
 
-// State sums a rollout up in one word.
+// State summarizes a rollout in one word.
 //
 // +kubebuilder:validation:Enum=Initializing;Healthy;Progressing;Paused;Promoting;Aborting;Aborted;Degraded;Terminating
 type State string
 
 const (
-	// StateInitializing says that no revision has become stable yet.
+	// StateInitializing says that no revision is stable yet.
 	StateInitializing State = "Initializing"
-	// StateHealthy says that the template in spec is stable, available, and gets all the traffic, verified.
+	// StateHealthy says that the template in spec is stable and available, and is verified to get all traffic.
 	StateHealthy State = "Healthy"
-	// StateProgressing says that the rollout works or waits for something that is on its way.
+	// StateProgressing says that the rollout is making a change, or waits for one to take effect.
 	StateProgressing State = "Progressing"
-	// StatePaused says that a pause step or spec.paused holds the release.
+	// StatePaused says that the release waits at a pause step or because of spec.paused.
 	StatePaused State = "Paused"
-	// StatePromoting says that the steps are done and the new revision takes the place of the stable one.
+	// StatePromoting says that the steps are done and the new revision replaces the stable one.
 	StatePromoting State = "Promoting"
-	// StateAborting says that traffic is on its way back to the stable revision.
+	// StateAborting says that the release was aborted and traffic is returning to the stable revision.
 	StateAborting State = "Aborting"
-	// StateAborted says that the template in spec was aborted; the stable revision serves.
+	// StateAborted says that the template in spec was aborted and the stable revision serves all traffic.
 	StateAborted State = "Aborted"
-	// StateDegraded says that the rollout needs help: message and the condition Stalled say which.
+	// StateDegraded says that the rollout needs help. The message and the condition Stalled say what to do.
 	StateDegraded State = "Degraded"
-	// StateTerminating says that the rollout is being deleted and hands its traffic back.
+	// StateTerminating says that the rollout is being deleted and its traffic is handed back.
 	StateTerminating State = "Terminating"
 )
 
@@ -124,36 +124,36 @@ type RevisionStatus struct {
 	// revision is the value of the label pod-template-hash.
 	// +required
 	Revision string `json:"revision"`
-	// desired is how many pods it should have.
+	// desired is the desired number of pods.
 	// +optional
 	Desired int32 `json:"desired"`
-	// replicas is how many pods it has.
+	// replicas is the number of pods.
 	// +optional
 	Replicas int32 `json:"replicas"`
-	// ready is how many of them are ready.
+	// ready is the number of ready pods.
 	// +optional
 	Ready int32 `json:"ready"`
-	// available is how many of them have been ready for minReadySeconds.
+	// available is the number of pods that have been ready for minReadySeconds.
 	// +optional
 	Available int32 `json:"available"`
 }
 
-// TrafficStatus tells what is wanted from what is proven.
+// TrafficStatus is the desired and the verified traffic of the canary.
 type TrafficStatus struct {
-	// desiredWeight is the share of the canary in percent that the routes are meant to carry now.
+	// desiredWeight is the canary's share in percent that the routes should carry now.
 	// +optional
 	DesiredWeight int32 `json:"desiredWeight"`
-	// verifiedWeight is the last share that every route was proven to carry.
+	// verifiedWeight is the canary's share in percent that was last verified on every route.
 	// +optional
 	VerifiedWeight int32 `json:"verifiedWeight"`
-	// headerRoutes are the names of the header routes in force.
+	// headerRoutes are the names of the header routes that the routes should carry now.
 	// +optional
 	// +listType=atomic
 	HeaderRoutes []string `json:"headerRoutes,omitempty"`
-	// mirrorPercent is the part of the requests that are meant to be copied to the canary now.
+	// mirrorPercent is the share of requests in percent that should be copied to the canary now.
 	// +optional
 	MirrorPercent int32 `json:"mirrorPercent,omitempty"`
-	// routes tell the same of each route.
+	// routes are the desired and the verified weight of each route.
 	// +optional
 	// +listType=map
 	// +listMapKey=kind
@@ -162,7 +162,7 @@ type TrafficStatus struct {
 	Routes []RouteStatus `json:"routes,omitempty"`
 }
 
-// RouteStatus tells what is wanted of a route from what is proven of it.
+// RouteStatus is the desired and the verified weight of one route.
 type RouteStatus struct {
 	// kind of the route.
 	// +required
@@ -170,10 +170,10 @@ type RouteStatus struct {
 	// name of the route.
 	// +required
 	Name string `json:"name"`
-	// desiredWeight is the share of the canary in percent that the route is meant to carry now.
+	// desiredWeight is the canary's share in percent that the route should carry now.
 	// +optional
 	DesiredWeight int32 `json:"desiredWeight"`
-	// verifiedWeight is the last share that the route was proven to carry; absent while none was.
+	// verifiedWeight is the canary's share in percent that was last verified on the route; absent before the first.
 	// +optional
 	VerifiedWeight *int32 `json:"verifiedWeight,omitempty"`
 	// pending says, parent by parent, what is missing until the desired weight is verified.
@@ -189,7 +189,7 @@ type PauseStatus struct {
 	// startedAt is when the pause began.
 	// +optional
 	StartedAt *metav1.Time `json:"startedAt,omitempty"`
-	// until is when a timed pause ends, or when a timeout is carried out.
+	// until is when the pause ends by itself, or when its onTimeout takes effect.
 	// +optional
 	Until *metav1.Time `json:"until,omitempty"`
 }
@@ -200,19 +200,19 @@ type PauseStatus struct {
 type Outcome string
 
 const (
-	// OutcomeInProgress is a release that has not ended.
+	// OutcomeInProgress is a release that is in flight.
 	OutcomeInProgress Outcome = "InProgress"
 	// OutcomePromoted is a release whose revision became stable.
 	OutcomePromoted Outcome = "Promoted"
 	// OutcomeAborted is a release that was aborted.
 	OutcomeAborted Outcome = "Aborted"
-	// OutcomeSuperseded is a release that gave way to a newer template.
+	// OutcomeSuperseded is a release that was replaced by a newer template.
 	OutcomeSuperseded Outcome = "Superseded"
-	// OutcomeReverted is a release that ended because the stable template was applied again.
+	// OutcomeReverted is a release that ended because the user applied the stable template again.
 	OutcomeReverted Outcome = "Reverted"
 )
 
-// HistoryEntry is one release.
+// HistoryEntry describes one release.
 type HistoryEntry struct {
 	// revision is the value of the label pod-template-hash.
 	// +required
@@ -220,16 +220,16 @@ type HistoryEntry struct {
 	// images are the images of its containers.
 	// +optional
 	Images string `json:"images,omitempty"`
-	// outcome is how it ended.
+	// outcome is how the release ended.
 	// +optional
 	Outcome Outcome `json:"outcome,omitempty"`
 	// message says why it ended that way.
 	// +optional
 	Message string `json:"message,omitempty"`
-	// startedAt is when it began.
+	// startedAt is when the release began.
 	// +optional
 	StartedAt *metav1.Time `json:"startedAt,omitempty"`
-	// endedAt is when it ended.
+	// endedAt is when the release ended; absent while it is in flight.
 	// +optional
 	EndedAt *metav1.Time `json:"endedAt,omitempty"`
 }

@@ -8,8 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// CanaryRollout runs the pods of a workload and releases each new version of it as a canary: it splits the
-// traffic of the user's own Gateway API routes between a stable and a canary Service, step by step.
+// CanaryRollout runs the pods of a workload and releases each new version as a canary: step by step, it shifts the traffic
+// of the user's own Gateway API routes from a stable to a canary Service.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -31,11 +31,11 @@ type CanaryRollout struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec is what the user wants: the pods, the traffic that they share, and the steps of a release.
+	// spec is the desired state: the pods, the traffic that reaches them, and the steps of a release.
 	// +required
 	Spec CanaryRolloutSpec `json:"spec,omitzero"`
 
-	// status is written by the controller alone.
+	// status is the observed state. Only the controller writes it.
 	// +optional
 	Status CanaryRolloutStatus `json:"status,omitempty"`
 }
@@ -50,7 +50,7 @@ type CanaryRolloutList struct {
 	Items []CanaryRollout `json:"items"`
 }
 
-// CanaryRolloutSpec is the wanted state.
+// CanaryRolloutSpec is the desired state.
 //
 // +kubebuilder:validation:XValidation:rule="self.selector.matchLabels.all(k, has(self.template.metadata) && has(self.template.metadata.labels) && k in self.template.metadata.labels && self.template.metadata.labels[k] == self.selector.matchLabels[k])",message="selector.matchLabels must be part of template.metadata.labels: add the same labels to the template"
 // +kubebuilder:validation:XValidation:rule="!has(self.minReadySeconds) || !has(self.progressDeadlineSeconds) || self.minReadySeconds < self.progressDeadlineSeconds",message="progressDeadlineSeconds must be larger than minReadySeconds: no pod could become available in time"
@@ -58,20 +58,20 @@ type CanaryRolloutList struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.steps) || !self.steps.exists(s, has(s.setMirrorRoute)) || !has(self.traffic.routes) || self.traffic.routes.all(r, !has(r.kind) || !(r.kind in ['TCPRoute', 'TLSRoute']))",message="a TCPRoute or a TLSRoute carries no requests that setMirrorRoute could copy: take these steps out, or these routes out of traffic.routes"
 // +kubebuilder:validation:XValidation:rule="!has(self.steps) || !self.steps.exists(s, has(s.setHeaderRoute)) || !has(self.traffic.routes) || self.traffic.routes.all(r, !has(r.kind) || !(r.kind in ['TCPRoute', 'TLSRoute']))",message="a TCPRoute or a TLSRoute has nothing that setHeaderRoute could match: take these steps out, or these routes out of traffic.routes"
 type CanaryRolloutSpec struct {
-	// replicas is how many pods serve when nothing is in flight. It is what the scale subresource reads and writes.
-	// While it is not set the size stays as it is: what runs keeps its pods, also when it is adopted, and a first deploy
-	// gets one. The controller then writes that number here, because autoscalers have to read it.
+	// replicas is the number of pods of the stable revision when no release is in flight. The scale subresource reads and
+	// writes it. When it is not set, the current number of pods is kept, also by an adoption, and a first deploy gets one
+	// pod. The controller then writes that number here, because autoscalers must be able to read it.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Replicas *int32 `json:"replicas,omitempty"`
 
-	// selector finds the pods of this rollout. It cannot change, and must match the template's labels.
+	// selector selects the pods of this rollout. It is immutable and must match the template's labels.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="selector is immutable: delete the rollout with --cascade=orphan and create it again to change it"
 	Selector PodSelector `json:"selector,omitzero"`
 
-	// template is the pod to run: a PodTemplateSpec, as in a Deployment. A change of it starts a release. It is stored as
-	// it is given, and checked by a dry run of its ReplicaSet: `kubectl explain deployment.spec.template` has its fields.
+	// template describes the pods: a PodTemplateSpec, as in a Deployment. Changing it starts a release. It is stored as
+	// given and validated by a dry run of its ReplicaSet. For its fields see `kubectl explain deployment.spec.template`.
 	// +required
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +kubebuilder:validation:XValidation:rule="has(self.spec) && self.spec.containers.size() > 0",message="template.spec.containers must have at least one container"
@@ -84,21 +84,21 @@ type CanaryRolloutSpec struct {
 	// +kubebuilder:validation:XValidation:rule="!has(self.metadata) || !has(self.metadata.labels) || self.metadata.labels.all(k, k.matches('^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",message="the name of a label must be at most 63 letters, digits, '-', '_' and '.', beginning and ending with a letter or digit, with an optional DNS name and '/' before it",fieldPath=".metadata.labels"
 	Template runtime.RawExtension `json:"template,omitzero"`
 
-	// minReadySeconds is how long a pod must be ready before it counts as available.
+	// minReadySeconds is how long a pod must be ready before it counts as available, in seconds.
 	// +optional
 	// +default=0
 	// +kubebuilder:validation:Minimum=0
 	MinReadySeconds int32 `json:"minReadySeconds,omitempty"`
 
-	// revisionHistoryLimit is how many ReplicaSets without pods are kept to go back to, 100 at most.
+	// revisionHistoryLimit is how many ReplicaSets without pods are kept for a rollback, at most 100.
 	// +optional
 	// +default=10
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	RevisionHistoryLimit *int32 `json:"revisionHistoryLimit,omitempty"`
 
-	// progressDeadlineSeconds is how long a rollout may wait for pods or for a route, counted from its last real
-	// progress, before it is Degraded. Pauses do not count.
+	// progressDeadlineSeconds is how long a rollout may wait for pods or for a route before it is Degraded, in seconds since
+	// its last progress. Pauses do not count.
 	// +optional
 	// +default=600
 	// +kubebuilder:validation:Minimum=1
@@ -108,22 +108,23 @@ type CanaryRolloutSpec struct {
 	// +optional
 	ProgressDeadlineAbort bool `json:"progressDeadlineAbort,omitempty"`
 
-	// scaleDownDelaySeconds is how long a revision keeps its pods after its last traffic has left it.
+	// scaleDownDelaySeconds is how long a revision keeps its pods after all traffic has left it, in seconds.
 	// +optional
 	// +default=30
 	// +kubebuilder:validation:Minimum=0
 	ScaleDownDelaySeconds *int32 `json:"scaleDownDelaySeconds,omitempty"`
 
-	// paused stops steps and promotion where they are. Repair, abort, scaling and deletion go on.
+	// paused stops steps and promotion where they are. Overwritten Services and routes are still restored, and abort, scaling
+	// and deletion still work.
 	// +optional
 	Paused bool `json:"paused,omitempty"`
 
-	// traffic names the user's Services and routes, all in this namespace.
+	// traffic names the user's Services and routes. All are in the rollout's namespace.
 	// +required
 	Traffic Traffic `json:"traffic,omitzero"`
 
-	// steps are walked one after the other for each new template; then it is promoted. Without steps a new template
-	// is promoted as soon as its pods are available. The first deploy skips them.
+	// steps are carried out in order for each new template, which is then promoted. Without steps, a new template is promoted
+	// as soon as its pods are available. The first deploy skips the steps.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
@@ -133,7 +134,8 @@ type CanaryRolloutSpec struct {
 
 // PodSelector selects pods by labels.
 type PodSelector struct {
-	// matchLabels are the labels that every pod of this rollout has. pod-template-hash is the controller's own.
+	// matchLabels are the labels that every pod of this rollout has. The label pod-template-hash is reserved for the
+	// controller.
 	// +required
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=16
@@ -141,25 +143,25 @@ type PodSelector struct {
 	MatchLabels map[string]string `json:"matchLabels,omitempty"`
 }
 
-// Traffic names what carries the workload's traffic.
+// Traffic names the Services and routes that carry the workload's traffic.
 //
 // +kubebuilder:validation:XValidation:rule="self.stableService != self.canaryService",message="stableService and canaryService must be two different Services"
 type Traffic struct {
-	// stableService is the Service that gets the traffic that the canary does not get.
+	// stableService is the name of the Service of the stable revision. It gets the traffic that the canary does not get.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="must be the name of a Service: lower case letters, digits and dashes, beginning with a letter"
 	StableService string `json:"stableService,omitempty"`
 
-	// canaryService is the Service that gets the canary's share.
+	// canaryService is the name of the Service of the canary. It gets the canary's share.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="must be the name of a Service: lower case letters, digits and dashes, beginning with a letter"
 	CanaryService string `json:"canaryService,omitempty"`
 
-	// routes are moved as one: a step is done when all of them are proven to carry its weight.
+	// routes are the routes whose weights are set. A step is done when all of them are verified to carry its weight.
 	// +required
 	// +listType=map
 	// +listMapKey=kind
@@ -168,50 +170,50 @@ type Traffic struct {
 	// +kubebuilder:validation:MaxItems=16
 	Routes []RouteReference `json:"routes,omitempty"`
 
-	// otherEndpoints says what becomes of the ready endpoints that belong to other workloads when an adoption, or another
-	// name, makes the controller narrow a Service to the pods of this rollout for the first time. Hold leaves the Service
-	// as it is, and the rollout is Degraded with the reason ServiceShared; Remove lets them go. A first deploy replaces
-	// what answered before in any case.
+	// otherEndpoints says what to do when the controller is about to narrow a Service to the pods of this rollout for the
+	// first time, because of an adoption or a changed name, and the Service also has ready endpoints of other workloads. Hold
+	// leaves the Service as it is, and the rollout is Degraded with the reason ServiceShared. Remove removes those endpoints
+	// from the Service. A first deploy always replaces what served before.
 	// +optional
 	// +default="Hold"
 	OtherEndpoints OtherEndpointsAction `json:"otherEndpoints,omitempty"`
 
-	// settleSeconds is how long the data plane may lag behind what it reports: no weight that has been verified is
-	// acted upon before that, and no Service that has been moved is trusted with traffic.
+	// settleSeconds is how long the data plane may lag behind its reported status. The controller waits this many seconds
+	// before it relies on a verified weight, and before it sends traffic to a Service that it has moved.
 	// +optional
 	// +default=5
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=3600
 	SettleSeconds *int32 `json:"settleSeconds,omitempty"`
 
-	// verifyTimeoutSeconds is how long a weight may wait to be verified before onVerifyTimeout applies, counted since
-	// it was asked for, or since a gateway took its word back. A gateway that never says which generation of a route it
-	// means is given 30 seconds at least.
+	// verifyTimeoutSeconds is how long a weight may wait to be verified before onVerifyTimeout applies, in seconds since it
+	// was requested, or since a gateway withdrew its acceptance. A gateway that never reports an observedGeneration gets at
+	// least 30 seconds.
 	// +optional
 	// +default=60
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=86400
 	VerifyTimeoutSeconds *int32 `json:"verifyTimeoutSeconds,omitempty"`
 
-	// probe measures each weight besides: requests of the controller's own go through the Gateway, and the weight counts
-	// as verified when their answers are divided as it says. Without it the word of the gateways, and settleSeconds, have
-	// to do.
+	// probe additionally measures each weight: the controller sends its own requests through the Gateway, and the weight is
+	// verified when the responses are split accordingly. Without a probe, the status that gateways report and settleSeconds
+	// must suffice.
 	// +optional
 	Probe *Probe `json:"probe,omitempty"`
 
-	// onVerifyTimeout says what becomes of a weight that was not verified in time: Hold keeps on waiting,
-	// and the rollout is Degraded meanwhile; Abort aborts the release.
+	// onVerifyTimeout says what to do when a weight was not verified in time. Hold keeps waiting, and the rollout is Degraded
+	// meanwhile. Abort aborts the release.
 	// +optional
 	// +default="Hold"
 	OnVerifyTimeout VerifyTimeoutAction `json:"onVerifyTimeout,omitempty"`
 }
 
-// Probe says how a weight is measured: by GET requests to one URL, in samples of 100 at 50 a second, until the share of the
-// canary lies within the 99 % interval around the weight. Each change of the weight is measured once.
+// Probe says how a weight is measured: with GET requests to one URL, in samples of 100 at 50 per second, until the canary's
+// share lies within the 99 % confidence interval of the weight. Each change of the weight is measured once.
 type Probe struct {
-	// url leads through the Gateway, as the controller reaches it, to a rule with both Services, for example
-	// http://gateway.infra.svc/reviews. Its requests must not match a header route. The flag --probe-allow of the
-	// controller says which hosts and networks it may lead to: none by default.
+	// url is the URL of a rule with both Services, through the Gateway as the controller reaches it, for example
+	// http://gateway.infra.svc/reviews. Requests to it must not match a header route. The controller's flag --probe-allow
+	// lists the hosts and networks that are allowed; there are none by default.
 	// +required
 	// +kubebuilder:validation:MinLength=8
 	// +kubebuilder:validation:MaxLength=2048
@@ -219,23 +221,22 @@ type Probe struct {
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^https?://[^/?#]*@')",message="must not hold a user or a password: take them out"
 	URL string `json:"url,omitempty"`
 
-	// host is the host that is asked for, and that a certificate must be valid for; that of the url by default.
+	// host is the host that the request names, and for which a certificate must be valid. It defaults to the host in url.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a host: lower case letters, digits, dashes and dots"
 	Host string `json:"host,omitempty"`
 
-	// revisionHeader is the header of an answer that holds the value of the label pod-template-hash of the pod that gave
-	// it. A container can know it by the downward API.
+	// revisionHeader is the response header in which a pod reports the value of its label pod-template-hash. A container can
+	// read the value through the downward API.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9-]+$')",message="must be the name of a header: letters, digits and dashes"
 	RevisionHeader string `json:"revisionHeader,omitempty"`
 
-	// caBundle are the authorities that may have signed the certificate of an https url, in PEM; the public ones by
-	// default.
+	// caBundle holds, in PEM, the CA certificates that are trusted for an https url. The public CAs are trusted by default.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=65536
@@ -243,7 +244,7 @@ type Probe struct {
 	CABundle string `json:"caBundle,omitempty"`
 }
 
-// OtherEndpointsAction is what becomes of endpoints of other workloads behind a Service.
+// OtherEndpointsAction says what to do with the endpoints of other workloads in a Service.
 //
 // +kubebuilder:validation:Enum=Hold;Remove
 type OtherEndpointsAction string
@@ -251,25 +252,25 @@ type OtherEndpointsAction string
 const (
 	// OtherEndpointsHold leaves the Service as it is.
 	OtherEndpointsHold OtherEndpointsAction = "Hold"
-	// OtherEndpointsRemove narrows the Service, and with that takes them out of it.
+	// OtherEndpointsRemove narrows the Service, which removes them from it.
 	OtherEndpointsRemove OtherEndpointsAction = "Remove"
 )
 
-// VerifyTimeoutAction is what becomes of a weight that is not verified in time.
+// VerifyTimeoutAction says what to do when a weight is not verified in time.
 //
 // +kubebuilder:validation:Enum=Hold;Abort
 type VerifyTimeoutAction string
 
 const (
-	// VerifyTimeoutHold waits on; the rollout is Degraded and says which parent of which route it waits for.
+	// VerifyTimeoutHold keeps waiting. The rollout is Degraded and says which parent of which route it waits for.
 	VerifyTimeoutHold VerifyTimeoutAction = "Hold"
-	// VerifyTimeoutAbort aborts the release. What cannot be aborted is held.
+	// VerifyTimeoutAbort aborts the release. What cannot be aborted keeps waiting.
 	VerifyTimeoutAbort VerifyTimeoutAction = "Abort"
 )
 
 // RouteReference names a route in the rollout's namespace.
 type RouteReference struct {
-	// kind is the kind of the route. A kind that the cluster does not serve is no error until a rollout names it.
+	// kind is the kind of the route. The cluster must serve it.
 	// +optional
 	// +default="HTTPRoute"
 	// +kubebuilder:validation:Enum=HTTPRoute;GRPCRoute;TLSRoute;TCPRoute
@@ -282,8 +283,8 @@ type RouteReference struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a route: lower case letters, digits, dashes and dots"
 	Name string `json:"name,omitempty"`
 
-	// ruleNames are the names of the rules that this rollout may write; all that name both Services when it is empty.
-	// A rule with both Services that is not among them keeps its weights, and counts as another use of the Services.
+	// ruleNames are the names of the rules that this rollout may write. Empty means all rules that name both Services. A rule
+	// with both Services that is not listed keeps its weights, and counts as another use of the Services.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=16

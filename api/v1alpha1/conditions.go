@@ -5,21 +5,21 @@ package v1alpha1
 
 // Condition types. Reconciling and Stalled are abnormal-true, as kstatus reads them.
 const (
-	// ConditionReady is True when the rollout is at rest: the template in spec is the stable revision, its pods
-	// are available, and its traffic is verified.
+	// ConditionReady is True when nothing is left to do: the template in spec is the stable revision, its pods are
+	// available, and its traffic is verified.
 	ConditionReady = "Ready"
-	// ConditionReconciling is True while the rollout works or waits, pauses included.
+	// ConditionReconciling is True while the rollout makes or awaits a change, pauses included.
 	ConditionReconciling = "Reconciling"
-	// ConditionStalled is True when the rollout cannot get on without help: aborted, past its progress deadline,
-	// or held by something that has to be put right.
+	// ConditionStalled is True when the rollout cannot continue without help: it was aborted, its progress deadline has
+	// passed, or something must be fixed.
 	ConditionStalled = "Stalled"
-	// ConditionAvailable is True when the stable revision has its pods available.
+	// ConditionAvailable is True when all pods of the stable revision are available.
 	ConditionAvailable = "Available"
-	// ConditionProgressing is True while a revision is on its way or has arrived, False past the deadline.
+	// ConditionProgressing is True while a release makes progress and after it is complete, and False while it is stalled.
 	ConditionProgressing = "Progressing"
-	// ConditionPaused is True at a pause step and while spec.paused holds a rollout in flight.
+	// ConditionPaused is True at a pause step, and while spec.paused stops a release.
 	ConditionPaused = "Paused"
-	// ConditionTrafficRouted is True when every route is proven to carry the desired weight.
+	// ConditionTrafficRouted is True when every route is verified to carry the desired weight.
 	ConditionTrafficRouted = "TrafficRouted"
 )
 
@@ -28,12 +28,11 @@ const (
 	ReasonInitializing             = "Initializing"
 	ReasonHealthy                  = "Healthy"
 	ReasonProgressing              = "Progressing"
-	ReasonPaused                   = "Paused"
 	ReasonPauseStep                = "PauseStep"
 	ReasonSpecPaused               = "SpecPaused"
 	ReasonNotPaused                = "NotPaused"
 	ReasonPromoting                = "Promoting"
-	ReasonReturning                = "Returning"
+	ReasonRollingBack              = "RollingBack"
 	ReasonAborting                 = "Aborting"
 	ReasonAborted                  = "Aborted"
 	ReasonDeleting                 = "Deleting"
@@ -44,35 +43,35 @@ const (
 	ReasonStableUnavailable        = "StableUnavailable"
 	ReasonInvalidTemplate          = "InvalidTemplate"
 	ReasonReconcileError           = "ReconcileError"
-	ReasonUnsupportedMemory        = "UnsupportedMemory"
+	ReasonUnsupportedMemoryVersion = "UnsupportedMemoryVersion"
 	ReasonNotStalled               = "NotStalled"
 )
 
-// Reasons of the condition TrafficRouted. Those that a user has to put right also stand in Stalled.
+// Reasons of the condition TrafficRouted. Those that a user must fix are also reasons of Stalled.
 const (
-	ReasonVerified                = "Verified"
-	ReasonVerifiedUnversioned     = "VerifiedWithoutObservedGeneration"
-	ReasonTrafficChangePending    = "TrafficChangePending"
-	ReasonWaitingForPods          = "WaitingForPods"
-	ReasonRouteNotVerified        = "RouteNotVerified"
-	ReasonRouteWithoutParent      = "RouteWithoutParent"
-	ReasonRouteNotFound           = "RouteNotFound"
-	ReasonRouteKindNotServed      = "RouteKindNotServed"
-	ReasonPairNotFound            = "PairNotFound"
-	ReasonPairAmbiguous           = "PairAmbiguous"
-	ReasonPairCrossNamespace      = "PairCrossNamespace"
-	ReasonWeightTooCoarse         = "WeightTooCoarse"
-	ReasonRouteLimitExceeded      = "RouteLimitExceeded"
-	ReasonHeaderRouteConflict     = "HeaderRouteConflict"
-	ReasonInvalidExpression       = "InvalidExpression"
-	ReasonHeaderRouteOnNamedRule  = "HeaderRouteOnNamedRule"
-	ReasonHeaderRouteNotSupported = "HeaderRouteNotSupported"
-	ReasonMirrorNotSupported      = "MirrorNotSupported"
-	ReasonStepRefused             = "StepRefused"
-	ReasonServiceNotFound         = "ServiceNotFound"
-	ReasonServicePortNotServed    = "ServicePortNotServed"
-	ReasonServiceShared           = "ServiceShared"
-	ReasonServiceConflict         = "ServiceConflict"
-	ReasonServiceWithoutSelector  = "ServiceWithoutSelector"
-	ReasonServiceSelectorMismatch = "ServiceSelectorMismatch"
+	ReasonVerified                  = "Verified"
+	ReasonVerifiedUnversioned       = "VerifiedWithoutObservedGeneration"
+	ReasonTrafficChangePending      = "TrafficChangePending"
+	ReasonWaitingForPods            = "WaitingForPods"
+	ReasonRouteNotVerified          = "RouteNotVerified"
+	ReasonRouteWithoutParent        = "RouteWithoutParent"
+	ReasonRouteNotFound             = "RouteNotFound"
+	ReasonRouteKindNotServed        = "RouteKindNotServed"
+	ReasonBackendPairNotFound       = "BackendPairNotFound"
+	ReasonBackendPairAmbiguous      = "BackendPairAmbiguous"
+	ReasonBackendPairCrossNamespace = "BackendPairCrossNamespace"
+	ReasonWeightNotRepresentable    = "WeightNotRepresentable"
+	ReasonRouteLimitExceeded        = "RouteLimitExceeded"
+	ReasonHeaderRouteConflict       = "HeaderRouteConflict"
+	ReasonInvalidRegularExpression  = "InvalidRegularExpression"
+	ReasonHeaderRouteOnNamedRule    = "HeaderRouteOnNamedRule"
+	ReasonHeaderRouteNotSupported   = "HeaderRouteNotSupported"
+	ReasonMirrorNotSupported        = "MirrorNotSupported"
+	ReasonStepRefused               = "StepRefused"
+	ReasonServiceNotFound           = "ServiceNotFound"
+	ReasonServicePortNotServed      = "ServicePortNotServed"
+	ReasonServiceShared             = "ServiceShared"
+	ReasonServiceConflict           = "ServiceConflict"
+	ReasonServiceWithoutSelector    = "ServiceWithoutSelector"
+	ReasonServiceSelectorMismatch   = "ServiceSelectorMismatch"
 )

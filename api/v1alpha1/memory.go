@@ -7,179 +7,182 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Phase is what the controller is at. Together with the revisions and the weight in Memory it is the whole state of
-// the state machine: the sub-steps of a promotion and of a return are read off where Services and weight stand.
+// Phase is the current phase of the state machine. With the revisions and the weight in Memory it is the whole state:
+// how far a promotion or a rollback has come follows from the targets of Services and traffic.
 //
-// +kubebuilder:validation:Enum=Resting;Stepping;Promoting;Returning
+// +kubebuilder:validation:Enum=Idle;Stepping;Promoting;RollingBack
 type Phase string
 
 const (
-	// PhaseResting has nothing in flight.
-	PhaseResting Phase = "Resting"
-	// PhaseStepping walks the steps towards the current revision.
+	// PhaseIdle has no release in flight.
+	PhaseIdle Phase = "Idle"
+	// PhaseStepping walks the steps of a release.
 	PhaseStepping Phase = "Stepping"
-	// PhasePromoting brings the current revision into the place of the stable one (T8).
+	// PhasePromoting replaces the stable revision with the current one (T8).
 	PhasePromoting Phase = "Promoting"
-	// PhaseReturning brings all traffic back to the stable revision (T9).
-	PhaseReturning Phase = "Returning"
+	// PhaseRollingBack returns all traffic to the stable revision (T9).
+	PhaseRollingBack Phase = "RollingBack"
 )
 
-// MemoryVersion is the version of Memory that this package describes. It is raised with a change that a manager must not
-// ignore which does not know it.
+// MemoryVersion is the version of Memory that this package describes. It is raised with each change that an older manager
+// must not ignore.
 const MemoryVersion int32 = 1
 
-// Memory holds what cannot be observed again. Every target stands here before an object is touched for it, so that a
-// restart at any point goes on where it was.
+// Memory holds what cannot be observed again. Every target is written here before an object is changed for it, so a
+// restarted controller continues where it stopped.
 type Memory struct {
-	// version is that of the memory's format; 0 was written before there were versions. A manager leaves a rollout alone
-	// whose memory has a version that it does not know.
+	// version of the format; 0 was written before versions existed. A manager does not touch a rollout whose memory has a
+	// version that it does not know.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Version int32 `json:"version,omitempty"`
 
-	// template is the template that was last recognised, so that an unchanged one costs no request.
+	// template is the template that was last matched to a revision. While it is unchanged, that costs no request.
 	// +optional
 	Template TemplateMemory `json:"template,omitzero"`
 
-	// stableRevision is the revision that was last promoted; empty until the first deploy is done.
+	// stableRevision is the revision that was last promoted; empty until the first deploy is complete.
 	// +optional
 	StableRevision string `json:"stableRevision,omitempty"`
-	// currentRevision is the revision in flight; at rest it is the stable one.
+	// currentRevision is the revision in flight; in the phase Idle it is the stable revision.
 	// +optional
 	CurrentRevision string `json:"currentRevision,omitempty"`
-	// abortedRevision is not tried again until a retry, or another template.
+	// abortedRevision was aborted. It is not released again until a retry, or until the template changes.
 	// +optional
 	AbortedRevision string `json:"abortedRevision,omitempty"`
-	// abortReason is what the user, or the deadline, gave as reason.
+	// abortReason is why it was aborted: the words of the user, the deadline that passed, or the timeout of a pause.
 	// +optional
 	AbortReason string `json:"abortReason,omitempty"`
 
-	// finishRevision is promoted to the end before spec.template is looked at again: the user said promote=full while
-	// the stable revision could not serve.
+	// forcedRevision is promoted to the end before spec.template is read again: the user set promote=full while the
+	// stable revision could not serve.
 	// +optional
-	FinishRevision string `json:"finishRevision,omitempty"`
+	ForcedRevision string `json:"forcedRevision,omitempty"`
 
-	// phase is what the controller is at.
+	// phase is the current phase of the state machine.
 	// +optional
 	Phase Phase `json:"phase,omitempty"`
-	// stepIndex is the index of the current step, counted from 0; at the number of steps all are done.
+	// stepIndex is the index of the current step, starting at 0. It equals the number of steps when all are done.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	StepIndex int32 `json:"stepIndex"`
-	// stepStartedAt is when the current step, or phase, began.
+	// transitionedAt is when the current step began, or the current phase outside the steps.
 	// +optional
-	StepStartedAt *metav1.MicroTime `json:"stepStartedAt,omitempty"`
-	// stepHeldAt is since when the clock of a timed pause is stopped, because the canary does not serve what the steps
+	TransitionedAt *metav1.MicroTime `json:"transitionedAt,omitempty"`
+	// pauseClockStoppedAt is when the clock of a timed pause was stopped, because the canary does not serve what the steps
 	// ask for; absent while the clock runs.
 	// +optional
-	StepHeldAt *metav1.MicroTime `json:"stepHeldAt,omitempty"`
-	// stepHeldMilliseconds is how long the clock of the current pause was stopped before.
+	PauseClockStoppedAt *metav1.MicroTime `json:"pauseClockStoppedAt,omitempty"`
+	// pauseClockStoppedMilliseconds is how long the clock of the current pause has been stopped in total, without the time
+	// since pauseClockStoppedAt.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
-	StepHeldMilliseconds int64 `json:"stepHeldMilliseconds,omitempty"`
-	// stepsHash tells whether the steps were edited. It is taken over the canonical JSON of spec.steps as stored.
+	PauseClockStoppedMilliseconds int64 `json:"pauseClockStoppedMilliseconds,omitempty"`
+	// stepsHash is the hash of the canonical JSON of spec.steps as stored. It changes when the steps are edited.
 	// +optional
 	StepsHash string `json:"stepsHash,omitempty"`
 
-	// stepWeight is the share that the steps ask for by now; traffic.weight follows it as pods allow.
+	// stepWeight is the canary's share in percent that the steps so far ask for. traffic.weight follows it when enough pods
+	// are available.
 	// +optional
 	StepWeight int32 `json:"stepWeight"`
-	// stepHeaderRoutes are the header routes that the steps ask for by now.
+	// stepHeaderRoutes are the header routes that the steps so far ask for.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	StepHeaderRoutes []SetHeaderRoute `json:"stepHeaderRoutes,omitempty"`
-	// stepMirrorPercent is the part of the requests that the steps ask to be copied to the canary by now;
-	// traffic.mirrorPercent follows it as pods allow.
+	// stepMirrorPercent is the share of requests in percent that the steps so far copy to the canary. traffic.mirrorPercent
+	// follows it when enough pods are available.
 	// +optional
 	StepMirrorPercent int32 `json:"stepMirrorPercent,omitempty"`
-	// stepRefused says in which words a gateway refused the mirror or the header routes that the steps ask for. They are
-	// kept out of the routes until the steps are edited.
+	// stepRefusal says what a gateway refused of the mirror and the header routes that the steps ask for, in which route and
+	// why. Both stay out of the routes until the steps are edited.
 	// +optional
-	StepRefused string `json:"stepRefused,omitempty"`
+	StepRefusal string `json:"stepRefusal,omitempty"`
 	// stepScale is the setCanaryScale in force.
 	// +optional
 	StepScale *SetCanaryScale `json:"stepScale,omitempty"`
 
-	// traffic is what the routes are meant to carry, and since when they are proven to.
+	// traffic is the target of all routes, and whether it is verified.
 	// +optional
 	Traffic TrafficMemory `json:"traffic,omitzero"`
-	// stableService is what the stable Service is meant to select.
+	// stableService is the target of the stable Service.
 	// +optional
 	StableService ServiceMemory `json:"stableService,omitzero"`
-	// canaryService is what the canary Service is meant to select.
+	// canaryService is the target of the canary Service.
 	// +optional
 	CanaryService ServiceMemory `json:"canaryService,omitzero"`
 
-	// routes are those that may carry what the controller writes, by name: one that leaves spec.traffic.routes stays here
-	// until it was brought back to the stable Service.
+	// routes are the routes that the controller may write. One that is removed from spec.traffic.routes stays here until all
+	// of its traffic is back at the stable Service.
 	// +optional
 	// +listType=map
 	// +listMapKey=kind
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=64
 	Routes []ManagedRoute `json:"routes,omitempty"`
-	// leavingServices are Services that spec.traffic does not name any more and whose selector still has the label
-	// pod-template-hash. It is taken out as soon as that lets no other revision in.
+	// leavingServices are Services that spec.traffic no longer names and whose selector still has the label
+	// pod-template-hash. The label is removed as soon as no other revision would be selected without it.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
 	LeavingServices []string `json:"leavingServices,omitempty"`
 
-	// draining are revisions on their way out, and since when none of their endpoints is in a Service (T3).
+	// draining are the revisions to be scaled down, and since when none of their endpoints is in a Service (T3).
 	// +optional
 	// +listType=map
 	// +listMapKey=revision
 	Draining []DrainMemory `json:"draining,omitempty"`
 
-	// progress is the last real progress, for the progress deadline.
+	// progress is the last progress, from which the progress deadline counts.
 	// +optional
 	Progress ProgressMemory `json:"progress,omitzero"`
 
-	// lettingGoSince is since when a deletion that waited in vain writes what can be written, and then lets go.
+	// forcedReleaseSince is when a deletion gave up waiting for traffic to be handed back. From then on it writes what it can,
+	// and then removes the finalizer.
 	// +optional
-	LettingGoSince *metav1.MicroTime `json:"lettingGoSince,omitempty"`
+	ForcedReleaseSince *metav1.MicroTime `json:"forcedReleaseSince,omitempty"`
 
-	// command is a command that has been accepted and whose annotation may still be there.
+	// command is a command that was accepted and whose annotation may still be set.
 	// +optional
 	Command *CommandMemory `json:"command,omitempty"`
 }
 
-// TemplateMemory joins a raw pod template to its revision.
+// TemplateMemory is a pod template and its revision.
 type TemplateMemory struct {
-	// hash is taken over the canonical JSON of spec.template as stored.
+	// hash is the hash of the canonical JSON of spec.template as stored.
 	// +optional
 	Hash string `json:"hash,omitempty"`
-	// revision is the value of pod-template-hash for it.
+	// revision is its value of the label pod-template-hash.
 	// +optional
 	Revision string `json:"revision,omitempty"`
 }
 
-// DrainMemory is a revision on its way out.
+// DrainMemory is a revision to be scaled down.
 type DrainMemory struct {
-	// revision that drains.
+	// revision that is draining.
 	// +required
 	Revision string `json:"revision"`
-	// since is when its last endpoint had left both Services.
+	// since is when its last endpoint left both Services; absent while one has any.
 	// +optional
 	Since *metav1.MicroTime `json:"since,omitempty"`
 }
 
-// ProgressMemory is the last real progress.
+// ProgressMemory is the last progress of a rollout.
 type ProgressMemory struct {
-	// at is when it was made.
+	// at is when progress was last made.
 	// +optional
 	At *metav1.MicroTime `json:"at,omitempty"`
-	// available is the number of available pods seen then.
+	// available is the number of available pods at that time.
 	// +optional
 	Available int32 `json:"available,omitempty"`
-	// lostAt is when the revision in flight first lost all its endpoints; absent once it has kept its next ones for half
-	// of the progress deadline. Until then nothing counts as progress.
+	// endpointsLostAt is when the revision in flight first lost all its endpoints. It is cleared when the revision has kept
+	// new ones for half of the progress deadline. Until then nothing counts as progress.
 	// +optional
-	LostAt *metav1.MicroTime `json:"lostAt,omitempty"`
+	EndpointsLostAt *metav1.MicroTime `json:"endpointsLostAt,omitempty"`
 }
 
-// Command is a verb that a user gave by annotation.
+// Command is a command that a user gave by annotation.
 //
 // +kubebuilder:validation:Enum=Promote;PromoteFull;Abort;Retry
 type Command string
@@ -189,25 +192,25 @@ const (
 	CommandPromote Command = "Promote"
 	// CommandPromoteFull skips the remaining steps.
 	CommandPromoteFull Command = "PromoteFull"
-	// CommandAbort sends all traffic back to the stable revision.
+	// CommandAbort returns all traffic to the stable revision.
 	CommandAbort Command = "Abort"
 	// CommandRetry starts an aborted revision again.
 	CommandRetry Command = "Retry"
 )
 
-// CommandMemory is an accepted command: it was meant for this revision and step and for no other.
+// CommandMemory is an accepted command. It applies to this revision and step only.
 type CommandMemory struct {
-	// command that was given.
+	// command that was accepted.
 	// +required
 	Command Command `json:"command"`
-	// revision that was current.
+	// revision that was current when the command was accepted.
 	// +optional
 	Revision string `json:"revision,omitempty"`
-	// stepIndex that was current.
+	// stepIndex that was current when the command was accepted.
 	// +optional
 	StepIndex int32 `json:"stepIndex"`
-	// annotations are the command annotations as they stood then, its own and those that it outranked. They are
-	// removed; one that was set later is a command of its own.
+	// annotations are the command annotations at that time: its own and those of lower rank. They are removed. An
+	// annotation that is set later is another command.
 	// +optional
 	// +listType=map
 	// +listMapKey=key

@@ -7,33 +7,33 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TrafficMemory is the target of all routes and the proof of it.
+// TrafficMemory is the target of all routes, and whether it is verified.
 type TrafficMemory struct {
-	// weight is the share of the canary in percent.
+	// weight is the canary's share in percent.
 	// +optional
 	Weight int32 `json:"weight"`
-	// headerRoutes says whether stepHeaderRoutes are in force.
+	// headerRoutesActive says whether the routes carry stepHeaderRoutes.
 	// +optional
-	HeaderRoutes bool `json:"headerRoutes,omitempty"`
-	// mirrorPercent is the part of the requests that are copied to the canary.
+	HeaderRoutesActive bool `json:"headerRoutesActive,omitempty"`
+	// mirrorPercent is the share of requests in percent that is copied to the canary.
 	// +optional
 	MirrorPercent int32 `json:"mirrorPercent,omitempty"`
-	// load is the largest part of all requests, copies included, that data planes may still send to the canary, in
-	// percent. It falls only when the proof of a smaller weight and mirror has settled (T3).
+	// maxLoadPercent is the largest share of all requests, copies included, that data planes may still send to the canary.
+	// It falls only when a smaller weight and mirror have been verified and have settled (T3).
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
-	Load int32 `json:"load,omitempty"`
+	MaxLoadPercent int32 `json:"maxLoadPercent,omitempty"`
 	// verifiedWeight is the last weight that was verified on all routes.
 	// +optional
 	VerifiedWeight int32 `json:"verifiedWeight"`
-	// verifiedAt is since when every route is proven to carry the target (T4).
+	// verifiedAt is when every route was verified to carry the target (T4); absent while one is not.
 	// +optional
 	VerifiedAt *metav1.MicroTime `json:"verifiedAt,omitempty"`
-	// unverifiedSince is since when the target waits to be proven; absent while it is.
+	// unverifiedSince is when the target began to wait for verification; absent while it is verified.
 	// +optional
 	UnverifiedSince *metav1.MicroTime `json:"unverifiedSince,omitempty"`
-	// routes are the first generations that carried the target.
+	// routes say, for each route, which generation first carried the target.
 	// +optional
 	// +listType=map
 	// +listMapKey=kind
@@ -49,15 +49,15 @@ type RouteMemory struct {
 	// name of the route.
 	// +required
 	Name string `json:"name"`
-	// generation is the first that carried the target.
+	// generation of the route that first carried the target.
 	// +optional
 	Generation int64 `json:"generation,omitempty"`
-	// carriedAt is when that was first seen.
+	// carriedAt is when the controller first observed that.
 	// +optional
 	CarriedAt *metav1.MicroTime `json:"carriedAt,omitempty"`
-	// proven says that the gateways accepted the target on this route once, so what they refuse later is not the target.
+	// accepted says that the gateways accepted the target on this route once. What they refuse later is something else.
 	// +optional
-	Proven bool `json:"proven,omitempty"`
+	Accepted bool `json:"accepted,omitempty"`
 }
 
 // ManagedRoute is a route that may carry what the controller writes.
@@ -68,32 +68,32 @@ type ManagedRoute struct {
 	// name of the route.
 	// +required
 	Name string `json:"name"`
-	// ruleNames are the names of the rules that may be written; empty for all that name both Services.
+	// ruleNames are the names of the rules that may be written. Empty means all rules that name both Services.
 	// +optional
 	// +listType=set
 	RuleNames []string `json:"ruleNames,omitempty"`
-	// leaving says that the spec does not name the route any more. What was proven of it before does not count.
+	// leaving says that the spec no longer names the route. What was verified before that does not count.
 	// +optional
 	Leaving bool `json:"leaving,omitempty"`
 }
 
 // ServiceMemory is the target of a Service's selector.
 type ServiceMemory struct {
-	// name of the Service. Another name in spec.traffic is taken over when that is safe.
+	// name of the Service. When spec.traffic names another Service, it replaces this one as soon as that is safe.
 	// +optional
 	Name string `json:"name,omitempty"`
-	// revision that the Service is meant to select; empty while its selector is not ours yet.
+	// revision that the Service must select; empty while the controller does not manage its selector yet.
 	// +optional
 	Revision string `json:"revision,omitempty"`
-	// reached says that the Service was seen to select the revision. From then on another selector is an overwrite, which
-	// is repaired at once, and not a move that has to wait (T1).
+	// selected says that the Service was observed to select the revision. From then on a different selector is an
+	// overwrite, which is reverted immediately, and not a move that is still to come (T1).
 	// +optional
-	Reached bool `json:"reached,omitempty"`
-	// narrowed says that this Service selected one revision of the rollout before. Until then it may have the endpoints of
-	// other workloads, which lose them when it is narrowed.
+	Selected bool `json:"selected,omitempty"`
+	// narrowed says that the controller has narrowed this Service to one revision before. Until then it may have endpoints
+	// of other workloads, which would lose their traffic.
 	// +optional
 	Narrowed bool `json:"narrowed,omitempty"`
-	// readyAt is since when enough endpoints of that revision, and of no other, are ready (T2).
+	// readyAt is when enough endpoints of that revision, and of no other, became ready (T2); absent while they are not.
 	// +optional
 	ReadyAt *metav1.MicroTime `json:"readyAt,omitempty"`
 }

@@ -272,12 +272,12 @@ func (in *ManagedRoute) DeepCopy() *ManagedRoute {
 func (in *Memory) DeepCopyInto(out *Memory) {
 	*out = *in
 	out.Template = in.Template
-	if in.StepStartedAt != nil {
-		in, out := &in.StepStartedAt, &out.StepStartedAt
+	if in.TransitionedAt != nil {
+		in, out := &in.TransitionedAt, &out.TransitionedAt
 		*out = (*in).DeepCopy()
 	}
-	if in.StepHeldAt != nil {
-		in, out := &in.StepHeldAt, &out.StepHeldAt
+	if in.PauseClockStoppedAt != nil {
+		in, out := &in.PauseClockStoppedAt, &out.PauseClockStoppedAt
 		*out = (*in).DeepCopy()
 	}
 	if in.StepHeaderRoutes != nil {
@@ -315,8 +315,8 @@ func (in *Memory) DeepCopyInto(out *Memory) {
 		}
 	}
 	in.Progress.DeepCopyInto(&out.Progress)
-	if in.LettingGoSince != nil {
-		in, out := &in.LettingGoSince, &out.LettingGoSince
+	if in.ForcedReleaseSince != nil {
+		in, out := &in.ForcedReleaseSince, &out.ForcedReleaseSince
 		*out = (*in).DeepCopy()
 	}
 	if in.Command != nil {
@@ -428,8 +428,8 @@ func (in *ProgressMemory) DeepCopyInto(out *ProgressMemory) {
 		in, out := &in.At, &out.At
 		*out = (*in).DeepCopy()
 	}
-	if in.LostAt != nil {
-		in, out := &in.LostAt, &out.LostAt
+	if in.EndpointsLostAt != nil {
+		in, out := &in.EndpointsLostAt, &out.EndpointsLostAt
 		*out = (*in).DeepCopy()
 	}
 }

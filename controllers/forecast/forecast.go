@@ -118,5 +118,5 @@ func Remaining(rollout *v1alpha1.CanaryRollout, options Options, now time.Time) 
 // IsInFlight reports whether a release is in progress.
 func IsInFlight(rollout *v1alpha1.CanaryRollout) bool {
 	memory := rollout.Status.Memory
-	return memory != nil && memory.Phase != "" && memory.Phase != v1alpha1.PhaseResting
+	return memory != nil && memory.Phase != "" && memory.Phase != v1alpha1.PhaseIdle
 }

@@ -160,7 +160,7 @@ func TestRemainingAfterAbort(t *testing.T) {
 		}
 	}
 	w.commands.Abort = ptr.To("too many errors")
-	for w.status.Memory.Phase != v1alpha1.PhaseReturning {
+	for w.status.Memory.Phase != v1alpha1.PhaseRollingBack {
 		w.pass()
 	}
 	live := w.rollout.DeepCopy()

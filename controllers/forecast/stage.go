@@ -72,7 +72,7 @@ func (w *walk) positionOf(memory *v1alpha1.Memory) (position, bool) {
 		return at, at.step <= len(w.spec.Steps)
 	case v1alpha1.PhasePromoting:
 		at.name = promotionOf(memory)
-	case v1alpha1.PhaseReturning:
+	case v1alpha1.PhaseRollingBack:
 		at.name = returnOf(memory)
 	default:
 		at.name = w.restOf(memory)

@@ -105,7 +105,7 @@ func (w *walk) note(memory *v1alpha1.Memory) {
 	}
 	stage := &w.forecast.Stages[len(w.forecast.Stages)-1]
 	stage.Weight, stage.Mirror, stage.HeaderRoutes, stage.Pods = memory.Traffic.Weight, memory.Traffic.MirrorPercent, nil, Pods{}
-	if memory.Traffic.HeaderRoutes {
+	if memory.Traffic.HeaderRoutesActive {
 		for _, headerRoute := range memory.StepHeaderRoutes {
 			stage.HeaderRoutes = append(stage.HeaderRoutes, headerRoute.Name)
 		}
@@ -141,7 +141,7 @@ func (w *walk) elapsed() metav1.Duration { return metav1.Duration{Duration: w.no
 func (w *walk) finish() {
 	w.close()
 	w.forecast.DoneAfter = w.elapsed()
-	if memory := w.status.Memory; memory == nil || memory.Phase != v1alpha1.PhaseResting {
+	if memory := w.status.Memory; memory == nil || memory.Phase != v1alpha1.PhaseIdle {
 		w.forecast.Stuck = w.status.Message
 	}
 	w.forecast.Warnings = warningsOf(w.world, w.rollout.Spec.Paused, w.forecast.Stages)

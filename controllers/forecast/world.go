@@ -63,7 +63,7 @@ func liveWorld(rollout *v1alpha1.CanaryRollout, podReady time.Duration, now time
 	w.selectors[w.spec.Traffic.StableService] = memory.StableService.Revision
 	w.selectors[w.spec.Traffic.CanaryService] = memory.CanaryService.Revision
 	w.route.weight, w.route.mirror = memory.Traffic.Weight, memory.Traffic.MirrorPercent
-	if memory.Traffic.HeaderRoutes {
+	if memory.Traffic.HeaderRoutesActive {
 		w.route.headers = memory.StepHeaderRoutes
 	}
 	for _, record := range memory.Traffic.Routes {

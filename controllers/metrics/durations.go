@@ -36,9 +36,9 @@ func stateSince(rollout *v1alpha1.CanaryRollout) time.Time {
 		}
 	}
 	memory := ptr.Deref(status.Memory, v1alpha1.Memory{})
-	isPhase := memory.Phase == v1alpha1.PhasePromoting || memory.Phase == v1alpha1.PhaseReturning
-	if isPhase && memory.StepStartedAt != nil && memory.StepStartedAt.After(since) {
-		since = memory.StepStartedAt.Time
+	isPhase := memory.Phase == v1alpha1.PhasePromoting || memory.Phase == v1alpha1.PhaseRollingBack
+	if isPhase && memory.TransitionedAt != nil && memory.TransitionedAt.After(since) {
+		since = memory.TransitionedAt.Time
 	}
 	return since
 }
@@ -54,17 +54,17 @@ func pauseEnd(status *v1alpha1.CanaryRolloutStatus) time.Time {
 // recordStep observes the duration of a step when the release leaves it.
 func recordStep(prev, next *v1alpha1.CanaryRollout) {
 	before, after := prev.Status.Memory, next.Status.Memory
-	if after == nil || after.StepStartedAt == nil {
-		stepStarted.DeleteLabelValues(next.Namespace, next.Name)
+	if after == nil || after.TransitionedAt == nil {
+		transitioned.DeleteLabelValues(next.Namespace, next.Name)
 		return
 	}
-	stepStarted.WithLabelValues(next.Namespace, next.Name).Set(seconds(after.StepStartedAt.Time))
-	if before == nil || before.StepStartedAt == nil || before.Phase != v1alpha1.PhaseStepping ||
+	transitioned.WithLabelValues(next.Namespace, next.Name).Set(seconds(after.TransitionedAt.Time))
+	if before == nil || before.TransitionedAt == nil || before.Phase != v1alpha1.PhaseStepping ||
 		int(before.StepIndex) >= len(next.Spec.Steps) {
 		return
 	}
 	if outcome := stepOutcome(before, next); outcome != "" {
-		took := after.StepStartedAt.Sub(before.StepStartedAt.Time)
+		took := after.TransitionedAt.Sub(before.TransitionedAt.Time)
 		stepDuration.WithLabelValues(next.Namespace, next.Name, outcome).Observe(took.Seconds())
 	}
 }
@@ -73,7 +73,7 @@ func recordStep(prev, next *v1alpha1.CanaryRollout) {
 func stepOutcome(before *v1alpha1.Memory, next *v1alpha1.CanaryRollout) string {
 	after := next.Status.Memory
 	switch {
-	case after.CurrentRevision != before.CurrentRevision, after.Phase == v1alpha1.PhaseReturning, after.Phase == v1alpha1.PhaseResting:
+	case after.CurrentRevision != before.CurrentRevision, after.Phase == v1alpha1.PhaseRollingBack, after.Phase == v1alpha1.PhaseIdle:
 		return releaseOutcome(before.CurrentRevision, next.Status.History)
 	case after.StepIndex <= before.StepIndex:
 		return ""

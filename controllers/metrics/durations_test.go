@@ -28,11 +28,11 @@ func TestTimes(t *testing.T) {
 			r.Status.Conditions = []metav1.Condition{changed("Ready", 1), changed("Paused", 30), changed("Stalled", 20), changed("TrafficRouted", 99)}
 		}, 30, 0},
 		"a step changes no state": {func(r *v1alpha1.CanaryRollout) {
-			r.Status.Conditions, r.Status.Memory.StepStartedAt = []metav1.Condition{changed("Ready", 1)}, &metav1.MicroTime{Time: at(40)}
+			r.Status.Conditions, r.Status.Memory.TransitionedAt = []metav1.Condition{changed("Ready", 1)}, &metav1.MicroTime{Time: at(40)}
 		}, 1, 0},
 		"a promotion does": {func(r *v1alpha1.CanaryRollout) {
 			r.Status.Conditions, r.Status.Memory.Phase = []metav1.Condition{changed("Ready", 1)}, v1alpha1.PhasePromoting
-			r.Status.Memory.StepStartedAt = &metav1.MicroTime{Time: at(40)}
+			r.Status.Memory.TransitionedAt = &metav1.MicroTime{Time: at(40)}
 		}, 40, 0},
 		"a deletion": {func(r *v1alpha1.CanaryRollout) {
 			asked := metav1.NewTime(at(70))
@@ -108,7 +108,7 @@ func TestStepOutcomes(t *testing.T) {
 // leaving edits a status to roll back from a release with that outcome.
 func leaving(outcome v1alpha1.Outcome, ended metav1.Time) func(s *v1alpha1.CanaryRolloutStatus) {
 	return func(s *v1alpha1.CanaryRolloutStatus) {
-		s.Memory.Phase = v1alpha1.PhaseReturning
+		s.Memory.Phase = v1alpha1.PhaseRollingBack
 		s.History[0].Outcome, s.History[0].EndedAt = outcome, &ended
 	}
 }

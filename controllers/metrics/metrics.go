@@ -39,7 +39,7 @@ var (
 		"When the rollout came into its state.")
 	pauseEnds = gauge("canaryrollout_pause_ends_timestamp_seconds",
 		"When the pause ends by itself, or its timeout is carried out. There only in such a pause.")
-	stepStarted = gauge("canaryrollout_step_started_timestamp_seconds",
+	transitioned = gauge("canaryrollout_transition_timestamp_seconds",
 		"When the current step began, or the current phase outside the steps.")
 	stepDuration = histogram("canaryrollout_step_duration_seconds",
 		"How long a step of a release took, by its outcome.", labelOutcome)
@@ -55,7 +55,7 @@ type vec interface {
 
 // all lists the collectors that are registered and forgotten together.
 var all = []vec{
-	desiredWeight, verifiedWeight, trafficVerified, state, stateEntered, pauseEnds, stepStarted, stepDuration, releaseDuration,
+	desiredWeight, verifiedWeight, trafficVerified, state, stateEntered, pauseEnds, transitioned, stepDuration, releaseDuration,
 }
 
 // states lists all states of a rollout.

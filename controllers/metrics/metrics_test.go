@@ -33,7 +33,7 @@ func rollout(name string, state v1alpha1.State, step int32, seconds int, ended *
 			Traffic: &v1alpha1.TrafficStatus{DesiredWeight: 20, VerifiedWeight: 10},
 			Memory: &v1alpha1.Memory{
 				Phase: v1alpha1.PhaseStepping, StepIndex: step, CurrentRevision: "bbb",
-				StepStartedAt: &metav1.MicroTime{Time: at(seconds)},
+				TransitionedAt: &metav1.MicroTime{Time: at(seconds)},
 			},
 			History: []v1alpha1.HistoryEntry{{
 				Revision: "bbb", StartedAt: &started, EndedAt: ended, Outcome: v1alpha1.OutcomePromoted,
@@ -69,9 +69,9 @@ canaryrollout_desired_weight_percent{name="reviews",namespace="bookinfo"} 20
 # HELP canaryrollout_verified_weight_percent Share of the canary that every route was last proven to carry.
 # TYPE canaryrollout_verified_weight_percent gauge
 canaryrollout_verified_weight_percent{name="reviews",namespace="bookinfo"} 10
-# HELP canaryrollout_step_started_timestamp_seconds When the current step began, or the current phase outside the steps.
-# TYPE canaryrollout_step_started_timestamp_seconds gauge
-canaryrollout_step_started_timestamp_seconds{name="reviews",namespace="bookinfo"} 1.76722562e+09
+# HELP canaryrollout_transition_timestamp_seconds When the current step began, or the current phase outside the steps.
+# TYPE canaryrollout_transition_timestamp_seconds gauge
+canaryrollout_transition_timestamp_seconds{name="reviews",namespace="bookinfo"} 1.76722562e+09
 # HELP canaryrollout_state State of the rollout: 1 for the one it is in, 0 for the others.
 # TYPE canaryrollout_state gauge
 canaryrollout_state{name="reviews",namespace="bookinfo",state="Aborted"} 0

@@ -202,14 +202,14 @@ func TestConfirm(t *testing.T) {
 // are in force, so that an abort, which ends them, can write the weights.
 func TestHeaderProblemDoesNotHoldWeights(t *testing.T) {
 	problem := &route.Problem{Reason: v1alpha1.ReasonRouteLimitExceeded, HeadersOnly: true}
-	always := &route.Problem{Reason: v1alpha1.ReasonPairNotFound}
+	always := &route.Problem{Reason: v1alpha1.ReasonBackendPairNotFound}
 	for _, tc := range []struct {
 		problem *route.Problem
 		inForce bool
 		want    bool
 	}{{problem, false, true}, {problem, true, false}, {always, false, false}, {always, true, false}} {
 		s := &observation{Snapshot: &Snapshot{Rollout: &Rollout{CanaryRollout: &v1alpha1.CanaryRollout{}}}}
-		s.Status.Memory = &v1alpha1.Memory{Traffic: v1alpha1.TrafficMemory{HeaderRoutes: tc.inForce}}
+		s.Status.Memory = &v1alpha1.Memory{Traffic: v1alpha1.TrafficMemory{HeaderRoutesActive: tc.inForce}}
 		if got := s.isIrrelevant(tc.problem); got != tc.want {
 			t.Errorf("isIrrelevant(%v) = %v with header routes in force: %v", tc.problem, got, tc.inForce)
 		}

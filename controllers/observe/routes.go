@@ -55,7 +55,7 @@ func (s *observation) read(found *unstructured.Unstructured, headerRoutes []v1al
 }
 
 func lacksPair(reading route.Reading) bool {
-	return reading.Problem != nil && reading.Problem.Reason == v1alpha1.ReasonPairNotFound
+	return reading.Problem != nil && reading.Problem.Reason == v1alpha1.ReasonBackendPairNotFound
 }
 
 // lookAtRoutes reads the routes in the order of the spec, then those that were removed from it.
@@ -159,5 +159,5 @@ func (s *observation) usePorts(of *unstructured.Unstructured, pair route.Pair) {
 // isIrrelevant reports whether a problem is only about header routes while none are in force. The weights can be
 // written, so it must not block an abort, which takes the header routes out of force first.
 func (s *observation) isIrrelevant(problem *route.Problem) bool {
-	return problem.HeadersOnly && (!s.hasMemory() || !s.Status.Memory.Traffic.HeaderRoutes)
+	return problem.HeadersOnly && (!s.hasMemory() || !s.Status.Memory.Traffic.HeaderRoutesActive)
 }

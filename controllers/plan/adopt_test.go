@@ -112,7 +112,7 @@ func TestMarks(t *testing.T) {
 		return described([]Action{MarkReplicaSet{Name: "reviews-" + revision, Marks: Marks{Promotion: int64(promotion), AbortReason: aborted}}})
 	}
 	promoted := func(changes ...change) Input {
-		return changed(changed(promoting(0), phase(v1alpha1.PhaseResting), stableAt("b"), func(in *Input) {
+		return changed(changed(promoting(0), phase(v1alpha1.PhaseIdle), stableAt("b"), func(in *Input) {
 			in.Prior.Memory.StableRevision = "b"
 		}), changes...)
 	}
@@ -159,14 +159,14 @@ func TestShared(t *testing.T) {
 	meant := func(in *Input) { in.Spec.Traffic.OtherEndpoints = v1alpha1.OtherEndpointsRemove }
 	narrow := []string{`PointService reviews-stable -> "a"`}
 	for name, tc := range map[string]planCase{
-		"adopted":           {in: changed(resting(), shared), targets: "Resting 0: 0% a/a", stalled: v1alpha1.ReasonServiceShared},
-		"new template":      {in: changed(resting(), shared, template("b")), targets: "Resting 0: 0% a/a", stalled: v1alpha1.ReasonServiceShared},
-		"it is meant":       {in: changed(resting(), shared, meant), targets: "Resting 0: 0% a/a", actions: narrow, stalled: v1alpha1.ReasonNotStalled},
-		"with another hash": {in: changed(resting(), shared, func(in *Input) { in.Observed.Stable.Revision = "zzz" }), targets: "Resting 0: 0% a/a", stalled: v1alpha1.ReasonServiceShared},
-		"deleted":           {in: changed(resting(), shared, deleted(0)), targets: "Resting 0: 0% a/a", actions: []string{`PointService reviews-canary -> ""`, "RemoveFinalizer"}},
+		"adopted":           {in: changed(resting(), shared), targets: "Idle 0: 0% a/a", stalled: v1alpha1.ReasonServiceShared},
+		"new template":      {in: changed(resting(), shared, template("b")), targets: "Idle 0: 0% a/a", stalled: v1alpha1.ReasonServiceShared},
+		"it is meant":       {in: changed(resting(), shared, meant), targets: "Idle 0: 0% a/a", actions: narrow, stalled: v1alpha1.ReasonNotStalled},
+		"with another hash": {in: changed(resting(), shared, func(in *Input) { in.Observed.Stable.Revision = "zzz" }), targets: "Idle 0: 0% a/a", stalled: v1alpha1.ReasonServiceShared},
+		"deleted":           {in: changed(resting(), shared, deleted(0)), targets: "Idle 0: 0% a/a", actions: []string{`PointService reviews-canary -> ""`, "RemoveFinalizer"}},
 		"in a release":      {in: changed(midway(20, weight(20), pause(0)), shared), targets: "Stepping 0: 20% a/b", stalled: v1alpha1.ReasonServiceShared},
-		"widened later":     {in: changed(resting(), shared, memory(func(m *v1alpha1.Memory) { m.StableService.Narrowed = true })), targets: "Resting 0: 0% a/a", actions: narrow, stalled: v1alpha1.ReasonNotStalled},
-		"nobody else":       {in: changed(resting(), shared, func(in *Input) { in.Observed.Stable.Others = nil }), targets: "Resting 0: 0% a/a", actions: narrow},
+		"widened later":     {in: changed(resting(), shared, memory(func(m *v1alpha1.Memory) { m.StableService.Narrowed = true })), targets: "Idle 0: 0% a/a", actions: narrow, stalled: v1alpha1.ReasonNotStalled},
+		"nobody else":       {in: changed(resting(), shared, func(in *Input) { in.Observed.Stable.Others = nil }), targets: "Idle 0: 0% a/a", actions: narrow},
 	} {
 		t.Run(name, tc.check)
 	}

@@ -30,7 +30,7 @@ func (p *pass) cannotStep(route Route) *Problem {
 // isWalking says that steps are walked, or would be by the next pass.
 func (p *pass) isWalking() bool {
 	target := p.target()
-	isWaiting := p.mem.Phase == v1alpha1.PhaseResting && target != "" && target != p.mem.StableRevision && target != p.mem.AbortedRevision
+	isWaiting := p.mem.Phase == v1alpha1.PhaseIdle && target != "" && target != p.mem.StableRevision && target != p.mem.AbortedRevision
 	return p.mem.StableRevision != "" && (p.mem.Phase == v1alpha1.PhaseStepping || isWaiting)
 }
 
@@ -81,7 +81,7 @@ func WeightProblem(route Route, steps []v1alpha1.Step) *Problem {
 	if factor == 1 {
 		return nil
 	}
-	return &Problem{Reason: v1alpha1.ReasonWeightTooCoarse, Message: fmt.Sprintf(
+	return &Problem{Reason: v1alpha1.ReasonWeightNotRepresentable, Message: fmt.Sprintf(
 		"%s %s: the weights of the rule that holds the Services beside other backends are too coarse for the steps: multiply every weight of that rule by %d",
 		route.Kind, route.Name, factor)}
 }

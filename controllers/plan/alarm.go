@@ -54,7 +54,7 @@ func (p *pass) stableEvent(c metav1.Condition, prior *metav1.Condition) {
 func (p *pass) warnLostProof() {
 	before, after := p.prior.Traffic, p.mem.Traffic
 	if before.VerifiedAt == nil || after.VerifiedAt != nil || !slices.ContainsFunc(p.in.Observed.Routes, p.carries) ||
-		before.Weight != after.Weight || before.MirrorPercent != after.MirrorPercent || before.HeaderRoutes != after.HeaderRoutes ||
+		before.Weight != after.Weight || before.MirrorPercent != after.MirrorPercent || before.HeaderRoutesActive != after.HeaderRoutesActive ||
 		len(before.Routes) != len(after.Routes) {
 		return
 	}

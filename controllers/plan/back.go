@@ -37,7 +37,7 @@ func (p *pass) abort(reason string) {
 	p.ended(revision, v1alpha1.OutcomeAborted, reason)
 	p.waiting, p.paused, p.pausedUntil = "", "", time.Time{} // what held the pass until now
 	p.warn(EventAborting, "revision %s is aborted (%s): all traffic goes back to %s", revision, reason, p.mem.StableRevision)
-	if p.mem.Phase == v1alpha1.PhaseResting {
+	if p.mem.Phase == v1alpha1.PhaseIdle {
 		return
 	}
 	p.goBack()
@@ -45,8 +45,8 @@ func (p *pass) abort(reason string) {
 
 // goBack starts T9, and takes its first step in the same pass: moving traffic away from a canary never waits.
 func (p *pass) goBack() {
-	p.enter(v1alpha1.PhaseReturning)
-	p.mem.FinishRevision = ""
+	p.enter(v1alpha1.PhaseRollingBack)
+	p.mem.ForcedRevision = ""
 	p.mem.Draining = slices.DeleteFunc(p.mem.Draining, func(drain v1alpha1.DrainMemory) bool {
 		return drain.Revision == p.mem.CurrentRevision // it was reached again since
 	})
@@ -57,7 +57,7 @@ func (p *pass) goBack() {
 // keepHeaders keeps the header routes for as long as they are in force: while the stable Service selects the canary,
 // traffic goes by the canary Service once more, and nothing about the rules may change under it.
 func keepHeaders(mem v1alpha1.Memory) []v1alpha1.SetHeaderRoute {
-	if mem.Traffic.HeaderRoutes {
+	if mem.Traffic.HeaderRoutesActive {
 		return mem.StepHeaderRoutes
 	}
 	return nil
@@ -144,7 +144,7 @@ func (p *pass) stallStable() {
 func (p *pass) returnTraffic() {
 	observed, memory, traffic := p.in.Observed, p.mem.StableService, p.mem.Traffic
 	switch {
-	case traffic.Weight == 0 && !traffic.HeaderRoutes:
+	case traffic.Weight == 0 && !traffic.HeaderRoutesActive:
 		p.dropTraffic()
 	case ready(observed.Canary) == 0, p.isTerminating() && !observed.Stable.Found:
 		p.dropTraffic()
@@ -199,7 +199,7 @@ func (p *pass) returned() {
 			p.mem.StableRevision, p.mem.AbortedRevision, p.annotate(v1alpha1.RetryAnnotation+"=true"))
 		return
 	}
-	p.event(EventReturned, "revision %s serves all traffic again, revision %s drains", p.mem.StableRevision, from)
+	p.event(EventRolledBack, "revision %s serves all traffic again, revision %s drains", p.mem.StableRevision, from)
 }
 
 // fleeDyingCanary takes all traffic off a canary that has no ready endpoint while stable has; it returns by T2.

@@ -47,7 +47,7 @@ func largest() map[string]Input {
 		for range historyLength {
 			in.Prior.History = append(in.Prior.History, v1alpha1.HistoryEntry{Revision: "x", Images: text, Message: text})
 		}
-		in.Prior.Memory.Traffic.HeaderRoutes = true
+		in.Prior.Memory.Traffic.HeaderRoutesActive = true
 		for i := 0; fitsMemory(append(in.Prior.Memory.StepHeaderRoutes, largeHeaderRoute(i))); i++ {
 			in.Prior.Memory.StepHeaderRoutes = append(in.Prior.Memory.StepHeaderRoutes, largeHeaderRoute(i))
 		}
@@ -116,7 +116,7 @@ func TestBoundHeaderRoutes(t *testing.T) {
 	last.Matches = slices.Repeat(last.Matches, 8)
 	steps[room].SetHeaderRoute = &last
 	in := changed(midway(0, steps...), func(in *Input) {
-		in.Prior.Memory.Traffic.HeaderRoutes, in.Observed.Routes[0].Headers = true, HeadersCurrent
+		in.Prior.Memory.Traffic.HeaderRoutesActive, in.Observed.Routes[0].Headers = true, HeadersCurrent
 		in.Prior.Memory.StepIndex = int32(room - 1)
 		for _, step := range steps[:room] {
 			in.Prior.Memory.StepHeaderRoutes = append(in.Prior.Memory.StepHeaderRoutes, *step.SetHeaderRoute)

@@ -19,12 +19,12 @@ func clampTimes(mem *v1alpha1.Memory, now time.Time) {
 			moment.Time = now
 		}
 	}
-	clamp(mem.StepStartedAt)
-	clamp(mem.StepHeldAt)
-	if mem.StepStartedAt != nil { // no clock of a pause was stopped for longer than the pause lasts
-		mem.StepHeldMilliseconds = min(mem.StepHeldMilliseconds, now.Sub(mem.StepStartedAt.Time).Milliseconds())
+	clamp(mem.TransitionedAt)
+	clamp(mem.PauseClockStoppedAt)
+	if mem.TransitionedAt != nil { // no clock of a pause was stopped for longer than the pause lasts
+		mem.PauseClockStoppedMilliseconds = min(mem.PauseClockStoppedMilliseconds, now.Sub(mem.TransitionedAt.Time).Milliseconds())
 	}
-	clamp(mem.LettingGoSince)
+	clamp(mem.ForcedReleaseSince)
 	clamp(mem.Traffic.VerifiedAt)
 	clamp(mem.Traffic.UnverifiedSince)
 	for i := range mem.Traffic.Routes {
@@ -36,5 +36,5 @@ func clampTimes(mem *v1alpha1.Memory, now time.Time) {
 		clamp(mem.Draining[i].Since)
 	}
 	clamp(mem.Progress.At)
-	clamp(mem.Progress.LostAt)
+	clamp(mem.Progress.EndpointsLostAt)
 }

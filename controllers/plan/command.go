@@ -139,7 +139,7 @@ func (p *pass) accept(winner request, all []request) {
 // must not report that it is over.
 func (p *pass) keepStalled() {
 	stalled := meta.FindStatusCondition(p.in.Prior.Conditions, v1alpha1.ConditionStalled)
-	if p.mem.Phase == v1alpha1.PhaseReturning && stalled != nil && stalled.Reason == v1alpha1.ReasonStableUnavailable {
+	if p.mem.Phase == v1alpha1.PhaseRollingBack && stalled != nil && stalled.Reason == v1alpha1.ReasonStableUnavailable {
 		p.stall(stalled.Reason, "%s", stalled.Message)
 	}
 }
@@ -177,8 +177,8 @@ func (p *pass) carryOutPromote() {
 
 func (p *pass) carryOutPromoteFull() {
 	p.event(EventPromoting, "the remaining steps are skipped by hand: promoting revision %s", p.mem.CurrentRevision)
-	if p.mem.Phase == v1alpha1.PhaseReturning {
-		p.mem.FinishRevision = p.mem.CurrentRevision
+	if p.mem.Phase == v1alpha1.PhaseRollingBack {
+		p.mem.ForcedRevision = p.mem.CurrentRevision
 		p.mem.AbortedRevision, p.mem.AbortReason = "", ""
 		p.began(p.mem.CurrentRevision)
 	}
@@ -209,9 +209,9 @@ func (p *pass) judgeAbort(value string) (v1alpha1.Command, string) {
 			return "the first deploy has no stable revision to go back to: apply another template"
 		case p.isAborted():
 			return "revision " + p.mem.AbortedRevision + " is aborted already"
-		case p.mem.Phase == v1alpha1.PhaseReturning && p.target() == p.mem.StableRevision:
+		case p.mem.Phase == v1alpha1.PhaseRollingBack && p.target() == p.mem.StableRevision:
 			return "all traffic is on its way back to revision " + p.mem.StableRevision + " already"
-		case p.mem.Phase == v1alpha1.PhaseResting && (p.target() == "" || p.target() == p.mem.StableRevision):
+		case p.mem.Phase == v1alpha1.PhaseIdle && (p.target() == "" || p.target() == p.mem.StableRevision):
 			return "nothing is in flight; to go back, apply the previous template: its pods may still be warm, and promote=full makes it quick"
 		default:
 			return ""
@@ -270,7 +270,7 @@ func (p *pass) judgePromoteFull() string {
 		return ""
 	case p.mem.Phase == v1alpha1.PhasePromoting:
 		return "revision " + p.mem.CurrentRevision + " is being promoted already"
-	case p.mem.Phase == v1alpha1.PhaseReturning && p.replicaSet(p.mem.StableRevision).Ready == 0 &&
+	case p.mem.Phase == v1alpha1.PhaseRollingBack && p.replicaSet(p.mem.StableRevision).Ready == 0 &&
 		readyOf(observed.Canary, p.mem.CurrentRevision) > 0:
 		return ""
 	case p.isAborted():

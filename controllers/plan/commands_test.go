@@ -261,8 +261,8 @@ func TestCarriedOut(t *testing.T) {
 		"promote of another":    {in: atPause(given("Promote", "c", 0)), targets: "Stepping 0: 20% a/b"},
 		"promote at no pause":   {in: changed(midway(20, weight(20)), given("Promote", "b", 0)), targets: "Stepping 0: 20% a/b"},
 		"promote=full":          {in: atPause(given("PromoteFull", "b", 0, "promote=full")), targets: "Promoting 2: 20% a/b", actions: removed("promote")},
-		"abort":                 {in: changed(returning(0), aborted("b"), given("Abort", "b", 0, "abort=true")), targets: "Returning 0: 0% a/a aborted b", actions: removed("abort")},
-		"abort outranks":        {in: atPause(given("Promote", "b", 0, "promote=true"), command("abort=true")), targets: "Returning 0: 0% a/b aborted b"},
+		"abort":                 {in: changed(returning(0), aborted("b"), given("Abort", "b", 0, "abort=true")), targets: "RollingBack 0: 0% a/a aborted b", actions: removed("abort")},
+		"abort outranks":        {in: atPause(given("Promote", "b", 0, "promote=true"), command("abort=true")), targets: "RollingBack 0: 0% a/b aborted b"},
 		"retry":                 {in: changed(gone, given("Retry", "a", 0, "retry=true")), targets: "Stepping 0: 0% a/a", actions: removed("retry")},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -331,5 +331,5 @@ func TestAbortReason(t *testing.T) {
 		}
 	}
 	held := changed(resting(), template("b"), func(in *Input) { in.Spec.Paused, in.Commands.Abort = true, ptr.To("true") })
-	planCase{in: held, targets: "Resting 0: 0% a/a aborted b"}.check(t)
+	planCase{in: held, targets: "Idle 0: 0% a/a aborted b"}.check(t)
 }

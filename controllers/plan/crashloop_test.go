@@ -72,8 +72,8 @@ func TestCrashLoop(t *testing.T) {
 func TestOneLoss(t *testing.T) {
 	in := changed(midway(25, weight(25), pause(0)), deadlineOf(10*time.Minute, true))
 	plan, _ := play(in, func(after time.Duration) bool { return after < time.Minute || after > 4*time.Minute }, time.Hour)
-	if plan.Status.State != v1alpha1.StatePaused || plan.Status.Memory.Progress.LostAt != nil {
-		t.Errorf("%s, lost at %v: %s", plan.Status.State, plan.Status.Memory.Progress.LostAt, plan.Status.Message)
+	if plan.Status.State != v1alpha1.StatePaused || plan.Status.Memory.Progress.EndpointsLostAt != nil {
+		t.Errorf("%s, lost at %v: %s", plan.Status.State, plan.Status.Memory.Progress.EndpointsLostAt, plan.Status.Message)
 	}
 }
 

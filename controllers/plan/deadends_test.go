@@ -45,7 +45,7 @@ func TestLeavingServiceDelaysNoCure(t *testing.T) {
 		}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			planCase{in: in, targets: "Resting 0: 0% a/a", actions: []string{`PointService old -> ""`}}.check(t)
+			planCase{in: in, targets: "Idle 0: 0% a/a", actions: []string{`PointService old -> ""`}}.check(t)
 		})
 	}
 }
@@ -66,7 +66,7 @@ func TestLeavingServiceIsNoAlarm(t *testing.T) {
 // TestRouteThatWasNeverWritten holds that a route which cannot be written is not remembered: once the user has taken it out of
 // the spec, nothing waits for it. One that was written before says what keeps it from being handed back.
 func TestRouteThatWasNeverWritten(t *testing.T) {
-	ambiguous := &Problem{v1alpha1.ReasonPairAmbiguous, "HTTPRoute partners names reviews-stable twice"}
+	ambiguous := &Problem{v1alpha1.ReasonBackendPairAmbiguous, "HTTPRoute partners names reviews-stable twice"}
 	in := changed(resting(weight(20), pause(0)), func(in *Input) {
 		second := in.Observed.Routes[0]
 		second.Name, second.Weight, second.Problem = "partners", 0, ambiguous
@@ -121,10 +121,10 @@ func TestStallNamesTheCause(t *testing.T) {
 // TestFinishedRevisionDies holds that a revision which the user wanted finished, and that serves nothing itself, gives way to
 // its fix.
 func TestFinishedRevisionDies(t *testing.T) {
-	in := changed(promoting(50), alive("a", 0), template("c"), memory(func(m *v1alpha1.Memory) { m.FinishRevision = "b" }))
+	in := changed(promoting(50), alive("a", 0), template("c"), memory(func(m *v1alpha1.Memory) { m.ForcedRevision = "b" }))
 	planCase{in: in, targets: "Promoting 0: 100% a/b"}.check(t)
-	in = changed(promoting(50), alive("a", 0), alive("b", 0), template("c"), memory(func(m *v1alpha1.Memory) { m.FinishRevision = "b" }))
-	planCase{in: in, targets: "Returning 0: 0% a/b"}.check(t)
+	in = changed(promoting(50), alive("a", 0), alive("b", 0), template("c"), memory(func(m *v1alpha1.Memory) { m.ForcedRevision = "b" }))
+	planCase{in: in, targets: "RollingBack 0: 0% a/b"}.check(t)
 }
 
 // TestFlightFromAnotherSelector holds that a canary Service that selects nothing any more is left by its traffic, whether its
@@ -132,7 +132,7 @@ func TestFinishedRevisionDies(t *testing.T) {
 func TestFlightFromAnotherSelector(t *testing.T) {
 	in := changed(midway(50, weight(50), pause(0)), func(in *Input) {
 		in.Observed.Canary.Revision, in.Observed.Canary.Endpoints = "zzz", nil
-		in.Prior.Memory.CanaryService.Reached = true
+		in.Prior.Memory.CanaryService.Selected = true
 	})
 	planCase{in: in, targets: "Stepping 0: 0% a/b", actions: []string{`PointService reviews-canary -> "b"`}}.check(t)
 }
@@ -140,7 +140,7 @@ func TestFlightFromAnotherSelector(t *testing.T) {
 // TestPauseAfterClockJump holds that a clock that was ahead for one pass does not stop the clock of a pause for as long.
 func TestPauseAfterClockJump(t *testing.T) {
 	in := changed(midway(20, weight(20), pause(10*time.Second)), memory(func(m *v1alpha1.Memory) {
-		m.StepIndex, m.StepStartedAt, m.StepHeldAt = 1, ago(5), ago(5)
+		m.StepIndex, m.TransitionedAt, m.PauseClockStoppedAt = 1, ago(5), ago(5)
 	}))
 	ahead := in
 	ahead.Now = in.Now.Add(24 * time.Hour)

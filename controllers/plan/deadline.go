@@ -14,8 +14,8 @@ import (
 // never at rest, in a pause in which the canary serves, or when there is nothing that could come by itself.
 func (p *pass) keepDeadline() {
 	p.keepLoss()
-	isLost := p.mem.Progress.LostAt != nil
-	if p.paused != "" && !isLost || p.spec.replicas == 0 || p.isHealthy() || p.isWell() && p.drains() || p.mem.Phase == v1alpha1.PhaseResting && p.isAborted() {
+	isLost := p.mem.Progress.EndpointsLostAt != nil
+	if p.paused != "" && !isLost || p.spec.replicas == 0 || p.isHealthy() || p.isWell() && p.drains() || p.mem.Phase == v1alpha1.PhaseIdle && p.isAborted() {
 		p.mem.Progress = v1alpha1.ProgressMemory{}
 		return
 	}
@@ -23,7 +23,7 @@ func (p *pass) keepDeadline() {
 	available := p.available(p.mem.StableRevision) + p.available(p.mem.CurrentRevision)
 	switch {
 	case isLost:
-		progress.At = progress.LostAt
+		progress.At = progress.EndpointsLostAt
 	case progress.At == nil || p.progressed() || available > progress.Available:
 		*progress = v1alpha1.ProgressMemory{At: p.now(), Available: available}
 	}
@@ -43,7 +43,7 @@ func (p *pass) drains() bool {
 func (p *pass) keepLoss() {
 	progress, readyAt := &p.mem.Progress, p.mem.CanaryService.ReadyAt
 	switch {
-	case progress.LostAt == nil:
+	case progress.EndpointsLostAt == nil:
 	case !p.isGoingForward(), readyAt != nil && p.reached(readyAt.Add(p.spec.deadline/2)):
 		*progress = v1alpha1.ProgressMemory{}
 	}
@@ -51,7 +51,7 @@ func (p *pass) keepLoss() {
 
 // lateness says why the deadline has passed.
 func (p *pass) lateness() string {
-	if lost := p.mem.Progress.LostAt; lost != nil {
+	if lost := p.mem.Progress.EndpointsLostAt; lost != nil {
 		return fmt.Sprintf("revision %s lost its last ready endpoint at %s and has not kept one for %s since",
 			p.mem.CurrentRevision, clock(lost.Time), p.spec.deadline/2)
 	}
@@ -67,7 +67,7 @@ func (p *pass) progressed() bool {
 	before, after := p.prior, p.mem
 	return before.Phase != after.Phase || before.StepIndex != after.StepIndex || before.StepsHash != after.StepsHash ||
 		before.Template.Revision != after.Template.Revision ||
-		before.Traffic.Weight != after.Traffic.Weight || before.Traffic.HeaderRoutes != after.Traffic.HeaderRoutes ||
+		before.Traffic.Weight != after.Traffic.Weight || before.Traffic.HeaderRoutesActive != after.Traffic.HeaderRoutesActive ||
 		before.Traffic.MirrorPercent != after.Traffic.MirrorPercent ||
 		before.Traffic.VerifiedWeight != after.Traffic.VerifiedWeight || // not each proof: a gateway may take it back for ever
 		serviceProgressed(before.StableService, after.StableService) ||

@@ -47,9 +47,9 @@ func TestTooCoarseInMidCanary(t *testing.T) {
 	edited := func(in *Input) { in.Spec.Steps = []v1alpha1.Step{weight(25)} }
 	to0 := []string{"SetTraffic reviews weight=0 headerRoutes=0"}
 	for name, tc := range map[string]planCase{
-		"held":      {in: changed(midway(20, weight(20)), coarse, unrecorded), targets: "Stepping 0: 20% a/b", stalled: v1alpha1.ReasonWeightTooCoarse},
-		"abort":     {in: changed(midway(20, weight(20)), coarse, unrecorded, aborting), targets: "Returning 0: 0% a/b aborted b"},
-		"returning": {in: changed(returning(0), coarse, unrecorded), targets: "Returning 0: 0% a/b", actions: to0, stalled: v1alpha1.ReasonNotStalled},
+		"held":      {in: changed(midway(20, weight(20)), coarse, unrecorded), targets: "Stepping 0: 20% a/b", stalled: v1alpha1.ReasonWeightNotRepresentable},
+		"abort":     {in: changed(midway(20, weight(20)), coarse, unrecorded, aborting), targets: "RollingBack 0: 0% a/b aborted b"},
+		"returning": {in: changed(returning(0), coarse, unrecorded), targets: "RollingBack 0: 0% a/b", actions: to0, stalled: v1alpha1.ReasonNotStalled},
 		"promoting": {in: changed(promoting(100), route(func(r *Route) { r.Total = 1 }), edited), targets: "Promoting 0: 100% b/b", stalled: v1alpha1.ReasonNotStalled},
 	} {
 		t.Run(name, tc.check)
@@ -161,7 +161,7 @@ func TestStalledAtPause(t *testing.T) {
 // only when something but time has changed). The API server keeps seconds of metav1.Time.
 func TestStatusIsStored(t *testing.T) {
 	in := changed(midway(20, pause(time.Minute)), memory(func(m *v1alpha1.Memory) {
-		m.StepStartedAt = &metav1.MicroTime{Time: ago(10).Add(123 * time.Microsecond)}
+		m.TransitionedAt = &metav1.MicroTime{Time: ago(10).Add(123 * time.Microsecond)}
 	}))
 	stored := v1alpha1.CanaryRolloutStatus{}
 	encoded, err := json.Marshal(Compute(in).Status)
@@ -180,7 +180,7 @@ func TestStatusIsStored(t *testing.T) {
 // TestTornMemory: P9, no panic, whatever stands in a status: every one of these fields is optional in the schema.
 func TestTornMemory(t *testing.T) {
 	for name, in := range map[string]Input{
-		"no stepStartedAt":  changed(midway(20, pause(time.Minute)), memory(func(m *v1alpha1.Memory) { m.StepStartedAt = nil })),
+		"no transitionedAt": changed(midway(20, pause(time.Minute)), memory(func(m *v1alpha1.Memory) { m.TransitionedAt = nil })),
 		"no carriedAt":      changed(midway(20, pause(0)), memory(func(m *v1alpha1.Memory) { m.Traffic.Routes[0].CarriedAt = nil })),
 		"stepIndex below 0": changed(midway(20, pause(0)), memory(func(m *v1alpha1.Memory) { m.StepIndex = -1 })),
 	} {

@@ -18,7 +18,7 @@
 // Service, and the revision of the canary Service. The two long manoeuvres are walks over these three; where a
 // manoeuvre stands is read off the targets, so there is no cursor that could be wrong after a crash.
 //
-//	Promoting (T8)                          Returning (T9)
+//	Promoting (T8)                          RollingBack (T9)
 //	canary Service -> new, ready, settled   if the stable Service has moved:
 //	weight 100, verified, settled             weight 100, verified, settled
 //	stable Service -> new, ready, settled     stable Service -> stable, ready, settled
@@ -27,10 +27,10 @@
 //
 // # Phases
 //
-//	Resting    nothing in flight. A new template starts Stepping; an aborted one waits for a retry.
-//	Stepping   walks the steps. At their end Promoting; another template or an abort: Returning.
-//	Promoting  T8. The first deploy is Promoting without a stable revision. Another template or an abort: Returning.
-//	Returning  T9. At its end Resting, which decides by the template in spec what comes next.
+//	Idle         nothing in flight. A new template starts Stepping; an aborted one waits for a retry.
+//	Stepping     walks the steps. At their end Promoting; another template or an abort: RollingBack.
+//	Promoting    T8. The first deploy is Promoting without a stable revision. Another template or an abort: RollingBack.
+//	RollingBack  T9. At its end Idle, which decides by the template in spec what comes next.
 //
 // # Invariants
 //

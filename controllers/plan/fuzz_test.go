@@ -77,17 +77,17 @@ func (s *source) memory(steps []v1alpha1.Step, torn bool) *v1alpha1.Memory {
 	m := &v1alpha1.Memory{
 		Template:       v1alpha1.TemplateMemory{Hash: "hash", Revision: s.revision()},
 		StableRevision: pick(s, "a", "b", ""), CurrentRevision: pick(s, "b", "a", "c"), AbortedRevision: pick(s, "", "", "b", "a", "c"),
-		FinishRevision: pick(s, "", "", "b"), StepIndex: s.upTo(byte(len(steps))), StepStartedAt: s.time(),
-		Phase:     pick(s, v1alpha1.PhaseStepping, v1alpha1.PhasePromoting, v1alpha1.PhaseReturning, v1alpha1.PhaseResting),
-		StepsHash: pick(s, stepsHash(steps), stepsHash(steps), "edited"), StepWeight: s.percent(), StepMirrorPercent: s.percent(), StepRefused: pick(s, "", "", "refused it"), StepScale: pick(s, nil, s.scale()),
+		ForcedRevision: pick(s, "", "", "b"), StepIndex: s.upTo(byte(len(steps))), TransitionedAt: s.time(),
+		Phase:     pick(s, v1alpha1.PhaseStepping, v1alpha1.PhasePromoting, v1alpha1.PhaseRollingBack, v1alpha1.PhaseIdle),
+		StepsHash: pick(s, stepsHash(steps), stepsHash(steps), "edited"), StepWeight: s.percent(), StepMirrorPercent: s.percent(), StepRefusal: pick(s, "", "", "refused it"), StepScale: pick(s, nil, s.scale()),
 		StepHeaderRoutes: pick(s, nil, []v1alpha1.SetHeaderRoute{*qaRoute()}), StableService: service(), CanaryService: service(),
-		Traffic: v1alpha1.TrafficMemory{Weight: s.percent(), MirrorPercent: pick(s, 0, s.percent()), HeaderRoutes: s.bool(), VerifiedWeight: s.percent(), VerifiedAt: s.maybeTime()},
+		Traffic: v1alpha1.TrafficMemory{Weight: s.percent(), MirrorPercent: pick(s, 0, s.percent()), HeaderRoutesActive: s.bool(), VerifiedWeight: s.percent(), VerifiedAt: s.maybeTime()},
 		Command: pick(s, nil, nil, &v1alpha1.CommandMemory{
 			Command:  pick(s, v1alpha1.CommandAbort, v1alpha1.CommandPromote, v1alpha1.CommandPromoteFull, v1alpha1.CommandRetry),
 			Revision: s.revision(), StepIndex: s.upTo(3), Annotations: []v1alpha1.CommandAnnotation{{Key: v1alpha1.PromoteAnnotation, Value: "true"}},
 		}),
-		LettingGoSince: s.maybeTime(),
-		Progress:       v1alpha1.ProgressMemory{At: s.maybeTime(), Available: s.upTo(9)},
+		ForcedReleaseSince: s.maybeTime(),
+		Progress:           v1alpha1.ProgressMemory{At: s.maybeTime(), Available: s.upTo(9)},
 	}
 	for range s.upTo(2) {
 		m.Draining = append(m.Draining, v1alpha1.DrainMemory{Revision: s.revision(), Since: s.maybeTime()})
@@ -96,7 +96,7 @@ func (s *source) memory(steps []v1alpha1.Step, torn bool) *v1alpha1.Memory {
 		m.Traffic.Routes = append(m.Traffic.Routes, v1alpha1.RouteMemory{Kind: "HTTPRoute", Name: pick(s, "one", "two"), Generation: int64(s.upTo(9)), CarriedAt: s.time()})
 	}
 	if torn {
-		m.StepIndex, m.StepStartedAt, m.Phase = pick[int32](s, -1, 99, m.StepIndex), s.maybeTime(), pick(s, m.Phase, "", "Other")
+		m.StepIndex, m.TransitionedAt, m.Phase = pick[int32](s, -1, 99, m.StepIndex), s.maybeTime(), pick(s, m.Phase, "", "Other")
 		for i := range m.Traffic.Routes {
 			m.Traffic.Routes[i].CarriedAt = s.maybeTime()
 		}

@@ -167,7 +167,7 @@ func checkWeight(before *world, prior, mem *v1alpha1.Memory) string {
 		before.stable.proxies[current] == 0 && !before.sets[current].killed && !before.stable.excused:
 		return "T2: all traffic back on endpoints that no proxy can be relied on to know"
 	case is > 0 && stable > 0 && prior.StableService.Revision == prior.StableRevision &&
-		prior.Phase == v1alpha1.PhaseStepping && mem.Phase == v1alpha1.PhaseReturning:
+		prior.Phase == v1alpha1.PhaseStepping && mem.Phase == v1alpha1.PhaseRollingBack:
 		return "T9: traffic does not go back at once"
 	case is > 0 && stable > 0 && canary == 0 && prior.Phase == v1alpha1.PhaseStepping && mem.Phase == v1alpha1.PhaseStepping &&
 		before.canary.selector == current && prior.CanaryService.Revision == prior.CurrentRevision:

@@ -69,7 +69,7 @@ func (p *pass) judgePhase() verdict {
 	case v1alpha1.PhasePromoting:
 		return verdict{state: v1alpha1.StatePromoting, reason: v1alpha1.ReasonPromoting,
 			message: fmt.Sprintf("revision %s takes the place of %s", p.mem.CurrentRevision, p.mem.StableRevision)}
-	case v1alpha1.PhaseReturning:
+	case v1alpha1.PhaseRollingBack:
 		return p.judgeReturn()
 	default:
 		return p.judgeRest()
@@ -81,7 +81,7 @@ func (p *pass) judgeReturn() verdict {
 	if p.isAborted() {
 		return verdict{state: v1alpha1.StateAborting, reason: v1alpha1.ReasonAborting, message: message}
 	}
-	return verdict{state: v1alpha1.StateProgressing, reason: v1alpha1.ReasonReturning, message: message}
+	return verdict{state: v1alpha1.StateProgressing, reason: v1alpha1.ReasonRollingBack, message: message}
 }
 
 func (p *pass) judgeRest() verdict {
@@ -133,7 +133,7 @@ func (p *pass) isHealthy() bool { return p.isWell() && p.pending == "" }
 
 // isWell is isHealthy, but for a change of spec.traffic that is not complete yet.
 func (p *pass) isWell() bool {
-	return p.mem.Phase == v1alpha1.PhaseResting && p.mem.StableRevision != "" && p.target() == p.mem.StableRevision &&
+	return p.mem.Phase == v1alpha1.PhaseIdle && p.mem.StableRevision != "" && p.target() == p.mem.StableRevision &&
 		p.stableIsAvailable() && p.stableAlarm() == "" && p.isVerified() && p.servicesAtRest() && p.problem() == nil
 }
 

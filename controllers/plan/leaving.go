@@ -54,7 +54,7 @@ func (p *pass) rename(memory *v1alpha1.ServiceMemory, name string) {
 		return
 	}
 	memory.Name, memory.Narrowed = name, false
-	if p.mem.Phase == v1alpha1.PhaseResting {
+	if p.mem.Phase == v1alpha1.PhaseIdle {
 		memory.ReadyAt = nil
 	}
 }
@@ -65,7 +65,7 @@ func (p *pass) mayRename() bool {
 		return !service.Found || service.Problem != nil ||
 			service.Revision == p.mem.StableRevision && !servesOther(service, p.mem.StableRevision)
 	}
-	if p.mem.Phase == v1alpha1.PhaseResting && !ReachesCanary(p.mem.Traffic) && isAtRest(p.in.Observed.Stable) && isAtRest(p.in.Observed.Canary) {
+	if p.mem.Phase == v1alpha1.PhaseIdle && !ReachesCanary(p.mem.Traffic) && isAtRest(p.in.Observed.Stable) && isAtRest(p.in.Observed.Canary) {
 		return true
 	}
 	isUnused := func(service Service, memory v1alpha1.ServiceMemory) bool {
@@ -88,7 +88,7 @@ func (p *pass) handBackServices() {
 		p.mem.LeavingServices = append(p.mem.LeavingServices, service.Name)
 		p.pend("Service %s is not in spec.traffic any more: its selector is restored when no other revision has pods", service.Name)
 		switch stable := p.prior.StableRevision; {
-		case p.prior.Phase != v1alpha1.PhaseResting:
+		case p.prior.Phase != v1alpha1.PhaseIdle:
 		case service.Revision != stable && p.replicaSet(stable).Ready == 0:
 		case service.Revision != stable:
 			p.act(PointService{Reason: "it leaves the rollout with the stable revision", Name: service.Name, Revision: stable})
@@ -169,7 +169,7 @@ func (p *pass) hasJustLeft(route Route) bool {
 // isNobodys says that a route that left the spec carries nothing of this rollout, and never will: it is gone, it lost the
 // Services, or nothing was ever written.
 func (p *pass) isNobodys(route Route) bool {
-	return !route.Found || route.Problem != nil && route.Problem.Reason == v1alpha1.ReasonPairNotFound || !p.mayWriteRoutes()
+	return !route.Found || route.Problem != nil && route.Problem.Reason == v1alpha1.ReasonBackendPairNotFound || !p.mayWriteRoutes()
 }
 
 // isHandedBack says that a route that left the spec gets weight 0 and no rules. It needs a ready stable endpoint, and a

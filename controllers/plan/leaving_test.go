@@ -117,7 +117,7 @@ func TestRouteLeaves(t *testing.T) {
 	gone := func(r *Route) {
 		*r = Route{Kind: r.Kind, Name: r.Name, Leaving: true, Problem: &Problem{Reason: v1alpha1.ReasonRouteNotFound}}
 	}
-	handedOver := func(r *Route) { r.Problem = &Problem{Reason: v1alpha1.ReasonPairNotFound} }
+	handedOver := func(r *Route) { r.Problem = &Problem{Reason: v1alpha1.ReasonBackendPairNotFound} }
 	unaccepted := func(r *Route) { r.Weight, r.AcceptedGeneration = 0, r.Generation-1 }
 	const back = "SetTraffic partners weight=0 headerRoutes=0"
 	for name, tc := range map[string]struct {

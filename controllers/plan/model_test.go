@@ -36,9 +36,9 @@ func (w *world) key(seed maphash.Seed) uint64 {
 				*t = &metav1.MicroTime{Time: epoch.Add(age((*t).Time))}
 			}
 		}
-		relative(&mem.StepStartedAt)
-		relative(&mem.StepHeldAt)
-		relative(&mem.LettingGoSince)
+		relative(&mem.TransitionedAt)
+		relative(&mem.PauseClockStoppedAt)
+		relative(&mem.ForcedReleaseSince)
 		relative(&mem.Traffic.VerifiedAt)
 		if relative(&mem.Traffic.UnverifiedSince); newSettings(w.spec).verifyTimeout == time.Hour {
 			mem.Traffic.UnverifiedSince = nil
@@ -195,7 +195,7 @@ func checkLiveness(t *testing.T, w *world, way *trail) {
 
 // waitsForUser says that what the steps ask for was refused and taken out again, with all else as the steps want it.
 func (w *world) waitsForUser() bool {
-	return w.refusesMirrors && w.status.Memory.StepRefused != "" && w.status.Memory.Traffic.VerifiedAt != nil && w.route(0).mirror == 0
+	return w.refusesMirrors && w.status.Memory.StepRefusal != "" && w.status.Memory.Traffic.VerifiedAt != nil && w.route(0).mirror == 0
 }
 
 func checkRest(t *testing.T, w *world, way *trail) {

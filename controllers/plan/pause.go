@@ -39,10 +39,10 @@ func (p *pass) pauseDone(pause *v1alpha1.Pause) bool {
 }
 
 func (p *pass) pauseEnds(after time.Duration, message string) bool {
-	if p.mem.StepStartedAt == nil {
-		p.mem.StepStartedAt = p.now()
+	if p.mem.TransitionedAt == nil {
+		p.mem.TransitionedAt = p.now()
 	}
-	end := p.mem.StepStartedAt.Add(after + time.Duration(p.mem.StepHeldMilliseconds)*time.Millisecond)
+	end := p.mem.TransitionedAt.Add(after + time.Duration(p.mem.PauseClockStoppedMilliseconds)*time.Millisecond)
 	if p.reached(end) {
 		return true
 	}
@@ -59,11 +59,11 @@ func (p *pass) keepPauseClock() {
 		return
 	}
 	switch isInPlace := p.isInPlace(); {
-	case isInPlace && mem.StepHeldAt != nil:
-		mem.StepHeldMilliseconds += p.in.Now.Sub(mem.StepHeldAt.Time).Milliseconds()
-		mem.StepHeldAt = nil
-	case !isInPlace && mem.StepHeldAt == nil:
-		mem.StepHeldAt = p.now()
+	case isInPlace && mem.PauseClockStoppedAt != nil:
+		mem.PauseClockStoppedMilliseconds += p.in.Now.Sub(mem.PauseClockStoppedAt.Time).Milliseconds()
+		mem.PauseClockStoppedAt = nil
+	case !isInPlace && mem.PauseClockStoppedAt == nil:
+		mem.PauseClockStoppedAt = p.now()
 	}
 }
 

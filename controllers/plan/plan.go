@@ -102,7 +102,7 @@ func (p *pass) advance() {
 		p.stepping()
 	case v1alpha1.PhasePromoting:
 		p.promoting()
-	case v1alpha1.PhaseReturning:
+	case v1alpha1.PhaseRollingBack:
 		p.returning()
 	default:
 		p.resting()
@@ -122,6 +122,6 @@ func (p *pass) recognise() {
 
 // enter changes the phase.
 func (p *pass) enter(phase v1alpha1.Phase) {
-	p.mem.Phase, p.mem.StepRefused = phase, ""
-	p.mem.StepStartedAt = p.now()
+	p.mem.Phase, p.mem.StepRefusal = phase, ""
+	p.mem.TransitionedAt = p.now()
 }

@@ -27,7 +27,7 @@ func (p *pass) promoting() {
 // revision could serve in the meantime; and a revision that the user wants finished because stable cannot serve, for as long
 // as it serves itself.
 func (p *pass) mayLeave() bool {
-	if p.mem.FinishRevision == p.mem.CurrentRevision && ready(p.in.Observed.Stable)+ready(p.in.Observed.Canary) > 0 {
+	if p.mem.ForcedRevision == p.mem.CurrentRevision && ready(p.in.Observed.Stable)+ready(p.in.Observed.Canary) > 0 {
 		return false
 	}
 	return p.mem.StableRevision != "" || p.mem.StableService.Revision != p.mem.CurrentRevision ||
@@ -54,7 +54,7 @@ func (p *pass) nothingToLose() bool {
 func (p *pass) isIntrudedUpon() bool {
 	stable, memory := p.in.Observed.Stable, p.mem.StableService
 	return p.mem.StableRevision == "" && p.mem.Traffic.Weight == 0 && memory.Revision == p.mem.CurrentRevision &&
-		!memory.Reached && ready(stable) > readyOf(stable, memory.Revision)
+		!memory.Selected && ready(stable) > readyOf(stable, memory.Revision)
 }
 
 // promoteAtOnce sets Services and routes together as soon as the pods are available.
@@ -121,6 +121,6 @@ func (p *pass) commit() {
 	p.ended(revision, v1alpha1.OutcomePromoted, "")
 	p.mem.StableRevision = revision
 	p.mem.AbortedRevision, p.mem.AbortReason = "", ""
-	p.mem.FinishRevision = ""
+	p.mem.ForcedRevision = ""
 	p.rest()
 }

@@ -34,7 +34,7 @@ func (p *pass) prove() {
 		}
 		record := p.firstCarried(route)
 		isProven := p.verified(route, record)
-		record.Proven = record.Proven || isProven
+		record.Accepted = record.Accepted || isProven
 		traffic.Routes = append(traffic.Routes, record)
 		p.proven[[2]string{route.Kind, route.Name}] = isProven
 		proven = proven && isProven

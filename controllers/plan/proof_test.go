@@ -108,11 +108,11 @@ func TestTooCoarse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			in := changed(resting(tc.steps...), template("b"), route(func(r *Route) { r.Total = tc.total }))
 			got := Compute(in)
-			stalled, started := conditionOf(got, v1alpha1.ConditionStalled), got.Status.Memory.Phase != v1alpha1.PhaseResting
+			stalled, started := conditionOf(got, v1alpha1.ConditionStalled), got.Status.Memory.Phase != v1alpha1.PhaseIdle
 			if started != (tc.want == "") {
 				t.Errorf("started: %t", started)
 			}
-			if tc.want != "" && (stalled.Reason != v1alpha1.ReasonWeightTooCoarse || !strings.HasSuffix(stalled.Message, tc.want)) {
+			if tc.want != "" && (stalled.Reason != v1alpha1.ReasonWeightNotRepresentable || !strings.HasSuffix(stalled.Message, tc.want)) {
 				t.Errorf("stalled by %s: %s, want %q", stalled.Reason, stalled.Message, tc.want)
 			}
 		})
@@ -129,7 +129,7 @@ func TestTooCoarseAtRest(t *testing.T) {
 		"first deploy": changed(firstDeploy(), coarse, func(in *Input) { in.Spec.Steps = []v1alpha1.Step{weight(50)} }),
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := conditionOf(Compute(in), v1alpha1.ConditionStalled); got.Reason == v1alpha1.ReasonWeightTooCoarse {
+			if got := conditionOf(Compute(in), v1alpha1.ConditionStalled); got.Reason == v1alpha1.ReasonWeightNotRepresentable {
 				t.Errorf("stalled: %s", got.Message)
 			}
 		})
@@ -200,7 +200,7 @@ func TestLevel(t *testing.T) {
 func TestUntouched(t *testing.T) {
 	for name, c := range map[string]change{
 		"missing": route(func(r *Route) { r.Found, r.Weight = false, 50 }),
-		"problem": route(func(r *Route) { r.Problem, r.Weight = &Problem{Reason: v1alpha1.ReasonPairNotFound}, 50 }),
+		"problem": route(func(r *Route) { r.Problem, r.Weight = &Problem{Reason: v1alpha1.ReasonBackendPairNotFound}, 50 }),
 	} {
 		if got := Compute(changed(midway(20, pause(0)), c)).Actions; len(got) > 0 {
 			t.Errorf("%s: %v", name, described(got))

@@ -82,7 +82,7 @@ func (p *pass) reportTraffic(status *v1alpha1.CanaryRolloutStatus) {
 	status.Traffic = &v1alpha1.TrafficStatus{
 		DesiredWeight: traffic.Weight, VerifiedWeight: traffic.VerifiedWeight, MirrorPercent: traffic.MirrorPercent,
 	}
-	if traffic.HeaderRoutes {
+	if traffic.HeaderRoutesActive {
 		for _, route := range p.mem.StepHeaderRoutes {
 			status.Traffic.HeaderRoutes = append(status.Traffic.HeaderRoutes, route.Name)
 		}
@@ -110,7 +110,7 @@ func (p *pass) shownWeight() string {
 		want = mem.StepWeight
 	case v1alpha1.PhasePromoting:
 		want = 100
-	case v1alpha1.PhaseResting, v1alpha1.PhaseReturning:
+	case v1alpha1.PhaseIdle, v1alpha1.PhaseRollingBack:
 	}
 	if want == mem.Traffic.VerifiedWeight {
 		return fmt.Sprint(want)
@@ -123,7 +123,7 @@ func (p *pass) reportStep(status *v1alpha1.CanaryRolloutStatus) {
 	switch {
 	case p.mem.Phase == v1alpha1.PhaseStepping:
 		status.Step = p.stepNumber()
-	case p.mem.Phase == v1alpha1.PhasePromoting && p.mem.StableRevision != "", p.mem.Phase == v1alpha1.PhaseResting && !p.isAborted():
+	case p.mem.Phase == v1alpha1.PhasePromoting && p.mem.StableRevision != "", p.mem.Phase == v1alpha1.PhaseIdle && !p.isAborted():
 		status.Step = fmt.Sprintf("%d/%d", total, total)
 	default:
 		status.Step = fmt.Sprintf("0/%d", total)
@@ -132,8 +132,8 @@ func (p *pass) reportStep(status *v1alpha1.CanaryRolloutStatus) {
 		return
 	}
 	status.Pause = &v1alpha1.PauseStatus{Reason: p.paused}
-	if p.mem.StepStartedAt != nil && p.paused == v1alpha1.ReasonPauseStep {
-		status.Pause.StartedAt = seconds(p.mem.StepStartedAt.Time)
+	if p.mem.TransitionedAt != nil && p.paused == v1alpha1.ReasonPauseStep {
+		status.Pause.StartedAt = seconds(p.mem.TransitionedAt.Time)
 	}
 	if !p.pausedUntil.IsZero() {
 		status.Pause.Until = seconds(p.pausedUntil)

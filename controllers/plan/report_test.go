@@ -67,7 +67,7 @@ func TestColumns(t *testing.T) {
 // TestReport holds the rest of the report. The scale subresource counts the stable pods, and selects those of every
 // revision: an autoscaler that saw the stable ones alone would take the canary's share for idle time.
 func TestReport(t *testing.T) {
-	in := changed(midway(50, pause(10*time.Second)), headers(true), memory(func(m *v1alpha1.Memory) { m.StepStartedAt = ago(4) }))
+	in := changed(midway(50, pause(10*time.Second)), headers(true), memory(func(m *v1alpha1.Memory) { m.TransitionedAt = ago(4) }))
 	got := Compute(in).Status
 	want := v1alpha1.CanaryRolloutStatus{
 		ObservedGeneration: 1, State: v1alpha1.StatePaused, Step: "1/1", Weight: "50", Revision: "b", Ready: "6/6", Replicas: 4,
@@ -141,7 +141,7 @@ func TestMessages(t *testing.T) {
 		in.Prior.Memory.Traffic.Routes[0].CarriedAt, in.Prior.Memory.Traffic.VerifiedAt = ago(10), nil
 	}
 	for name, in := range map[string]Input{
-		"pause":       changed(midway(20, pause(10*time.Second)), memory(func(m *v1alpha1.Memory) { m.StepStartedAt = ago(2) })),
+		"pause":       changed(midway(20, pause(10*time.Second)), memory(func(m *v1alpha1.Memory) { m.TransitionedAt = ago(2) })),
 		"settling":    changed(promoting(100), verified(2)),
 		"endpoints":   changed(midway(0, weight(10)), memory(func(m *v1alpha1.Memory) { m.CanaryService.ReadyAt = ago(2) })),
 		"unversioned": changed(midway(20, weight(20)), unversioned),
@@ -316,7 +316,7 @@ func TestDeadline(t *testing.T) {
 			in.Spec.ProgressDeadlineSeconds, in.Spec.Traffic.VerifyTimeoutSeconds = ptr.To[int32](600), ptr.To[int32](3600)
 		}}, changes...)...)
 	}
-	const still, abort = "Stepping 0: 20% a/b", "Returning 0: 0% a/b aborted b"
+	const still, abort = "Stepping 0: 20% a/b", "RollingBack 0: 0% a/b aborted b"
 	for name, tc := range map[string]planCase{
 		"not yet":          {in: stuck(since(599)), targets: still, wake: time.Second},
 		"passed":           {in: stuck(since(600)), targets: abort},
@@ -326,9 +326,9 @@ func TestDeadline(t *testing.T) {
 		"at a pause":       {in: changed(midway(20, pause(0)), aborts, since(9999)), targets: still},
 		"held":             {in: stuck(since(9999), specPaused), targets: still},
 		"no replicas":      {in: stuck(since(9999), func(in *Input) { in.Spec.Replicas = ptr.To[int32](0) }, pods("b", 0), pods("a", 0)), targets: still},
-		"promoting":        {in: changed(promoting(50), aborts, canaryEndpoints("b", 3), memory(func(m *v1alpha1.Memory) { m.Progress = v1alpha1.ProgressMemory{At: ago(9999), Available: 8} })), targets: "Returning 0: 0% a/b aborted b"},
+		"promoting":        {in: changed(promoting(50), aborts, canaryEndpoints("b", 3), memory(func(m *v1alpha1.Memory) { m.Progress = v1alpha1.ProgressMemory{At: ago(9999), Available: 8} })), targets: "RollingBack 0: 0% a/b aborted b"},
 		"promoted by hand": {in: stuck(since(600), command("promote=full")), targets: still},
-		"returning":        {in: changed(returning(0), aborts, unproven, since(9999)), targets: "Returning 0: 0% a/b", stalled: v1alpha1.ReasonProgressDeadlineExceeded},
+		"returning":        {in: changed(returning(0), aborts, unproven, since(9999)), targets: "RollingBack 0: 0% a/b", stalled: v1alpha1.ReasonProgressDeadlineExceeded},
 		"first deploy":     {in: changed(firstDeploy(), aborts, alive("b", 0), since(9999)), targets: "Promoting 0: 0% /", stalled: v1alpha1.ReasonProgressDeadlineExceeded},
 	} {
 		t.Run(name, tc.check)

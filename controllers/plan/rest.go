@@ -10,7 +10,7 @@ func (p *pass) rest() {
 	p.mem.CurrentRevision = p.mem.StableRevision
 	p.mem.StepIndex, p.mem.StepsHash = 0, ""
 	p.mem.StepWeight, p.mem.StepMirrorPercent, p.mem.StepHeaderRoutes, p.mem.StepScale = 0, 0, nil, nil
-	p.enter(v1alpha1.PhaseResting)
+	p.enter(v1alpha1.PhaseIdle)
 }
 
 // resting looks whether the template asks for another revision than the stable one.

@@ -127,17 +127,17 @@ func TestRest(t *testing.T) {
 	}
 	tenPods := func(in *Input) { in.Spec.Replicas = ptr.To[int32](10) }
 	for name, tc := range map[string]planCase{
-		"stable template":     {in: resting(pause(0)), targets: "Resting 0: 0% a/a"},
-		"stable after abort":  {in: changed(resting(pause(0)), aborted("b")), targets: "Resting 0: 0% a/a"},
-		"aborted":             {in: changed(resting(pause(0)), aborted("b"), template("b")), targets: "Resting 0: 0% a/a aborted b"},
-		"aborted, grows":      {in: changed(resting(pause(0)), aborted("b"), template("b"), kept, tenPods), targets: "Resting 0: 0% a/a aborted b", actions: []string{"ScaleReplicaSet reviews-a replicas=10"}},
-		"an abort":            {in: changed(resting(pause(0)), aborting), targets: "Resting 0: 0% a/a", actions: []string{"RemoveAnnotations canaryrollout.dev/abort"}},
+		"stable template":     {in: resting(pause(0)), targets: "Idle 0: 0% a/a"},
+		"stable after abort":  {in: changed(resting(pause(0)), aborted("b")), targets: "Idle 0: 0% a/a"},
+		"aborted":             {in: changed(resting(pause(0)), aborted("b"), template("b")), targets: "Idle 0: 0% a/a aborted b"},
+		"aborted, grows":      {in: changed(resting(pause(0)), aborted("b"), template("b"), kept, tenPods), targets: "Idle 0: 0% a/a aborted b", actions: []string{"ScaleReplicaSet reviews-a replicas=10"}},
+		"an abort":            {in: changed(resting(pause(0)), aborting), targets: "Idle 0: 0% a/a", actions: []string{"RemoveAnnotations canaryrollout.dev/abort"}},
 		"another one":         {in: changed(resting(pause(0)), aborted("b"), template("c")), targets: "Stepping 0: 0% a/a"},
 		"new":                 {in: changed(resting(pause(0)), template("b")), targets: "Stepping 0: 0% a/a"},
 		"new, without pods":   {in: changed(resting(pause(0)), template("b"), none), targets: "Promoting 0: 0% a/a"},
-		"new, spec.paused":    {in: changed(resting(pause(0)), template("b"), func(in *Input) { in.Spec.Paused = true }), targets: "Resting 0: 0% a/a"},
-		"new, with a problem": {in: changed(resting(pause(0)), template("b"), func(in *Input) { in.Observed.Stable.Problem = &Problem{Reason: "x"} }), targets: "Resting 0: 0% a/a"},
-		"not to be had":       {in: changed(resting(pause(0)), template("")), targets: "Resting 0: 0% a/a"},
+		"new, spec.paused":    {in: changed(resting(pause(0)), template("b"), func(in *Input) { in.Spec.Paused = true }), targets: "Idle 0: 0% a/a"},
+		"new, with a problem": {in: changed(resting(pause(0)), template("b"), func(in *Input) { in.Observed.Stable.Problem = &Problem{Reason: "x"} }), targets: "Idle 0: 0% a/a"},
+		"not to be had":       {in: changed(resting(pause(0)), template("")), targets: "Idle 0: 0% a/a"},
 	} {
 		t.Run(name, tc.check)
 	}
@@ -148,7 +148,7 @@ func TestWithoutPods(t *testing.T) {
 	none := func(in *Input) { in.Spec.Replicas = ptr.To[int32](0); pods("a", 0)(in); pods("b", 0)(in) }
 	for name, tc := range map[string]planCase{
 		"first":      {in: changed(promoting(0), none), targets: "Promoting 0: 0% b/b"},
-		"then":       {in: changed(promoting(0), stableAt("b"), none), targets: "Resting 0: 0% b/b"},
+		"then":       {in: changed(promoting(0), stableAt("b"), none), targets: "Idle 0: 0% b/b"},
 		"not proven": {in: changed(promoting(0), stableAt("b"), none, unproven), targets: "Promoting 0: 0% b/b"},
 	} {
 		t.Run(name, tc.check)
@@ -167,7 +167,7 @@ func TestFirstDeploy(t *testing.T) {
 		"endpoints short":       {in: up(stableEndpoints("b", 3)), targets: "Promoting 0: 0% b/b"},
 		"canary short":          {in: up(canaryEndpoints("b", 3)), targets: "Promoting 0: 0% b/b"},
 		"settling":              {in: up(verified(4), memory(func(m *v1alpha1.Memory) { m.StableService.ReadyAt, m.CanaryService.ReadyAt = ago(9), ago(9) })), targets: "Promoting 0: 0% b/b", wake: time.Second},
-		"settled":               {in: up(memory(func(m *v1alpha1.Memory) { m.StableService.ReadyAt, m.CanaryService.ReadyAt = ago(9), ago(9) })), targets: "Resting 0: 0% b/b"},
+		"settled":               {in: up(memory(func(m *v1alpha1.Memory) { m.StableService.ReadyAt, m.CanaryService.ReadyAt = ago(9), ago(9) })), targets: "Idle 0: 0% b/b"},
 		"migration, canary":     {in: changed(firstDeploy(), stableEndpoints("", 2)), targets: "Promoting 0: 0% /b"},
 		"migration, 100":        {in: changed(promoting(0), unowned), targets: "Promoting 0: 100% /b"},
 		"migration, the move":   {in: changed(promoting(100), unowned), targets: "Promoting 0: 100% b/b"},

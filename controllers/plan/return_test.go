@@ -33,39 +33,39 @@ func TestReturn(t *testing.T) {
 	}
 	pointStableToA := []string{`PointService reviews-stable -> "a"`}
 	for name, tc := range map[string]planCase{
-		"move not made yet":            {in: undone(0, alive("b", 0)), targets: "Returning 0: 0% a/a", actions: pointStableToA},
-		"overtaken by pods that came":  {in: undone(0), targets: "Returning 0: 100% b/b"},
-		"under way, carries nothing":   {in: undone(100), targets: "Returning 0: 100% a/b", actions: pointStableToA},
-		"abort":                        {in: changed(midway(50, pause(0)), aborting), targets: "Returning 0: 0% a/b aborted b"},
-		"abort with headers":           {in: changed(midway(50, pause(0)), headers(true), aborting), targets: "Returning 0: 0% a/b aborted b"},
-		"abort, held by spec.paused":   {in: changed(midway(50, pause(0)), aborting, func(in *Input) { in.Spec.Paused = true }), targets: "Returning 0: 0% a/b aborted b"},
-		"abort, held by a problem":     {in: changed(midway(50, pause(0)), aborting, func(in *Input) { in.Observed.Canary.Problem = &Problem{Reason: "x"} }), targets: "Returning 0: 0% a/b aborted b"},
-		"abort in promotion":           {in: changed(promoting(100), aborting), targets: "Returning 0: 0% a/b aborted b"},
-		"abort in promotion, moved":    {in: changed(promoting(0), stableAt("b"), aborting), targets: "Returning 0: 100% b/b aborted b"},
-		"abort, stable has one pod":    {in: changed(midway(50, pause(0)), alive("a", 1), aborting), targets: "Returning 0: 0% a/b aborted b"},
-		"abort, stable has none":       {in: changed(midway(50, pause(0)), alive("a", 0), aborting), targets: "Returning 0: 50% a/b aborted b", stalled: sick},
-		"neither has any":              {in: changed(returning(50), alive("a", 0), alive("b", 0)), targets: "Returning 0: 0% a/b", stalled: none},
-		"only headers are left":        {in: changed(returning(0), headers(true)), targets: "Returning 0: 0% a/b"},
-		"moved, canary cannot serve":   {in: moved(0, canaryEndpoints("b", 0)), targets: "Returning 0: 0% b/b"},
-		"moved, canary serves":         {in: moved(0), targets: "Returning 0: 100% b/b"},
-		"moved, 100 settling":          {in: moved(100, verified(4)), targets: "Returning 0: 100% b/b", wake: time.Second},
-		"moved, 100 settled":           {in: moved(100, verified(5)), targets: "Returning 0: 100% a/b"},
-		"moved, stable has no pods":    {in: moved(100, alive("a", 0)), targets: "Returning 0: 100% b/b", stalled: sick},
-		"moved, nothing to lose":       {in: moved(0, alive("b", 0)), targets: "Returning 0: 0% a/b"},
-		"back, endpoints settling":     {in: back(memory(func(m *v1alpha1.Memory) { m.StableService.ReadyAt = ago(4) })), targets: "Returning 0: 100% a/b", wake: time.Second},
-		"back, endpoints settled":      {in: back(), targets: "Returning 0: 0% a/b"},
-		"back, one endpoint is enough": {in: back(stableEndpoints("a", 1)), targets: "Returning 0: 0% a/b"},
-		"canary Service on its way":    {in: changed(returning(0), memory(func(m *v1alpha1.Memory) { m.CanaryService.Revision = "a" })), targets: "Returning 0: 0% a/a", actions: []string{`PointService reviews-canary -> "a"`}},
-		"the end":                      {in: changed(returning(0), canaryAt("a")), targets: "Resting 0: 0% a/a"},
-		"the end, canary is missing":   {in: changed(returning(0), canaryAt("a"), func(in *Input) { in.Observed.Canary = Service{Name: "reviews-canary"} }), targets: "Resting 0: 0% a/a"},
-		"stable template again":        {in: changed(midway(50, pause(0)), template("a")), targets: "Returning 0: 0% a/b"},
-		"another template":             {in: changed(midway(50, pause(0)), template("c")), targets: "Returning 0: 0% a/b"},
-		"another one, stable has none": {in: changed(midway(50, pause(0)), template("c"), alive("a", 0)), targets: "Returning 0: 50% a/b", stalled: sick},
+		"move not made yet":            {in: undone(0, alive("b", 0)), targets: "RollingBack 0: 0% a/a", actions: pointStableToA},
+		"overtaken by pods that came":  {in: undone(0), targets: "RollingBack 0: 100% b/b"},
+		"under way, carries nothing":   {in: undone(100), targets: "RollingBack 0: 100% a/b", actions: pointStableToA},
+		"abort":                        {in: changed(midway(50, pause(0)), aborting), targets: "RollingBack 0: 0% a/b aborted b"},
+		"abort with headers":           {in: changed(midway(50, pause(0)), headers(true), aborting), targets: "RollingBack 0: 0% a/b aborted b"},
+		"abort, held by spec.paused":   {in: changed(midway(50, pause(0)), aborting, func(in *Input) { in.Spec.Paused = true }), targets: "RollingBack 0: 0% a/b aborted b"},
+		"abort, held by a problem":     {in: changed(midway(50, pause(0)), aborting, func(in *Input) { in.Observed.Canary.Problem = &Problem{Reason: "x"} }), targets: "RollingBack 0: 0% a/b aborted b"},
+		"abort in promotion":           {in: changed(promoting(100), aborting), targets: "RollingBack 0: 0% a/b aborted b"},
+		"abort in promotion, moved":    {in: changed(promoting(0), stableAt("b"), aborting), targets: "RollingBack 0: 100% b/b aborted b"},
+		"abort, stable has one pod":    {in: changed(midway(50, pause(0)), alive("a", 1), aborting), targets: "RollingBack 0: 0% a/b aborted b"},
+		"abort, stable has none":       {in: changed(midway(50, pause(0)), alive("a", 0), aborting), targets: "RollingBack 0: 50% a/b aborted b", stalled: sick},
+		"neither has any":              {in: changed(returning(50), alive("a", 0), alive("b", 0)), targets: "RollingBack 0: 0% a/b", stalled: none},
+		"only headers are left":        {in: changed(returning(0), headers(true)), targets: "RollingBack 0: 0% a/b"},
+		"moved, canary cannot serve":   {in: moved(0, canaryEndpoints("b", 0)), targets: "RollingBack 0: 0% b/b"},
+		"moved, canary serves":         {in: moved(0), targets: "RollingBack 0: 100% b/b"},
+		"moved, 100 settling":          {in: moved(100, verified(4)), targets: "RollingBack 0: 100% b/b", wake: time.Second},
+		"moved, 100 settled":           {in: moved(100, verified(5)), targets: "RollingBack 0: 100% a/b"},
+		"moved, stable has no pods":    {in: moved(100, alive("a", 0)), targets: "RollingBack 0: 100% b/b", stalled: sick},
+		"moved, nothing to lose":       {in: moved(0, alive("b", 0)), targets: "RollingBack 0: 0% a/b"},
+		"back, endpoints settling":     {in: back(memory(func(m *v1alpha1.Memory) { m.StableService.ReadyAt = ago(4) })), targets: "RollingBack 0: 100% a/b", wake: time.Second},
+		"back, endpoints settled":      {in: back(), targets: "RollingBack 0: 0% a/b"},
+		"back, one endpoint is enough": {in: back(stableEndpoints("a", 1)), targets: "RollingBack 0: 0% a/b"},
+		"canary Service on its way":    {in: changed(returning(0), memory(func(m *v1alpha1.Memory) { m.CanaryService.Revision = "a" })), targets: "RollingBack 0: 0% a/a", actions: []string{`PointService reviews-canary -> "a"`}},
+		"the end":                      {in: changed(returning(0), canaryAt("a")), targets: "Idle 0: 0% a/a"},
+		"the end, canary is missing":   {in: changed(returning(0), canaryAt("a"), func(in *Input) { in.Observed.Canary = Service{Name: "reviews-canary"} }), targets: "Idle 0: 0% a/a"},
+		"stable template again":        {in: changed(midway(50, pause(0)), template("a")), targets: "RollingBack 0: 0% a/b"},
+		"another template":             {in: changed(midway(50, pause(0)), template("c")), targets: "RollingBack 0: 0% a/b"},
+		"another one, stable has none": {in: changed(midway(50, pause(0)), template("c"), alive("a", 0)), targets: "RollingBack 0: 50% a/b", stalled: sick},
 		"another one, stable has none selected": {
 			in:      changed(midway(50, pause(0)), template("c"), stableEndpoints("a", 0), problem(v1alpha1.ReasonServiceSelectorMismatch)),
-			targets: "Returning 0: 50% a/b", stalled: v1alpha1.ReasonServiceSelectorMismatch,
+			targets: "RollingBack 0: 50% a/b", stalled: v1alpha1.ReasonServiceSelectorMismatch,
 		},
-		"another one, still none": {in: changed(returning(50), template("c"), alive("a", 0)), targets: "Returning 0: 50% a/b", stalled: sick},
+		"another one, still none": {in: changed(returning(50), template("c"), alive("a", 0)), targets: "RollingBack 0: 50% a/b", stalled: sick},
 	} {
 		t.Run(name, tc.check)
 	}
@@ -80,13 +80,13 @@ func TestFirstDeployGivesWay(t *testing.T) {
 	}
 
 	for name, tc := range map[string]planCase{
-		"weight first": {in: changed(midway(100), alive("a", 1)), targets: "Returning 0: 0% /b"},
-		"then settled": {in: changed(midway(0), verified(4)), targets: "Returning 0: 0% /b", wake: time.Second},
+		"weight first": {in: changed(midway(100), alive("a", 1)), targets: "RollingBack 0: 0% /b"},
+		"then settled": {in: changed(midway(0), verified(4)), targets: "RollingBack 0: 0% /b", wake: time.Second},
 		"then again":   {in: changed(midway(0), verified(5)), targets: "Promoting 0: 0% /b"},
 		"a foreign weight": {in: changed(midway(0), alive("b", 0), stableEndpoints("", 0), route(func(r *Route) { r.Weight = 50 }), memory(func(m *v1alpha1.Memory) { m.Traffic.Routes = nil })),
-			targets: "Returning 0: 0% /b", actions: []string{"SetTraffic reviews weight=0 headerRoutes=0"}},
+			targets: "RollingBack 0: 0% /b", actions: []string{"SetTraffic reviews weight=0 headerRoutes=0"}},
 	} {
-		tc.in = changed(tc.in, phase(v1alpha1.PhaseReturning), template("c"), memory(func(m *v1alpha1.Memory) {
+		tc.in = changed(tc.in, phase(v1alpha1.PhaseRollingBack), template("c"), memory(func(m *v1alpha1.Memory) {
 			m.StableRevision, m.StableService = "", v1alpha1.ServiceMemory{Name: "reviews-stable"}
 		}))
 		tc.in.Observed.Stable.Revision = ""
@@ -146,7 +146,7 @@ func TestDyingCanary(t *testing.T) {
 		"moved, weight 0":       {in: changed(promoting(0), stableAt("b"), alive("b", 0)), targets: "Promoting 0: 0% a/b"},
 		"moved, one is left":    {in: changed(promoting(100), stableAt("b"), alive("b", 0), canaryEndpoints("b", 1)), targets: "Promoting 0: 100% b/b"},
 		"moved, both dead":      {in: changed(promoting(100), stableAt("b"), alive("b", 0), alive("a", 0)), targets: "Promoting 0: 100% b/b"},
-		"back, overtaken":       {in: changed(promoting(0), stableAt("b"), goesBack), targets: "Resting 0: 0% b/b"},
+		"back, overtaken":       {in: changed(promoting(0), stableAt("b"), goesBack), targets: "Idle 0: 0% b/b"},
 		"back, endpoints late":  {in: changed(promoting(100), alive("b", 0), stableEndpoints("", 0)), targets: "Promoting 0: 100% a/b"},
 		"back, endpoints there": {in: changed(promoting(100), alive("b", 0)), targets: "Promoting 0: 0% a/b"},
 		"selector of another's": {in: changed(midway(50, weight(50)), func(in *Input) { in.Observed.Canary.Revision = "" }, canaryEndpoints("", 2)), targets: "Stepping 1: 50% a/b", actions: []string{pointCanaryToB}},
@@ -166,7 +166,7 @@ func TestOutlived(t *testing.T) {
 	foreign := func(in *Input) { in.Prior.Memory.StableRevision, in.Observed.Stable.Revision = "", "" }
 	for name, tc := range map[string]planCase{
 		"promoting": {in: changed(promoting(100), decided, alive("b", 0)), targets: "Promoting 0: 0% a/b"},
-		"returning": {in: changed(returning(100), decided, alive("b", 0)), targets: "Returning 0: 0% a/b"},
+		"returning": {in: changed(returning(100), decided, alive("b", 0)), targets: "RollingBack 0: 0% a/b"},
 		"migrating": {in: changed(promoting(100), decided, alive("b", 0), foreign, stableEndpoints("", 4)), targets: "Promoting 0: 0% /b"},
 		"one lives": {in: changed(promoting(100), decided, alive("b", 1)), targets: "Promoting 0: 100% b/b", actions: []string{`PointService reviews-stable -> "b"`}},
 		"both dead": {in: changed(promoting(100), decided, alive("b", 0), alive("a", 0)), targets: "Promoting 0: 100% b/b", actions: []string{`PointService reviews-stable -> "b"`}},
@@ -187,7 +187,7 @@ func TestSickStable(t *testing.T) {
 	in.Prior = Compute(in).Status
 	got = Compute(in)
 	planCase{in: in, targets: "Promoting 0: 50% a/b", actions: []string{"RemoveAnnotations canaryrollout.dev/promote"}}.check(t)
-	if got.Status.Memory.FinishRevision != "b" {
-		t.Errorf("finishes %q, want b", got.Status.Memory.FinishRevision)
+	if got.Status.Memory.ForcedRevision != "b" {
+		t.Errorf("finishes %q, want b", got.Status.Memory.ForcedRevision)
 	}
 }

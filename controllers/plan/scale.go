@@ -27,7 +27,7 @@ func (p *pass) serving() []string {
 	switch {
 	case stable == "":
 		return []string{current}
-	case current == stable, p.prior.Phase == v1alpha1.PhaseReturning:
+	case current == stable, p.prior.Phase == v1alpha1.PhaseRollingBack:
 		return []string{stable}
 	default:
 		return []string{stable, current}
@@ -80,7 +80,7 @@ func (p *pass) size(rs ReplicaSet) int32 {
 // canarySize is the size that the steps ask for, and never less than the traffic needs; unless it is pinned.
 func (p *pass) canarySize() int32 {
 	traffic := p.prior.Traffic
-	byLoad := p.needFor(max(traffic.Load, loadOf(traffic.Weight, traffic.MirrorPercent),
+	byLoad := p.needFor(max(traffic.MaxLoadPercent, loadOf(traffic.Weight, traffic.MirrorPercent),
 		loadOf(p.prior.StepWeight, p.prior.StepMirrorPercent)))
 	pinned, asked := p.stepScale()
 	if pinned {

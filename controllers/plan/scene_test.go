@@ -26,7 +26,7 @@ func midway(percent int32, steps ...v1alpha1.Step) Input {
 	w.routes[0] = routeWorld{weight: percent, generation: 7, accepted: 7}
 	w.status.Memory = &v1alpha1.Memory{
 		Template: v1alpha1.TemplateMemory{Hash: "hash-b", Revision: "b"}, StableRevision: "a", CurrentRevision: "b",
-		Phase: v1alpha1.PhaseStepping, StepStartedAt: ago(3600), StepsHash: stepsHash(steps), StepWeight: percent,
+		Phase: v1alpha1.PhaseStepping, TransitionedAt: ago(3600), StepsHash: stepsHash(steps), StepWeight: percent,
 		Traffic: v1alpha1.TrafficMemory{
 			Weight: percent, VerifiedWeight: percent, VerifiedAt: ago(3600),
 			Routes: []v1alpha1.RouteMemory{{Kind: "HTTPRoute", Name: "reviews", Generation: 7, CarriedAt: ago(3600)}},
@@ -46,11 +46,13 @@ func midway(percent int32, steps ...v1alpha1.Step) Input {
 func promoting(percent int32) Input {
 	return changed(midway(percent), phase(v1alpha1.PhasePromoting), pods("b", 4))
 }
-func returning(percent int32) Input { return changed(midway(percent), phase(v1alpha1.PhaseReturning)) }
+func returning(percent int32) Input {
+	return changed(midway(percent), phase(v1alpha1.PhaseRollingBack))
+}
 
 // resting has revision a stable and nothing in flight.
 func resting(steps ...v1alpha1.Step) Input {
-	return changed(midway(0, steps...), phase(v1alpha1.PhaseResting), canaryAt("a"), template("a"), func(in *Input) {
+	return changed(midway(0, steps...), phase(v1alpha1.PhaseIdle), canaryAt("a"), template("a"), func(in *Input) {
 		in.Prior.Memory.CurrentRevision, in.Prior.Memory.StepsHash, in.Prior.Memory.StepWeight = "a", "", 0
 		in.Observed.ReplicaSets = in.Observed.ReplicaSets[:1]
 	})
@@ -161,7 +163,7 @@ func unproven(in *Input) {
 func headers(inForce bool) change {
 	return func(in *Input) {
 		in.Prior.Memory.StepHeaderRoutes = []v1alpha1.SetHeaderRoute{*qaRoute()}
-		if in.Prior.Memory.Traffic.HeaderRoutes = inForce; inForce {
+		if in.Prior.Memory.Traffic.HeaderRoutesActive = inForce; inForce {
 			in.Observed.Routes[0].Headers = HeadersCurrent
 		}
 	}
@@ -207,7 +209,7 @@ func targets(m *v1alpha1.Memory) string {
 		return ""
 	}
 	text := fmt.Sprintf("%s %d: %d%% %s/%s", m.Phase, m.StepIndex, m.Traffic.Weight, m.StableService.Revision, m.CanaryService.Revision)
-	if m.Traffic.HeaderRoutes {
+	if m.Traffic.HeaderRoutesActive {
 		text += " +headers"
 	}
 	if m.Traffic.MirrorPercent > 0 {

@@ -49,7 +49,7 @@ func (p *pass) serviceActions() {
 		p.moveService(&p.mem.StableService, p.mem.CurrentRevision)
 	case p.isOutlived(): // it never left, and has served since before this phase began
 		p.moveService(&p.mem.StableService, p.mem.StableRevision)
-		p.mem.StableService.ReadyAt = p.prior.StepStartedAt
+		p.mem.StableService.ReadyAt = p.prior.TransitionedAt
 	default:
 		p.pointService(p.in.Observed.Stable, p.prior.StableService, p.prior.Traffic.Weight == 100)
 	}
@@ -87,7 +87,7 @@ func (p *pass) pointService(service Service, memory v1alpha1.ServiceMemory, carr
 
 // isForward says that the canary Service moves to the revision in flight, whose pods may wait to become its endpoints.
 func (p *pass) isForward(service Service, memory v1alpha1.ServiceMemory) bool {
-	return service.Name == p.in.Observed.Canary.Name && !memory.Reached && memory.ReadyAt == nil &&
+	return service.Name == p.in.Observed.Canary.Name && !memory.Selected && memory.ReadyAt == nil &&
 		memory.Revision == p.prior.CurrentRevision && memory.Revision != p.prior.StableRevision
 }
 
@@ -95,7 +95,7 @@ func (p *pass) isForward(service Service, memory v1alpha1.ServiceMemory) bool {
 // changed the routes since. A Service that selected its revision already is repaired at once, and so is one at rest; a
 // move that takes no ready endpoint away from a Service loses nothing.
 func (p *pass) mayMove(service Service, memory v1alpha1.ServiceMemory, carriesNothing bool) bool {
-	isRepair := memory.Reached || memory.ReadyAt != nil || p.prior.Phase == v1alpha1.PhaseResting
+	isRepair := memory.Selected || memory.ReadyAt != nil || p.prior.Phase == v1alpha1.PhaseIdle
 	return isRepair || ready(service) == readyOf(service, memory.Revision) || carriesNothing && p.isStillSettled()
 }
 
@@ -139,7 +139,7 @@ func (p *pass) watchServices() {
 
 func (p *pass) watchService(service Service, memory *v1alpha1.ServiceMemory) {
 	if memory.Revision != "" && service.Revision == memory.Revision {
-		memory.Reached, memory.Narrowed = true, true
+		memory.Selected, memory.Narrowed = true, true
 	}
 	switch {
 	case memory.Revision == "":
@@ -158,8 +158,8 @@ func (p *pass) watchLoss(service Service, memory *v1alpha1.ServiceMemory) {
 		return
 	}
 	memory.ReadyAt = nil
-	if p.mem.Progress.LostAt == nil {
-		p.mem.Progress.LostAt = p.now()
+	if p.mem.Progress.EndpointsLostAt == nil {
+		p.mem.Progress.EndpointsLostAt = p.now()
 	}
 }
 

@@ -68,8 +68,8 @@ func (p *pass) start(revision string) {
 // header routes go unless the new steps have them, too: they may be what could not be written, and was edited for that.
 func (p *pass) startOver() {
 	p.event(EventStepsChanged, "the steps were edited: revision %s starts over at step 1, weight and scale stay where they are", p.mem.CurrentRevision)
-	if p.mem.StepRefused != "" { // its own step brings it back, in a list that has one
-		p.mem.StepRefused, p.mem.StepMirrorPercent = "", 0
+	if p.mem.StepRefusal != "" { // its own step brings it back, in a list that has one
+		p.mem.StepRefusal, p.mem.StepMirrorPercent = "", 0
 		p.setHeaderRoutes(nil)
 	}
 	has := func(is func(v1alpha1.Step) bool) bool { return slices.ContainsFunc(p.in.Spec.Steps, is) }
@@ -88,8 +88,8 @@ func (p *pass) startOver() {
 
 // enterStep makes a step the current one, and what it asks for the target.
 func (p *pass) enterStep(index int) {
-	p.mem.StepIndex, p.mem.StepStartedAt = int32(index), p.now()
-	p.mem.StepHeldAt, p.mem.StepHeldMilliseconds = nil, 0
+	p.mem.StepIndex, p.mem.TransitionedAt = int32(index), p.now()
+	p.mem.PauseClockStoppedAt, p.mem.PauseClockStoppedMilliseconds = nil, 0
 	p.mem.StepsHash = p.in.Observed.StepsHash
 	if index >= len(p.in.Spec.Steps) {
 		return
@@ -137,9 +137,9 @@ func (p *pass) setHeaderRoutes(routes []v1alpha1.SetHeaderRoute) {
 		return
 	}
 	p.mem.StepHeaderRoutes = routes
-	if p.mem.Traffic.HeaderRoutes {
+	if p.mem.Traffic.HeaderRoutesActive {
 		p.voidProof()
-		p.mem.Traffic.HeaderRoutes = len(routes) > 0
+		p.mem.Traffic.HeaderRoutesActive = len(routes) > 0
 	}
 }
 
@@ -186,12 +186,12 @@ func (p *pass) followSteps() bool {
 		return false
 	}
 	traffic, want, mirror, headers := p.mem.Traffic, p.mem.StepWeight, p.mem.StepMirrorPercent, len(p.mem.StepHeaderRoutes) > 0
-	grows := want > traffic.Weight || mirror > traffic.MirrorPercent || headers && !traffic.HeaderRoutes
+	grows := want > traffic.Weight || mirror > traffic.MirrorPercent || headers && !traffic.HeaderRoutesActive
 	if grows && !p.canaryCanServe(max(p.needFor(loadOf(want, mirror)), 1)) {
-		want, mirror, headers = min(want, traffic.Weight), min(mirror, traffic.MirrorPercent), headers && traffic.HeaderRoutes
+		want, mirror, headers = min(want, traffic.Weight), min(mirror, traffic.MirrorPercent), headers && traffic.HeaderRoutesActive
 	}
-	if (mirror > traffic.MirrorPercent || headers && !traffic.HeaderRoutes) && !p.isProven() {
-		mirror, headers = min(mirror, traffic.MirrorPercent), headers && traffic.HeaderRoutes
+	if (mirror > traffic.MirrorPercent || headers && !traffic.HeaderRoutesActive) && !p.isProven() {
+		mirror, headers = min(mirror, traffic.MirrorPercent), headers && traffic.HeaderRoutesActive
 	}
 	p.setTraffic(want, mirror, headers)
 	return true
@@ -201,7 +201,7 @@ func (p *pass) followSteps() bool {
 func (p *pass) followsSteps() bool {
 	mem := p.mem
 	return mem.Traffic.Weight == mem.StepWeight && mem.Traffic.MirrorPercent == mem.StepMirrorPercent &&
-		mem.Traffic.HeaderRoutes == (len(mem.StepHeaderRoutes) > 0)
+		mem.Traffic.HeaderRoutesActive == (len(mem.StepHeaderRoutes) > 0)
 }
 
 func (p *pass) canaryCanServe(need int32) bool {

@@ -63,7 +63,7 @@ func TestCanarySize(t *testing.T) {
 				in := midway(tc.inForce, weight(tc.weight))
 				in.Spec.Replicas = &replicas
 				mem := in.Prior.Memory
-				mem.StepScale, mem.Traffic.Load = tc.scale, tc.load
+				mem.StepScale, mem.Traffic.MaxLoadPercent = tc.scale, tc.load
 				if !tc.selected {
 					mem.CanaryService.Revision = "a"
 				}
@@ -199,8 +199,8 @@ func TestMirror(t *testing.T) {
 		"written":                 {in: changed(midway(20, mirrorStep(30)), pods("b", 2), mirror(30), route(func(r *Route) { r.Mirror = 0 }), newTarget), targets: kept, actions: []string{"SetTraffic reviews weight=20 headerRoutes=0 mirror=30"}},
 		"less needs no pods":      {in: changed(midway(20, mirrorStep(10), pause(0)), pods("b", 2), mirror(30), memory(func(m *v1alpha1.Memory) { m.StepMirrorPercent = 10 })), targets: "Stepping 0: 20% a/b +mirror 10"},
 		"the Service is in use":   {in: changed(midway(0, pause(0)), waitingToMove, canaryEndpoints("b", 2), mirror(30)), targets: "Stepping 0: 0% a/a +mirror 30"},
-		"an abort":                {in: changed(midway(20, pause(0)), pods("b", 2), mirror(30), aborting), targets: "Returning 0: 0% a/b aborted b"},
-		"an abort without stable": {in: changed(midway(0, pause(0)), pods("b", 2), mirror(30), aborting, alive("a", 0)), targets: "Returning 0: 0% a/b aborted b"},
+		"an abort":                {in: changed(midway(20, pause(0)), pods("b", 2), mirror(30), aborting), targets: "RollingBack 0: 0% a/b aborted b"},
+		"an abort without stable": {in: changed(midway(0, pause(0)), pods("b", 2), mirror(30), aborting, alive("a", 0)), targets: "RollingBack 0: 0% a/b aborted b"},
 		"a dying canary":          {in: changed(midway(0, pause(0)), pods("b", 2), mirror(30), alive("b", 0)), targets: "Stepping 0: 0% a/b"},
 		"a promotion":             {in: changed(promoting(50), mirror(30)), targets: "Promoting 0: 100% a/b"},
 		"not supported":           {in: changed(midway(20, mirrorStep(30)), lacking, pods("b", 2), memory(func(m *v1alpha1.Memory) { m.StepMirrorPercent = 30 })), targets: "Stepping 0: 20% a/b", wake: MirrorRecheck, stalled: v1alpha1.ReasonMirrorNotSupported},
@@ -230,10 +230,10 @@ func TestUnsupportedStep(t *testing.T) {
 	fine, none := v1alpha1.ReasonNotStalled, v1alpha1.ReasonHeaderRouteNotSupported
 	for name, tc := range map[string]planCase{
 		"first deploy":     {in: changed(firstDeploy(), lacking, mirrorAhead), targets: "Promoting 0: 0% b/b", stalled: fine},
-		"at rest":          {in: changed(resting(), lacking, mirrorAhead), targets: "Resting 0: 0% a/a", stalled: fine},
+		"at rest":          {in: changed(resting(), lacking, mirrorAhead), targets: "Idle 0: 0% a/a", stalled: fine},
 		"the step before":  {in: changed(midway(20, weight(20), pause(0), mirrorStep(30)), lacking), targets: "Stepping 1: 20% a/b", stalled: fine},
 		"the step reached": {in: changed(midway(20, weight(20), mirrorStep(30)), lacking), targets: "Stepping 1: 20% a/b", stalled: v1alpha1.ReasonMirrorNotSupported},
-		"an abort there":   {in: changed(midway(20, weight(20), mirrorStep(30)), lacking, aborting), targets: "Returning 0: 0% a/b aborted b", stalled: fine},
+		"an abort there":   {in: changed(midway(20, weight(20), mirrorStep(30)), lacking, aborting), targets: "RollingBack 0: 0% a/b aborted b", stalled: fine},
 		"a query":          {in: changed(midway(0, headerStep()), lacking, headers(false), matching(v1alpha1.RequestMatch{QueryParams: query})), targets: "Stepping 0: 0% a/b", stalled: none},
 		"a method":         {in: changed(midway(0, headerStep()), lacking, headers(false), matching(v1alpha1.RequestMatch{Method: &get})), targets: "Stepping 0: 0% a/b", stalled: none},
 	} {
@@ -249,7 +249,7 @@ func TestCanaryKeepsPodsForOldLoad(t *testing.T) {
 		"a mirror that is removed": changed(midway(25, weight(25), mirrorStep(0), pause(0)), pods("b", 4), mirror(75)),
 	} {
 		t.Run(name, func(t *testing.T) {
-			in.Prior.Memory.Traffic.Load = 100
+			in.Prior.Memory.Traffic.MaxLoadPercent = 100
 			var shrunk time.Time
 			for deadline := in.Now.Add(time.Minute); shrunk.IsZero() && in.Now.Before(deadline); in.Now = in.Now.Add(100 * time.Millisecond) {
 				plan := Compute(in)
@@ -303,14 +303,14 @@ func TestPauses(t *testing.T) {
 		return v1alpha1.Step{Pause: &v1alpha1.Pause{Timeout: &metav1.Duration{Duration: time.Minute}, OnTimeout: then}}
 	}
 	started := func(seconds int) change {
-		return memory(func(m *v1alpha1.Memory) { m.StepStartedAt = ago(seconds) })
+		return memory(func(m *v1alpha1.Memory) { m.TransitionedAt = ago(seconds) })
 	}
 	const still = "Stepping 0: 20% a/b"
 	for name, tc := range map[string]planCase{
 		"duration":         {in: changed(midway(20, for10s), started(9)), targets: still, wake: time.Second},
 		"duration over":    {in: changed(midway(20, for10s), started(10)), targets: "Stepping 1: 20% a/b"},
 		"timeout":          {in: changed(midway(20, timeout("Abort")), started(59)), targets: still, wake: time.Second},
-		"timeout aborts":   {in: changed(midway(20, timeout("Abort")), started(60)), targets: "Returning 0: 0% a/b aborted b"},
+		"timeout aborts":   {in: changed(midway(20, timeout("Abort")), started(60)), targets: "RollingBack 0: 0% a/b aborted b"},
 		"timeout promotes": {in: changed(midway(20, timeout("Promote")), started(60)), targets: "Stepping 1: 20% a/b"},
 		"into a pause":     {in: midway(20, weight(20), for10s), targets: "Stepping 1: 20% a/b", wake: 10 * time.Second},
 	} {

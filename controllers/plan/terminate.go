@@ -53,14 +53,14 @@ func (p *pass) handBackTraffic() {
 		p.handBackFirstDeploy()
 	case mem.Phase == v1alpha1.PhaseStepping, mem.Phase == v1alpha1.PhasePromoting:
 		p.goBack()
-	case mem.Phase == v1alpha1.PhaseReturning:
+	case mem.Phase == v1alpha1.PhaseRollingBack:
 		p.returning()
 	case observed.Stable.isOnTheWayTo(mem.StableRevision), observed.Canary.isOnTheWayTo(mem.StableRevision):
 		p.wait("waiting for both Services to select the stable revision")
 	case p.hasOtherPods():
 		p.wait("waiting for the other revisions to drain")
 	case p.isSettled():
-		p.event(EventReleased, "traffic is with revision %s; the Services and routes are the user's own again", mem.StableRevision)
+		p.event(EventTerminated, "traffic is with revision %s; the Services and routes are the user's own again", mem.StableRevision)
 		p.release()
 	}
 }
@@ -131,13 +131,13 @@ func (p *pass) podsAreGone() bool {
 // letGo writes what can be written. Missing objects never block it, and neither do writes that keep failing: since when
 // that is tried goes to memory before the first of them.
 func (p *pass) letGo(why string) {
-	if p.mem.LettingGoSince == nil {
-		p.mem.LettingGoSince = p.now()
-		p.reached(p.mem.LettingGoSince.Add(lastAttempts))
+	if p.mem.ForcedReleaseSince == nil {
+		p.mem.ForcedReleaseSince = p.now()
+		p.reached(p.mem.ForcedReleaseSince.Add(lastAttempts))
 		p.wait("letting go because %s", why)
 		return
 	}
-	if p.reached(p.mem.LettingGoSince.Add(lastAttempts)) {
+	if p.reached(p.mem.ForcedReleaseSince.Add(lastAttempts)) {
 		p.act(RemoveFinalizer{Reason(why)})
 	} else {
 		isBack := p.returnBlindly(Reason(why))
@@ -149,7 +149,7 @@ func (p *pass) letGo(why string) {
 		}
 		p.release()
 	}
-	p.warn(EventReleased, "let go because %s", why)
+	p.warn(EventTerminated, "let go because %s", why)
 }
 
 // returnBlindly brings all traffic to the stable Service without waiting for proof, and says whether every route shows

@@ -19,14 +19,14 @@ func deleted(seconds int) change {
 
 // lettingGo has tried so many seconds to write what can be written.
 func lettingGo(seconds int) change {
-	return memory(func(m *v1alpha1.Memory) { m.LettingGoSince = ago(seconds) })
+	return memory(func(m *v1alpha1.Memory) { m.ForcedReleaseSince = ago(seconds) })
 }
 
 // drained has no pods but those of the stable revision, and both Services select them.
 func drained(in *Input) {
 	canaryAt("a")(in)
 	pods("b", 0)(in)
-	in.Prior.Memory.CurrentRevision, in.Prior.Memory.Phase = "a", v1alpha1.PhaseResting
+	in.Prior.Memory.CurrentRevision, in.Prior.Memory.Phase = "a", v1alpha1.PhaseIdle
 }
 
 var handedBack = []string{`PointService reviews-stable -> ""`, `PointService reviews-canary -> ""`, "RemoveFinalizer"}
@@ -57,38 +57,38 @@ func TestDeletion(t *testing.T) {
 		actions  []string
 		released bool // an event says so
 	}{
-		"mid-canary":          {in: midway(50, pause(0)), targets: "Returning 0: 0% a/b"},
-		"promoting":           {in: promoting(100), targets: "Returning 0: 0% a/b"},
-		"promoting, moved":    {in: changed(promoting(0), stableAt("b")), targets: "Returning 0: 100% b/b"},
-		"returning, settling": {in: changed(returning(0), verified(4)), targets: "Returning 0: 0% a/b"},
-		"returning, settled":  {in: changed(returning(0), verified(5)), targets: "Returning 0: 0% a/a"},
-		"other pods left":     {in: changed(returning(0), drained, pods("b", 1)), targets: "Resting 0: 0% a/a"},
-		"other pods drained":  {in: changed(returning(0), drained, pods("b", 1), draining(35)), targets: "Resting 0: 0% a/a", actions: []string{scale}},
-		"not settled":         {in: changed(returning(0), drained, verified(4)), targets: "Resting 0: 0% a/a"},
-		"handed back":         {in: changed(returning(0), drained), targets: "Resting 0: 0% a/a", actions: handedBack, released: true},
-		"a foreign Service":   {in: changed(returning(0), drained, foreign), targets: "Resting 0: 0% a/a", actions: []string{handedBack[0], handedBack[2]}, released: true},
-		"hand edit at rest":   {in: changed(returning(0), drained, unmarked), targets: "Resting 0: 0% a/a", actions: []string{`PointService reviews-stable -> "a"`}},
+		"mid-canary":          {in: midway(50, pause(0)), targets: "RollingBack 0: 0% a/b"},
+		"promoting":           {in: promoting(100), targets: "RollingBack 0: 0% a/b"},
+		"promoting, moved":    {in: changed(promoting(0), stableAt("b")), targets: "RollingBack 0: 100% b/b"},
+		"returning, settling": {in: changed(returning(0), verified(4)), targets: "RollingBack 0: 0% a/b"},
+		"returning, settled":  {in: changed(returning(0), verified(5)), targets: "RollingBack 0: 0% a/a"},
+		"other pods left":     {in: changed(returning(0), drained, pods("b", 1)), targets: "Idle 0: 0% a/a"},
+		"other pods drained":  {in: changed(returning(0), drained, pods("b", 1), draining(35)), targets: "Idle 0: 0% a/a", actions: []string{scale}},
+		"not settled":         {in: changed(returning(0), drained, verified(4)), targets: "Idle 0: 0% a/a"},
+		"handed back":         {in: changed(returning(0), drained), targets: "Idle 0: 0% a/a", actions: handedBack, released: true},
+		"a foreign Service":   {in: changed(returning(0), drained, foreign), targets: "Idle 0: 0% a/a", actions: []string{handedBack[0], handedBack[2]}, released: true},
+		"hand edit at rest":   {in: changed(returning(0), drained, unmarked), targets: "Idle 0: 0% a/a", actions: []string{`PointService reviews-stable -> "a"`}},
 		"first deploy":        {in: firstDeploy(), targets: "Promoting 0: 0% /", actions: handedBack[2:]},
 		"first deploy, moved": {in: changed(firstDeploy(), stableAt("b"), canaryAt("b")), targets: "Promoting 0: 0% b/b", actions: handedBack},
 		"nothing touched":     {in: changed(firstDeploy(), func(in *Input) { in.Prior.Memory = nil }), actions: handedBack[2:]},
 		"no finalizer":        {in: changed(midway(50, pause(0)), func(in *Input) { in.HasFinalizer = false }), targets: "Stepping 0: 50% a/b"},
 		"no pods":             {in: changed(midway(50, pause(0)), noPods, lettingGo(0)), targets: "Stepping 0: 50% a/b", actions: append([]string{back}, handedBack...), released: true},
-		"a missing route":     {in: changed(returning(0), drained, missing), targets: "Resting 0: 0% a/a", actions: handedBack, released: true},
-		"no objects":          {in: changed(returning(0), drained, bare), targets: "Resting 0: 0% a/a", actions: handedBack[2:], released: true},
+		"a missing route":     {in: changed(returning(0), drained, missing), targets: "Idle 0: 0% a/a", actions: handedBack, released: true},
+		"no objects":          {in: changed(returning(0), drained, bare), targets: "Idle 0: 0% a/a", actions: handedBack[2:], released: true},
 		"namespace": {in: changed(midway(50, pause(0)), terminating, lettingGo(0)), targets: "Stepping 0: 50% a/b",
 			actions: append([]string{back}, handedBack...), released: true},
-		"59 s":                {in: changed(returning(0), unproven, deleted(59)), targets: "Returning 0: 0% a/b"},
-		"60 s, memory first":  {in: changed(returning(0), unproven, deleted(60), carrying), targets: "Returning 0: 0% a/b"},
-		"60 s, traffic first": {in: changed(returning(0), unproven, deleted(60), carrying, lettingGo(0)), targets: "Returning 0: 0% a/b", actions: []string{back}},
-		"60 s, mirror first":  {in: changed(returning(0), unproven, deleted(60), mirroring, lettingGo(0)), targets: "Returning 0: 0% a/b", actions: []string{back}},
-		"60 s, then Services": {in: changed(returning(0), unproven, deleted(60), lettingGo(0)), targets: "Returning 0: 0% a/a", actions: []string{`PointService reviews-canary -> "a"`}},
-		"60 s, then pods":     {in: changed(returning(0), unproven, deleted(60), lettingGo(0), both), targets: "Returning 0: 0% a/a", actions: []string{scale}},
-		"60 s, no other pods": {in: changed(returning(0), unproven, deleted(60), lettingGo(0), pods("b", 0)), targets: "Returning 0: 0% a/b", actions: handedBack, released: true},
-		"60 s, nobody else":   {in: changed(returning(50), alone), targets: "Returning 0: 50% a/b"},
-		"60 s, sick stable":   {in: changed(returning(0), alone, stableEndpoints("", 1)), targets: "Returning 0: 0% a/b"},
+		"59 s":                {in: changed(returning(0), unproven, deleted(59)), targets: "RollingBack 0: 0% a/b"},
+		"60 s, memory first":  {in: changed(returning(0), unproven, deleted(60), carrying), targets: "RollingBack 0: 0% a/b"},
+		"60 s, traffic first": {in: changed(returning(0), unproven, deleted(60), carrying, lettingGo(0)), targets: "RollingBack 0: 0% a/b", actions: []string{back}},
+		"60 s, mirror first":  {in: changed(returning(0), unproven, deleted(60), mirroring, lettingGo(0)), targets: "RollingBack 0: 0% a/b", actions: []string{back}},
+		"60 s, then Services": {in: changed(returning(0), unproven, deleted(60), lettingGo(0)), targets: "RollingBack 0: 0% a/a", actions: []string{`PointService reviews-canary -> "a"`}},
+		"60 s, then pods":     {in: changed(returning(0), unproven, deleted(60), lettingGo(0), both), targets: "RollingBack 0: 0% a/a", actions: []string{scale}},
+		"60 s, no other pods": {in: changed(returning(0), unproven, deleted(60), lettingGo(0), pods("b", 0)), targets: "RollingBack 0: 0% a/b", actions: handedBack, released: true},
+		"60 s, nobody else":   {in: changed(returning(50), alone), targets: "RollingBack 0: 50% a/b"},
+		"60 s, sick stable":   {in: changed(returning(0), alone, stableEndpoints("", 1)), targets: "RollingBack 0: 0% a/b"},
 		"60 s, first deploy": {in: changed(firstDeploy(), stableAt("b"), canaryAt("b"), deleted(60), lettingGo(0)), targets: "Promoting 0: 0% b/b",
 			actions: handedBack, released: true},
-		"90 s": {in: changed(returning(0), unproven, deleted(90), lettingGo(30)), targets: "Returning 0: 0% a/b", actions: handedBack[2:], released: true},
+		"90 s": {in: changed(returning(0), unproven, deleted(90), lettingGo(30)), targets: "RollingBack 0: 0% a/b", actions: handedBack[2:], released: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if tc.in.DeletedAt.IsZero() {
@@ -97,7 +97,7 @@ func TestDeletion(t *testing.T) {
 			planCase{in: tc.in, targets: tc.targets, actions: tc.actions}.check(t)
 			released := false
 			for _, event := range Compute(tc.in).Events {
-				released = released || event.Reason == EventReleased
+				released = released || event.Reason == EventTerminated
 			}
 			if released != tc.released {
 				t.Errorf("says that it is released: %t, want %t", released, tc.released)
@@ -109,9 +109,9 @@ func TestDeletion(t *testing.T) {
 // TestDeletionWakes holds that a deletion is looked at again when its patience ends.
 func TestDeletionWakes(t *testing.T) {
 	for name, tc := range map[string]planCase{
-		"patience":      {in: changed(returning(0), unproven, deleted(50)), targets: "Returning 0: 0% a/b", wake: 10 * time.Second},
-		"last attempts": {in: changed(returning(0), unproven, deleted(70), lettingGo(10), pods("b", 1)), targets: "Returning 0: 0% a/a", wake: 20 * time.Second, actions: []string{`PointService reviews-canary -> "a"`}},
-		"memory first":  {in: changed(returning(0), unproven, deleted(70)), targets: "Returning 0: 0% a/b", wake: 30 * time.Second},
+		"patience":      {in: changed(returning(0), unproven, deleted(50)), targets: "RollingBack 0: 0% a/b", wake: 10 * time.Second},
+		"last attempts": {in: changed(returning(0), unproven, deleted(70), lettingGo(10), pods("b", 1)), targets: "RollingBack 0: 0% a/a", wake: 20 * time.Second, actions: []string{`PointService reviews-canary -> "a"`}},
+		"memory first":  {in: changed(returning(0), unproven, deleted(70)), targets: "RollingBack 0: 0% a/b", wake: 30 * time.Second},
 	} {
 		t.Run(name, tc.check)
 	}
@@ -123,7 +123,7 @@ func TestDeletionCreatesNothing(t *testing.T) {
 	in := changed(midway(50, pause(0)), deleted(1), command("promote=full"))
 	in.Observed.ReplicaSets = in.Observed.ReplicaSets[:1]
 	in.Observed.Orphans = []Orphan{{Name: "old", Revision: "z", Equal: true, Ready: 3}}
-	planCase{in: in, targets: "Returning 0: 0% a/b"}.check(t)
+	planCase{in: in, targets: "RollingBack 0: 0% a/b"}.check(t)
 	if got := Compute(in).Status; got.State != v1alpha1.StateTerminating {
 		t.Errorf("state %s", got.State)
 	}

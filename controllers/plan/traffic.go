@@ -117,7 +117,7 @@ func trafficReason(route Route, to SetTraffic) string {
 
 // headerRoutes are the ones in force.
 func (p *pass) headerRoutes() []v1alpha1.SetHeaderRoute {
-	if !p.prior.Traffic.HeaderRoutes {
+	if !p.prior.Traffic.HeaderRoutesActive {
 		return nil
 	}
 	return p.prior.StepHeaderRoutes
@@ -178,7 +178,7 @@ func (p *pass) raises(route Route) int32 {
 	switch {
 	case !isMore:
 		return 0
-	case p.prior.Phase == v1alpha1.PhaseReturning: // one is enough for a way back that leads by the canary Service (T9)
+	case p.prior.Phase == v1alpha1.PhaseRollingBack: // one is enough for a way back that leads by the canary Service (T9)
 		return 1
 	default:
 		return max(1, p.needFor(loadOf(target.Weight, target.MirrorPercent)))
@@ -194,10 +194,10 @@ func (p *pass) waitForRoute(route Route, what string) {
 // setTraffic changes the target; what was proven about the former one is void.
 func (p *pass) setTraffic(weight, mirror int32, headers bool) {
 	traffic := &p.mem.Traffic
-	if traffic.Weight == weight && traffic.MirrorPercent == mirror && traffic.HeaderRoutes == headers {
+	if traffic.Weight == weight && traffic.MirrorPercent == mirror && traffic.HeaderRoutesActive == headers {
 		return
 	}
-	traffic.Weight, traffic.MirrorPercent, traffic.HeaderRoutes = weight, mirror, headers
+	traffic.Weight, traffic.MirrorPercent, traffic.HeaderRoutesActive = weight, mirror, headers
 	p.voidProof()
 }
 
@@ -212,8 +212,8 @@ func (p *pass) voidProof() {
 func (p *pass) keepLoad() {
 	traffic := &p.mem.Traffic
 	load := loadOf(traffic.Weight, traffic.MirrorPercent)
-	if load >= traffic.Load || p.isVerified() && p.reached(traffic.VerifiedAt.Add(p.spec.settle)) {
-		traffic.Load = load
+	if load >= traffic.MaxLoadPercent || p.isVerified() && p.reached(traffic.VerifiedAt.Add(p.spec.settle)) {
+		traffic.MaxLoadPercent = load
 	}
 }
 
@@ -224,7 +224,7 @@ func (p *pass) canaryCarriesNothing() bool {
 
 // ReachesCanary says that requests, or copies of some, are meant to reach the canary Service.
 func ReachesCanary(traffic v1alpha1.TrafficMemory) bool {
-	return traffic.Weight > 0 || traffic.MirrorPercent > 0 || traffic.HeaderRoutes
+	return traffic.Weight > 0 || traffic.MirrorPercent > 0 || traffic.HeaderRoutesActive
 }
 
 // stableCarriesNothing is the condition of T1 for the stable Service.

@@ -20,10 +20,10 @@ func (p *pass) takeRefusedOut() bool {
 	}
 	for _, route := range p.in.Observed.Routes {
 		record := recordOf(p.mem.Traffic.Routes, route)
-		if record == nil || record.Proven || route.RefusedGeneration < record.Generation || p.isHandedBack(route) {
+		if record == nil || record.Accepted || route.RefusedGeneration < record.Generation || p.isHandedBack(route) {
 			continue
 		}
-		p.mem.StepRefused = fmt.Sprintf("refused %s in %s %s: %s", quote(strings.Join(extras, " and ")), route.Kind, route.Name, quote(route.Pending))
+		p.mem.StepRefusal = fmt.Sprintf("refused %s in %s %s: %s", quote(strings.Join(extras, " and ")), route.Kind, route.Name, quote(route.Pending))
 		p.setTraffic(p.mem.Traffic.Weight, 0, false)
 		return true
 	}
@@ -36,7 +36,7 @@ func (p *pass) extras() []string {
 	if percent := p.mem.Traffic.MirrorPercent; percent > 0 {
 		extras = append(extras, describe(v1alpha1.Step{SetMirrorRoute: &v1alpha1.SetMirrorRoute{Percent: &percent}}))
 	}
-	if p.mem.Traffic.HeaderRoutes {
+	if p.mem.Traffic.HeaderRoutesActive {
 		for i := range p.mem.StepHeaderRoutes {
 			extras = append(extras, describe(v1alpha1.Step{SetHeaderRoute: &p.mem.StepHeaderRoutes[i]}))
 		}
@@ -47,9 +47,9 @@ func (p *pass) extras() []string {
 // refusedStep holds the steps while what they ask for is refused. It does not hold an abort, nor a promotion, which is
 // without a mirror and without header routes.
 func (p *pass) refusedStep() *Problem {
-	if p.mem.StepRefused == "" {
+	if p.mem.StepRefusal == "" {
 		return nil
 	}
 	return &Problem{Reason: v1alpha1.ReasonStepRefused, Message: fmt.Sprintf(
-		"step %s waits: a gateway %s. It was taken out of the routes: edit the steps; or fix the cause, abort and retry", p.stepNumber(), p.mem.StepRefused)}
+		"step %s waits: a gateway %s. It was taken out of the routes: edit the steps; or fix the cause, abort and retry", p.stepNumber(), p.mem.StepRefusal)}
 }

@@ -31,7 +31,7 @@ func TestRefusedExtras(t *testing.T) {
 		return changed(changed(midway(20, mirrorStep(10)), pods("b", 2), mirror(10), justWritten), changes...)
 	}
 	proven := memory(func(m *v1alpha1.Memory) {
-		m.Traffic.Routes = []v1alpha1.RouteMemory{{Kind: "HTTPRoute", Name: "reviews", Generation: 8, CarriedAt: ago(60), Proven: true}}
+		m.Traffic.Routes = []v1alpha1.RouteMemory{{Kind: "HTTPRoute", Name: "reviews", Generation: 8, CarriedAt: ago(60), Accepted: true}}
 	})
 	const out, in = "Stepping 0: 20% a/b", "Stepping 0: 20% a/b +mirror 10"
 	for name, tc := range map[string]planCase{
@@ -42,7 +42,7 @@ func TestRefusedExtras(t *testing.T) {
 		"accepted before":          {in: mirroring(complains(8), proven), targets: in},
 		"nothing but a weight":     {in: changed(midway(20, weight(20)), justWritten, complains(8)), targets: out, stalled: v1alpha1.ReasonNotStalled},
 		"stable is down":           {in: mirroring(complains(8), alive("a", 0)), targets: in},
-		"an abort":                 {in: mirroring(complains(8), aborting), targets: "Returning 0: 0% a/b aborted b"},
+		"an abort":                 {in: mirroring(complains(8), aborting), targets: "RollingBack 0: 0% a/b aborted b"},
 	} {
 		t.Run(name, tc.check)
 	}
@@ -68,7 +68,7 @@ func TestRefusedExtrasHold(t *testing.T) {
 		"an edited route":                 {in: changed(in, route(func(r *Route) { r.Generation++; r.AcceptedGeneration++ })), targets: "Stepping 0: 20% a/b", stalled: v1alpha1.ReasonStepRefused},
 		"edited steps":                    {in: changed(in, edited(weight(20), pause(0))), targets: "Stepping 0: 20% a/b", stalled: v1alpha1.ReasonNotStalled},
 		"edited steps that have it later": {in: changed(in, edited(weight(20), pause(time.Hour), mirrorStep(10)), passed, passed), targets: "Stepping 1: 20% a/b", actions: []string{"ScaleReplicaSet reviews-b replicas=1"}, stalled: v1alpha1.ReasonNotStalled},
-		"an abort":                        {in: changed(in, aborting), targets: "Returning 0: 0% a/b aborted b"},
+		"an abort":                        {in: changed(in, aborting), targets: "RollingBack 0: 0% a/b aborted b"},
 	} {
 		t.Run(name, tc.check)
 	}

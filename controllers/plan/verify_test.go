@@ -37,7 +37,7 @@ func TestVerifyTimeout(t *testing.T) {
 		in.Observed.Routes[0].AcceptedGeneration, in.Observed.Routes[0].Unversioned = 0, true
 		in.Prior.Memory.Traffic.Routes[0].CarriedAt = in.Prior.Memory.Traffic.UnverifiedSince
 	}
-	const still, aborted = "Stepping 0: 20% a/b", "Returning 0: 0% a/b aborted b"
+	const still, aborted = "Stepping 0: 20% a/b", "RollingBack 0: 0% a/b aborted b"
 	in := func(changes ...change) Input { return changed(midway(20, weight(20)), changes...) }
 	stuck, fine := v1alpha1.ReasonRouteNotVerified, v1alpha1.ReasonNotStalled
 	for name, tc := range map[string]planCase{
@@ -46,10 +46,10 @@ func TestVerifyTimeout(t *testing.T) {
 		"sooner":                    {in: in(waiting(10), after(10)), targets: still, stalled: stuck},
 		"aborted":                   {in: in(waiting(60), aborts), targets: aborted, stalled: fine},
 		"a command is under way":    {in: in(waiting(60), aborts, command("promote=full")), targets: still, stalled: stuck},
-		"promoting":                 {in: changed(promoting(100), waiting(60), aborts), targets: "Returning 0: 0% a/b aborted b", stalled: fine},
-		"returning cannot abort":    {in: changed(returning(0), waiting(60), aborts), targets: "Returning 0: 0% a/b", stalled: stuck},
+		"promoting":                 {in: changed(promoting(100), waiting(60), aborts), targets: "RollingBack 0: 0% a/b aborted b", stalled: fine},
+		"returning cannot abort":    {in: changed(returning(0), waiting(60), aborts), targets: "RollingBack 0: 0% a/b", stalled: stuck},
 		"in a migration":            {in: changed(promoting(100), unowned, waiting(60)), targets: "Promoting 0: 100% /b", stalled: stuck},
-		"at rest":                   {in: changed(resting(), waiting(60)), targets: "Resting 0: 0% a/a", stalled: stuck},
+		"at rest":                   {in: changed(resting(), waiting(60)), targets: "Idle 0: 0% a/a", stalled: stuck},
 		"at a pause":                {in: changed(midway(20, pause(0)), waiting(60)), targets: still, stalled: stuck},
 		"nothing serves the route":  {in: in(waiting(60), orphaned), targets: still, stalled: v1alpha1.ReasonRouteWithoutParent},
 		"a problem of its own":      {in: in(waiting(60), problem), targets: still, stalled: v1alpha1.ReasonServiceConflict},

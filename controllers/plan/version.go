@@ -24,7 +24,7 @@ func unsupported(memory *v1alpha1.Memory) string {
 		return fmt.Sprintf("its memory has version %d, and this manager knows versions up to %d", memory.Version, v1alpha1.MemoryVersion)
 	}
 	switch memory.Phase {
-	case "", v1alpha1.PhaseResting, v1alpha1.PhaseStepping, v1alpha1.PhasePromoting, v1alpha1.PhaseReturning:
+	case "", v1alpha1.PhaseIdle, v1alpha1.PhaseStepping, v1alpha1.PhasePromoting, v1alpha1.PhaseRollingBack:
 	default:
 		return fmt.Sprintf("this manager does not know the phase %q", memory.Phase)
 	}
@@ -42,7 +42,7 @@ func unsupported(memory *v1alpha1.Memory) string {
 // leave does nothing to a rollout whose memory a newer manager wrote, and says so. Memory stays as it is, and so does a
 // deletion: without the memory, traffic cannot be handed back.
 func (p *pass) leave(why string) {
-	const reason = v1alpha1.ReasonUnsupportedMemory
+	const reason = v1alpha1.ReasonUnsupportedMemoryVersion
 	text := "a newer version of the operator wrote this status: " + why + ". Nothing is done: run that version again, or a newer one"
 	if stalled := meta.FindStatusCondition(p.in.Prior.Conditions, v1alpha1.ConditionStalled); stalled == nil || stalled.Reason != reason {
 		p.warn(reason, "%s", text)

@@ -38,10 +38,10 @@ func TestUnsupportedMemory(t *testing.T) {
 				t.Errorf("memory differs (-was +is):\n%s", diff)
 			}
 			stalled := conditionOf(got, v1alpha1.ConditionStalled)
-			if stalled.Reason != v1alpha1.ReasonUnsupportedMemory || got.Status.State != v1alpha1.StateDegraded || !strings.Contains(got.Status.Message, tc.says) {
+			if stalled.Reason != v1alpha1.ReasonUnsupportedMemoryVersion || got.Status.State != v1alpha1.StateDegraded || !strings.Contains(got.Status.Message, tc.says) {
 				t.Errorf("it says %s, %s: %s", got.Status.State, stalled.Reason, got.Status.Message)
 			}
-			if len(got.Events) != 1 || !got.Events[0].Warning || got.Events[0].Reason != v1alpha1.ReasonUnsupportedMemory {
+			if len(got.Events) != 1 || !got.Events[0].Warning || got.Events[0].Reason != v1alpha1.ReasonUnsupportedMemoryVersion {
 				t.Errorf("events = %+v", got.Events)
 			}
 			in.Prior = got.Status

@@ -168,7 +168,7 @@ func checkRefusal(t *testing.T, before Reading, target Target, patch []byte, err
 	if target.Mirror > 0 && before.Problem == nil && cmp.Equal(before.MirrorProblem, problem) {
 		return
 	}
-	tooCoarse := before.Problem == nil && problem.Reason == v1alpha1.ReasonWeightTooCoarse && int64(before.Total)*int64(target.Weight)%100 != 0
+	tooCoarse := before.Problem == nil && problem.Reason == v1alpha1.ReasonWeightNotRepresentable && int64(before.Total)*int64(target.Weight)%100 != 0
 	if diff := cmp.Diff(before.Problem, problem); diff != "" && !tooCoarse {
 		t.Fatalf("Patch has another problem (-Read +Patch):\n%s", diff)
 	}

@@ -150,5 +150,5 @@ func TestRuleNames(t *testing.T) {
 		t.Errorf("the other rules (-want +got):\n%s", diff)
 	}
 	scoped.RuleNames = []string{"apy"}
-	wantProblem(t, Read(obj, scoped, nil).Problem, v1alpha1.ReasonPairNotFound, "none of the rules apy of HTTPRoute bookinfo names both Services")
+	wantProblem(t, Read(obj, scoped, nil).Problem, v1alpha1.ReasonBackendPairNotFound, "none of the rules apy of HTTPRoute bookinfo names both Services")
 }

@@ -15,36 +15,36 @@ func TestPairProblems(t *testing.T) {
 	for name, tc := range map[string]struct {
 		rules, reason, message string
 	}{
-		"no rules":                {`[]`, v1alpha1.ReasonPairNotFound, "no rule of HTTPRoute bookinfo names both Services: put backendRefs to reviews-stable and to reviews-canary"},
-		"only the stable Service": {`[{backendRefs: [{name: reviews-stable}]}]`, v1alpha1.ReasonPairNotFound, "same rule"},
-		"each in its own rule":    {`[{backendRefs: [{name: reviews-stable}]}, {backendRefs: [{name: reviews-canary}]}]`, v1alpha1.ReasonPairNotFound, "same rule"},
-		"another group":           {`[{backendRefs: [{name: reviews-stable}, {name: reviews-canary, group: example.com}]}]`, v1alpha1.ReasonPairNotFound, ""},
-		"another kind":            {`[{backendRefs: [{name: reviews-stable}, {name: reviews-canary, kind: ServiceImport}]}]`, v1alpha1.ReasonPairNotFound, ""},
+		"no rules":                {`[]`, v1alpha1.ReasonBackendPairNotFound, "no rule of HTTPRoute bookinfo names both Services: put backendRefs to reviews-stable and to reviews-canary"},
+		"only the stable Service": {`[{backendRefs: [{name: reviews-stable}]}]`, v1alpha1.ReasonBackendPairNotFound, "same rule"},
+		"each in its own rule":    {`[{backendRefs: [{name: reviews-stable}]}, {backendRefs: [{name: reviews-canary}]}]`, v1alpha1.ReasonBackendPairNotFound, "same rule"},
+		"another group":           {`[{backendRefs: [{name: reviews-stable}, {name: reviews-canary, group: example.com}]}]`, v1alpha1.ReasonBackendPairNotFound, ""},
+		"another kind":            {`[{backendRefs: [{name: reviews-stable}, {name: reviews-canary, kind: ServiceImport}]}]`, v1alpha1.ReasonBackendPairNotFound, ""},
 		"stable at two ports": {
 			`[{backendRefs: [{name: reviews-stable, port: 80}, {name: reviews-stable, port: 81}, {name: reviews-canary}]}]`,
-			v1alpha1.ReasonPairAmbiguous, "spec.rules[0] names reviews-stable 2 times and reviews-canary 1 times: name each once",
+			v1alpha1.ReasonBackendPairAmbiguous, "spec.rules[0] names reviews-stable 2 times and reviews-canary 1 times: name each once",
 		},
 		"an ambiguous rule beside a good one": {
 			`[{backendRefs: [{name: reviews-stable}, {name: reviews-canary}]}, {backendRefs: [{name: reviews-stable}, {name: reviews-canary}, {name: reviews-canary}]}]`,
-			v1alpha1.ReasonPairAmbiguous, "spec.rules[1]",
+			v1alpha1.ReasonBackendPairAmbiguous, "spec.rules[1]",
 		},
 		"canary in another namespace": {
 			`[{backendRefs: [{name: reviews-stable}, {name: reviews-canary, namespace: staging}]}]`,
-			v1alpha1.ReasonPairCrossNamespace, "must be in namespace bookinfo",
+			v1alpha1.ReasonBackendPairCrossNamespace, "must be in namespace bookinfo",
 		},
 		"stable in another namespace beside a good rule": {
 			`[{backendRefs: [{name: reviews-stable}, {name: reviews-canary}]}, {backendRefs: [{name: reviews-stable, namespace: staging}, {name: reviews-canary}]}]`,
-			v1alpha1.ReasonPairCrossNamespace, "spec.rules[1]",
+			v1alpha1.ReasonBackendPairCrossNamespace, "spec.rules[1]",
 		},
 		"both in another namespace": {
 			`[{backendRefs: [{name: reviews-stable, namespace: staging}, {name: reviews-canary, namespace: staging}]}]`,
-			v1alpha1.ReasonPairCrossNamespace, "spec.rules[0]",
+			v1alpha1.ReasonBackendPairCrossNamespace, "spec.rules[0]",
 		},
-		"rules of a wrong type":       {`[text, 7, null, {backendRefs: text}, {backendRefs: [7, null, {name: 7}]}]`, v1alpha1.ReasonPairNotFound, ""},
-		"no weight beside other ones": {`[{backendRefs: [{name: reviews-stable, weight: 0}, {name: reviews-canary, weight: 0}, {name: details}]}]`, v1alpha1.ReasonWeightTooCoarse, "set the weight of reviews-stable"},
+		"rules of a wrong type":       {`[text, 7, null, {backendRefs: text}, {backendRefs: [7, null, {name: 7}]}]`, v1alpha1.ReasonBackendPairNotFound, ""},
+		"no weight beside other ones": {`[{backendRefs: [{name: reviews-stable, weight: 0}, {name: reviews-canary, weight: 0}, {name: details}]}]`, v1alpha1.ReasonWeightNotRepresentable, "set the weight of reviews-stable"},
 		"unreadable beside other ones": {
 			`[{backendRefs: [{name: reviews-stable, weight: much}, {name: reviews-canary, weight: 0}, {name: details}]}]`,
-			v1alpha1.ReasonWeightTooCoarse, "nothing to split",
+			v1alpha1.ReasonWeightNotRepresentable, "nothing to split",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -48,7 +48,7 @@ func (l *layout) cannotCarry(headerRoute v1alpha1.SetHeaderRoute) *Problem {
 			l.label, headerRoute.Name)
 	}
 	if err := ExpressionProblem(headerRoute); err != nil {
-		return &Problem{Reason: v1alpha1.ReasonInvalidExpression, HeadersOnly: true, Message: fmt.Sprintf(
+		return &Problem{Reason: v1alpha1.ReasonInvalidRegularExpression, HeadersOnly: true, Message: fmt.Sprintf(
 			"header route %s: %v; correct it in setHeaderRoute: a gateway may accept the rule, and leave it out", headerRoute.Name, err)}
 	}
 	for _, s := range l.sources {

@@ -40,10 +40,10 @@ func TestSick(t *testing.T) {
 func sicken(t *testing.T, a *harness.App, who string) {
 	t.Helper()
 	stable, before := a.Stable(), a.Get().Status.Memory.Traffic
-	excuses := fallSick(t, a, who, before.Weight > 0 || before.HeaderRoutes)
+	excuses := fallSick(t, a, who, before.Weight > 0 || before.HeaderRoutesActive)
 	a.WaitFor("the step's traffic again", func(s v1alpha1.CanaryRolloutStatus) bool {
 		m := s.Memory.Traffic
-		return s.State == v1alpha1.StatePaused && m.Weight == before.Weight && m.HeaderRoutes == before.HeaderRoutes && m.VerifiedAt != nil
+		return s.State == v1alpha1.StatePaused && m.Weight == before.Weight && m.HeaderRoutesActive == before.HeaderRoutesActive && m.VerifiedAt != nil
 	})
 	excuses = append(excuses, nobodyLeft(who, excuses)...)
 	a.Answers(20)
@@ -97,7 +97,7 @@ func fallSick(t *testing.T, a *harness.App, who string, hadTraffic bool) (excuse
 	if who == "canary" && hadTraffic {
 		fled := a.WaitFor("all traffic on stable", func(s v1alpha1.CanaryRolloutStatus) bool {
 			m := s.Memory.Traffic
-			return m.Weight == 0 && !m.HeaderRoutes && m.VerifiedAt != nil
+			return m.Weight == 0 && !m.HeaderRoutesActive && m.VerifiedAt != nil
 		})
 		a.Answers(20)
 		a.CheckNever(canary, fled.Add(harness.Propagation), time.Now())

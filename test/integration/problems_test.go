@@ -46,17 +46,17 @@ func problems() map[string]problem {
 			mend:  func(a *app) { a.apply(workload) },
 		},
 		"pair-not-found": {
-			reason: "PairNotFound", says: "put backendRefs to reviews-stable and to reviews-canary into the same rule",
+			reason: "BackendPairNotFound", says: "put backendRefs to reviews-stable and to reviews-canary into the same rule",
 			spoil: func(a *app) { a.setBackends(stableRef) },
 			mend:  func(a *app) { a.setBackends(pairRefs) },
 		},
 		"pair-ambiguous": {
-			reason: "PairAmbiguous", says: "reviews-canary 2 times",
+			reason: "BackendPairAmbiguous", says: "reviews-canary 2 times",
 			spoil: func(a *app) { a.setBackends(pairRefs + `,{"name":"reviews-canary","port":9081}`) },
 			mend:  func(a *app) { a.setBackends(pairRefs) },
 		},
 		"pair-cross-namespace": {
-			reason: "PairCrossNamespace", says: "must be in namespace ",
+			reason: "BackendPairCrossNamespace", says: "must be in namespace ",
 			spoil: func(a *app) {
 				a.setBackends(stableRef + `,{"name":"reviews-canary","port":9080,"namespace":"default"}`)
 			},
@@ -125,7 +125,7 @@ func TestWeightTooCoarse(t *testing.T) {
 	a.deploy(a.make().Steps(builder.Weight(25), builder.Hold()))
 	checkConditions(t, a.waitForState(v1alpha1.StateHealthy), atRest)
 	a.setImage(builder.ImageV2)
-	a.waitForProblem(problem{reason: "WeightTooCoarse", says: "multiply every weight of that rule by 2"})
+	a.waitForProblem(problem{reason: "WeightNotRepresentable", says: "multiply every weight of that rule by 2"})
 	a.setBackends(thirdBeside(100, 0, 100))
 	a.waitForStep(v1alpha1.StatePaused, "2/2")
 }
@@ -189,7 +189,7 @@ func TestSelectorAheadOfPods(t *testing.T) {
 	a.barrier()
 	a.checkTraffic("50/50")
 	a.setSelector("reviews-stable", fmt.Sprintf(selector, ""))
-	a.waitForEvent("Normal", "TrafficReturned", "revision "+stable+" serves all traffic again")
+	a.waitForEvent("Normal", "TrafficRolledBack", "revision "+stable+" serves all traffic again")
 	a.waitForStep(v1alpha1.StatePaused, "2/3")
 	a.annotate(promote, "full")
 	a.waitForStable(builder.ImageV2)

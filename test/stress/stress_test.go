@@ -200,7 +200,7 @@ func (d *driver) describe(moment harness.Moment) string {
 	if m := s.Memory; m != nil {
 		text += fmt.Sprintf(" %s step %s, weight %d headers %t mirror %d verified %t, stable %s current %s aborted %q, "+
 			"Services %s ready %t and %s ready %t",
-			m.Phase, s.Step, m.Traffic.Weight, m.Traffic.HeaderRoutes, m.Traffic.MirrorPercent,
+			m.Phase, s.Step, m.Traffic.Weight, m.Traffic.HeaderRoutesActive, m.Traffic.MirrorPercent,
 			m.Traffic.VerifiedAt != nil, m.StableRevision, m.CurrentRevision, m.AbortedRevision,
 			m.StableService.Revision, m.StableService.ReadyAt != nil, m.CanaryService.Revision, m.CanaryService.ReadyAt != nil)
 	}

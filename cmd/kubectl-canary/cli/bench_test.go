@@ -84,7 +84,7 @@ func resting(edits ...edit) *v1alpha1.CanaryRollout {
 				{Revision: canaryRevision, Images: "reviews:2", Outcome: v1alpha1.OutcomeAborted},
 				{Revision: formerRevision, Images: "reviews:0", Outcome: v1alpha1.OutcomePromoted},
 			},
-			Memory: &v1alpha1.Memory{StableRevision: stableRevision, CurrentRevision: stableRevision, Phase: v1alpha1.PhaseResting},
+			Memory: &v1alpha1.Memory{StableRevision: stableRevision, CurrentRevision: stableRevision, Phase: v1alpha1.PhaseIdle},
 		},
 	}
 	for _, edit := range edits {

@@ -224,7 +224,7 @@ func TestPlanOfName(t *testing.T) {
 	}{
 		"new": {name: "reviews", first: "reviews: the first deploy", last: "the new revision is stable"},
 		"at rest": {name: "canaryrollout/reviews", first: "reviews: the next release", last: "the former pods go",
-			edit: func(r *v1alpha1.CanaryRollout) { r.Status.Memory = memory(v1alpha1.PhaseResting, "a") }},
+			edit: func(r *v1alpha1.CanaryRollout) { r.Status.Memory = memory(v1alpha1.PhaseIdle, "a") }},
 		"in flight": {name: "reviews", first: "reviews: what is left of the release of revision b", last: "the former pods go",
 			edit: func(r *v1alpha1.CanaryRollout) {
 				r.Status.Memory = memory(v1alpha1.PhasePromoting, "b")

@@ -151,7 +151,7 @@ func checkHeaderRoutes(rollout Rollout, obj *object, pair route.Pair) []Finding 
 			headerRoutes = append(headerRoutes, inForce[name])
 		}
 		// checkExpressions reports invalid expressions, even if the routes are not in the files.
-		if problem := route.Read(obj.Unstructured, pair, headerRoutes).Problem; problem != nil && problem.Reason != v1alpha1.ReasonInvalidExpression {
+		if problem := route.Read(obj.Unstructured, pair, headerRoutes).Problem; problem != nil && problem.Reason != v1alpha1.ReasonInvalidRegularExpression {
 			path := fmt.Sprintf("spec.steps[%d].setHeaderRoute", i)
 			return []Finding{rollout.place.find(Error, problem.Reason, path, problem.Message)}
 		}

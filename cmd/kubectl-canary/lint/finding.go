@@ -34,7 +34,7 @@ const (
 	IDExternalName = "ExternalName"
 	IDServicePort  = "ServicePort"
 	IDTargetPort   = "TargetPort"
-	IDExpression   = "InvalidExpression"
+	IDExpression   = "InvalidRegularExpression"
 	// IDHiddenVariable is a variable that is set again later in the same list.
 	IDHiddenVariable = "HiddenVariable"
 )

@@ -119,7 +119,7 @@ func (r Rollout) roleOf(v revision) (role, time.Time) {
 		return roleAborted, goes
 	case v.name == memory.CurrentRevision && memory.StableRevision == "":
 		return roleInitial, goes
-	case v.name == memory.CurrentRevision && memory.Phase == v1alpha1.PhaseReturning:
+	case v.name == memory.CurrentRevision && memory.Phase == v1alpha1.PhaseRollingBack:
 		return roleSuperseded, goes
 	case v.name == memory.CurrentRevision:
 		return roleCanary, goes

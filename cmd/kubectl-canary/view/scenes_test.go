@@ -96,7 +96,7 @@ func healthy() Rollout {
 				},
 				Memory: &v1alpha1.Memory{
 					Template:       v1alpha1.TemplateMemory{Revision: stableRevision},
-					StableRevision: stableRevision, CurrentRevision: stableRevision, Phase: v1alpha1.PhaseResting,
+					StableRevision: stableRevision, CurrentRevision: stableRevision, Phase: v1alpha1.PhaseIdle,
 				},
 			},
 		},
@@ -193,7 +193,7 @@ func aborting() Rollout {
 	status := &rollout.Object.Status
 	status.State, status.Step, status.Weight = v1alpha1.StateAborting, "0/8", "40->0"
 	status.Message = "waiting for HTTPRoute bookinfo-reviews to be accepted at generation 12"
-	status.Memory.Phase, status.Memory.AbortedRevision, status.Memory.AbortReason = v1alpha1.PhaseReturning, canaryRevision, "too many errors"
+	status.Memory.Phase, status.Memory.AbortedRevision, status.Memory.AbortReason = v1alpha1.PhaseRollingBack, canaryRevision, "too many errors"
 	return rollout
 }
 
@@ -203,7 +203,7 @@ func abortedScene() Rollout {
 	status.State, status.Weight, status.Canary, status.Ready = v1alpha1.StateAborted, "0", nil, "3/3"
 	status.Message = "revision " + canaryRevision + " was aborted (too many errors), revision " + stableRevision +
 		" serves; apply another template, or: kubectl -n shop annotate canaryrollout reviews canaryrollout.dev/retry=true"
-	status.Memory.Phase, status.Memory.CurrentRevision = v1alpha1.PhaseResting, stableRevision
+	status.Memory.Phase, status.Memory.CurrentRevision = v1alpha1.PhaseIdle, stableRevision
 	status.Memory.Draining = []v1alpha1.DrainMemory{{Revision: canaryRevision, Since: microAgo(23 * time.Second)}}
 	status.History[0].Outcome, status.History[0].Message, status.History[0].EndedAt = v1alpha1.OutcomeAborted, "too many errors", ptr.To(ago(30*time.Second))
 	return rollout

@@ -8,7 +8,7 @@ local memory = status.memory or {}
 local target = (memory.template or {}).revision
 local paused = obj.spec.paused == true
 local stepping = memory.phase == "Stepping"
-local returning = memory.phase == "Returning"
+local rollingBack = memory.phase == "RollingBack"
 
 local current = status.observedGeneration == obj.metadata.generation
 local terminating = obj.metadata.deletionTimestamp ~= nil
@@ -34,7 +34,7 @@ end
 
 return {
   ["promote"] = offer(current and at_pause and not paused, "Promote", "play-circle"),
-  ["promote-full"] = offer(current and not paused and (stepping or returning and stuck), "Promote to the end", "fast-forward"),
+  ["promote-full"] = offer(current and not paused and (stepping or rollingBack and stuck), "Promote to the end", "fast-forward"),
   ["abort"] = offer(in_flight, "Abort", "undo"),
   ["retry"] = offer(aborted, "Retry", "redo"),
   ["pause"] = offer(not paused and (stepping or memory.phase == "Promoting"), "Pause", "pause-circle"),

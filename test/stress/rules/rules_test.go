@@ -47,7 +47,7 @@ func percent(share int32) edit {
 	return func(m *v1alpha1.Memory) { m.Traffic.Weight = share }
 }
 
-func headers(m *v1alpha1.Memory)     { m.Traffic.HeaderRoutes = true }
+func headers(m *v1alpha1.Memory)     { m.Traffic.HeaderRoutesActive = true }
 func copying(m *v1alpha1.Memory)     { m.Traffic.MirrorPercent = 30 }
 func unverified(m *v1alpha1.Memory)  { m.Traffic.VerifiedAt = nil }
 func stableMoves(m *v1alpha1.Memory) { m.StableService.ReadyAt = nil }

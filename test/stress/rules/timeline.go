@@ -74,7 +74,7 @@ type weight struct {
 }
 
 func weightOf(m *v1alpha1.Memory) (weight, bool) {
-	return weight{m.Traffic.Weight, m.Traffic.HeaderRoutes, m.Traffic.MirrorPercent > 0}, m.Traffic.VerifiedAt != nil
+	return weight{m.Traffic.Weight, m.Traffic.HeaderRoutesActive, m.Traffic.MirrorPercent > 0}, m.Traffic.VerifiedAt != nil
 }
 
 func stableOf(m *v1alpha1.Memory) (string, bool) {
