@@ -60,7 +60,7 @@ type advisor struct {
 }
 
 func warningsOf(w *world, paused bool, stages []Stage) []Warning {
-	a := &advisor{world: w, stages: stages, replicas: ptr.Deref(w.spec.Replicas, 1), warnings: []Warning{}}
+	a := &advisor{world: w, stages: stages, replicas: ptr.Deref(w.spec.Replicas, v1alpha1.DefaultReplicas), warnings: []Warning{}}
 	if paused {
 		a.warn(WarnPaused, 0, "spec.paused", "the release is held until spec.paused is set to false: times count from then on")
 	}
@@ -209,18 +209,18 @@ func pods(count int64) string {
 }
 
 func (a *advisor) adviseTimes() {
-	deadline := time.Duration(ptr.Deref(a.spec.ProgressDeadlineSeconds, 600)) * time.Second
+	deadline := time.Duration(ptr.Deref(a.spec.ProgressDeadlineSeconds, v1alpha1.DefaultProgressDeadlineSeconds)) * time.Second
 	if takes := a.podReady + time.Duration(a.spec.MinReadySeconds)*time.Second; takes >= deadline {
 		a.warn(WarnDeadlineTooShort, 0, "spec.progressDeadlineSeconds",
 			"a pod becomes available after %s, and after %s without progress the rollout is Degraded: raise progressDeadlineSeconds",
 			Duration(takes), Duration(deadline))
 	}
-	if ptr.Deref(a.spec.Traffic.SettleSeconds, 5) == 0 {
+	if ptr.Deref(a.spec.Traffic.SettleSeconds, v1alpha1.DefaultSettleSeconds) == 0 {
 		a.warn(WarnNoSettling, 0, "spec.traffic.settleSeconds",
-			"gateways lag behind what they report, and 0 leaves them no time: requests may be lost; leave settleSeconds out to wait 5 s")
+			"gateways lag behind what they report, and 0 leaves them no time: requests may be lost; leave settleSeconds out to wait %d s", v1alpha1.DefaultSettleSeconds)
 	}
-	if ptr.Deref(a.spec.ScaleDownDelaySeconds, 30) == 0 {
+	if ptr.Deref(a.spec.ScaleDownDelaySeconds, v1alpha1.DefaultScaleDownDelaySeconds) == 0 {
 		a.warn(WarnNoScaleDownDelay, 0, "spec.scaleDownDelaySeconds",
-			"former pods go as soon as the traffic has left, so long requests may be cut off and there is no quick way back: leave scaleDownDelaySeconds out to keep them for 30 s")
+			"former pods go as soon as the traffic has left, so long requests may be cut off and there is no quick way back: leave scaleDownDelaySeconds out to keep them for %d s", v1alpha1.DefaultScaleDownDelaySeconds)
 	}
 }

@@ -17,8 +17,6 @@ const (
 	maxQuote = 256
 	// maxMessage is how long a message may be, in bytes of its JSON.
 	maxMessage = 1024
-	// maxRevisionHistory is the largest revisionHistoryLimit, also of a spec that was stored before there was one.
-	maxRevisionHistory = 100
 	// maxHeaderRoutes is how much memory the header routes in force may take, in bytes of their JSON.
 	maxHeaderRoutes = 64 << 10
 

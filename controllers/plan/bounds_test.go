@@ -39,7 +39,7 @@ func largest() map[string]Input {
 			in.Prior.Memory.Traffic.Routes = append(in.Prior.Memory.Traffic.Routes,
 				v1alpha1.RouteMemory{Kind: "HTTPRoute", Name: name, Generation: 7, CarriedAt: ago(60)})
 		}
-		for i := range maxRevisionHistory {
+		for i := range v1alpha1.MaxRevisionHistoryLimit {
 			revision := fmt.Sprintf("%063d", i)
 			in.Observed.ReplicaSets = append(in.Observed.ReplicaSets, ReplicaSet{Name: revision, Revision: revision, Images: text, Desired: 1})
 			in.Prior.Memory.Draining = append(in.Prior.Memory.Draining, v1alpha1.DrainMemory{Revision: revision, Since: ago(1)})
@@ -164,7 +164,7 @@ func TestCutTexts(t *testing.T) {
 // TestRevisionHistoryLimit: a limit that was stored before there was a maximum is cut to it.
 func TestRevisionHistoryLimit(t *testing.T) {
 	limit := int32(5000)
-	if got := newSettings(&v1alpha1.CanaryRolloutSpec{RevisionHistoryLimit: &limit}).historyLimit; got != maxRevisionHistory {
-		t.Errorf("%d ReplicaSets are kept, want %d", got, maxRevisionHistory)
+	if got := newSettings(&v1alpha1.CanaryRolloutSpec{RevisionHistoryLimit: &limit}).historyLimit; got != v1alpha1.MaxRevisionHistoryLimit {
+		t.Errorf("%d ReplicaSets are kept, want %d", got, v1alpha1.MaxRevisionHistoryLimit)
 	}
 }

@@ -52,12 +52,12 @@ func newSettings(spec *v1alpha1.CanaryRolloutSpec) settings {
 		return time.Duration(ptr.Deref(value, fallback)) * time.Second
 	}
 	return settings{
-		replicas:       ptr.Deref(spec.Replicas, 1),
-		historyLimit:   min(ptr.Deref(spec.RevisionHistoryLimit, 10), maxRevisionHistory),
-		deadline:       seconds(spec.ProgressDeadlineSeconds, 600),
-		scaleDownDelay: seconds(spec.ScaleDownDelaySeconds, 30),
-		settle:         seconds(spec.Traffic.SettleSeconds, 5),
-		verifyTimeout:  seconds(spec.Traffic.VerifyTimeoutSeconds, 60),
+		replicas:       ptr.Deref(spec.Replicas, v1alpha1.DefaultReplicas),
+		historyLimit:   min(ptr.Deref(spec.RevisionHistoryLimit, v1alpha1.DefaultRevisionHistoryLimit), v1alpha1.MaxRevisionHistoryLimit),
+		deadline:       seconds(spec.ProgressDeadlineSeconds, v1alpha1.DefaultProgressDeadlineSeconds),
+		scaleDownDelay: seconds(spec.ScaleDownDelaySeconds, v1alpha1.DefaultScaleDownDelaySeconds),
+		settle:         seconds(spec.Traffic.SettleSeconds, v1alpha1.DefaultSettleSeconds),
+		verifyTimeout:  seconds(spec.Traffic.VerifyTimeoutSeconds, v1alpha1.DefaultVerifyTimeoutSeconds),
 	}
 }
 

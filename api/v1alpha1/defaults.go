@@ -1,0 +1,24 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+// Defaults of optional fields of a spec, for code that reads a spec before the API server has set them. They are the same
+// as the +default markers of the fields.
+const (
+	// DefaultReplicas is the number of pods of a first deploy when replicas is not set. It is not a +default: a size that is
+	// not set is the current size.
+	DefaultReplicas int32 = 1
+	// DefaultRevisionHistoryLimit is the default of revisionHistoryLimit.
+	DefaultRevisionHistoryLimit int32 = 10
+	// MaxRevisionHistoryLimit is the maximum of revisionHistoryLimit.
+	MaxRevisionHistoryLimit int32 = 100
+	// DefaultProgressDeadlineSeconds is the default of progressDeadlineSeconds.
+	DefaultProgressDeadlineSeconds int32 = 600
+	// DefaultScaleDownDelaySeconds is the default of scaleDownDelaySeconds.
+	DefaultScaleDownDelaySeconds int32 = 30
+	// DefaultSettleSeconds is the default of traffic.settleSeconds.
+	DefaultSettleSeconds int32 = 5
+	// DefaultVerifyTimeoutSeconds is the default of traffic.verifyTimeoutSeconds.
+	DefaultVerifyTimeoutSeconds int32 = 60
+)
