@@ -38,9 +38,13 @@ type CanaryRolloutStatus struct {
 	Step string `json:"step,omitempty"`
 
 	// weight is the verified share in percent of the revision that is shown, and the desired share where it differs, for
-	// example 10->20. It is 100 when no release is in flight. Programs read traffic instead.
+	// example 10->20. It is 100 when no release is in flight. Programs read revisionWeight instead.
 	// +optional
 	Weight string `json:"weight,omitempty"`
+
+	// revisionWeight is weight in numbers. It is absent as long as weight is empty.
+	// +optional
+	RevisionWeight *RevisionWeight `json:"revisionWeight,omitempty"`
 
 	// revision is the revision in flight, or the stable revision when there is none.
 	// +optional
@@ -136,6 +140,16 @@ type RevisionStatus struct {
 	// available is the number of pods that have been ready for minReadySeconds.
 	// +optional
 	Available int32 `json:"available"`
+}
+
+// RevisionWeight is the share of the traffic that status.revision gets.
+type RevisionWeight struct {
+	// verified is the share in percent that was last verified on every route.
+	// +optional
+	Verified int32 `json:"verified"`
+	// desired is the share in percent that the current step or phase asks for.
+	// +optional
+	Desired int32 `json:"desired"`
 }
 
 // TrafficStatus is the desired and the verified traffic of the canary.

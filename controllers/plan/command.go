@@ -286,5 +286,10 @@ func (p *pass) retryFirst() string {
 
 // annotate is the kubectl command that sets an annotation on this rollout.
 func (p *pass) annotate(annotation string) string {
-	return fmt.Sprintf("kubectl -n %s annotate canaryrollout %s %s", p.in.Namespace, p.in.Name, annotation)
+	return AnnotateCommand(p.in.Namespace, p.in.Name, annotation)
+}
+
+// AnnotateCommand returns the kubectl command that sets an annotation on a rollout, as messages name it.
+func AnnotateCommand(namespace, name, annotation string) string {
+	return fmt.Sprintf("kubectl -n %s annotate canaryrollout %s %s", namespace, name, annotation)
 }

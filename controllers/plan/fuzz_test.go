@@ -243,7 +243,7 @@ func checkReportIsNoInput(t *testing.T, in Input) {
 	t.Helper()
 	want := Compute(in)
 	in.Prior = v1alpha1.CanaryRolloutStatus{
-		Memory: in.Prior.Memory, History: in.Prior.History, State: v1alpha1.StateAborted, Message: "x", Step: "9/9", Weight: "77", Revision: "c",
+		Memory: in.Prior.Memory, History: in.Prior.History, State: v1alpha1.StateAborted, Message: "x", Step: "9/9", Weight: "77", RevisionWeight: &v1alpha1.RevisionWeight{Verified: 7}, Revision: "c",
 		Ready: "0/9", Images: "x", Replicas: 99, Selector: "x", ObservedGeneration: 99, Stable: &v1alpha1.RevisionStatus{Revision: "c", Ready: 9},
 		Canary: &v1alpha1.RevisionStatus{Revision: "a"}, Traffic: &v1alpha1.TrafficStatus{DesiredWeight: 77, VerifiedWeight: 78},
 		Pause:      &v1alpha1.PauseStatus{Reason: "x", Until: &metav1.Time{Time: epoch}},

@@ -88,21 +88,23 @@ func (p *pass) reportTraffic(status *v1alpha1.CanaryRolloutStatus) {
 		}
 	}
 	p.reportRoutes(status.Traffic)
-	status.Weight = p.shownWeight()
+	if status.RevisionWeight = p.shownWeight(); status.RevisionWeight != nil {
+		status.Weight = weightText(*status.RevisionWeight)
+	}
 }
 
-// shownWeight is the share of the shown revision. While the stable Service selects it, that is all of it, but not before
-// the routes of a first deploy are proven to lead there.
-func (p *pass) shownWeight() string {
+// shownWeight is the share of the shown revision, or nil before a Service selects it. While the stable Service selects
+// it, that is 100 %, but not before the routes of a first deploy are verified to lead there.
+func (p *pass) shownWeight() *v1alpha1.RevisionWeight {
 	mem := p.mem
 	if mem.StableRevision == "" && mem.StableService.Revision == "" {
-		return ""
+		return nil
 	}
 	if !p.isAborted() && mem.StableService.Revision == mem.CurrentRevision {
 		if mem.StableRevision == "" && mem.Traffic.VerifiedWeight == 0 && !p.isVerified() {
-			return "0->100"
+			return &v1alpha1.RevisionWeight{Verified: 0, Desired: 100}
 		}
-		return "100"
+		return &v1alpha1.RevisionWeight{Verified: 100, Desired: 100}
 	}
 	want := mem.Traffic.Weight
 	switch mem.Phase {
@@ -112,10 +114,15 @@ func (p *pass) shownWeight() string {
 		want = 100
 	case v1alpha1.PhaseIdle, v1alpha1.PhaseRollingBack:
 	}
-	if want == mem.Traffic.VerifiedWeight {
-		return fmt.Sprint(want)
+	return &v1alpha1.RevisionWeight{Verified: mem.Traffic.VerifiedWeight, Desired: want}
+}
+
+// weightText is a weight as status.weight shows it.
+func weightText(weight v1alpha1.RevisionWeight) string {
+	if weight.Verified == weight.Desired {
+		return fmt.Sprint(weight.Desired)
 	}
-	return fmt.Sprintf("%d->%d", mem.Traffic.VerifiedWeight, want)
+	return fmt.Sprintf("%d->%d", weight.Verified, weight.Desired)
 }
 
 func (p *pass) reportStep(status *v1alpha1.CanaryRolloutStatus) {

@@ -77,6 +77,7 @@ func resting(edits ...edit) *v1alpha1.CanaryRollout {
 		},
 		Status: v1alpha1.CanaryRolloutStatus{
 			ObservedGeneration: 4, State: v1alpha1.StateHealthy, Step: "3/3", Weight: "100", Revision: stableRevision, Ready: "3/3",
+			RevisionWeight: &v1alpha1.RevisionWeight{Verified: 100, Desired: 100},
 			Message: "revision " + stableRevision + " serves all traffic",
 			Stable:  &v1alpha1.RevisionStatus{Revision: stableRevision, Desired: 3, Ready: 3},
 			History: []v1alpha1.HistoryEntry{
@@ -118,6 +119,7 @@ func paused(edits ...edit) *v1alpha1.CanaryRollout {
 	return resting(append([]edit{func(r *v1alpha1.CanaryRollout) {
 		r.Spec.Template = builder.Template(template("reviews:2"))
 		r.Status.State, r.Status.Step, r.Status.Weight, r.Status.Revision = v1alpha1.StatePaused, "2/3", "10", canaryRevision
+		r.Status.RevisionWeight = &v1alpha1.RevisionWeight{Verified: 10, Desired: 10}
 		r.Status.Message = "paused until promoted: kubectl -n shop annotate canaryrollout reviews canaryrollout.dev/promote=true"
 		r.Status.Pause = &v1alpha1.PauseStatus{Reason: v1alpha1.ReasonPauseStep}
 		r.Status.Canary = &v1alpha1.RevisionStatus{Revision: canaryRevision, Desired: 1, Ready: 1}

@@ -143,15 +143,14 @@ func (r Rollout) status(s Style) string {
 // Message returns what a rollout waits for. The operator writes commands for plain kubectl; they are replaced by those
 // of the plugin, which are shorter.
 func Message(rollout *v1alpha1.CanaryRollout, flags string) string {
-	annotate := fmt.Sprintf("kubectl -n %s annotate canaryrollout %s canaryrollout.dev/", rollout.Namespace, rollout.Name)
 	command := func(verb string) string { return "kubectl canary " + verb + " " + rollout.Name }
 	message := rollout.Status.Message
 	for _, known := range [][2]string{
-		{"promote=true", command("promote") + flags},
-		{"promote=full", command("promote") + " --full" + flags},
-		{"retry=true", command("retry") + flags},
+		{v1alpha1.PromoteAnnotation + "=true", command("promote") + flags},
+		{v1alpha1.PromoteAnnotation + "=full", command("promote") + " --full" + flags},
+		{v1alpha1.RetryAnnotation + "=true", command("retry") + flags},
 	} {
-		message = strings.ReplaceAll(message, annotate+known[0], known[1])
+		message = strings.ReplaceAll(message, plan.AnnotateCommand(rollout.Namespace, rollout.Name, known[0]), known[1])
 	}
 	return message
 }
@@ -161,7 +160,7 @@ func (r Rollout) next() string {
 	status := r.Object.Status
 	command := func(verb string) string { return "kubectl canary " + verb + " " + r.Object.Name + r.Flags }
 	switch {
-	case strings.Contains(Message(r.Object, r.Flags), "kubectl canary"):
+	case Message(r.Object, r.Flags) != status.Message: // it names the command
 		return ""
 	case status.Pause != nil && status.Pause.Reason == v1alpha1.ReasonSpecPaused:
 		return command("resume")
@@ -191,17 +190,17 @@ func (r Rollout) pause(now time.Time) string {
 
 func (r Rollout) weight(s Style) string {
 	status := r.Object.Status
-	verified, desired, known := shares(status.Weight)
-	if !known {
+	weight := status.RevisionWeight
+	if weight == nil {
 		return ""
 	}
 	cells := 20
 	if s.isWide() {
 		cells = 30
 	}
-	text := fmt.Sprintf("%s %d %% verified", s.bar(verified, desired, cells), verified)
-	if verified != desired {
-		text += fmt.Sprintf(", %d %% desired", desired)
+	text := fmt.Sprintf("%s %d %% verified", s.bar(*weight, cells), weight.Verified)
+	if weight.Verified != weight.Desired {
+		text += fmt.Sprintf(", %d %% desired", weight.Desired)
 	}
 	if status.Traffic != nil && status.Traffic.MirrorPercent > 0 {
 		text += fmt.Sprintf("; mirror %d %%", status.Traffic.MirrorPercent)

@@ -86,7 +86,7 @@ func healthy() Rollout {
 			ObjectMeta: metav1.ObjectMeta{Name: "reviews", Namespace: "shop", Generation: 4, CreationTimestamp: ago(50 * time.Hour)},
 			Spec:       v1alpha1.CanaryRolloutSpec{Replicas: ptr.To[int32](3), Steps: seedSteps()},
 			Status: v1alpha1.CanaryRolloutStatus{
-				ObservedGeneration: 4, State: v1alpha1.StateHealthy, Step: "8/8", Weight: "100", Revision: stableRevision, Ready: "3/3",
+				ObservedGeneration: 4, State: v1alpha1.StateHealthy, Step: "8/8", Revision: stableRevision, Ready: "3/3",
 				Message: "revision " + stableRevision + " serves all traffic", Images: imageV1,
 				Stable:  &v1alpha1.RevisionStatus{Revision: stableRevision, Desired: 3, Replicas: 3, Ready: 3, Available: 3},
 				Traffic: &v1alpha1.TrafficStatus{},
@@ -104,10 +104,20 @@ func healthy() Rollout {
 			replicaSet(formerRevision, imageV0, 0, 0, 50*time.Hour), replicaSet(stableRevision, imageV1, 3, 3, 25*time.Hour),
 		},
 	}
+	setWeight(&rollout.Object.Status, 100, 100)
 	for i := range 3 {
 		rollout.Pods = append(rollout.Pods, pod(stableRevision, i, 25*time.Hour, true))
 	}
 	return rollout
+}
+
+// setWeight sets the weight of the shown revision as the operator reports it.
+func setWeight(status *v1alpha1.CanaryRolloutStatus, verified, desired int32) {
+	status.Weight = fmt.Sprint(desired)
+	if verified != desired {
+		status.Weight = fmt.Sprintf("%d->%d", verified, desired)
+	}
+	status.RevisionWeight = &v1alpha1.RevisionWeight{Verified: verified, Desired: desired}
 }
 
 // stepping has a canary at a step, counted from 0, with the given numbers of ready and desired pods.
@@ -144,7 +154,8 @@ func scenes() map[string]Rollout {
 func paused() Rollout {
 	rollout := stepping(2, 1, 1)
 	status := &rollout.Object.Status
-	status.State, status.Weight = v1alpha1.StatePaused, "0"
+	status.State = v1alpha1.StatePaused
+	setWeight(status, 0, 0)
 	status.Message = "paused until promoted: " + promoteByHand
 	status.Traffic.HeaderRoutes = []string{"qa"}
 	status.Pause = &v1alpha1.PauseStatus{Reason: "PauseStep", StartedAt: ptr.To(ago(time.Minute))}
@@ -155,7 +166,8 @@ func paused() Rollout {
 func timedPause() Rollout {
 	rollout := stepping(6, 2, 2)
 	status := &rollout.Object.Status
-	status.State, status.Weight = v1alpha1.StatePaused, "40"
+	status.State = v1alpha1.StatePaused
+	setWeight(status, 40, 40)
 	status.Message = "paused until 10:33:21Z; to go on now: " + promoteByHand
 	status.Pause = &v1alpha1.PauseStatus{Reason: "PauseStep", StartedAt: ptr.To(ago(399 * time.Second)), Until: ptr.To(ago(-201 * time.Second))}
 	return rollout
@@ -164,7 +176,7 @@ func timedPause() Rollout {
 func weightStep() Rollout {
 	rollout := stepping(5, 1, 2)
 	status := &rollout.Object.Status
-	status.Weight = "10->40"
+	setWeight(status, 10, 40)
 	status.Message = "waiting for 2 available pods of revision " + canaryRevision + ": 1 so far"
 	return rollout
 }
@@ -173,7 +185,8 @@ func held() Rollout {
 	rollout := stepping(5, 2, 2)
 	status := &rollout.Object.Status
 	rollout.Object.Spec.Paused = true
-	status.State, status.Weight = v1alpha1.StatePaused, "40"
+	status.State = v1alpha1.StatePaused
+	setWeight(status, 40, 40)
 	status.Message = "held by spec.paused: set it to false to go on"
 	status.Pause = &v1alpha1.PauseStatus{Reason: "SpecPaused"}
 	return rollout
@@ -182,7 +195,8 @@ func held() Rollout {
 func promoting() Rollout {
 	rollout := stepping(7, 3, 3)
 	status := &rollout.Object.Status
-	status.State, status.Weight, status.Memory.Phase = v1alpha1.StatePromoting, "100", v1alpha1.PhasePromoting
+	status.State, status.Memory.Phase = v1alpha1.StatePromoting, v1alpha1.PhasePromoting
+	setWeight(status, 100, 100)
 	status.Memory.StepIndex = 8
 	status.Message = "weight 100 is verified and settles until 10:30:04Z"
 	return rollout
@@ -191,7 +205,8 @@ func promoting() Rollout {
 func aborting() Rollout {
 	rollout := stepping(0, 2, 2)
 	status := &rollout.Object.Status
-	status.State, status.Step, status.Weight = v1alpha1.StateAborting, "0/8", "40->0"
+	status.State, status.Step = v1alpha1.StateAborting, "0/8"
+	setWeight(status, 40, 0)
 	status.Message = "waiting for HTTPRoute bookinfo-reviews to be accepted at generation 12"
 	status.Memory.Phase, status.Memory.AbortedRevision, status.Memory.AbortReason = v1alpha1.PhaseRollingBack, canaryRevision, "too many errors"
 	return rollout
@@ -200,7 +215,8 @@ func aborting() Rollout {
 func abortedScene() Rollout {
 	rollout := aborting()
 	status := &rollout.Object.Status
-	status.State, status.Weight, status.Canary, status.Ready = v1alpha1.StateAborted, "0", nil, "3/3"
+	status.State, status.Canary, status.Ready = v1alpha1.StateAborted, nil, "3/3"
+	setWeight(status, 0, 0)
 	status.Message = "revision " + canaryRevision + " was aborted (too many errors), revision " + stableRevision +
 		" serves; apply another template, or: kubectl -n shop annotate canaryrollout reviews canaryrollout.dev/retry=true"
 	status.Memory.Phase, status.Memory.CurrentRevision = v1alpha1.PhaseIdle, stableRevision
@@ -212,7 +228,8 @@ func abortedScene() Rollout {
 func degraded() Rollout {
 	rollout := stepping(0, 0, 1)
 	status := &rollout.Object.Status
-	status.State, status.Weight = v1alpha1.StateDegraded, "0"
+	status.State = v1alpha1.StateDegraded
+	setWeight(status, 0, 0)
 	status.Message = "no progress within 10m0s: waiting for 1 available pod of revision " + canaryRevision + ": 0 so far"
 	sick := &rollout.Pods[len(rollout.Pods)-1]
 	sick.Status.ContainerStatuses = []corev1.ContainerStatus{{RestartCount: 6, State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{
@@ -223,7 +240,8 @@ func degraded() Rollout {
 func initializing() Rollout {
 	rollout := healthy()
 	status := &rollout.Object.Status
-	status.State, status.Weight, status.Stable, status.Ready = v1alpha1.StateInitializing, "", nil, "1/3"
+	status.State, status.Stable, status.Ready = v1alpha1.StateInitializing, nil, "1/3"
+	status.Weight, status.RevisionWeight = "", nil
 	status.Message = "waiting for 3 available pods of revision " + stableRevision + ": 1 so far"
 	status.History = []v1alpha1.HistoryEntry{{Revision: stableRevision, Images: imageV1, Outcome: v1alpha1.OutcomeInProgress, StartedAt: ptr.To(ago(8 * time.Second))}}
 	status.Memory.StableRevision, status.Memory.Phase = "", v1alpha1.PhasePromoting

@@ -4,7 +4,6 @@
 package view
 
 import (
-	"fmt"
 	"math"
 	"strings"
 	"time"
@@ -44,21 +43,12 @@ func stateWord(status v1alpha1.CanaryRolloutStatus) string {
 	return string(status.State)
 }
 
-// shares parses status.weight: the verified share of the revision shown, and the desired one if they differ.
-func shares(weight string) (verified, desired int, known bool) {
-	n, _ := fmt.Sscanf(weight, "%d->%d", &verified, &desired)
-	if n < 2 {
-		desired = verified
-	}
-	return verified, desired, n > 0
-}
-
 // bar draws the two shares as one bar: a solid part for the verified share, then the part that is only desired.
-func (s Style) bar(verified, desired, cells int) string {
+func (s Style) bar(weight v1alpha1.RevisionWeight, cells int) string {
 	glyphs := []rune(s.glyph("█▒░", "#=-"))
-	upTo := func(percent int) int { return int(math.Round(float64(percent*cells) / 100)) }
-	solid := upTo(verified)
-	more := max(upTo(desired)-solid, 0)
+	upTo := func(percent int32) int { return int(math.Round(float64(int(percent)*cells) / 100)) }
+	solid := upTo(weight.Verified)
+	more := max(upTo(weight.Desired)-solid, 0)
 	draw := func(i, n int) string { return strings.Repeat(string(glyphs[i]), n) }
 	return s.paint(green, draw(0, solid)) + s.paint(yellow, draw(1, more)) + s.paint(dim, draw(2, cells-solid-more))
 }
