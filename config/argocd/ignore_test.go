@@ -95,7 +95,7 @@ spec:
 )
 
 // TestIgnored holds that a release is no drift, and an edit of what is the user's is one: for all Applications, and in
-// the form for one of them that the documentation gives. The peer's plugin marks a route by a label instead: Argo CD 3
+// the form for one of them that the documentation gives. The plugin of Argo Rollouts marks a route by a label instead: Argo CD 3
 // shows that as drift for ever (plugin#208), and takes header rules out where it is missing (plugin#190). Whole lists
 // that are ignored keep the user's edits out (argo-cd#25284).
 func TestIgnored(t *testing.T) {

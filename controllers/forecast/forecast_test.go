@@ -7,34 +7,18 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/utils/ptr"
-	"sigs.k8s.io/yaml"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/test/framework/builder"
 	"github.com/canaryrollout/canaryrollout/test/framework/golden"
+	"github.com/canaryrollout/canaryrollout/test/framework/sample"
 )
-
-const sample = "../../config/samples/reviews/canaryrollout.yaml"
-
-func readSample(t *testing.T) *v1alpha1.CanaryRollout {
-	t.Helper()
-	content, err := os.ReadFile(sample)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rollout := &v1alpha1.CanaryRollout{}
-	if err := yaml.UnmarshalStrict(content, rollout); err != nil {
-		t.Fatal(err)
-	}
-	return rollout
-}
 
 // rollout has the CRD's defaults set, so that it causes no warnings.
 func rollout(steps ...v1alpha1.Step) *builder.Rollout {
@@ -75,8 +59,8 @@ func TestRelease(t *testing.T) {
 		rollout *v1alpha1.CanaryRollout
 		options Options
 	}{
-		"sample":       {rollout: readSample(t)},
-		"first-deploy": {rollout: readSample(t), options: Options{FirstDeploy: true, PodReady: 20 * time.Second}},
+		"sample":       {rollout: sample.Rollout(t)},
+		"first-deploy": {rollout: sample.Rollout(t), options: Options{FirstDeploy: true, PodReady: 20 * time.Second}},
 		"slow-pods": {options: Options{PodReady: 20 * time.Second}, rollout: func() *v1alpha1.CanaryRollout {
 			slow := rollout(halves...).Obj()
 			slow.Spec.MinReadySeconds = 10
@@ -99,7 +83,7 @@ func TestRelease(t *testing.T) {
 // TestRemaining stops a release after every pass and forecasts from there. Each forecast must reach the same end at the
 // same time, through the remaining stages.
 func TestRemaining(t *testing.T) {
-	start := readSample(t)
+	start := sample.Rollout(t)
 	whole := Release(start, Options{PodReady: 3 * time.Second})
 	w := newWorld(start, 3*time.Second, epoch)
 	w.template = revisionBefore
@@ -224,9 +208,9 @@ func randomSteps(random *rand.Rand) (steps []v1alpha1.Step) {
 
 // TestProbe checks that the forecast assumes a successful probe and does not wait for its deadline.
 func TestProbe(t *testing.T) {
-	probed := readSample(t)
+	probed := sample.Rollout(t)
 	probed.Spec.Traffic.Probe = &v1alpha1.Probe{URL: "http://gateway.infra.svc/reviews", RevisionHeader: "x-revision"}
-	if diff := cmp.Diff(text(Release(readSample(t), Options{})), text(Release(probed, Options{}))); diff != "" {
+	if diff := cmp.Diff(text(Release(sample.Rollout(t), Options{})), text(Release(probed, Options{}))); diff != "" {
 		t.Errorf("with a probe something else is foretold (-without +with):\n%s", diff)
 	}
 }

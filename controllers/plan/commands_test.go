@@ -94,7 +94,7 @@ func commandStates() []commandState {
 	}
 }
 
-// TestCommandTable holds every command in every state: accepted, or refused and why. The peer accepted a full promotion
+// TestCommandTable holds every command in every state: accepted, or refused and why. Argo Rollouts accepted a full promotion
 // of what was paused, and did not finish it (argo-rollouts#2648, #4265).
 func TestCommandTable(t *testing.T) {
 	for _, state := range commandStates() {

@@ -110,7 +110,7 @@ func routesOf(m *v1alpha1.Memory) string {
 }
 
 // TestRouteLeaves holds that a route that leaves the spec gets its share back to the stable Service at once, and is
-// forgotten only when that is proven and has settled. The peer leaves the last weights in it (argo-rollouts#4751), and its
+// forgotten only when that is proven and has settled. Argo Rollouts leaves the last weights in it (argo-rollouts#4751), and its
 // next release sends them to a revision that nobody has tested.
 func TestRouteLeaves(t *testing.T) {
 	weighted := func(r *Route) { r.Weight, r.Mirror, r.Headers = 50, 20, HeadersCurrent }
@@ -217,7 +217,7 @@ func TestRuleLeaves(t *testing.T) {
 }
 
 // TestServiceLeaves holds that other names of the Services are taken over when nothing is in flight, and that the former
-// Service gets its own selector back when that lets no other revision in. The peer leaves its hash in it, and the next
+// Service gets its own selector back when that lets no other revision in. Argo Rollouts leaves its hash in it, and the next
 // release takes all its endpoints (argo-rollouts#83).
 func TestServiceLeaves(t *testing.T) {
 	named := func(stable, canary string) change {

@@ -114,7 +114,7 @@ func TestFirstPass(t *testing.T) {
 	}
 }
 
-// TestRest holds what a rollout at rest makes of the template. The peer's aborted canary started again by itself
+// TestRest holds what a rollout at rest makes of the template. Argo Rollouts' aborted canary started again by itself
 // (argo-rollouts#2929), grew with the replicas, and its Service went back and forth while its pods were kept
 // (argo-rollouts#4973, #3078); the template after it did not start (#2048). An abort of what was over took the stable
 // pods (argo-rollouts#1292), or was carried out again and again (#2982).

@@ -18,7 +18,7 @@ func aborting(in *Input) { in.Commands.Abort = ptr.To("true") }
 
 // TestReturn holds T9: before the stable Service has moved all weight goes to it at once; after that the way back is
 // by way of weight 100. A sick stable revision gets nothing, and a canary that gives way to another one keeps its pods
-// until then: the peer took them while the route still led to them (argo-rollouts#4390).
+// until then: Argo Rollouts took them while the route still led to them (argo-rollouts#4390).
 func TestReturn(t *testing.T) {
 	moved := func(percent int32, changes ...change) Input {
 		return changed(returning(percent), append([]change{pods("b", 4), stableAt("b")}, changes...)...)

@@ -22,7 +22,7 @@ func waitingToMove(in *Input) {
 }
 
 // TestServiceMoves holds T1: a Service moves only while it carries nothing, verified and settled; a selector that
-// somebody else changed is put back at once, unless that would leave no ready endpoint where there is one. The peer
+// somebody else changed is put back at once, unless that would leave no ready endpoint where there is one. Argo Rollouts
 // moves Services and weight in one pass, and data planes learn of that in any order: requests found no pod
 // (argo-rollouts#4710, #4433, #587), the former version got all of them again for half a minute (#1826), and pods that
 // no Service selected any more got some (#4195).
@@ -73,7 +73,7 @@ func TestServiceMoves(t *testing.T) {
 }
 
 // TestReadinessGates holds that the canary Service moves to pods that are not ready when they can only become so as
-// endpoints: a load balancer opens the gates of its targets, the peer waited for the pods, and both waited forever
+// endpoints: a load balancer opens the gates of its targets, Argo Rollouts waited for the pods, and both waited forever
 // (argo-rollouts#1151). It carries nothing then (T1), and gets no weight before they are ready (T2).
 func TestReadinessGates(t *testing.T) {
 	half := weight(50)
@@ -103,7 +103,7 @@ func TestReadinessGates(t *testing.T) {
 }
 
 // TestWeightRises holds T2: weight rises with ready endpoints of that revision, settled after a move; it falls at once.
-// The peer gave all traffic to one ready pod when it skipped the steps (argo-rollouts#3941). It asks for stable's
+// Argo Rollouts gave all traffic to one ready pod when it skipped the steps (argo-rollouts#3941). It asks for stable's
 // health in forward steps, too: those of the release that would cure stable stood still (argo-rollouts#1774, #1377,
 // #995, #3110, #1416), or left out a header route (argo-rollouts#4561).
 func TestWeightRises(t *testing.T) {
@@ -212,7 +212,7 @@ func TestWarmPods(t *testing.T) {
 }
 
 // TestDraining holds T3: the pods of a revision that carried traffic go when nothing can reach it any more, settled,
-// and the delay has passed. The peer took all pods of the revision that its stable Service still selected
+// and the delay has passed. Argo Rollouts took all pods of the revision that its stable Service still selected
 // (argo-rollouts#2235, #2050).
 func TestDraining(t *testing.T) {
 	since := func(seconds int) change {
@@ -266,8 +266,8 @@ func leave(in *Input, endpoints Endpoints) {
 	in.Observed.Stable.Endpoints = append(in.Observed.Stable.Endpoints, endpoints)
 }
 
-// TestPromotion holds T8: full size, weight 100, stable Service, weight 0, commit; each when the former is proven. The
-// peer's promote --full sent traffic to pods that were not ready (argo-rollouts#1580, #1681), and pods go without
+// TestPromotion holds T8: full size, weight 100, stable Service, weight 0, commit; each when the former is proven. In
+// Argo Rollouts, promote --full sent traffic to pods that were not ready (argo-rollouts#1580, #1681), and pods go without
 // waiting until their weight is nowhere in force (#4595).
 func TestPromotion(t *testing.T) {
 	moved := func(percent int32, changes ...change) Input {

@@ -103,7 +103,7 @@ func describeAction(action Action) string {
 	return text
 }
 
-func seedSteps() []v1alpha1.Step {
+func bookinfoSteps() []v1alpha1.Step {
 	return []v1alpha1.Step{
 		canaryScale(1), headerStep(), pause(0), weight(10), pause(10 * time.Second), weight(20), pause(10 * time.Second),
 		weight(40), pause(10 * time.Second), weight(60), pause(10 * time.Second), weight(100),
@@ -128,7 +128,7 @@ func TestSequences(t *testing.T) {
 		tr.commands.Promote = &value
 	}
 	cases := map[string]func(tr *transcript){
-		"seed": func(tr *transcript) {
+		"bookinfo": func(tr *transcript) {
 			deploy(tr)
 			tr.run(nil)
 			promote(tr, "true")
@@ -197,7 +197,7 @@ func TestSequences(t *testing.T) {
 	}
 	for caseName, play := range cases {
 		t.Run(caseName, func(t *testing.T) {
-			tr := &transcript{world: newWorld(4, seedSteps()...), t: t}
+			tr := &transcript{world: newWorld(4, bookinfoSteps()...), t: t}
 			play(tr)
 			golden.Check(t, "testdata/"+caseName+".golden", strings.Join(tr.lines, "\n")+"\n")
 		})

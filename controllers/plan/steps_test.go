@@ -28,7 +28,7 @@ func percent(n int32, mode v1alpha1.ScaleMode) *v1alpha1.SetCanaryScale {
 
 // TestCanarySize holds the meaning of setCanaryScale: a minimum that weights grow, or a pinned size; for 0, 1, 4 and 10
 // replicas. A header route has a pod at weight 0, too: without a scale step (plugin#147), and with matchTrafficWeight,
-// which took the peer's canary to 0 and the header route with it (argo-rollouts#4486).
+// where Argo Rollouts took the canary to 0 and the header route with it (argo-rollouts#4486).
 func TestCanarySize(t *testing.T) {
 	for name, tc := range map[string]struct {
 		scale                       *v1alpha1.SetCanaryScale
@@ -89,7 +89,7 @@ func scaledTo(plan Plan, name string) int32 {
 }
 
 // TestSizesFollow holds the edge rule that both revisions follow spec.replicas at once, and an aborted canary never
-// grows. Stable has all its pods whatever its weight: the peer can shrink it by the weight that was written, and lost
+// grows. Stable has all its pods whatever its weight: Argo Rollouts can shrink it by the weight that was written, and lost
 // requests when proxies were late (argo-rollouts#3586, #3681), or when all traffic came back (#3372, #3020).
 func TestSizesFollow(t *testing.T) {
 	to := func(replicas int32) change { return func(in *Input) { in.Spec.Replicas = &replicas } }
@@ -145,7 +145,7 @@ func TestStepDone(t *testing.T) {
 }
 
 // TestStepTargets holds what a step asks for when it begins: of the scale, of the weight, and of the header routes. The
-// peer's plugin takes out all header routes when a step takes out one.
+// plugin of Argo Rollouts takes out all header routes when a step takes out one.
 func TestStepTargets(t *testing.T) {
 	other := v1alpha1.SetHeaderRoute{Name: "beta", Matches: qaRoute().Matches}
 	next := func(step v1alpha1.Step) *v1alpha1.Memory {

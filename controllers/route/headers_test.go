@@ -11,8 +11,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// TestHeaderRules checks T7: a header rule is its source rule with the match added, and is removed completely. In the
-// comments of tests, the peer is Argo Rollouts, and plugin#207 is an issue of its Gateway API plugin, as in README.md.
+// TestHeaderRules checks T7: a header rule is its source rule with the match added, and is removed completely. In
+// comments of tests, plugin#207 is an issue of the Gateway API plugin of Argo Rollouts, as in README.md.
 func TestHeaderRules(t *testing.T) {
 	for name, tc := range map[string]struct {
 		rules        string

@@ -67,7 +67,7 @@ func TestPatchWeights(t *testing.T) {
 		rules, want string
 		weight      int32
 	}{
-		"the seed's route, one to one by default": {
+		"the route of the bookinfo sample, one to one by default": {
 			`[{backendRefs: [{name: reviews-stable, port: 80}, {name: reviews-canary, port: 80}]}]`,
 			`[{backendRefs: [{name: reviews-stable, port: 80, weight: 100}, {name: reviews-canary, port: 80, weight: 0}]}]`, 0,
 		},

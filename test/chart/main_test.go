@@ -9,7 +9,6 @@ package chart
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,11 +44,7 @@ const (
 var env = &harness.Env{}
 
 func TestMain(m *testing.M) {
-	if err := helm.Build(os.Stderr); err != nil {
-		fmt.Println("FAIL:", err)
-		os.Exit(1)
-	}
-	harness.Main(m, env, harness.EnvOptions{Bare: true})
+	harness.Main(m, env, harness.EnvOptions{Bare: true, Build: []harness.Build{helm.Build}})
 }
 
 // release is the installed chart, and the manager that works for it.

@@ -6,15 +6,11 @@
 package cli
 
 import (
-	"crypto/sha256"
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
+	"io"
 	"testing"
 
 	"github.com/canaryrollout/canaryrollout/test/framework/harness"
+	"github.com/canaryrollout/canaryrollout/test/framework/repository"
 )
 
 // parallel apps with rate requests per second each are 175 in total, including the stable-only rule.
@@ -27,32 +23,12 @@ const (
 var env = &harness.Env{}
 
 func TestMain(m *testing.M) {
-	if err := build(); err != nil {
-		fmt.Println("FAIL: building the plugin:", err)
-		os.Exit(1)
-	}
-	harness.Main(m, env, harness.EnvOptions{Parallel: parallel})
+	harness.Main(m, env, harness.EnvOptions{Parallel: parallel, Build: []harness.Build{buildPlugin}})
 }
 
-// binaryVariable passes the path of the plugin to the program inside the cluster's namespaces, where there is no
-// network to fetch modules.
+// binaryVariable holds the path of the plugin, for the program inside the cluster's namespaces.
 const binaryVariable = "CANARYROLLOUT_PLUGIN"
 
-func build() error {
-	if os.Getenv(binaryVariable) != "" {
-		return nil
-	}
-	_, file, _, _ := runtime.Caller(0)
-	root := filepath.Join(filepath.Dir(file), "..", "..")
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return err
-	}
-	binary := filepath.Join(cache, "canaryrollout", fmt.Sprintf("kubectl-canary-%.4x", sha256.Sum256([]byte(root))))
-	command := exec.Command("go", "build", "-o", binary, "./cmd/kubectl-canary")
-	command.Dir, command.Stdout, command.Stderr = root, os.Stderr, os.Stderr
-	if err := command.Run(); err != nil {
-		return fmt.Errorf("go build ./cmd/kubectl-canary: %w", err)
-	}
-	return os.Setenv(binaryVariable, binary)
+func buildPlugin(progress io.Writer) error {
+	return repository.Build(progress, binaryVariable, "cmd/kubectl-canary", false)
 }

@@ -7,15 +7,14 @@ package docs
 
 import (
 	"flag"
-	"fmt"
+	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"runtime"
 	"testing"
 
 	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 	"github.com/canaryrollout/canaryrollout/test/framework/helm"
+	"github.com/canaryrollout/canaryrollout/test/framework/repository"
 )
 
 // pages is not set by `make test`: the pauses of the sample alone take minutes.
@@ -24,30 +23,19 @@ var pages = flag.Bool("pages", false, "type the commands of all pages")
 // env is one cluster, without anything of ours: the pages say how to install it.
 var env = &harness.Env{}
 
-// root is the repository's folder.
-var root = func() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..")
-}()
+// root is the root of the repository.
+var root = repository.Path()
 
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if !*pages {
 		os.Exit(m.Run())
 	}
-	if err := prepare(); err != nil {
-		fmt.Println("FAIL:", err)
-		os.Exit(1)
-	}
-	harness.Main(m, env, harness.EnvOptions{Bare: true, Parallel: 8})
+	harness.Main(m, env, harness.EnvOptions{Bare: true, Parallel: 8, Build: []harness.Build{helm.Build, buildPrograms}})
 }
 
-// prepare builds what needs a network; inside the cluster's namespaces there is none.
-func prepare() error {
-	if err := helm.Build(os.Stderr); err != nil {
-		return err
-	}
+func buildPrograms(progress io.Writer) error {
 	command := exec.Command("make", "build")
-	command.Dir, command.Stderr = root, os.Stderr
+	command.Dir, command.Stderr = root, progress
 	return command.Run()
 }

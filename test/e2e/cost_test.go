@@ -91,7 +91,7 @@ var budget = map[string]int{
 // TestCost counts the operator's requests in the API server's audit log: for the full bookinfo release, and for
 // rollouts at rest while another one is aborted repeatedly, for which there must be none.
 func TestCost(t *testing.T) {
-	a := harness.New(t, env, seedSteps()...)
+	a := harness.New(t, env, bookinfoSteps()...)
 	v1 := a.Stable()
 	begun := time.Now()
 	a.SetImage(builder.ImageV2)
@@ -100,7 +100,7 @@ func TestCost(t *testing.T) {
 	a.CheckPromoted(v1)
 	a.CheckLoss()
 	spent := requests(t, begun, time.Now())
-	t.Logf("%d requests for the seed's release:\n%s", len(spent), table(spent))
+	t.Logf("%d requests for the release of the bookinfo sample:\n%s", len(spent), table(spent))
 	counts := map[string]int{}
 	for _, event := range spent {
 		counts[kind(event)]++

@@ -5,35 +5,18 @@ package e2e
 
 import (
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/forecast"
 	"github.com/canaryrollout/canaryrollout/test/framework/builder"
 	"github.com/canaryrollout/canaryrollout/test/framework/harness"
+	"github.com/canaryrollout/canaryrollout/test/framework/sample"
 )
-
-const sampleFile = "../../config/samples/reviews/canaryrollout.yaml"
-
-// sampleRollout returns the manifest of the bookinfo sample.
-func sampleRollout(t *testing.T) *v1alpha1.CanaryRollout {
-	t.Helper()
-	content, err := os.ReadFile(sampleFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rollout := &v1alpha1.CanaryRollout{}
-	if err := yaml.UnmarshalStrict(content, rollout); err != nil {
-		t.Fatal(err)
-	}
-	return rollout
-}
 
 // shortened returns steps whose timed pauses last at most d.
 func shortened(steps []v1alpha1.Step, d time.Duration) []v1alpha1.Step {
@@ -60,8 +43,8 @@ const done = "done"
 
 func promotionAt(weight int32) string { return fmt.Sprintf("promotion at %d", weight) }
 
-// toldLegs returns the legs of a forecast.
-func toldLegs(f forecast.Forecast) (legs []leg) {
+// forecastLegs returns the legs of a forecast.
+func forecastLegs(f forecast.Forecast) (legs []leg) {
 	for _, stage := range f.Stages {
 		next := leg{
 			Where: promotionAt(stage.Weight), Weight: stage.Weight, Headers: fmt.Sprint(stage.HeaderRoutes),
@@ -126,15 +109,15 @@ func whereIs(s v1alpha1.CanaryRolloutStatus) string {
 // release, with a real run. Only the pauses are shorter: they are not part of a leg.
 func TestForecastOfSample(t *testing.T) {
 	t.Parallel()
-	sample := sampleRollout(t)
-	told := forecast.Release(sample, forecast.Options{})
-	if len(told.Warnings) > 0 || told.Stuck != "" {
-		t.Fatalf("the sample has risks: %v %s", told.Warnings, told.Stuck)
+	bookinfo := sample.Rollout(t)
+	planned := forecast.Release(bookinfo, forecast.Options{})
+	if len(planned.Warnings) > 0 || planned.Stuck != "" {
+		t.Fatalf("the sample has risks: %v %s", planned.Warnings, planned.Stuck)
 	}
 	a := harness.Start(t, env, harness.Options{
 		Rate:  rate,
-		Steps: shortened(sample.Spec.Steps, 2*time.Second),
-		Edit:  func(rollout *v1alpha1.CanaryRollout) { rollout.Spec.Replicas = sample.Spec.Replicas },
+		Steps: shortened(bookinfo.Spec.Steps, 2*time.Second),
+		Edit:  func(rollout *v1alpha1.CanaryRollout) { rollout.Spec.Replicas = bookinfo.Spec.Replicas },
 	})
 	v1 := a.Stable()
 	quickest := forecast.Release(a.Get(), forecast.Options{}).StableAfter.Duration
@@ -149,16 +132,16 @@ func TestForecastOfSample(t *testing.T) {
 	a.CheckLoss()
 
 	got := realLegs(a.Moments()[before:])
-	want := toldLegs(told)
+	want := forecastLegs(planned)
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("the release was not as foretold (-told +real):\n%s", diff)
+		t.Errorf("the release differs from the forecast (-forecast +release):\n%s", diff)
 	}
-	if diff := cmp.Diff(want[2:], toldLegs(rest)); diff != "" {
-		t.Errorf("what was left at step 3/12 was foretold in another way (-before +then):\n%s", diff)
+	if diff := cmp.Diff(want[2:], forecastLegs(rest)); diff != "" {
+		t.Errorf("the forecast at step 3/12 differs from the one before the release (-before +at 3/12):\n%s", diff)
 	}
 	// Times in a status are those of the operator's clock; the statuses reach the test slightly later.
 	took := healthy.Sub(begun) - promoted.Sub(paused)
-	t.Logf("stable after %s, foretold for a world that is quick: %s", took.Round(time.Second/10), quickest)
+	t.Logf("stable after %s; the forecast without waiting times is %s", took.Round(time.Second/10), quickest)
 	if took < quickest-time.Second/2 {
 		t.Errorf("stable after %s, earlier than the %s that pauses and settling take", took, quickest)
 	}

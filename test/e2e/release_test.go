@@ -13,16 +13,16 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 )
 
-// seedSteps are the steps of the bookinfo sample, with pauses of 3 s instead of 10 s.
-func seedSteps() []v1alpha1.Step {
+// bookinfoSteps are the steps of the bookinfo sample, with pauses of 3 s instead of 10 s.
+func bookinfoSteps() []v1alpha1.Step {
 	d := 3 * time.Second
 	return []v1alpha1.Step{
 		builder.Scale(1), builder.HeaderRoute("qa", "role", "qa"), builder.Hold(), builder.Weight(10), builder.Pause(d), builder.Weight(20), builder.Pause(d), builder.Weight(40), builder.Pause(d), builder.Weight(60), builder.Pause(d), builder.Weight(100),
 	}
 }
 
-func TestSeed(t *testing.T) {
-	a := harness.New(t, env, seedSteps()...)
+func TestBookinfo(t *testing.T) {
+	a := harness.New(t, env, bookinfoSteps()...)
 	v1 := a.Stable()
 	begun := time.Now()
 	a.SetImage(builder.ImageV2)
@@ -40,7 +40,7 @@ func TestSeed(t *testing.T) {
 }
 
 func TestPromoteFull(t *testing.T) {
-	a := beside(t, seedSteps()...)
+	a := beside(t, bookinfoSteps()...)
 	v1 := a.Stable()
 	a.SetImage(builder.ImageV2)
 	a.WaitForPause("3/12")
@@ -51,7 +51,7 @@ func TestPromoteFull(t *testing.T) {
 }
 
 func TestAbortAt40(t *testing.T) {
-	a := beside(t, seedSteps()...)
+	a := beside(t, bookinfoSteps()...)
 	v1 := a.Stable()
 	a.SetImage(builder.ImageV2)
 	a.WaitForPause("3/12")

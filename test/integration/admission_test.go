@@ -23,7 +23,7 @@ import (
 func TestRefused(t *testing.T) {
 	for name, tc := range admission.Refused {
 		t.Run(name, func(t *testing.T) {
-			_, err := tryCreate(t, edit(t, sample(t, "refused"), tc.Edits))
+			_, err := tryCreate(t, edit(t, named(t, "refused"), tc.Edits))
 			if err == nil {
 				t.Fatalf("accepted:\n%s", tc.Edits)
 			}
@@ -41,7 +41,7 @@ func TestRefused(t *testing.T) {
 func TestAccepted(t *testing.T) {
 	for name, edits := range admission.Accepted {
 		t.Run(name, func(t *testing.T) {
-			object, err := tryCreate(t, edit(t, sample(t, "accepted"), edits))
+			object, err := tryCreate(t, edit(t, named(t, "accepted"), edits))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -57,7 +57,7 @@ func TestAccepted(t *testing.T) {
 func TestRefusedTemplates(t *testing.T) {
 	for name, tc := range admission.RefusedTemplates {
 		t.Run(name, func(t *testing.T) {
-			object, err := tryCreate(t, edit(t, sample(t, "stored"), tc.Edits))
+			object, err := tryCreate(t, edit(t, named(t, "stored"), tc.Edits))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -71,7 +71,7 @@ func TestRefusedTemplates(t *testing.T) {
 
 // TestRawTemplateIsStoredAsGiven: revisions are identified by the stored template, so nothing may be added to it.
 func TestRawTemplateIsStoredAsGiven(t *testing.T) {
-	given := edit(t, sample(t, "raw"), admission.Container("fieldOfTomorrow: {a: null}, ports: [{containerPort: 1}], env: [{name: a, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]"))
+	given := edit(t, named(t, "raw"), admission.Container("fieldOfTomorrow: {a: null}, ports: [{containerPort: 1}], env: [{name: a, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]"))
 	want := asJSON(t, given["spec"].(map[string]any)["template"])
 	object, err := tryCreate(t, given)
 	if err != nil {
@@ -84,19 +84,19 @@ func TestRawTemplateIsStoredAsGiven(t *testing.T) {
 
 func TestSelectorIsImmutable(t *testing.T) {
 	ctx := t.Context()
-	object := &unstructured.Unstructured{Object: edit(t, sample(t, "immutable"), "spec.template.metadata.labels: {app: reviews, tier: web}")}
-	if err := admin.Create(ctx, object); err != nil {
+	object := &unstructured.Unstructured{Object: edit(t, named(t, "immutable"), "spec.template.metadata.labels: {app: reviews, tier: web}")}
+	if err := env.Admin.Create(ctx, object); err != nil {
 		t.Fatal(err)
 	}
 	remove(t, object)
 
 	selector := []byte(`{"spec": {"selector": {"matchLabels": {"tier": "web"}}}}`)
-	err := admin.Patch(ctx, object.DeepCopy(), client.RawPatch(types.MergePatchType, selector))
+	err := env.Admin.Patch(ctx, object.DeepCopy(), client.RawPatch(types.MergePatchType, selector))
 	if err == nil || !strings.Contains(err.Error(), "selector is immutable: delete the rollout with --cascade=orphan") {
 		t.Errorf("a change of the selector: %v", err)
 	}
 	template := []byte(`{"spec": {"template": {"metadata": {"labels": {"tier": null}}}}}`)
-	if err := admin.Patch(ctx, object, client.RawPatch(types.MergePatchType, template)); err != nil {
+	if err := env.Admin.Patch(ctx, object, client.RawPatch(types.MergePatchType, template)); err != nil {
 		t.Errorf("a change of other labels: %v", err)
 	}
 }
@@ -106,7 +106,7 @@ func TestSelectorIsImmutable(t *testing.T) {
 func tryCreate(t *testing.T, content map[string]any) (*unstructured.Unstructured, error) {
 	t.Helper()
 	object := &unstructured.Unstructured{Object: content}
-	err := admin.Create(t.Context(), object, client.DryRunAll, client.FieldValidation("Strict"))
+	err := env.Admin.Create(t.Context(), object, client.DryRunAll, client.FieldValidation("Strict"))
 	return object, err
 }
 
@@ -132,7 +132,7 @@ func asJSON(t *testing.T, value any) string {
 func remove(t *testing.T, object client.Object) {
 	t.Helper()
 	t.Cleanup(func() {
-		if err := admin.Delete(context.WithoutCancel(t.Context()), object); client.IgnoreNotFound(err) != nil {
+		if err := env.Admin.Delete(context.WithoutCancel(t.Context()), object); client.IgnoreNotFound(err) != nil {
 			t.Error(err)
 		}
 	})

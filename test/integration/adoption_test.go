@@ -38,7 +38,7 @@ func orphanedDeployment(t *testing.T) (a *app, pods map[string]string) {
 	})
 	a.kubectl("delete", "deployment", a.name, "--cascade=orphan", "--wait=false")
 	a.within(patience, "the Deployment to go", func() (bool, string) {
-		return apierrors.IsNotFound(admin.Get(t.Context(), a.key(a.name), deployment)), ""
+		return apierrors.IsNotFound(env.Admin.Get(t.Context(), a.key(a.name), deployment)), ""
 	})
 	return a, a.pods("app=reviews")
 }
@@ -56,7 +56,7 @@ func TestAdoption(t *testing.T) {
 		t.Errorf("the pods were %v, and are %v", pods, now)
 	}
 	scale := &autoscalingv1.Scale{}
-	if err := admin.SubResource("scale").Get(t.Context(), rollout, scale); err != nil || scale.Spec.Replicas != 2 {
+	if err := env.Admin.SubResource("scale").Get(t.Context(), rollout, scale); err != nil || scale.Spec.Replicas != 2 {
 		t.Errorf("the scale subresource wants %d pods, %v", scale.Spec.Replicas, err)
 	}
 	a.checkOwner("CanaryRollout/reviews")
@@ -103,7 +103,7 @@ func TestBrokenRolloutDelaysNoOther(t *testing.T) {
 	}
 	broken := builder.MakeRollout(a.namespace, "no-template").Obj()
 	a.create(broken)
-	if err := admin.Patch(t.Context(), broken, mergePatch(invalid)); err != nil {
+	if err := env.Admin.Patch(t.Context(), broken, mergePatch(invalid)); err != nil {
 		t.Fatal(err)
 	}
 	begun := time.Now()

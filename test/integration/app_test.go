@@ -22,41 +22,36 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/framework/operator"
 )
 
-// manager is the operator that all parallel tests share.
-var manager sharedOperator
+// starting serializes the starts of the manager that all parallel tests share.
+var starting sync.Mutex
 
-type sharedOperator struct {
-	mu      sync.Mutex
-	running *operator.Operator
-}
-
-// start starts the operator if it is not running.
-func (o *sharedOperator) start(t *testing.T) {
+// startManager installs and starts the manager if it is not running.
+func startManager(t *testing.T) {
 	t.Helper()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.running != nil {
+	starting.Lock()
+	defer starting.Unlock()
+	if env.Operator != nil {
 		return
 	}
 	ctx := context.WithoutCancel(t.Context())
-	if err := operator.Install(ctx, up); err != nil {
+	if err := operator.Install(ctx, env.Cluster); err != nil {
 		t.Fatal(err)
 	}
 	var err error
-	if o.running, err = operator.Start(ctx, up, operator.Options{}); err != nil {
+	if env.Operator, err = operator.Start(ctx, env.Cluster, operator.Options{}); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// stop stops the operator as a kubelet does.
-func (o *sharedOperator) stop() error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.running == nil {
+// stopManager stops the manager as a kubelet does.
+func stopManager() error {
+	starting.Lock()
+	defer starting.Unlock()
+	if env.Operator == nil {
 		return nil
 	}
-	running := o.running
-	o.running = nil
+	running := env.Operator
+	env.Operator = nil
 	return running.Stop()
 }
 
@@ -120,7 +115,7 @@ func newAppOf(t *testing.T, manifests string) *app {
 func parallel(t *testing.T) *app {
 	t.Helper()
 	t.Parallel()
-	manager.start(t)
+	startManager(t)
 	return newApp(t)
 }
 
@@ -149,7 +144,7 @@ func (a *app) cleanUp() {
 		a.t.Log("the last that was published:\n" + a.published.tail(6))
 	}
 	a.published.check(a.t)
-	err := admin.DeleteAllOf(context.WithoutCancel(a.t.Context()), &v1alpha1.CanaryRollout{}, client.InNamespace(a.namespace))
+	err := env.Admin.DeleteAllOf(context.WithoutCancel(a.t.Context()), &v1alpha1.CanaryRollout{}, client.InNamespace(a.namespace))
 	if err != nil {
 		a.t.Error(err)
 	}
@@ -166,7 +161,7 @@ func (a *app) deploy(rollout *builder.Rollout) {
 
 func (a *app) create(object client.Object) {
 	a.t.Helper()
-	if err := admin.Create(a.t.Context(), object); err != nil {
+	if err := env.Admin.Create(a.t.Context(), object); err != nil {
 		a.t.Fatal(err)
 	}
 }
@@ -179,7 +174,7 @@ func (a *app) apply(manifests string) {
 		if err := yaml.Unmarshal(fmt.Appendf(nil, document+"\n# %[1]s %[2]s\n", a.namespace, a.name), object); err != nil {
 			a.t.Fatal(err)
 		}
-		err := admin.Apply(a.t.Context(), client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("user"), client.ForceOwnership)
+		err := env.Admin.Apply(a.t.Context(), client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("user"), client.ForceOwnership)
 		if err != nil {
 			a.t.Fatal(err)
 		}
@@ -193,7 +188,7 @@ func (a *app) key(name string) client.ObjectKey {
 // get reads an object of the app's namespace.
 func (a *app) get(name string, into client.Object) {
 	a.t.Helper()
-	if err := admin.Get(a.t.Context(), a.key(name), into); err != nil {
+	if err := env.Admin.Get(a.t.Context(), a.key(name), into); err != nil {
 		a.t.Fatal(err)
 	}
 }
@@ -216,7 +211,7 @@ func (a *app) patch(format string, args ...any) {
 	a.t.Helper()
 	rollout := &v1alpha1.CanaryRollout{ObjectMeta: metav1.ObjectMeta{Namespace: a.namespace, Name: a.name}}
 	patch := client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, format, args...))
-	if err := admin.Patch(a.t.Context(), rollout, patch); err != nil {
+	if err := env.Admin.Patch(a.t.Context(), rollout, patch); err != nil {
 		a.t.Fatal(err)
 	}
 	a.wrote(rollout)

@@ -89,7 +89,7 @@ func TestOrphaning(t *testing.T) {
 func (a *app) checkOwner(want string) {
 	a.t.Helper()
 	list := &appsv1.ReplicaSetList{}
-	if err := admin.List(a.t.Context(), list, client.InNamespace(a.namespace)); err != nil {
+	if err := env.Admin.List(a.t.Context(), list, client.InNamespace(a.namespace)); err != nil {
 		a.t.Fatal(err)
 	}
 	for i := range list.Items {
@@ -113,7 +113,7 @@ func TestDeletionWithoutObjects(t *testing.T) {
 	begun := time.Now()
 	a.kubectl("delete", "cro", "reviews", "--wait=false")
 	a.within(100*time.Second, "the rollout to go", func() (bool, string) {
-		err := admin.Get(t.Context(), a.key("reviews"), &v1alpha1.CanaryRollout{})
+		err := env.Admin.Get(t.Context(), a.key("reviews"), &v1alpha1.CanaryRollout{})
 		return apierrors.IsNotFound(err), fmt.Sprint(err)
 	})
 	if took := time.Since(begun); took > deletionBound {
@@ -134,7 +134,7 @@ func TestDeletionOfNamespace(t *testing.T) {
 	}
 	took := a.within(90*time.Second, "the namespace to go", func() (bool, string) {
 		namespace := &corev1.Namespace{}
-		err := admin.Get(t.Context(), client.ObjectKey{Name: a.namespace}, namespace)
+		err := env.Admin.Get(t.Context(), client.ObjectKey{Name: a.namespace}, namespace)
 		return apierrors.IsNotFound(err), fmt.Sprint(namespace.Status.Conditions)
 	})
 	t.Logf("the namespace was gone within %s", took.Round(time.Second/10))

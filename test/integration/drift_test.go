@@ -27,7 +27,7 @@ func (a *app) repaired(what, want string) {
 // patchRoute edits the route as a user.
 func (a *app) patchRoute(patch string) {
 	a.t.Helper()
-	if err := admin.Patch(a.t.Context(), a.route(a.name), client.RawPatch("application/json-patch+json", []byte(patch))); err != nil {
+	if err := env.Admin.Patch(a.t.Context(), a.route(a.name), client.RawPatch("application/json-patch+json", []byte(patch))); err != nil {
 		a.t.Fatal(err)
 	}
 }

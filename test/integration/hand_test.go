@@ -21,7 +21,7 @@ func (a *app) delete(name string, object client.Object) {
 	a.t.Helper()
 	object.SetNamespace(a.namespace)
 	object.SetName(name)
-	if err := admin.Delete(context.WithoutCancel(a.t.Context()), object); err != nil {
+	if err := env.Admin.Delete(context.WithoutCancel(a.t.Context()), object); err != nil {
 		a.t.Fatal(err)
 	}
 }
@@ -31,7 +31,7 @@ func (a *app) setBackends(backends string) {
 	a.t.Helper()
 	route := a.route(a.name)
 	patch := fmt.Appendf(nil, `[{"op":"replace","path":"/spec/rules/0/backendRefs","value":[%s]}]`, backends)
-	if err := admin.Patch(a.t.Context(), route, client.RawPatch("application/json-patch+json", patch)); err != nil {
+	if err := env.Admin.Patch(a.t.Context(), route, client.RawPatch("application/json-patch+json", patch)); err != nil {
 		a.t.Fatal(err)
 	}
 }
@@ -42,7 +42,7 @@ func (a *app) setSelector(service, selector string) {
 	object := &corev1.Service{}
 	a.get(service, object)
 	patch := fmt.Appendf(nil, `[{"op":"replace","path":"/spec/selector","value":%s}]`, selector)
-	if err := admin.Patch(a.t.Context(), object, client.RawPatch("application/json-patch+json", patch)); err != nil {
+	if err := env.Admin.Patch(a.t.Context(), object, client.RawPatch("application/json-patch+json", patch)); err != nil {
 		a.t.Fatal(err)
 	}
 }
@@ -53,7 +53,7 @@ func (a *app) fail(ctx context.Context, revision, value string) {
 	for name := range a.podsOf(revision) {
 		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: a.namespace, Name: name}}
 		patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, cluster.Fail, value)
-		if err := admin.Patch(ctx, pod, client.RawPatch("application/merge-patch+json", patch)); err != nil {
+		if err := env.Admin.Patch(ctx, pod, client.RawPatch("application/merge-patch+json", patch)); err != nil {
 			a.t.Fatal(err)
 		}
 	}

@@ -72,7 +72,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 	a.within(patience, "three ReplicaSets", func() (bool, string) {
 		list := &appsv1.ReplicaSetList{}
-		if err := admin.List(t.Context(), list, client.InNamespace(a.namespace)); err != nil {
+		if err := env.Admin.List(t.Context(), list, client.InNamespace(a.namespace)); err != nil {
 			t.Fatal(err)
 		}
 		return len(list.Items) == 3, fmt.Sprint(len(list.Items))

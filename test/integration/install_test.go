@@ -24,6 +24,7 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/sample"
 )
 
 // eventually waits for an effect of the cluster's controllers.
@@ -66,7 +67,7 @@ func TestExplain(t *testing.T) {
 // TestTypoIsRefusedByKubectl: nothing is silently ignored. Argo Rollouts dropped a traffic routing block with an
 // unknown name, and the split stayed at 50:50 (argo-rollouts#4569).
 func TestTypoIsRefusedByKubectl(t *testing.T) {
-	typo := strings.Replace(mustKubectl(t, "", "create", "--dry-run=client", "-o=yaml", "-f", sampleFile), "setWeight:", "setWieght:", 1)
+	typo := strings.Replace(mustKubectl(t, "", "create", "--dry-run=client", "-o=yaml", "-f", sample.Path(sample.Rollouts)), "setWeight:", "setWieght:", 1)
 	output, err := kubectl(t, typo, "apply", "-f", "-")
 	if err == nil || !strings.Contains(output, `unknown field "spec.steps[`) {
 		t.Errorf("kubectl apply of a typo: %v\n%s", err, output)
@@ -78,7 +79,7 @@ func TestPrinterColumns(t *testing.T) {
 	rollout.Status = v1alpha1.CanaryRolloutStatus{
 		State: v1alpha1.StatePaused, Step: "3/12", Weight: "10->20", Revision: "594c75879c", Ready: "4/5", Message: "waits", Images: "v1, v2",
 	}
-	if err := admin.Status().Update(t.Context(), rollout); err != nil {
+	if err := env.Admin.Status().Update(t.Context(), rollout); err != nil {
 		t.Fatal(err)
 	}
 	output := squeeze(mustKubectl(t, "", "get", "cro", "columns"))
@@ -104,12 +105,12 @@ func TestScaleSubresource(t *testing.T) {
 	ctx := t.Context()
 	rollout := created(t, "scale")
 	rollout.Status.Replicas, rollout.Status.Selector = 3, "app=reviews"
-	if err := admin.Status().Update(ctx, rollout); err != nil {
+	if err := env.Admin.Status().Update(ctx, rollout); err != nil {
 		t.Fatal(err)
 	}
 	mustKubectl(t, "", "scale", "cro/scale", "--replicas=7")
 
-	if err := admin.Get(ctx, client.ObjectKeyFromObject(rollout), rollout); err != nil {
+	if err := env.Admin.Get(ctx, client.ObjectKeyFromObject(rollout), rollout); err != nil {
 		t.Fatal(err)
 	}
 	if rollout.Spec.Replicas == nil || *rollout.Spec.Replicas != 7 {
@@ -127,7 +128,7 @@ func TestDefaultInstallation(t *testing.T) {
 	t.Cleanup(func() {
 		// The other tests need the CRD.
 		deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: cluster.OperatorNamespace, Name: "canaryrollout-controller-manager"}}
-		if err := admin.Delete(context.WithoutCancel(t.Context()), deployment); err != nil {
+		if err := env.Admin.Delete(context.WithoutCancel(t.Context()), deployment); err != nil {
 			t.Error(err)
 		}
 	})
@@ -139,13 +140,13 @@ func TestUndeployRefuses(t *testing.T) {
 	rollout := created(t, "still-there")
 	for _, target := range []string{"undeploy", "uninstall"} {
 		command := exec.CommandContext(t.Context(), "make", "-C", "../..", target)
-		command.Env = append(os.Environ(), "KUBECONFIG="+up.Kubeconfig(cluster.Admin))
+		command.Env = append(os.Environ(), "KUBECONFIG="+env.Cluster.Kubeconfig(cluster.Admin))
 		output, err := command.CombinedOutput()
 		if err == nil || !strings.Contains(string(output), "still-there") {
 			t.Errorf("make %s: %v\n%s", target, err, output)
 		}
 	}
-	if err := admin.Get(t.Context(), client.ObjectKeyFromObject(rollout), rollout); err != nil {
+	if err := env.Admin.Get(t.Context(), client.ObjectKeyFromObject(rollout), rollout); err != nil {
 		t.Error(err)
 	}
 }
@@ -191,7 +192,7 @@ func deleteNamed(t *testing.T, kind, name string) {
 	}
 	object.SetNamespace(namespace)
 	object.SetName(name)
-	if err := admin.Delete(context.WithoutCancel(t.Context()), object); err != nil {
+	if err := env.Admin.Delete(context.WithoutCancel(t.Context()), object); err != nil {
 		t.Error(err)
 	}
 }
@@ -230,7 +231,7 @@ func bind(t *testing.T, user cluster.User, role string) {
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: string(user)}},
 	}
-	if err := admin.Create(t.Context(), binding); err != nil && !apierrors.IsAlreadyExists(err) {
+	if err := env.Admin.Create(t.Context(), binding); err != nil && !apierrors.IsAlreadyExists(err) {
 		t.Fatal(err)
 	}
 	remove(t, binding)
@@ -240,7 +241,7 @@ func bind(t *testing.T, user cluster.User, role string) {
 // checked last.
 func expectRight(t *testing.T, user cluster.User, want bool, verb, subresource string) {
 	t.Helper()
-	asker := kubernetes.NewForConfigOrDie(up.RESTConfig(user))
+	asker := kubernetes.NewForConfigOrDie(env.Cluster.RESTConfig(user))
 	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
 		ResourceAttributes: &authorizationv1.ResourceAttributes{
 			Namespace: namespace, Group: v1alpha1.GroupVersion.Group, Resource: "canaryrollouts", Verb: verb, Subresource: subresource,
@@ -255,13 +256,13 @@ func expectRight(t *testing.T, user cluster.User, want bool, verb, subresource s
 // created creates the sample under another name. It is deleted at the end of the test.
 func created(t *testing.T, name string) *v1alpha1.CanaryRollout {
 	t.Helper()
-	object := &unstructured.Unstructured{Object: sample(t, name)}
-	if err := admin.Create(t.Context(), object); err != nil {
+	object := &unstructured.Unstructured{Object: named(t, name)}
+	if err := env.Admin.Create(t.Context(), object); err != nil {
 		t.Fatal(err)
 	}
 	remove(t, object)
 	rollout := &v1alpha1.CanaryRollout{}
-	if err := admin.Get(t.Context(), types.NamespacedName{Namespace: namespace, Name: name}, rollout); err != nil {
+	if err := env.Admin.Get(t.Context(), types.NamespacedName{Namespace: namespace, Name: name}, rollout); err != nil {
 		t.Fatal(err)
 	}
 	return rollout

@@ -58,7 +58,7 @@ func TestRouteKindNotServed(t *testing.T) {
 	// The watched version is removed, and the kind remains in another version. Changes there are noticed.
 	serve(t, "v1")
 	eventually(t, "the manager to watch TCPRoutes in version v1", func(context.Context) (bool, error) {
-		log, err := os.ReadFile(manager.running.Log)
+		log, err := os.ReadFile(env.Operator.Log)
 		return strings.Contains(string(log), `"kind":"TCPRoute","version":"v1"`), err
 	})
 	mustKubectl(t, "", "delete", "tcproutes.v1."+gatewayv1.GroupName, "stream", "-n", a.namespace)
@@ -84,7 +84,7 @@ func serve(t *testing.T, version string) {
 	if content, err = yaml.Marshal(crd); err != nil {
 		t.Fatal(err)
 	}
-	if err := cluster.Apply(t.Context(), up.RESTConfig(cluster.Admin), content); err != nil {
+	if err := cluster.Apply(t.Context(), env.Cluster.RESTConfig(cluster.Admin), content); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "serve TCPRoutes in version "+version, func(context.Context) (bool, error) {
@@ -109,7 +109,7 @@ func TestMissingGatewayAPI(t *testing.T) {
 	crd, file := "httproutes."+gatewayv1.GroupName, filepath.Join(gatewayAPI(t), gatewayv1.GroupName+"_httproutes.yaml")
 	mustKubectl(t, "", "delete", "customresourcedefinition", crd)
 	install := func(ctx context.Context) error {
-		admin := up.RESTConfig(cluster.Admin)
+		admin := env.Cluster.RESTConfig(cluster.Admin)
 		if err := cluster.ApplyFiles(ctx, admin, file); err != nil {
 			return err
 		}
@@ -120,10 +120,10 @@ func TestMissingGatewayAPI(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if err := operator.Install(t.Context(), up); err != nil {
+	if err := operator.Install(t.Context(), env.Cluster); err != nil {
 		t.Fatal(err)
 	}
-	alone, err := operator.Start(t.Context(), up, operator.Options{Name: "without-gateway-api"})
+	alone, err := operator.Start(t.Context(), env.Cluster, operator.Options{Name: "without-gateway-api"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,7 +54,7 @@ func (a *app) editRoute(edit func(*gatewayv1.HTTPRouteSpec)) {
 	a.t.Helper()
 	route := a.route(a.name)
 	edit(&route.Spec)
-	if err := admin.Update(a.t.Context(), route); err != nil {
+	if err := env.Admin.Update(a.t.Context(), route); err != nil {
 		a.t.Fatal(err)
 	}
 }

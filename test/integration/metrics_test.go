@@ -29,7 +29,7 @@ func TestMetrics(t *testing.T) {
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "canaryrollout-metrics-reader"},
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: string(cluster.Spare1)}},
 	}
-	if err := admin.Create(t.Context(), reader); err != nil {
+	if err := env.Admin.Create(t.Context(), reader); err != nil {
 		t.Fatal(err)
 	}
 	for _, tc := range []struct {
@@ -37,8 +37,8 @@ func TestMetrics(t *testing.T) {
 		want        int
 	}{
 		{"nobody", "", http.StatusUnauthorized},
-		{"somebody without the role", up.RESTConfig(cluster.Spare2).BearerToken, http.StatusForbidden},
-		{"a reader", up.RESTConfig(cluster.Spare1).BearerToken, http.StatusOK},
+		{"somebody without the role", env.Cluster.RESTConfig(cluster.Spare2).BearerToken, http.StatusForbidden},
+		{"a reader", env.Cluster.RESTConfig(cluster.Spare1).BearerToken, http.StatusOK},
 	} {
 		status, body := scrape(t, tc.token)
 		if status != tc.want {

@@ -122,7 +122,7 @@ func (a *app) userObjects() string {
 	a.t.Helper()
 	services, routes := &corev1.ServiceList{}, &gatewayv1.HTTPRouteList{}
 	for _, list := range []client.ObjectList{services, routes} {
-		if err := admin.List(a.t.Context(), list, client.InNamespace(a.namespace)); err != nil {
+		if err := env.Admin.List(a.t.Context(), list, client.InNamespace(a.namespace)); err != nil {
 			a.t.Fatal(err)
 		}
 	}
@@ -144,7 +144,7 @@ func (a *app) userObjects() string {
 // ones.
 func (a *app) operatorWrites() (writes []string) {
 	a.t.Helper()
-	events, err := up.Audited(func(event *auditv1.Event) bool {
+	events, err := env.Cluster.Audited(func(event *auditv1.Event) bool {
 		return event.User.Username == cluster.OperatorUsername && event.ObjectRef != nil && event.ObjectRef.Namespace == a.namespace &&
 			(event.ObjectRef.Resource == "services" || event.ObjectRef.Resource == "httproutes") &&
 			!slices.Contains([]string{"get", "list", "watch"}, event.Verb)
@@ -172,7 +172,7 @@ func (a *app) waitForEvent(kind, reason, text string) {
 func (a *app) events() []eventsv1.Event {
 	a.t.Helper()
 	list := &eventsv1.EventList{}
-	if err := admin.List(a.t.Context(), list, client.InNamespace(a.namespace)); err != nil {
+	if err := env.Admin.List(a.t.Context(), list, client.InNamespace(a.namespace)); err != nil {
 		a.t.Fatal(err)
 	}
 	return slices.DeleteFunc(list.Items, func(event eventsv1.Event) bool {
@@ -196,7 +196,7 @@ func (a *app) pods(selector string) map[string]string {
 		a.t.Fatal(err)
 	}
 	list, found := &corev1.PodList{}, map[string]string{}
-	if err := admin.List(a.t.Context(), list, client.InNamespace(a.namespace), client.MatchingLabelsSelector{Selector: parsed}); err != nil {
+	if err := env.Admin.List(a.t.Context(), list, client.InNamespace(a.namespace), client.MatchingLabelsSelector{Selector: parsed}); err != nil {
 		a.t.Fatal(err)
 	}
 	for _, pod := range list.Items {

@@ -20,7 +20,7 @@ import (
 // The API server refuses such a status instead, an Event says what to do, nothing is created or moved, and no restart
 // is needed afterwards. The test is not parallel because the others need the CustomResourceDefinition.
 func TestOlderCRD(t *testing.T) {
-	if err := operator.Install(t.Context(), up); err != nil {
+	if err := operator.Install(t.Context(), env.Cluster); err != nil {
 		t.Fatal(err)
 	}
 	version := swapMemoryVersion(t, nil)
@@ -29,7 +29,7 @@ func TestOlderCRD(t *testing.T) {
 		output, err := kubectl(t, "", "explain", "canaryrollout.status.memory.version")
 		return err != nil, output
 	})
-	running, err := operator.Start(t.Context(), up, operator.Options{Name: "newer-manager"})
+	running, err := operator.Start(t.Context(), env.Cluster, operator.Options{Name: "newer-manager"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func swapMemoryVersion(t *testing.T, schema any) (before any) {
 	crd := &unstructured.Unstructured{}
 	crd.SetAPIVersion("apiextensions.k8s.io/v1")
 	crd.SetKind("CustomResourceDefinition")
-	if err := admin.Get(t.Context(), client.ObjectKey{Name: "canaryrollouts.canaryrollout.dev"}, crd); err != nil {
+	if err := env.Admin.Get(t.Context(), client.ObjectKey{Name: "canaryrollouts.canaryrollout.dev"}, crd); err != nil {
 		t.Fatal(err)
 	}
 	versions, _, err := unstructured.NestedSlice(crd.Object, "spec", "versions")
@@ -77,7 +77,7 @@ func swapMemoryVersion(t *testing.T, schema any) (before any) {
 	if fields["version"] = schema; schema == nil {
 		delete(fields, "version")
 	}
-	if err := errors.Join(unstructured.SetNestedSlice(crd.Object, versions, "spec", "versions"), admin.Update(t.Context(), crd)); err != nil {
+	if err := errors.Join(unstructured.SetNestedSlice(crd.Object, versions, "spec", "versions"), env.Admin.Update(t.Context(), crd)); err != nil {
 		t.Fatal(err)
 	}
 	return before

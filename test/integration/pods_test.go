@@ -23,7 +23,7 @@ func TestForbiddenPods(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: a.namespace, Name: "tight"},
 		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("2")}},
 	}
-	if err := admin.Create(t.Context(), quota); err != nil {
+	if err := env.Admin.Create(t.Context(), quota); err != nil {
 		t.Fatal(err)
 	}
 	a.kubectl("wait", "quota/tight", "--for=jsonpath={.status.used.pods}=2", "--timeout=60s")

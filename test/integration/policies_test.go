@@ -41,7 +41,7 @@ func attempt(t *testing.T, what, want string, request func(context.Context) erro
 
 func as(t *testing.T, user cluster.User) client.Client {
 	t.Helper()
-	c, err := newClient(up.RESTConfig(user))
+	c, err := env.Client(user)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ const (
 // requires its verb. Users who may update the spec can still advance a release by changing its steps.
 func TestCommandPolicy(t *testing.T) {
 	mustKubectl(t, "", "apply", "-f", "../../config/rbac/canaryrollout_edit_role.yaml")
-	if err := operator.Install(t.Context(), up); err != nil {
+	if err := operator.Install(t.Context(), env.Cluster); err != nil {
 		t.Fatal(err)
 	}
 	rollout := created(t, "guarded")
@@ -99,7 +99,7 @@ func TestCommandPolicy(t *testing.T) {
 			return tc.who.Patch(ctx, rollout.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(tc.patch)))
 		})
 	}
-	withCommand := &unstructured.Unstructured{Object: sample(t, "born-promoted")}
+	withCommand := &unstructured.Unstructured{Object: named(t, "born-promoted")}
 	withCommand.SetAnnotations(map[string]string{"canaryrollout.dev/promote": "full"})
 	attempt(t, "a rollout that is created with a command", noPromote, func(ctx context.Context) error {
 		return editor.Create(ctx, withCommand.DeepCopy())
@@ -141,7 +141,7 @@ spec:
 // TestManagerPolicy: a stolen token of the manager cannot write ReplicaSets of other controllers, nor the template of
 // an existing one, and can write only one label of selectors.
 func TestManagerPolicy(t *testing.T) {
-	if err := operator.Install(t.Context(), up); err != nil {
+	if err := operator.Install(t.Context(), env.Cluster); err != nil {
 		t.Fatal(err)
 	}
 	rollout := created(t, "owner")
@@ -156,7 +156,7 @@ func TestManagerPolicy(t *testing.T) {
 				APIVersion: "v1", Kind: "Service", Name: "stranger", UID: objects[0].GetUID(), Controller: ptr.To(true),
 			}})
 		}
-		if err := admin.Create(t.Context(), object); err != nil {
+		if err := env.Admin.Create(t.Context(), object); err != nil {
 			t.Fatal(err)
 		}
 		remove(t, object)

@@ -42,7 +42,7 @@ func watch(t *testing.T, namespace, name string) *publications {
 	t.Helper()
 	p := &publications{changed: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	watcher, err := admin.Watch(ctx, &v1alpha1.CanaryRolloutList{}, client.InNamespace(namespace), client.MatchingFields{"metadata.name": name})
+	watcher, err := env.Admin.Watch(ctx, &v1alpha1.CanaryRolloutList{}, client.InNamespace(namespace), client.MatchingFields{"metadata.name": name})
 	if err != nil {
 		cancel()
 		t.Fatal(err)

@@ -14,9 +14,9 @@ import (
 // TestRestart stops the operator in mid-canary. Its successor continues where it was, and handles the command and the
 // drift in between. The test is not parallel because the others share an operator.
 func TestRestart(t *testing.T) {
-	manager.start(t)
+	startManager(t)
 	t.Cleanup(func() {
-		if err := manager.stop(); err != nil {
+		if err := stopManager(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -26,13 +26,13 @@ func TestRestart(t *testing.T) {
 	a.setImage(builder.ImageV2)
 	before := a.waitForStep(v1alpha1.StatePaused, "2/3")
 	pods := a.pods("app=reviews")
-	if err := manager.stop(); err != nil {
+	if err := stopManager(); err != nil {
 		t.Fatal(err)
 	}
 	a.setSelector("reviews-canary", `{"app":"reviews"}`)
 	a.setBackends(pairRefs)
 	a.annotate(promote, "true")
-	manager.start(t)
+	startManager(t)
 	after := a.waitForStep(v1alpha1.StatePaused, "3/3")
 	a.checkRemovedOnce("promote")
 	if now := a.pods("app=reviews"); len(pods) != 3 || !maps.Equal(now, pods) || after.Status.Revision != before.Status.Revision {

@@ -31,7 +31,7 @@ func (a *app) backedUp() (objects []*unstructured.Unstructured) {
 	} {
 		list := &unstructured.UnstructuredList{}
 		list.SetGroupVersionKind(kind)
-		if err := admin.List(a.t.Context(), list, client.InNamespace(a.namespace)); err != nil {
+		if err := env.Admin.List(a.t.Context(), list, client.InNamespace(a.namespace)); err != nil {
 			a.t.Fatal(err)
 		}
 		for i := range list.Items {
@@ -63,7 +63,7 @@ func TestRestore(t *testing.T) {
 	a.waitForStep(v1alpha1.StatePaused, "2/2")
 	backup := a.backedUp()
 	a.deleteRollout("background")
-	if err := admin.DeleteAllOf(t.Context(), &appsv1.ReplicaSet{}, client.InNamespace(a.namespace), client.PropagationPolicy(metav1.DeletePropagationBackground)); err != nil {
+	if err := env.Admin.DeleteAllOf(t.Context(), &appsv1.ReplicaSet{}, client.InNamespace(a.namespace), client.PropagationPolicy(metav1.DeletePropagationBackground)); err != nil {
 		t.Fatal(err)
 	}
 	a.waitForNoPods()
@@ -73,7 +73,7 @@ func TestRestore(t *testing.T) {
 	a.delete("reviews", &gatewayv1.HTTPRoute{})
 	a.within(patience, "the ReplicaSets to go", func() (bool, string) {
 		list := &appsv1.ReplicaSetList{}
-		if err := admin.List(t.Context(), list, client.InNamespace(a.namespace)); err != nil {
+		if err := env.Admin.List(t.Context(), list, client.InNamespace(a.namespace)); err != nil {
 			t.Fatal(err)
 		}
 		return len(list.Items) == 0, fmt.Sprint(len(list.Items))

@@ -16,7 +16,7 @@ import (
 // because each of their writes is guarded.
 func TestSecondManager(t *testing.T) {
 	a := deployed(t, builder.Weight(20), builder.Weight(60))
-	second, err := operator.Start(t.Context(), up, operator.Options{
+	second, err := operator.Start(t.Context(), env.Cluster, operator.Options{
 		Name: "second-manager", ProbePort: 8181, MetricsPort: 8543,
 		Args: []string{"--leader-elect=false", "--namespace=" + a.namespace},
 	})

@@ -64,10 +64,10 @@ spec:
 func TestOldSchema(t *testing.T) {
 	mustKubectl(t, oldCRD, "apply", "-f", "-")
 	t.Cleanup(func() { _, _ = kubectl(t, "", "delete", "crd", "httproutes.old.example.test") })
-	if err := cluster.WaitForCRDs(t.Context(), up.RESTConfig(cluster.Admin), "httproutes.old.example.test"); err != nil {
+	if err := cluster.WaitForCRDs(t.Context(), env.Cluster.RESTConfig(cluster.Admin), "httproutes.old.example.test"); err != nil {
 		t.Fatal(err)
 	}
-	discover, err := discovery.NewDiscoveryClientForConfig(up.RESTConfig(cluster.Operator))
+	discover, err := discovery.NewDiscoveryClientForConfig(env.Cluster.RESTConfig(cluster.Operator))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestOldSchema(t *testing.T) {
 	if err := unstructured.SetNestedSlice(object.Object, []any{map[string]any{"backendRefs": refs}}, "spec", "rules"); err != nil {
 		t.Fatal(err)
 	}
-	if err := admin.Create(t.Context(), object); err != nil {
+	if err := env.Admin.Create(t.Context(), object); err != nil {
 		t.Fatal(err)
 	}
 	rollout := &v1alpha1.CanaryRollout{}
@@ -101,13 +101,13 @@ func TestOldSchema(t *testing.T) {
 		Routes:  map[observe.Object]*unstructured.Unstructured{{Kind: old, Name: "old-schema"}: object},
 		Pairs:   map[observe.Object]route.Pair{{Kind: old, Name: "old-schema"}: {Namespace: namespace, Stable: "old-stable", Canary: "old-canary"}},
 	}
-	applier := apply.Applier{Writer: admin}
+	applier := apply.Applier{Writer: env.Admin}
 	_, err = applier.Apply(t.Context(), snap, []plan.Action{plan.SetTraffic{Kind: "HTTPRoute", Name: "old-schema", Mirror: 10}})
 	if err == nil || !observe.IsRefusal(err) || !strings.Contains(err.Error(), "requestMirror.fraction") {
 		t.Errorf("a mirror whose fraction would be dropped: %v, want a refusal", err)
 	}
 	version := object.GetResourceVersion()
-	if err := admin.Get(t.Context(), client.ObjectKeyFromObject(object), object); err != nil || object.GetResourceVersion() != version {
+	if err := env.Admin.Get(t.Context(), client.ObjectKeyFromObject(object), object); err != nil || object.GetResourceVersion() != version {
 		t.Errorf("the route was written: %v, %v", object.Object["spec"], err)
 	}
 }

@@ -26,11 +26,11 @@ func TestStatusIsStoredWhole(t *testing.T) {
 	rollout.Status.Memory.StepScale.Weight, rollout.Status.Memory.StepScale.MatchTrafficWeight = nil, nil
 	want := rollout.Status.DeepCopy()
 
-	if err := admin.Status().Update(ctx, rollout); err != nil {
+	if err := env.Admin.Status().Update(ctx, rollout); err != nil {
 		t.Fatal(err)
 	}
 	stored := &v1alpha1.CanaryRollout{}
-	if err := admin.Get(ctx, client.ObjectKeyFromObject(rollout), stored); err != nil {
+	if err := env.Admin.Get(ctx, client.ObjectKeyFromObject(rollout), stored); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, &stored.Status); diff != "" {
@@ -42,7 +42,7 @@ func TestStatusIsStoredWhole(t *testing.T) {
 func TestEmptyStatusIsStored(t *testing.T) {
 	rollout := created(t, "empty")
 	rollout.Status = v1alpha1.CanaryRolloutStatus{Memory: &v1alpha1.Memory{StepScale: nil}}
-	if err := admin.Status().Update(t.Context(), rollout); err != nil {
+	if err := env.Admin.Status().Update(t.Context(), rollout); err != nil {
 		t.Error(err)
 	}
 }

@@ -67,7 +67,7 @@ func asDeployment(t *testing.T, template map[string]any) (map[string]any, error)
 // asRollout returns the template that the ReplicaSets of a rollout would have.
 func asRollout(t *testing.T, template map[string]any) (map[string]any, error) {
 	t.Helper()
-	content := sample(t, "template")
+	content := named(t, "template")
 	content["spec"].(map[string]any)["template"] = runtime.DeepCopyJSON(template)
 	stored, err := tryCreate(t, content)
 	if err != nil {

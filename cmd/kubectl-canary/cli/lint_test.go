@@ -12,6 +12,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/lint"
+	"github.com/canaryrollout/canaryrollout/test/framework/sample"
 )
 
 // runLint runs the command as a shell would, and returns its output and error.
@@ -29,9 +30,9 @@ func runLint(t *testing.T, stdin string, args ...string) (string, error) {
 }
 
 func TestLint(t *testing.T) {
-	sample := readText(t, sampleFile)
-	broken := strings.NewReplacer("  replicas: 4\n", "  replica: 4\n", "setWeight: 20\n", "setWeight: 200\n").Replace(sample)
-	risky := strings.Replace(sample, "  replicas: 4\n", "  replicas: 1\n", 1)
+	manifest := readText(t, sampleFile)
+	broken := strings.NewReplacer("  replicas: 4\n", "  replica: 4\n", "setWeight: 20\n", "setWeight: 200\n").Replace(manifest)
+	risky := strings.Replace(manifest, "  replicas: 4\n", "  replicas: 1\n", 1)
 	const unchecked = `stdin:1: spec.traffic.stableService: note: Service reviews-stable is not in these files: not checked
 stdin:1: spec.traffic.canaryService: note: Service reviews-canary is not in these files: not checked
 stdin:1: spec.traffic.routes[0]: note: HTTPRoute bookinfo-reviews is not in these files: not checked
@@ -43,11 +44,11 @@ stdin:1: spec.traffic.routes[0]: note: HTTPRoute bookinfo-reviews is not in thes
 		args      []string
 		want, err string
 	}{
-		"the sample":     {args: []string{"-f", "../../../config/samples/reviews"}},
-		"the rollout":    {stdin: sample, args: []string{"-f", "-"}, want: unchecked},
+		"the sample":     {args: []string{"-f", sample.Path("")}},
+		"the rollout":    {stdin: manifest, args: []string{"-f", "-"}, want: unchecked},
 		"risks":          {stdin: risky, args: []string{"-f", "-"}, want: unchecked + warning},
 		"risks, strict":  {stdin: risky, args: []string{"-f", "-", "--strict"}, want: unchecked + warning, err: "found 0 errors and 1 warning"},
-		"notes, strict":  {stdin: sample, args: []string{"-f", "-", "--strict"}, want: unchecked},
+		"notes, strict":  {stdin: manifest, args: []string{"-f", "-", "--strict"}, want: unchecked},
 		"no flag":        {err: "say what to check, for example: kubectl canary lint -f deploy/"},
 		"unknown output": {args: []string{"-f", "-", "-o", "yaml"}, err: "-o yaml is not known: text and json are"},
 		"nothing":        {stdin: "apiVersion: v1\nkind: Service\n", args: []string{"-f", "-"}, err: "there is no CanaryRollout in these files, so nothing was checked"},
@@ -83,7 +84,7 @@ func TestLintOutput(t *testing.T) {
 			t.Errorf("got %+v, error %v", first, err)
 		}
 	}
-	if text, err := runLint(t, "", "-f", "../../../config/samples/reviews", "-o", "json"); err != nil || text != "[]\n" {
+	if text, err := runLint(t, "", "-f", sample.Path(""), "-o", "json"); err != nil || text != "[]\n" {
 		t.Errorf("got %q, error %v", text, err)
 	}
 }

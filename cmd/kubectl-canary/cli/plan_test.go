@@ -21,13 +21,14 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/framework/sample"
 )
 
-const (
-	sampleFile = "../../../config/samples/reviews/canaryrollout.yaml"
-	// samplePlan is the golden table of the sample in package table.
-	samplePlan = "../table/testdata/sample.golden"
-)
+// samplePlan is the golden table of the sample in package table.
+const samplePlan = "../table/testdata/sample.golden"
+
+// sampleFile is the manifest of the sample's CanaryRollout.
+var sampleFile = sample.Path(sample.Rollouts)
 
 // offline returns the flags of a machine without a cluster: any attempt to connect fails.
 func offline() *genericclioptions.ConfigFlags {
@@ -90,7 +91,7 @@ func TestDocumentedPlan(t *testing.T) {
 // TestPlanOfSeveral finds the rollouts in a stream with other objects, and prints their plans in order.
 func TestPlanOfSeveral(t *testing.T) {
 	one := readText(t, sampleFile)
-	services := readText(t, "../../../config/samples/reviews/services.yaml")
+	services := readText(t, sample.Path("services.yaml"))
 	second := strings.Replace(one, "name: reviews\n", "name: ratings\n", 1)
 	got, err := runPlan(t, offline(), one+"\n---\n"+services+"\n---\n"+second, "-f", "-")
 	if err != nil {
@@ -201,10 +202,7 @@ func apiServer(t *testing.T, rollout *v1alpha1.CanaryRollout) *genericclioptions
 
 func liveSample(t *testing.T) *v1alpha1.CanaryRollout {
 	t.Helper()
-	rollout := &v1alpha1.CanaryRollout{}
-	if err := yaml.UnmarshalStrict([]byte(readText(t, sampleFile)), rollout); err != nil {
-		t.Fatal(err)
-	}
+	rollout := sample.Rollout(t)
 	rollout.Namespace, rollout.UID = "shop", "1"
 	return rollout
 }

@@ -4,32 +4,23 @@
 package lint
 
 import (
-	"os"
 	"strings"
 	"testing"
 
 	"sigs.k8s.io/yaml"
 
 	"github.com/canaryrollout/canaryrollout/test/framework/admission"
+	"github.com/canaryrollout/canaryrollout/test/framework/sample"
 )
-
-const samples = "../../../config/samples/reviews/"
 
 // edited returns the sample with YAML edits applied.
 func edited(t *testing.T, edits string) []byte {
 	t.Helper()
-	content, err := os.ReadFile(samples + "canaryrollout.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	object := map[string]any{}
-	if err := yaml.Unmarshal(content, &object); err != nil {
-		t.Fatal(err)
-	}
+	object := sample.Object(t)
 	if err := admission.Edit(object, edits); err != nil {
 		t.Fatal(err)
 	}
-	content, err = yaml.Marshal(object)
+	content, err := yaml.Marshal(object)
 	if err != nil {
 		t.Fatal(err)
 	}

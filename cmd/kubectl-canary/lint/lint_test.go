@@ -9,13 +9,15 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/canaryrollout/canaryrollout/test/framework/sample"
 )
 
 func sampleFiles(tb testing.TB) []Source {
 	tb.Helper()
 	var sources []Source
 	for _, name := range []string{"canaryrollout.yaml", "httproute.yaml", "services.yaml"} {
-		content, err := os.ReadFile(samples + name)
+		content, err := os.ReadFile(sample.Path(name))
 		if err != nil {
 			tb.Fatal(err)
 		}

@@ -4,33 +4,19 @@
 package table
 
 import (
-	"os"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
 
 	"k8s.io/utils/ptr"
-	"sigs.k8s.io/yaml"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/forecast"
 	"github.com/canaryrollout/canaryrollout/test/framework/builder"
 	"github.com/canaryrollout/canaryrollout/test/framework/golden"
+	"github.com/canaryrollout/canaryrollout/test/framework/sample"
 )
-
-func readSample(t *testing.T) *v1alpha1.CanaryRollout {
-	t.Helper()
-	content, err := os.ReadFile("../../../config/samples/reviews/canaryrollout.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	rollout := &v1alpha1.CanaryRollout{}
-	if err := yaml.UnmarshalStrict(content, rollout); err != nil {
-		t.Fatal(err)
-	}
-	return rollout
-}
 
 func TestText(t *testing.T) {
 	pinned := v1alpha1.Step{SetCanaryScale: &v1alpha1.SetCanaryScale{Replicas: ptr.To[int32](100), Mode: v1alpha1.ScaleModeExact}}
@@ -43,8 +29,8 @@ func TestText(t *testing.T) {
 		rollout *v1alpha1.CanaryRollout
 		options forecast.Options
 	}{
-		"sample":       {rollout: readSample(t)},
-		"first-deploy": {rollout: readSample(t), options: forecast.Options{FirstDeploy: true, PodReady: 20 * time.Second}},
+		"sample":       {rollout: sample.Rollout(t)},
+		"first-deploy": {rollout: sample.Rollout(t), options: forecast.Options{FirstDeploy: true, PodReady: 20 * time.Second}},
 		"risky":        {rollout: risky, options: forecast.Options{PodReady: 2 * time.Minute}},
 		"deadline":     {rollout: late, options: forecast.Options{PodReady: 2 * time.Minute}},
 		"no-steps":     {rollout: builder.MakeRollout("shop", "checkout").Settle(5).ScaleDownDelay(30).Obj()},
@@ -58,7 +44,7 @@ func TestText(t *testing.T) {
 }
 
 func TestTextInFlight(t *testing.T) {
-	told := forecast.Release(readSample(t), forecast.Options{})
+	told := forecast.Release(sample.Rollout(t), forecast.Options{})
 	told.Kind, told.Stages, told.Promotions = forecast.InFlight, told.Stages[8:], 0
 	for i := range told.Stages {
 		told.Stages[i].At.Duration -= 25 * time.Second

@@ -40,7 +40,7 @@ func pauseFor(d time.Duration) v1alpha1.Step {
 
 func weight(percent int32) v1alpha1.Step { return v1alpha1.Step{SetWeight: &percent} }
 
-func seedSteps() []v1alpha1.Step {
+func bookinfoSteps() []v1alpha1.Step {
 	return []v1alpha1.Step{
 		{SetCanaryScale: &v1alpha1.SetCanaryScale{Replicas: ptr.To[int32](1)}},
 		{SetHeaderRoute: &v1alpha1.SetHeaderRoute{Name: "qa", Matches: []v1alpha1.RequestMatch{{
@@ -84,7 +84,7 @@ func healthy() Rollout {
 	rollout := Rollout{
 		Object: &v1alpha1.CanaryRollout{
 			ObjectMeta: metav1.ObjectMeta{Name: "reviews", Namespace: "shop", Generation: 4, CreationTimestamp: ago(50 * time.Hour)},
-			Spec:       v1alpha1.CanaryRolloutSpec{Replicas: ptr.To[int32](3), Steps: seedSteps()},
+			Spec:       v1alpha1.CanaryRolloutSpec{Replicas: ptr.To[int32](3), Steps: bookinfoSteps()},
 			Status: v1alpha1.CanaryRolloutStatus{
 				ObservedGeneration: 4, State: v1alpha1.StateHealthy, Step: "8/8", Revision: stableRevision, Ready: "3/3",
 				Message: "revision " + stableRevision + " serves all traffic", Images: imageV1,

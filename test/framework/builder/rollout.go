@@ -14,7 +14,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// Images of the seed's workload.
+// Images of the bookinfo sample.
 const (
 	ImageV1 = "istio/examples-bookinfo-reviews-v1:1.20.2"
 	ImageV2 = "istio/examples-bookinfo-reviews-v2:1.20.2"

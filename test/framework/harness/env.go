@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"testing"
@@ -31,7 +32,7 @@ type Env struct {
 	Admin client.WithWatch
 	// Pods answer the requests.
 	Pods *backend.Backend
-	// Operator is the manager; nil if EnvOptions exclude it.
+	// Operator is the running manager; nil if there is none.
 	Operator *operator.Operator
 }
 
@@ -47,15 +48,26 @@ type EnvOptions struct {
 	WithoutOperator bool
 	// Bare installs nothing of ours and does not start the manager: the tests do both.
 	Bare bool
+	// Build are the programs that the tests need in addition to the manager. They are built before the cluster starts,
+	// because there is no network in its namespaces.
+	Build []Build
+	// Setup prepares the running cluster for all tests.
+	Setup func(context.Context) error
 }
+
+// Build builds a program and reports what it does to progress.
+type Build func(progress io.Writer) error
 
 // Main runs the tests of a package on a cluster with an operator, in its own namespaces. The operator is built with
 // the race detector, unless EnvOptions disable it. TestMain only has to call Main, which does not return. The
 // cluster's folder, with the log of every process, is kept if a test fails.
 func Main(m *testing.M, env *Env, options EnvOptions) {
-	if err := operator.Build(os.Stderr, !options.AsShipped); err != nil {
-		fmt.Println("FAIL: building the operator:", err)
-		os.Exit(1)
+	manager := func(progress io.Writer) error { return operator.Build(progress, !options.AsShipped) }
+	for _, build := range append([]Build{manager}, options.Build...) {
+		if err := build(os.Stderr); err != nil {
+			fmt.Println("FAIL:", err)
+			os.Exit(1)
+		}
 	}
 	cluster.Isolate()
 	code := 1
@@ -68,42 +80,56 @@ func Main(m *testing.M, env *Env, options EnvOptions) {
 
 func (e *Env) run(m *testing.M, options EnvOptions, code *int) (err error) {
 	ctx := context.Background()
-	ctrl.SetLogger(logr.Discard()) // otherwise the client library complains
+	ctrl.SetLogger(logr.Discard()) // otherwise controller-runtime complains that no logger was set
 	if e.Cluster, err = cluster.Start(ctx, options.Cluster); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, e.Cluster.Cleanup(*code != 0 || err != nil)) }()
+	defer func() {
+		failed := *code != 0 || err != nil
+		if failed {
+			fmt.Println("the logs of the failed run are in", e.Cluster.Dir)
+		}
+		err = errors.Join(err, e.Cluster.Cleanup(failed))
+	}()
 	if !options.Bare {
 		if err := operator.Install(ctx, e.Cluster); err != nil {
 			return err
 		}
 	}
-	if e.Admin, err = newClient(e.Cluster.RESTConfig(cluster.Admin)); err != nil {
+	if e.Admin, err = e.Client(cluster.Admin); err != nil {
 		return err
 	}
 	if e.Pods, err = backend.Start(ctx, e.Cluster.RESTConfig(cluster.Admin)); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.Pods.Stop()) }()
+	if options.Setup != nil {
+		if err := options.Setup(ctx); err != nil {
+			return err
+		}
+	}
 	if !options.WithoutOperator && !options.Bare {
 		if err := e.StartOperator(ctx); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, e.Operator.Stop()) }()
 	}
+	defer func() { err = errors.Join(err, e.stopOperator()) }()
 	if options.Parallel > 0 {
 		if err := flag.Set("test.parallel", strconv.Itoa(options.Parallel)); err != nil {
 			return err
 		}
 	}
 	*code = m.Run()
-	if e.Operator != nil {
-		err = e.Operator.Crashed() // a supervised operator was restarted
+	return nil
+}
+
+// stopOperator stops the operator that the tests leave. It also reports a crash of an earlier one, which the tests may
+// have restarted.
+func (e *Env) stopOperator() error {
+	if e.Operator == nil {
+		return nil
 	}
-	if *code != 0 || err != nil {
-		fmt.Println("the logs of the failed run are in", e.Cluster.Dir)
-	}
-	return err
+	return errors.Join(e.Operator.Crashed(), e.Operator.Stop())
 }
 
 // StartOperator starts or restarts the manager. It logs every reconcile, so that reconciles can be counted.
@@ -112,9 +138,10 @@ func (e *Env) StartOperator(ctx context.Context) (err error) {
 	return err
 }
 
-func newClient(config *rest.Config) (client.WithWatch, error) {
-	config.QPS, config.Burst = -1, -1
-	config.WarningHandler = rest.NoWarnings{}
+// Client returns a client with the rights of a user and no rate limit.
+func (e *Env) Client(user cluster.User) (client.WithWatch, error) {
+	config := e.Cluster.RESTConfig(user)
+	config.WarningHandler = rest.NoWarnings{} // they would drown the output of the tests
 	c, err := client.NewWithWatch(config, client.Options{})
 	if err != nil {
 		return nil, err

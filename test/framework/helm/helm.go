@@ -13,11 +13,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"github.com/canaryrollout/canaryrollout/test/framework/repository"
 )
 
 // binaryVariable tells a program that has no network where helm is.
@@ -29,7 +30,7 @@ func Build(progress io.Writer) error {
 	if Binary() != "" {
 		return nil
 	}
-	command := exec.Command(filepath.Join(root(), "hack", "tool.sh"), "helm", "helm.sh/helm/v4/cmd/helm")
+	command := exec.Command(repository.Path("hack", "tool.sh"), "helm", "helm.sh/helm/v4/cmd/helm")
 	command.Stderr = progress
 	path, err := command.Output()
 	if err != nil {
@@ -41,14 +42,8 @@ func Build(progress io.Writer) error {
 // Binary is the program, once it is built.
 func Binary() string { return os.Getenv(binaryVariable) }
 
-// root is the repository's folder.
-func root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..", "..")
-}
-
 // Chart is the chart's folder.
-func Chart() string { return filepath.Join(root(), "config", "chart") }
+func Chart() string { return repository.Path("config", "chart") }
 
 // Client runs helm.
 type Client struct {

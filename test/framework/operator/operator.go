@@ -9,7 +9,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -17,63 +16,26 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strings"
 	"syscall"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
+	"github.com/canaryrollout/canaryrollout/test/framework/repository"
 )
 
-// binaryVariable tells the program inside the cluster's namespaces where the manager is, which only the outside can
-// build: inside there is no network to fetch modules by.
+// binaryVariable holds the path of the manager, for the program inside the cluster's namespaces.
 const binaryVariable = "CANARYROLLOUT_MANAGER"
 
-// Build builds the manager; if asked for, with the race detector where there is a C compiler. Call it before
-// cluster.Isolate.
+// Build builds the manager, with or without the race detector. Call it before cluster.Isolate.
 func Build(progress io.Writer, race bool) error {
-	if os.Getenv(binaryVariable) != "" {
-		return nil
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return fmt.Errorf("find the user's cache folder: %w", err)
-	}
-	binary := filepath.Join(cache, "canaryrollout", fmt.Sprintf("manager-%.4x", sha256.Sum256([]byte(root()))))
-	args := []string{"build", "-o", binary}
-	if race && hasRaceDetector() {
-		args = append(args, "-race")
-	}
-	command := exec.Command("go", append(args, "./cmd/manager")...)
-	command.Dir = root()
-	command.Stdout, command.Stderr = progress, progress
-	if err := command.Run(); err != nil {
-		return fmt.Errorf("go %s: %w", strings.Join(args, " "), err)
-	}
-	return os.Setenv(binaryVariable, binary)
-}
-
-func hasRaceDetector() bool {
-	output, err := exec.Command("go", "env", "CGO_ENABLED", "CC").Output()
-	if err != nil {
-		return false
-	}
-	enabled, compiler, _ := strings.Cut(strings.TrimSpace(string(output)), "\n")
-	_, missing := exec.LookPath(strings.TrimSpace(compiler))
-	return enabled == "1" && missing == nil
-}
-
-// root is the repository's folder.
-func root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..", "..")
+	return repository.Build(progress, binaryVariable, "cmd/manager", race)
 }
 
 // Install applies config/default, all but the Deployment: the manager runs as a process here.
 func Install(ctx context.Context, c *cluster.Cluster) error {
-	command := exec.CommandContext(ctx, "kubectl", "kustomize", filepath.Join(root(), "config", "default"))
+	command := exec.CommandContext(ctx, "kubectl", "kustomize", repository.Path("config", "default"))
 	command.Stderr = os.Stderr
 	output, err := command.Output()
 	if err != nil {
