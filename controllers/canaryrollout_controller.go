@@ -6,7 +6,6 @@ package controllers
 import (
 	"cmp"
 	"context"
-	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -94,7 +93,6 @@ func (r *Reconciler) passes(ctx context.Context, rollout *observe.Rollout, now t
 		unplanned := write{rollout: rollout, version: rollout.ResourceVersion, status: rollout.Status}
 		return time.Time{}, r.fail(ctx, unplanned, nil, err, now)
 	}
-	snap.Observed.Probe = r.Prober.Result(snap.Key())
 	next := r.compute(input(snap, now))
 	written, err := r.pass(ctx, snap, next, now)
 	if err == nil && len(next.Actions) == 0 && written != snap.Rollout && snap.Shows(written) {
@@ -107,7 +105,7 @@ func (r *Reconciler) passes(ctx context.Context, rollout *observe.Rollout, now t
 	if err == nil {
 		r.Prober.Measure(ctx, snap.Key(), probeRequest(snap, next))
 	}
-	return wakeAt(next.WakeAt, snap, now), cmp.Or(err, snap.TemplateError)
+	return earliest(next.WakeAt, snap.ObserveAgainAt), cmp.Or(err, snap.TemplateError)
 }
 
 // probeRequest returns the measurement that a plan asks for, or nil.
@@ -140,36 +138,19 @@ func (r *Reconciler) pass(ctx context.Context, snap *observe.Snapshot, next plan
 	return written.rollout, nil
 }
 
-// missingKindRetry is the interval between checks for a kind of routes that the cluster does not serve.
-const missingKindRetry = 15 * time.Second
-
-// wakeAt returns when to reconcile again: when the plan says, or earlier while something is missing that no watch
-// reports.
-func wakeAt(planned time.Time, snap *observe.Snapshot, now time.Time) time.Time {
-	earliest := planned
-	wake := func(at time.Time) {
-		if earliest.IsZero() || at.Before(earliest) {
-			earliest = at
-		}
+// earliest returns the earlier of two times, of which zero means never.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
 	}
-	for _, at := range []time.Time{snap.TemplateRetryAt, snap.PodsLookAt} {
-		if !at.IsZero() {
-			wake(at)
-		}
-	}
-	for _, route := range snap.Observed.Routes {
-		if route.Problem != nil && route.Problem.Reason == v1alpha1.ReasonRouteKindNotServed {
-			wake(now.Add(missingKindRetry))
-		}
-	}
-	return earliest
+	return a
 }
 
 // apply applies the plan, once the snapshot is known to be current.
 func (r *Reconciler) apply(ctx context.Context, snap *observe.Snapshot, next plan.Plan) (apply.Result, error) {
 	isWriting := len(next.Actions) > 0 || !equality.Semantic.DeepEqual(snap.Status, next.Status)
 	if isWriting {
-		if err := r.Observer.Confirm(ctx, snap.Rollout, makesPods(next.Actions)); err != nil {
+		if err := r.Observer.Confirm(ctx, snap.Rollout, plan.NeedsLiveRead(next.Actions)); err != nil {
 			return apply.Result{ResourceVersion: snap.ResourceVersion}, err
 		}
 	}
@@ -220,16 +201,6 @@ func annotation(snap *observe.Snapshot, key string) *string {
 // isReleased reports whether a rollout is being deleted and no longer has our finalizer.
 func isReleased(rollout *observe.Rollout) bool {
 	return rollout.DeletionTimestamp != nil && !controllerutil.ContainsFinalizer(rollout.CanaryRollout, v1alpha1.Finalizer)
-}
-
-// makesPods reports whether a plan creates or adopts ReplicaSets. Neither may happen once deletion has begun, so the
-// rollout is read live first.
-func makesPods(actions []plan.Action) bool {
-	return slices.ContainsFunc(actions, func(action plan.Action) bool {
-		_, creates := action.(plan.CreateReplicaSet)
-		_, adopts := action.(plan.AdoptReplicaSet)
-		return creates || adopts
-	})
 }
 
 // now returns the single clock reading of a pass, at the precision that a status keeps.

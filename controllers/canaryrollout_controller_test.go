@@ -87,12 +87,14 @@ func newHarness(t *testing.T, objects ...client.Object) *harness {
 			return c.Get(ctx, at, into, opts...)
 		},
 	})
+	prober := probe.NewProber(probe.Allow{})
 	h.Reconciler = &Reconciler{
 		Observer: &observe.Observer{
 			Cache: h.WithWatch, Live: live, Normalizer: dryRun{h.WithWatch}, Kinds: NewRouteKinds(), Tracker: &observe.Tracker{}, Pods: observe.NewPods(live),
+			Probes: prober,
 		},
 		Applier: &apply.Applier{Writer: h.WithWatch}, Status: h.WithWatch.Status(), Recorder: h.events,
-		Prober: probe.NewProber(probe.Allow{}),
+		Prober: prober,
 		Clock:  testingclock.NewFakePassiveClock(start),
 		Compute: func(in plan.Input) plan.Plan {
 			h.in = &in
@@ -495,16 +497,14 @@ func TestReconcileRefusedTemplate(t *testing.T) {
 	}
 }
 
-// TestReconcileMissingKind checks that a kind of routes that no watch can report is soon looked for again.
-func TestReconcileMissingKind(t *testing.T) {
-	snap := &observe.Snapshot{Observed: plan.Observed{Routes: []plan.Route{{}, {Problem: &plan.Problem{Reason: v1alpha1.ReasonRouteKindNotServed}}}}}
-	for planned, want := range map[time.Time]time.Time{
-		{}:                     start.Add(missingKindRetry),
-		start.Add(time.Hour):   start.Add(missingKindRetry),
-		start.Add(time.Second): start.Add(time.Second),
+// TestEarliest checks that a time that is zero is not taken for the earlier one.
+func TestEarliest(t *testing.T) {
+	never, soon, later := time.Time{}, start.Add(time.Second), start.Add(time.Hour)
+	for _, tc := range []struct{ a, b, want time.Time }{
+		{never, never, never}, {soon, never, soon}, {never, soon, soon}, {soon, later, soon}, {later, soon, soon},
 	} {
-		if got := wakeAt(planned, snap, start); !got.Equal(want) {
-			t.Errorf("planned for %s, wakes at %s", planned, got)
+		if got := earliest(tc.a, tc.b); !got.Equal(tc.want) {
+			t.Errorf("earliest(%s, %s) = %s", tc.a, tc.b, got)
 		}
 	}
 }

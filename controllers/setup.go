@@ -80,21 +80,22 @@ func ClientOptions() client.Options {
 	return client.Options{Cache: &client.CacheOptions{Unstructured: true}}
 }
 
-// NewReconciler returns a Reconciler on the clients of a manager. kinds are those of its CacheOptions, and lease is
-// its lease as namespace/name.
-func NewReconciler(mgr ctrl.Manager, kinds *RouteKinds, lease string) *Reconciler {
+// NewReconciler returns a Reconciler on the clients of a manager. kinds are those of its CacheOptions, lease is its
+// lease as namespace/name, and allow is where probes may be sent.
+func NewReconciler(mgr ctrl.Manager, kinds *RouteKinds, lease string, allow probe.Allow) *Reconciler {
+	prober := probe.NewProber(allow)
 	return &Reconciler{
 		Observer: &observe.Observer{
 			Cache: mgr.GetClient(), Live: mgr.GetAPIReader(), Kinds: kinds,
 			Normalizer: dryRun{mgr.GetClient()}, Tracker: &observe.Tracker{}, Features: observe.NewFeatures(mgr.GetAPIReader()),
-			Pods: observe.NewPods(mgr.GetAPIReader()),
+			Pods: observe.NewPods(mgr.GetAPIReader()), Probes: prober,
 		},
 		Applier: &apply.Applier{Writer: mgr.GetClient()},
 		Manager: lease, rivals: rivals{self: lease},
 		kinds:    kinds,
 		Status:   mgr.GetClient().Status(),
 		Recorder: mgr.GetEventRecorder(controllerName),
-		Prober:   probe.NewProber(probe.Allow{}),
+		Prober:   prober,
 		Clock:    clock.RealClock{},
 		Compute:  plan.Compute,
 	}

@@ -135,8 +135,7 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	reconciler := controllers.NewReconciler(mgr, kinds, o.lease())
-	reconciler.Prober = probe.NewProber(allow)
+	reconciler := controllers.NewReconciler(mgr, kinds, o.lease(), allow)
 	if err := reconciler.SetupWithManager(ctx, mgr, o.concurrency); err != nil {
 		return err
 	}

@@ -133,7 +133,6 @@ func (r *run) call(ctx context.Context, action plan.Action) (what string, write 
 	case plan.SetTraffic:
 		write, err = r.setTraffic(ctx, act)
 		return fmt.Sprintf("set the canary's share in %s %s to %d %%", act.Kind, act.Name, act.Weight), write, err
-	case plan.Reason: // embedded in every action, and so formally an action itself
 	}
 	return fmt.Sprintf("%T", action), nil, errUnknownAction
 }

@@ -145,7 +145,7 @@ func (w *world) apply(action plan.Action) {
 		w.commands = plan.Commands{}
 	case plan.SetReplicas:
 		w.spec.Replicas = &a.Replicas
-	case plan.AdoptReplicaSet, plan.Reason: // there are no orphans here, and a reason alone does nothing
+	case plan.AdoptReplicaSet: // there are no orphans here
 	case plan.CreateReplicaSet:
 		w.sets = append(w.sets, &replicaSet{
 			revision: a.Revision, desired: a.Replicas, grownAt: w.now, minReadySeconds: w.spec.MinReadySeconds, created: w.now,

@@ -16,11 +16,13 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/yaml"
 
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
@@ -145,9 +147,14 @@ func newWorld(t *testing.T, cache []client.Object, live ...client.Object) *world
 				return c.List(ctx, into, opts...)
 			},
 		}).Build()
-	w.Observer = &Observer{Cache: cached.Build(), Live: w.live, Normalizer: w.normalizer, Kinds: served{"HTTPRoute": HTTPRouteKind}, Tracker: &Tracker{}, Features: NewFeatures(w.live), Pods: NewPods(w.live)}
+	w.Observer = &Observer{Cache: cached.Build(), Live: w.live, Normalizer: w.normalizer, Kinds: served{"HTTPRoute": HTTPRouteKind}, Tracker: &Tracker{}, Features: NewFeatures(w.live), Pods: NewPods(w.live), Probes: measured{}}
 	return w
 }
+
+// measured has a result for every rollout.
+type measured struct{}
+
+func (measured) Result(types.NamespacedName) plan.Probe { return plan.Probe{Pending: "measured"} }
 
 // served are the kinds of routes that a cluster serves.
 type served map[string]schema.GroupVersionKind

@@ -38,6 +38,8 @@ type Observer struct {
 	Schemas *Schemas
 	// Pods knows why pods are not ready.
 	Pods *Pods
+	// Probes has the results of the measurements of weights.
+	Probes Probes
 	// Tracker knows what this process wrote.
 	Tracker *Tracker
 }
@@ -46,6 +48,12 @@ type Observer struct {
 type Normalizer interface {
 	// Normalize fills in the given object. AlreadyExists and refusals are answers, not failures.
 	Normalize(ctx context.Context, replicaSet *unstructured.Unstructured) error
+}
+
+// Probes has the results of measurements.
+type Probes interface {
+	// Result returns what has been measured for a rollout so far.
+	Result(rollout types.NamespacedName) plan.Probe
 }
 
 // Rollout is a rollout in typed form and as stored.
@@ -67,10 +75,9 @@ type Snapshot struct {
 	// TemplateError is why the revision of the template could not be determined, if that was not a refusal: a retry
 	// may help.
 	TemplateError error
-	// TemplateRetryAt is when to ask the API server again about a template that it refused; zero if it did not.
-	TemplateRetryAt time.Time
-	// PodsLookAt is when to ask the API server again why pods are not ready; zero if they are.
-	PodsLookAt time.Time
+	// ObserveAgainAt is when to observe the cluster again for a change that no watch reports; zero if there is none to
+	// wait for.
+	ObserveAgainAt time.Time
 	// ReplicaSets are those of Observed, orphans included, by name.
 	ReplicaSets map[string]*unstructured.Unstructured
 	// Services are those that were found, by name.
@@ -127,6 +134,7 @@ func (o *Observer) Observe(ctx context.Context, rollout *Rollout, now time.Time)
 			return nil, err
 		}
 	}
+	seen.Observed.Probe = o.Probes.Result(rollout.Key())
 	return seen.Snapshot, nil
 }
 
@@ -146,6 +154,13 @@ type observation struct {
 
 // hasMemory reports whether the status has memory: not before a pass has written it, nor after somebody removed it.
 func (s *observation) hasMemory() bool { return s.Status.Memory != nil }
+
+// observeAgain makes the next observation happen at this time or earlier.
+func (s *observation) observeAgain(at time.Time) {
+	if s.ObserveAgainAt.IsZero() || at.Before(s.ObserveAgainAt) {
+		s.ObserveAgainAt = at
+	}
+}
 
 func (s *observation) isDeleting() bool { return !s.DeletionTimestamp.IsZero() }
 

@@ -56,6 +56,7 @@ func TestObserve(t *testing.T) {
 		ReplicaSets: []plan.ReplicaSet{replicaSet},
 		Stable:      plan.Service{Name: "reviews-stable", Found: true, Revision: "aaa"},
 		Canary:      plan.Service{Name: "reviews-canary", Found: true},
+		Probe:       plan.Probe{Pending: "measured"},
 	}, got); diff != "" {
 		t.Errorf("observed (-want +got):\n%s", diff)
 	}
@@ -98,6 +99,9 @@ func TestRoutesOfOtherKinds(t *testing.T) {
 	tcp, grpc := got.Observed.Routes[0], got.Observed.Routes[1]
 	if tcp.Kind != "TCPRoute" || tcp.Found || tcp.Problem.Reason != v1alpha1.ReasonRouteKindNotServed || tcp.Problem.Message != "the cluster serves no TCPRoute" {
 		t.Errorf("TCPRoute = %+v, %+v", tcp, tcp.Problem)
+	}
+	if want := w.now.Add(missingKindRetry); !got.ObserveAgainAt.Equal(want) { // no watch reports that a kind is served
+		t.Errorf("observed again at %s, want %s", got.ObserveAgainAt, want)
 	}
 	if grpc.Kind != "GRPCRoute" || !grpc.Found || got.Routes[Object{grpcRoute, "reviews"}] == nil {
 		t.Errorf("GRPCRoute = %+v", grpc)

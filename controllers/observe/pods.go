@@ -105,9 +105,7 @@ func (s *observation) lookAtPods(ctx context.Context) error {
 		maps.Copy(labels, s.Spec.Selector.MatchLabels)
 		words, next := s.Pods.unready(ctx, replicaSet, labels, s.now)
 		observed.Trouble = words
-		if s.PodsLookAt.IsZero() || next.Before(s.PodsLookAt) {
-			s.PodsLookAt = next
-		}
+		s.observeAgain(next)
 	}
 	return nil
 }

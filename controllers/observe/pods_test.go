@@ -26,8 +26,8 @@ func TestReplicaFailure(t *testing.T) {
 			}}, "status", "conditions")
 		}),
 	})
-	if got := w.mustLook(t); got.Observed.ReplicaSets[0].Trouble != why || w.reads > 0 || !got.PodsLookAt.IsZero() {
-		t.Errorf("trouble %q, %d reads, looks at %s", got.Observed.ReplicaSets[0].Trouble, w.reads, got.PodsLookAt)
+	if got := w.mustLook(t); got.Observed.ReplicaSets[0].Trouble != why || w.reads > 0 || !got.ObserveAgainAt.IsZero() {
+		t.Errorf("trouble %q, %d reads, looks at %s", got.Observed.ReplicaSets[0].Trouble, w.reads, got.ObserveAgainAt)
 	}
 }
 
@@ -63,8 +63,8 @@ func TestUnreadyPods(t *testing.T) {
 	} {
 		w.now = begin.Add(step.after)
 		got := w.mustLook(t)
-		if of := got.Observed.ReplicaSets[0]; of.Trouble != step.words || w.reads != step.reads || !got.PodsLookAt.Equal(begin.Add(step.next)) {
-			t.Errorf("after %s: %q, %d reads, next %s", step.after, of.Trouble, w.reads, got.PodsLookAt.Sub(begin))
+		if of := got.Observed.ReplicaSets[0]; of.Trouble != step.words || w.reads != step.reads || !got.ObserveAgainAt.Equal(begin.Add(step.next)) {
+			t.Errorf("after %s: %q, %d reads, next %s", step.after, of.Trouble, w.reads, got.ObserveAgainAt.Sub(begin))
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -17,6 +18,9 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 	"github.com/canaryrollout/canaryrollout/controllers/route"
 )
+
+// missingKindRetry is the interval between checks for a kind of routes that the cluster does not serve.
+const missingKindRetry = 15 * time.Second
 
 // pair returns the pair of backends that a route of the rollout carries.
 func (s *Snapshot) pair(kind, name string) route.Pair {
@@ -88,6 +92,7 @@ func (s *observation) route(ctx context.Context, reference v1alpha1.RouteReferen
 	}
 	kind, err := s.Kinds.Resolve(ctx, reference.Kind)
 	if err != nil {
+		s.observeAgain(s.now.Add(missingKindRetry))
 		return missing(v1alpha1.ReasonRouteKindNotServed, err.Error()), ctx.Err()
 	}
 	object := Object{kind, reference.Name}

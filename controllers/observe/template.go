@@ -69,7 +69,8 @@ func (s *observation) lookAtTemplate(ctx context.Context) error {
 
 // refuse records in the snapshot that the API server does not accept the template.
 func (s *observation) refuse(refused refusal) {
-	s.Observed.Template.Problem, s.TemplateRetryAt = &refused.problem, refused.until
+	s.Observed.Template.Problem = &refused.problem
+	s.observeAgain(refused.until)
 	s.reportOrphans(nil)
 }
 

@@ -170,8 +170,8 @@ func TestTemplateRefused(t *testing.T) {
 		if problem := snap.Observed.Template.Problem; problem == nil || problem.Reason != v1alpha1.ReasonInvalidTemplate {
 			t.Errorf("problem = %+v", problem)
 		}
-		if want := began.Add(time.Duration(wantDryRuns) * refusedRetry); !snap.TemplateRetryAt.Equal(want) || w.normalizer.calls != wantDryRuns {
-			t.Errorf("after %s: %d dry runs, and the next one at %s; want %d, and %s", after, w.normalizer.calls, snap.TemplateRetryAt, wantDryRuns, want)
+		if want := began.Add(time.Duration(wantDryRuns) * refusedRetry); !snap.ObserveAgainAt.Equal(want) || w.normalizer.calls != wantDryRuns {
+			t.Errorf("after %s: %d dry runs, and the next one at %s; want %d, and %s", after, w.normalizer.calls, snap.ObserveAgainAt, wantDryRuns, want)
 		}
 	}
 	look(0, 1)
@@ -180,7 +180,7 @@ func TestTemplateRefused(t *testing.T) {
 	look(refusedRetry, 2)
 	w.Tracker.refuse(reviewsKey, refusal{hash: "of another template", until: began.Add(time.Hour)})
 	w.normalizer.err = nil
-	if snap := w.mustLook(t); snap.Observed.Template.Problem != nil || !snap.TemplateRetryAt.IsZero() || w.normalizer.calls != 3 {
+	if snap := w.mustLook(t); snap.Observed.Template.Problem != nil || !snap.ObserveAgainAt.IsZero() || w.normalizer.calls != 3 {
 		t.Errorf("another template: %+v after %d dry runs", snap.Observed.Template, w.normalizer.calls)
 	}
 }

@@ -22,10 +22,8 @@ type Action interface {
 // Reason is embedded in every action.
 type Reason string
 
-// Because implements Action.
+// Because implements that part of Action.
 func (r Reason) Because() string { return string(r) }
-
-func (Reason) isAction() {}
 
 type (
 	// AddFinalizer puts our finalizer on the rollout.
@@ -94,6 +92,31 @@ type (
 		HeaderRoutes   []v1alpha1.SetHeaderRoute
 	}
 )
+
+func (AddFinalizer) isAction()      {}
+func (RemoveFinalizer) isAction()   {}
+func (RemoveAnnotations) isAction() {}
+func (SetReplicas) isAction()       {}
+func (AdoptReplicaSet) isAction()   {}
+func (CreateReplicaSet) isAction()  {}
+func (ScaleReplicaSet) isAction()   {}
+func (MarkReplicaSet) isAction()    {}
+func (DeleteReplicaSet) isAction()  {}
+func (PointService) isAction()      {}
+func (SetTraffic) isAction()        {}
+
+// NeedsLiveRead reports whether the rollout must be read from the API server before these actions: ReplicaSets must be
+// neither created nor adopted once deletion has begun.
+func NeedsLiveRead(actions []Action) bool {
+	return slices.ContainsFunc(actions, func(action Action) bool {
+		switch action.(type) {
+		case CreateReplicaSet, AdoptReplicaSet:
+			return true
+		default:
+			return false
+		}
+	})
+}
 
 // IsRemembered says whether the status of a plan is written although these of its actions were not carried out. There
 // must be one: with none, the pass ended before its first action. A command is carried out no more than once, so its

@@ -72,7 +72,7 @@ func TestReport(t *testing.T) {
 	want := v1alpha1.CanaryRolloutStatus{
 		ObservedGeneration: 1, State: v1alpha1.StatePaused, Step: "1/1", Weight: "50", Revision: "b", Ready: "6/6", Replicas: 4,
 		RevisionWeight: &v1alpha1.RevisionWeight{Verified: 50, Desired: 50},
-		Images: "reviews:a -> reviews:b", Selector: "app=reviews",
+		Images:         "reviews:a -> reviews:b", Selector: "app=reviews",
 		Message: "paused until 01:00:06Z; to go on now: kubectl -n default annotate canaryrollout reviews canaryrollout.dev/promote=true",
 		Stable:  &v1alpha1.RevisionStatus{Revision: "a", Desired: 4, Replicas: 4, Ready: 4, Available: 4},
 		Canary:  &v1alpha1.RevisionStatus{Revision: "b", Desired: 2, Replicas: 2, Ready: 2, Available: 2},

@@ -78,8 +78,8 @@ func resting(edits ...edit) *v1alpha1.CanaryRollout {
 		Status: v1alpha1.CanaryRolloutStatus{
 			ObservedGeneration: 4, State: v1alpha1.StateHealthy, Step: "3/3", Weight: "100", Revision: stableRevision, Ready: "3/3",
 			RevisionWeight: &v1alpha1.RevisionWeight{Verified: 100, Desired: 100},
-			Message: "revision " + stableRevision + " serves all traffic",
-			Stable:  &v1alpha1.RevisionStatus{Revision: stableRevision, Desired: 3, Ready: 3},
+			Message:        "revision " + stableRevision + " serves all traffic",
+			Stable:         &v1alpha1.RevisionStatus{Revision: stableRevision, Desired: 3, Ready: 3},
 			History: []v1alpha1.HistoryEntry{
 				{Revision: stableRevision, Images: "reviews:1", Outcome: v1alpha1.OutcomePromoted},
 				{Revision: canaryRevision, Images: "reviews:2", Outcome: v1alpha1.OutcomeAborted},
