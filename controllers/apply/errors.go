@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/canaryrollout/canaryrollout/controllers/jsonpatch"
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
 )
 
@@ -19,14 +20,9 @@ var (
 	errNotObserved = errors.New("the object is not among the observed ones")
 )
 
-// asConflict turns the API server's refusal of a JSON patch whose test failed into the conflict that it means. Such a
-// patch never reaches validation, so the 422 does not say what is invalid; a validation error does.
+// asConflict turns the error of a JSON patch whose test failed into the conflict that it means.
 func asConflict(err error, object observe.Object) error {
-	var status apierrors.APIStatus
-	if !apierrors.IsInvalid(err) || !errors.As(err, &status) {
-		return err
-	}
-	if details := status.Status().Details; details != nil && (details.Kind != "" || len(details.Causes) > 0) {
+	if !jsonpatch.IsTestFailure(err) {
 		return err
 	}
 	resource := schema.GroupResource{Group: object.Kind.Group, Resource: object.Kind.Kind}

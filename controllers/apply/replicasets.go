@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/jsonpatch"
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
@@ -38,10 +39,10 @@ func (r *run) createReplicaSet(ctx context.Context, act plan.CreateReplicaSet) (
 // reclaim restores our label on a ReplicaSet that we own but do not see, because somebody removed the label. The
 // patch tests that the ReplicaSet is ours and made from the same template. Otherwise it fails and changes nothing.
 func (r *run) reclaim(ctx context.Context, replicaSet *unstructured.Unstructured, hash string) error {
-	patch, err := json.Marshal([]map[string]any{
-		{"op": "test", "path": "/metadata/ownerReferences/0/uid", "value": r.UID},
-		{"op": "test", "path": "/metadata/annotations/" + pointer(v1alpha1.TemplateHashAnnotation), "value": hash},
-		{"op": "add", "path": "/metadata/labels/" + pointer(v1alpha1.RolloutLabel), "value": r.Name},
+	patch, err := json.Marshal([]jsonpatch.Operation{
+		jsonpatch.Test("/metadata/ownerReferences/0/uid", r.UID),
+		jsonpatch.Test(jsonpatch.Pointer("metadata", "annotations", v1alpha1.TemplateHashAnnotation), hash),
+		jsonpatch.Add(jsonpatch.Pointer("metadata", "labels", v1alpha1.RolloutLabel), r.Name),
 	})
 	if err != nil {
 		return err

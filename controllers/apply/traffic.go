@@ -5,7 +5,6 @@ package apply
 
 import (
 	"context"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -69,9 +68,4 @@ func (r *run) route(act plan.SetTraffic) (observe.Object, *unstructured.Unstruct
 		}
 	}
 	return observe.Object{}, nil
-}
-
-// pointer escapes a key for a JSON pointer (RFC 6901).
-func pointer(key string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
 }

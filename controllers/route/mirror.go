@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/jsonpatch"
 )
 
 const (
@@ -97,25 +98,25 @@ func (l *layout) mirror() int32 {
 
 // mirrorOperations returns the operations that leave one filter of ours in the rule, or none, and keep the user's. A
 // list that becomes empty is removed as a whole: it was most likely created for the mirror.
-func (s source) mirrorOperations(pair Pair, share int32) []operation {
+func (s source) mirrorOperations(pair Pair, share int32) []jsonpatch.Operation {
 	if s.mirrorShare(pair) == share {
 		return nil
 	}
 	path, all, own := rulePath(s.index)+"/filters", list(s.rule, "filters"), pair.mirrors(s.rule)
 	fresh := s.mirrorFilter(share)
 	if share > 0 && len(all) == 0 {
-		return []operation{add(path, []any{fresh})}
+		return []jsonpatch.Operation{jsonpatch.Add(path, []any{fresh})}
 	}
-	var operations []operation
+	var operations []jsonpatch.Operation
 	for _, m := range slices.Backward(own) {
 		at := fmt.Sprintf("%s/%d", path, m.index)
-		operations = append(operations, test(at, m.filter), remove(at))
+		operations = append(operations, jsonpatch.Test(at, m.filter), jsonpatch.Remove(at))
 	}
 	if share > 0 {
-		return append(operations, add(path+"/-", fresh))
+		return append(operations, jsonpatch.Add(path+"/-", fresh))
 	}
 	if len(own) == len(all) {
-		operations = append(operations, remove(path))
+		operations = append(operations, jsonpatch.Remove(path))
 	}
 	return operations
 }

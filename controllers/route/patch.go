@@ -9,19 +9,9 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/canaryrollout/canaryrollout/controllers/jsonpatch"
 )
-
-// operation is a JSON patch operation (RFC 6902).
-type operation struct {
-	Op    string `json:"op"`
-	Path  string `json:"path"`
-	Value any    `json:"value,omitempty"`
-}
-
-func test(path string, value any) operation    { return operation{"test", path, value} }
-func add(path string, value any) operation     { return operation{"add", path, value} }
-func replace(path string, value any) operation { return operation{"replace", path, value} }
-func remove(path string) operation             { return operation{"remove", path, nil} }
 
 // Patch returns a JSON patch (RFC 6902) that makes the route carry the target, or nil if it already does. The patch
 // tests uid, generation, and everything that it replaces or inserts next to (T5). A route that has changed since it
@@ -51,13 +41,13 @@ func Patch(obj *unstructured.Unstructured, pair Pair, target Target) ([]byte, er
 	if len(operations) == 0 {
 		return nil, nil
 	}
-	guards := []operation{test("/metadata/uid", obj.GetUID()), test("/metadata/generation", obj.GetGeneration())}
+	guards := []jsonpatch.Operation{jsonpatch.Test("/metadata/uid", obj.GetUID()), jsonpatch.Test("/metadata/generation", obj.GetGeneration())}
 	return json.Marshal(append(guards, operations...))
 }
 
 // operations puts the weights and mirrors first, while every rule is still in its place.
-func (l *layout) operations(target Target, c changes) ([]operation, *Problem) {
-	var operations []operation
+func (l *layout) operations(target Target, c changes) ([]jsonpatch.Operation, *Problem) {
+	var operations []jsonpatch.Operation
 	for _, s := range l.sources {
 		weights, ok := s.weightOperations(target.Weight)
 		if !ok {
@@ -73,27 +63,27 @@ func (l *layout) operations(target Target, c changes) ([]operation, *Problem) {
 }
 
 // identity tests that the pair is still in its place.
-func (s source) identity() []operation {
-	return []operation{
-		test(s.path(s.stable)+"/name", s.stable.ref["name"]),
-		test(s.path(s.canary)+"/name", s.canary.ref["name"]),
+func (s source) identity() []jsonpatch.Operation {
+	return []jsonpatch.Operation{
+		jsonpatch.Test(s.path(s.stable)+"/name", s.stable.ref["name"]),
+		jsonpatch.Test(s.path(s.canary)+"/name", s.canary.ref["name"]),
 	}
 }
 
-func (s source) weightOperations(share int32) ([]operation, bool) {
+func (s source) weightOperations(share int32) ([]jsonpatch.Operation, bool) {
 	stable, canary, ok := s.split(share)
 	return append(s.weightOperation(s.stable, stable), s.weightOperation(s.canary, canary)...), ok
 }
 
-func (s source) weightOperation(b backend, want int64) []operation {
+func (s source) weightOperation(b backend, want int64) []jsonpatch.Operation {
 	path := s.path(b) + "/weight"
 	if have, ok := weightOf(b.ref); ok && have == want {
 		return nil
 	}
 	if b.ref["weight"] == nil {
-		return []operation{add(path, want)}
+		return []jsonpatch.Operation{jsonpatch.Add(path, want)}
 	}
-	return []operation{test(path, b.ref["weight"]), replace(path, want)}
+	return []jsonpatch.Operation{jsonpatch.Test(path, b.ref["weight"]), jsonpatch.Replace(path, want)}
 }
 
 func (s source) path(b backend) string {
@@ -101,15 +91,15 @@ func (s source) path(b backend) string {
 }
 
 // ruleOperations goes from the last rule to the first, so that no operation moves a rule that another one refers to.
-func (l *layout) ruleOperations(c changes) []operation {
-	var operations []operation
+func (l *layout) ruleOperations(c changes) []jsonpatch.Operation {
+	var operations []jsonpatch.Operation
 	for i, rule := range slices.Backward(l.rules) {
 		path := rulePath(i)
 		if c.gone.Has(i) {
-			operations = append(operations, test(path, rule), remove(path))
+			operations = append(operations, jsonpatch.Test(path, rule), jsonpatch.Remove(path))
 		}
 		for _, fresh := range slices.Backward(c.added[i]) {
-			operations = append(operations, add(path, fresh))
+			operations = append(operations, jsonpatch.Add(path, fresh))
 		}
 	}
 	return operations

@@ -11,6 +11,7 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/view"
+	"github.com/canaryrollout/canaryrollout/controllers/jsonpatch"
 )
 
 // NewAbortCommand returns the command that moves all traffic back to the stable revision.
@@ -40,7 +41,7 @@ func NewAbortCommand(o *Options) *cobra.Command {
 }
 
 // guardsOfRelease test that the revisions are unchanged, and that nobody has requested another one since.
-func guardsOfRelease(r *rollout) []operation {
+func guardsOfRelease(r *rollout) []jsonpatch.Operation {
 	return append(guardMemory(r, "currentRevision", "stableRevision", "abortedRevision"), guard(r, "spec", "template"))
 }
 

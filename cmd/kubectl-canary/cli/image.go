@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/canaryrollout/canaryrollout/controllers/jsonpatch"
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
@@ -51,7 +52,7 @@ func newSetImageCommand(o *Options) *cobra.Command {
 
 // setImages returns the change. Its patch tests that each container still has the name and image that were read.
 func setImages(r *rollout, args []string, flags string) (change, error) {
-	c := change{rollout: r, patch: []operation{guard(r, "metadata", "uid")}}
+	c := change{rollout: r, patch: []jsonpatch.Operation{guard(r, "metadata", "uid")}}
 	given, changed := map[string]bool{}, false
 	for _, arg := range args {
 		name, image, isPair := strings.Cut(arg, "=")
@@ -76,7 +77,7 @@ func setImages(r *rollout, args []string, flags string) (change, error) {
 	return c, nil
 }
 
-func setImage(r *rollout, name, image string) (patch []operation, before string, err error) {
+func setImage(r *rollout, name, image string) (patch []jsonpatch.Operation, before string, err error) {
 	all := containers(r)
 	index := slices.IndexFunc(all, func(c container) bool { return c.name == name })
 	if index < 0 {
@@ -87,9 +88,9 @@ func setImage(r *rollout, name, image string) (patch []operation, before string,
 		return nil, "", fmt.Errorf("the template of %s has no container %q; there is %s", r.Name, name, strings.Join(names, ", "))
 	}
 	found := all[index]
-	return []operation{
-		{Op: "test", Path: found.path + "/name", Value: name}, {Op: "test", Path: found.path + "/image", Value: found.image},
-		{Op: "replace", Path: found.path + "/image", Value: image},
+	return []jsonpatch.Operation{
+		jsonpatch.Test(found.path+"/name", name), jsonpatch.Test(found.path+"/image", found.image),
+		jsonpatch.Replace(found.path+"/image", image),
 	}, found.image, nil
 }
 
@@ -104,7 +105,7 @@ func containers(r *rollout) (all []container) {
 			fields, _ := item.(map[string]any)
 			name, _ := fields["name"].(string)
 			image, _ := fields["image"].(string)
-			all = append(all, container{pointer("spec", "template", "spec", list, strconv.Itoa(i)), name, image})
+			all = append(all, container{jsonpatch.Pointer("spec", "template", "spec", list, strconv.Itoa(i)), name, image})
 		}
 	}
 	return all

@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/canaryrollout/canaryrollout/controllers/jsonpatch"
 )
 
 // NewPauseCommand returns the command that pauses a rollout by spec.paused.
@@ -47,7 +49,7 @@ func pause(r *rollout, flags string) (change, error) {
 		next = fmt.Sprintf("nothing is in flight, and a new template will not start until: kubectl canary resume %s%s", r.Name, flags)
 	}
 	return change{
-		rollout: r, patch: []operation{guard(r, "spec", "paused"), {Op: "add", Path: "/spec/paused", Value: true}},
+		rollout: r, patch: []jsonpatch.Operation{guard(r, "spec", "paused"), jsonpatch.Add("/spec/paused", true)},
 		said: fmt.Sprintf("paused %s; %s", r.Name, next),
 	}, nil
 }
@@ -57,7 +59,7 @@ func resume(r *rollout, flags string) (change, error) {
 		return change{}, fmt.Errorf("%s is not held by spec.paused%s", r.Name, elsewhere(r, flags))
 	}
 	return change{
-		rollout: r, patch: []operation{guard(r, "spec", "paused"), {Op: "remove", Path: "/spec/paused"}},
+		rollout: r, patch: []jsonpatch.Operation{guard(r, "spec", "paused"), jsonpatch.Remove("/spec/paused")},
 		said: fmt.Sprintf("resumed %s; it goes on from where it was. %s", r.Name, follow(r, flags)),
 	}, nil
 }

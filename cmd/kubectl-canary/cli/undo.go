@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/jsonpatch"
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
@@ -88,7 +89,7 @@ func undo(r *rollout, templates map[string]map[string]any, to, flags string) (ch
 	}
 	return change{
 		rollout: r,
-		patch:   []operation{guard(r, "metadata", "uid"), guard(r, "spec", "template"), {Op: "replace", Path: "/spec/template", Value: bare(template)}},
+		patch:   []jsonpatch.Operation{guard(r, "metadata", "uid"), guard(r, "spec", "template"), jsonpatch.Replace("/spec/template", bare(template))},
 		said:    fmt.Sprintf("applied the template of revision %s to %s again; next: %s. %s", to, r.Name, afterUndo(r, to), follow(r, flags)),
 	}, nil
 }

@@ -6,55 +6,31 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
-	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+	evanphx "gopkg.in/evanphx/json-patch.v4"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/canaryrollout/canaryrollout/controllers/jsonpatch"
 )
 
 // fieldManager is the field manager of the plugin.
 const fieldManager = "kubectl-canary"
 
-// operation is one operation of a JSON patch.
-type operation struct {
-	Op, Path string
-	Value    any
-}
-
-// MarshalJSON keeps null values, because a test for null checks that a field is absent.
-func (o operation) MarshalJSON() ([]byte, error) {
-	fields := map[string]any{"op": o.Op, "path": o.Path}
-	if o.Op != "remove" {
-		fields["value"] = o.Value
-	}
-	return json.Marshal(fields)
-}
-
-func pointer(path ...string) string {
-	escape := strings.NewReplacer("~", "~0", "/", "~1")
-	var text strings.Builder
-	for _, key := range path {
-		text.WriteString("/" + escape.Replace(key))
-	}
-	return text.String()
-}
-
-// guard tests that a field has the value that was read; absent counts as null.
-func guard(r *rollout, path ...string) operation {
+// guard tests that a field has the value that was read, or is still absent.
+func guard(r *rollout, path ...string) jsonpatch.Operation {
 	value, _, _ := unstructured.NestedFieldNoCopy(r.raw.Object, path...)
-	return operation{Op: "test", Path: pointer(path...), Value: value}
+	return jsonpatch.Test(jsonpatch.Pointer(path...), value)
 }
 
 // guardMemory tests that the rollout has not moved on since it was read. Empty fields are absent from the memory.
-func guardMemory(r *rollout, fields ...string) []operation {
-	guards := []operation{guard(r, "metadata", "uid")}
+func guardMemory(r *rollout, fields ...string) []jsonpatch.Operation {
+	guards := []jsonpatch.Operation{guard(r, "metadata", "uid")}
 	for _, field := range fields {
 		guards = append(guards, guard(r, "status", "memory", field))
 	}
@@ -62,14 +38,14 @@ func guardMemory(r *rollout, fields ...string) []operation {
 }
 
 // annotate sets an annotation, even if the object has none yet.
-func annotate(r *rollout, key, value string) []operation {
+func annotate(r *rollout, key, value string) []jsonpatch.Operation {
 	if len(r.Annotations) == 0 {
-		return []operation{
-			{Op: "test", Path: "/metadata/annotations"},
-			{Op: "add", Path: "/metadata/annotations", Value: map[string]any{key: value}},
+		return []jsonpatch.Operation{
+			jsonpatch.Test("/metadata/annotations", nil),
+			jsonpatch.Add("/metadata/annotations", map[string]any{key: value}),
 		}
 	}
-	return []operation{{Op: "add", Path: pointer("metadata", "annotations", key), Value: value}}
+	return []jsonpatch.Operation{jsonpatch.Add(jsonpatch.Pointer("metadata", "annotations", key), value)}
 }
 
 // writer holds the flags of the commands that write.
@@ -92,7 +68,7 @@ func addWriteFlags(command *cobra.Command) *writer {
 // change is what a command changes in a rollout.
 type change struct {
 	rollout *rollout
-	patch   []operation
+	patch   []jsonpatch.Operation
 	// said describes what was done and what comes next.
 	said string
 }
@@ -137,7 +113,7 @@ func (w *writer) apply(ctx context.Context, s *session, c change) (*unstructured
 	switch {
 	case err == nil:
 		return result, nil
-	case isTestFailure(err):
+	case jsonpatch.IsTestFailure(err), apierrors.IsConflict(err):
 		return nil, fmt.Errorf("rollout %s has changed since it was read, so nothing was written: look at it and try again: kubectl canary get %s%s",
 			c.rollout.Name, c.rollout.Name, s.flags())
 	default:
@@ -145,20 +121,9 @@ func (w *writer) apply(ctx context.Context, s *session, c change) (*unstructured
 	}
 }
 
-// isTestFailure reports whether a test of a JSON patch failed. Validation was not reached then, so the API server's
-// error does not say what is invalid.
-func isTestFailure(err error) bool {
-	var status apierrors.APIStatus
-	if !apierrors.IsInvalid(err) || !errors.As(err, &status) {
-		return apierrors.IsConflict(err)
-	}
-	details := status.Status().Details
-	return details == nil || details.Kind == "" && len(details.Causes) == 0
-}
-
 // patched applies a patch to an object locally.
 func patched(raw *unstructured.Unstructured, encoded []byte) (*unstructured.Unstructured, error) {
-	patch, err := jsonpatch.DecodePatch(encoded)
+	patch, err := evanphx.DecodePatch(encoded)
 	if err != nil {
 		return nil, err
 	}
