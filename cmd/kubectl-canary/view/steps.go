@@ -80,6 +80,10 @@ func requestMatch(match v1alpha1.RequestMatch) string {
 	if match.Method != nil {
 		terms = append(terms, string(*match.Method))
 	}
+	if method := match.GRPCMethod; method != nil {
+		terms = append(terms, term("method", string(ptr.Deref(method.Type, "")),
+			ptr.Deref(method.Service, "*")+"/"+ptr.Deref(method.Method, "*")))
+	}
 	return strings.Join(terms, " and ")
 }
 

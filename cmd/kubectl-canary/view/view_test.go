@@ -110,6 +110,11 @@ func TestStep(t *testing.T) {
 		"setHeaderRoute qa (role~q.* and ?canary=1 or POST)": {SetHeaderRoute: &v1alpha1.SetHeaderRoute{Name: "qa", Matches: []v1alpha1.RequestMatch{
 			{Headers: []gatewayv1.HTTPHeaderMatch{{Name: "role", Value: "q.*", Type: regular}}, QueryParams: []gatewayv1.HTTPQueryParamMatch{{Name: "canary", Value: "1"}}},
 			{Method: ptr.To(gatewayv1.HTTPMethodPost)}}}},
+		// A gRPC match used to print as empty parentheses.
+		"setHeaderRoute qa (method=shop.Reviews/Get or method=shop.Reviews/* or method~*/Get.*)": {SetHeaderRoute: &v1alpha1.SetHeaderRoute{Name: "qa", Matches: []v1alpha1.RequestMatch{
+			{GRPCMethod: &gatewayv1.GRPCMethodMatch{Service: ptr.To("shop.Reviews"), Method: ptr.To("Get")}},
+			{GRPCMethod: &gatewayv1.GRPCMethodMatch{Service: ptr.To("shop.Reviews")}},
+			{GRPCMethod: &gatewayv1.GRPCMethodMatch{Method: ptr.To("Get.*"), Type: ptr.To(gatewayv1.GRPCMethodMatchRegularExpression)}}}}},
 		"pause until promoted": hold(),
 		"pause 10s":            pauseFor(10 * time.Second),
 		"pause 1h":             pauseFor(time.Hour),
