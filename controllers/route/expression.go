@@ -15,13 +15,24 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// ExpressionProblem compiles the regular expressions of a header route, in RE2 syntax. It returns an error for the
-// first invalid one, or nil. Gateways may accept a rule with such an expression and leave it out.
-func ExpressionProblem(headerRoute v1alpha1.SetHeaderRoute) error {
+// ExpressionError is an invalid regular expression of a header route.
+type ExpressionError struct {
+	// Path is the field of the header route, for example matches[0].headers[0].value.
+	Path string
+	// Message quotes the expression and says what is wrong with it.
+	Message string
+}
+
+// Error implements error.
+func (e *ExpressionError) Error() string { return e.Path + ": " + e.Message }
+
+// CheckExpressions compiles the regular expressions of a header route, in RE2 syntax. It returns the first that is
+// invalid, or nil. Gateways may accept a rule with such an expression and leave it out.
+func CheckExpressions(headerRoute v1alpha1.SetHeaderRoute) *ExpressionError {
 	for i, match := range headerRoute.Matches {
 		for _, e := range expressionsOf(match) {
-			if err := compile(fmt.Sprintf("matches[%d].%s", i, e.path), e.value); err != nil {
-				return err
+			if message := compile(e.value); message != "" {
+				return &ExpressionError{Path: fmt.Sprintf("matches[%d].%s", i, e.path), Message: message}
 			}
 		}
 	}
@@ -49,14 +60,15 @@ func expressionsOf(match v1alpha1.RequestMatch) (found []expression) {
 	return found
 }
 
-func compile(path, expression string) error {
+// compile returns why an expression is invalid, or an empty string.
+func compile(expression string) string {
 	_, err := regexp.Compile(expression)
 	if err == nil {
-		return nil
+		return ""
 	}
 	reason := err.Error()
 	if invalid := (*syntax.Error)(nil); errors.As(err, &invalid) {
 		reason = invalid.Code.String()
 	}
-	return fmt.Errorf("%s: %q is no regular expression (RE2): %s", path, expression, reason)
+	return fmt.Sprintf("%q is no regular expression (RE2): %s", expression, reason)
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// TestExpressionProblem: a gateway may accept an expression that it cannot compile, and drop the rule.
-func TestExpressionProblem(t *testing.T) {
+// TestCheckExpressions: a gateway may accept an expression that it cannot compile, and drop the rule.
+func TestCheckExpressions(t *testing.T) {
 	for match, want := range map[string]string{
 		`{headers: [{name: a, value: "("}]}`:                                   "", // exact
 		`{headers: [{name: a, value: "^(a|b)$", type: RegularExpression}]}`:    "",
@@ -32,7 +32,7 @@ func TestExpressionProblem(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := ""
-		if problem := ExpressionProblem(headerRoute); problem != nil {
+		if problem := CheckExpressions(headerRoute); problem != nil {
 			got = problem.Error()
 		}
 		if got != want {

@@ -152,10 +152,11 @@ func (l *layout) mirrorProblem() *Problem {
 	}
 	for _, s := range l.sources {
 		if s.rule["filters"] != nil && list(s.rule, "filters") == nil {
-			return &Problem{Reason: v1alpha1.ReasonMirrorNotSupported, Message: l.at(s.index) + " has filters that cannot be read: make them a list"}
+			return &Problem{Reason: v1alpha1.ReasonMirrorNotSupported, Path: fieldPath(s.index),
+				Message: l.at(s.index) + " has filters that cannot be read: make them a list"}
 		}
 		if len(l.pair.withoutMirror(list(s.rule, "filters"))) >= maxFilters {
-			return &Problem{Reason: v1alpha1.ReasonRouteLimitExceeded, Message: fmt.Sprintf(
+			return &Problem{Reason: v1alpha1.ReasonRouteLimitExceeded, Path: fieldPath(s.index), Message: fmt.Sprintf(
 				"%s has %d filters, as many as the Gateway API allows, so there is no room for a mirror: use fewer, or take setMirrorRoute out of the steps",
 				l.at(s.index), maxFilters)}
 		}

@@ -105,4 +105,5 @@ func (l *layout) ruleOperations(c changes) []jsonpatch.Operation {
 	return operations
 }
 
+// rulePath is the path of a rule in a JSON patch.
 func rulePath(i int) string { return fmt.Sprintf("/spec/rules/%d", i) }

@@ -47,7 +47,7 @@ func (l *layout) cannotCarry(headerRoute v1alpha1.SetHeaderRoute) *Problem {
 		return conflict("%s cannot carry header route %s, because nothing of its traffic can be matched: take it out of the steps, or the route out of spec.traffic.routes",
 			l.label, headerRoute.Name)
 	}
-	if err := ExpressionProblem(headerRoute); err != nil {
+	if err := CheckExpressions(headerRoute); err != nil {
 		return &Problem{Reason: v1alpha1.ReasonInvalidRegularExpression, HeadersOnly: true, Message: fmt.Sprintf(
 			"header route %s: %v; correct it in setHeaderRoute: a gateway may accept the rule, and leave it out", headerRoute.Name, err)}
 	}

@@ -89,6 +89,8 @@ type Problem struct {
 	Reason string
 	// Message says what is wrong and what to write instead.
 	Message string
+	// Path is the rule to change, for example spec.rules[0]; empty if it is not about one rule.
+	Path string
 	// HeadersOnly reports whether only the header routes cannot be written. The weights can then be read, and written
 	// without header routes, so that a problem with a header route never blocks an abort.
 	HeadersOnly bool

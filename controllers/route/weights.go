@@ -117,7 +117,7 @@ func (l *layout) total() int32 {
 // tooCoarse says how to make a share possible that the rule's weights cannot express (T5).
 func (l *layout) tooCoarse(s source, share int32) *Problem {
 	total := s.total()
-	return &Problem{Reason: v1alpha1.ReasonWeightNotRepresentable, Message: fmt.Sprintf(
+	return &Problem{Reason: v1alpha1.ReasonWeightNotRepresentable, Path: fieldPath(s.index), Message: fmt.Sprintf(
 		"%s gives %s and %s a total weight of %d, of which %d percent is no whole number: multiply all weights of that rule by %d",
 		l.at(s.index), l.pair.Stable, l.pair.Canary, total, share, percent/gcd(total, percent))}
 }

@@ -6,7 +6,6 @@ package lint
 import (
 	"cmp"
 	"fmt"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -112,26 +111,16 @@ func (m *Manifests) checkRoute(rollout Rollout, reference v1alpha1.RouteReferenc
 	found = append(found, m.checkPorts(rollout, obj, pair)...)
 	reading := route.Read(obj.Unstructured, pair, nil)
 	if reading.Problem != nil {
-		return append(found, obj.find(Error, reading.Problem.Reason, rulePath(reading.Problem.Message), reading.Problem.Message))
+		return append(found, obj.find(Error, reading.Problem.Reason, cmp.Or(reading.Problem.Path, "spec.rules"), reading.Problem.Message))
 	}
 	seen := plan.Route{Kind: reference.Kind, Name: reference.Name, Total: reading.Total}
 	if problem := plan.WeightProblem(seen, rollout.Spec.Steps); problem != nil {
 		found = append(found, obj.find(Error, problem.Reason, "spec.rules", problem.Message))
 	}
 	if problem := reading.MirrorProblem; problem != nil && plan.Mirrors(rollout.Spec.Steps) {
-		found = append(found, obj.find(Error, problem.Reason, rulePath(problem.Message), problem.Message))
+		found = append(found, obj.find(Error, problem.Reason, cmp.Or(problem.Path, "spec.rules"), problem.Message))
 	}
 	return append(found, checkHeaderRoutes(rollout, obj, pair)...)
-}
-
-// rulePath returns the rule that a problem of the route is about, or spec.rules if it is about none.
-func rulePath(message string) string {
-	for _, word := range strings.Fields(message) {
-		if strings.HasPrefix(word, "spec.rules[") {
-			return strings.TrimRight(word, ":,")
-		}
-	}
-	return "spec.rules"
 }
 
 // checkHeaderRoutes checks each setHeaderRoute together with the header routes that are in effect at that step.

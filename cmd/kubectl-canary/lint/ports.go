@@ -6,7 +6,6 @@ package lint
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -22,9 +21,8 @@ func checkExpressions(rollout Rollout) (found []Finding) {
 		if step.SetHeaderRoute == nil {
 			continue
 		}
-		if problem := route.ExpressionProblem(*step.SetHeaderRoute); problem != nil {
-			field, reason, _ := strings.Cut(problem.Error(), ": ")
-			found = append(found, rollout.place.find(Error, IDExpression, fmt.Sprintf("spec.steps[%d].setHeaderRoute.%s", i, field), reason))
+		if err := route.CheckExpressions(*step.SetHeaderRoute); err != nil {
+			found = append(found, rollout.place.find(Error, IDExpression, fmt.Sprintf("spec.steps[%d].setHeaderRoute.%s", i, err.Path), err.Message))
 		}
 	}
 	return found
