@@ -135,7 +135,7 @@ func StripService(object any) (any, error) {
 			Name: port.Name, Protocol: port.Protocol, Port: port.Port, TargetPort: port.TargetPort,
 		})
 	}
-	stripped.ManagedFields = writerEntry(service, "f:selector")
+	stripped.ManagedFields = fieldManagerEntry(service, "f:selector")
 	return stripped, nil
 }
 

@@ -135,7 +135,7 @@ func (s *observation) observedRoute(ctx context.Context, found *unstructured.Uns
 	observed := plan.Route{
 		Kind: found.GetKind(), Name: found.GetName(), Found: true,
 		Generation: reading.Generation, Weight: reading.Weight, Mirror: reading.Mirror, Total: reading.Total,
-		Weights: route.Weights(found, pair), Writer: writerOf(found),
+		Weights: route.Weights(found, pair), FieldManager: fieldManagerOf(found),
 		Headers: plan.HeaderState(reading.Headers), OtherUses: reading.OtherUses,
 		AcceptedGeneration: acceptance.Generation, RefusedGeneration: acceptance.Refused, Unversioned: acceptance.Unversioned, Pending: acceptance.Pending,
 		Ignored: acceptance.Ignored, Orphaned: acceptance.Orphaned,

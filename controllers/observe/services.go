@@ -82,7 +82,7 @@ func (s *observation) service(ctx context.Context, name string) (plan.Service, e
 	endpoints, others, err := s.endpoints(ctx, service)
 	return plan.Service{
 		Name: name, Found: true, Problem: problem,
-		Revision: service.Spec.Selector[v1alpha1.RevisionLabel], Writer: writerOf(service),
+		Revision: service.Spec.Selector[v1alpha1.RevisionLabel], FieldManager: fieldManagerOf(service),
 		Created: service.CreationTimestamp.Time, Endpoints: endpoints, Others: others,
 	}, err
 }

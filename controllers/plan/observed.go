@@ -146,8 +146,8 @@ type Service struct {
 	Problem *Problem
 	// Revision is the value of pod-template-hash in its selector; empty when the selector has none.
 	Revision string
-	// Writer is the field manager that wrote the selector last; empty if the object does not say.
-	Writer string
+	// FieldManager is the field manager that wrote the selector last; empty if the object does not say.
+	FieldManager string
 	// Created is when the object was created, to the second.
 	Created time.Time
 	// Endpoints are those of its slices by revision; the ones of no ReplicaSet of ours have the revision "".
@@ -206,8 +206,8 @@ type Route struct {
 	Mirror int32
 	// Weights are those of the pair as they stand in the spec, for people.
 	Weights string
-	// Writer is the field manager that wrote the rules last; empty if the object does not say.
-	Writer string
+	// FieldManager is the field manager that wrote the rules last; empty if the object does not say.
+	FieldManager string
 	// Headers compares its header rules to Memory.StepHeaderRoutes.
 	Headers HeaderState
 	// Total is the greatest common divisor of the pair's totals in rules with other weighted backends, where the

@@ -77,7 +77,7 @@ func (p *pass) pointService(service Service, memory v1alpha1.ServiceMemory, carr
 	}
 	if memory.Narrowed && memory.ReadyAt != nil && !service.Created.After(memory.ReadyAt.Time) { // this object selected that revision before
 		p.warnRepeated(EventServiceOverwritten, "%s made Service %s select %s: it is put back to revision %s",
-			writer(service.Writer), service.Name, selects(service), memory.Revision)
+			writer(service.FieldManager), service.Name, selects(service), memory.Revision)
 	}
 	p.act(PointService{
 		Reason: Reason(fmt.Sprintf("%s is meant to select revision %s, and selects %s", service.Name, memory.Revision, selects(service))),

@@ -63,7 +63,7 @@ func (p *pass) warnOverwritten(route Route, record v1alpha1.RouteMemory) {
 		target += ", with " + strings.Join(with, " and ")
 	}
 	p.warnRepeated(EventRouteOverwritten, "%s wrote %s into %s %s: it is put back to %s",
-		writer(route.Writer), what, route.Kind, route.Name, target)
+		writer(route.FieldManager), what, route.Kind, route.Name, target)
 }
 
 // overwritten is what a route carries instead of the target. It is empty for header rules that are merely out of step: they

@@ -10,21 +10,21 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// The managedFields of the objects that we share with people and tools say who wrote them, but they are large. The
-// cache keeps only the manager's name, so that reporting it costs no request. It is exact: the rules of a route and
-// the selector of a Service are atomic, so the API server attributes each as a whole to its last writer.
+// The managedFields of shared objects say who wrote them, but they are large. The cache keeps only the name of one field
+// manager, so that reporting it costs no request. It is exact: the rules of a route and the selector of a Service are
+// atomic, so the API server attributes each as a whole to the manager that wrote it last.
 
-// StripRoute is a cache transform that keeps a route as it is, except that its managedFields only name the writer of
-// the rules.
+// StripRoute is a cache transform that keeps a route as it is, except that its managedFields only name the field manager
+// that wrote the rules last.
 func StripRoute(object any) (any, error) {
 	if route, isRoute := object.(*unstructured.Unstructured); isRoute {
-		route.SetManagedFields(writerEntry(route, "f:rules"))
+		route.SetManagedFields(fieldManagerEntry(route, "f:rules"))
 	}
 	return object, nil
 }
 
-// writerEntry returns the latest entry that owns a field of the spec, reduced to its manager; nil if there is none.
-func writerEntry(object metav1.Object, field string) []metav1.ManagedFieldsEntry {
+// fieldManagerEntry returns the latest entry that owns a field of the spec, reduced to the name; nil if there is none.
+func fieldManagerEntry(object metav1.Object, field string) []metav1.ManagedFieldsEntry {
 	var latest *metav1.ManagedFieldsEntry
 	entries := object.GetManagedFields()
 	for i := range entries {
@@ -45,12 +45,12 @@ func owns(entry metav1.ManagedFieldsEntry, field string) bool {
 	var fields struct {
 		Spec map[string]json.RawMessage `json:"f:spec"`
 	}
-	// An entry that cannot be read names nobody.
+	// An entry that cannot be read owns nothing.
 	return json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields) == nil && fields.Spec[field] != nil
 }
 
-// writerOf returns the manager that a transform has kept.
-func writerOf(object metav1.Object) string {
+// fieldManagerOf returns the field manager that a transform has kept.
+func fieldManagerOf(object metav1.Object) string {
 	if entries := object.GetManagedFields(); len(entries) == 1 {
 		return entries[0].Manager
 	}

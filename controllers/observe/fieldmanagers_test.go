@@ -13,8 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// TestWriters: of all the writers of an object, the cache keeps the last one of the field that we share.
-func TestWriters(t *testing.T) {
+// TestFieldManagers: of all the writers of an object, the cache keeps the field manager that wrote the shared field last.
+func TestFieldManagers(t *testing.T) {
 	at := func(seconds int) *metav1.Time { return &metav1.Time{Time: time.Unix(int64(seconds), 0)} }
 	entry := func(manager, subresource, fields string, seconds int) metav1.ManagedFieldsEntry {
 		return metav1.ManagedFieldsEntry{
@@ -47,7 +47,7 @@ func TestWriters(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, object := range []metav1.Object{stripped.(*unstructured.Unstructured), strippedService.(*corev1.Service)} {
-				if diff := cmp.Diff(tc.want, writerOf(object)); diff != "" {
+				if diff := cmp.Diff(tc.want, fieldManagerOf(object)); diff != "" {
 					t.Errorf("writer of %T (-want +got):\n%s", object, diff)
 				}
 				if entries := object.GetManagedFields(); len(entries) > 1 || len(entries) == 1 && entries[0].FieldsV1 != nil {
