@@ -28,7 +28,7 @@ LINT = $$(hack/tool.sh lint .)
 .PHONY: help
 help: ## Show what can be made (this text).
 	@echo "CanaryRollout. Usage: make TARGET"; awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Code
 
@@ -141,6 +141,11 @@ docker-build: ## Build the manager's image. IMG="..." is its name, ARCH="..." an
 	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -ldflags="-s -w $(LDFLAGS)" -o bin/linux-$(ARCH)/manager ./cmd/manager
 	docker build --platform=linux/$(ARCH) --build-arg=VERSION=$(VERSION) --build-arg=REVISION=$$(git rev-parse HEAD) --tag=$(IMG) .
 
+.PHONY: build-installer
+build-installer: ## Write all manifests into dist/install.yaml. IMG="..." is the manager's image.
+	mkdir -p dist
+	hack/install/manifests.sh "$(IMG)" >dist/install.yaml
+
 .PHONY: install
 install: ## Install the CRD alone.
 	kubectl apply -f $(CRD)
@@ -152,7 +157,7 @@ uninstall: ## Remove the CRD. Refused while there are rollouts.
 
 .PHONY: deploy
 deploy: ## Install everything: CRD, roles and manager. IMG="..." is the manager's image.
-	kubectl kustomize config/default | sed 's|image: canaryrollout/canaryrollout:.*|image: $(IMG)|' | kubectl apply -f -
+	hack/install/manifests.sh "$(IMG)" | kubectl apply -f -
 
 .PHONY: undeploy
 undeploy: ## Remove everything, the CRD included. Refused while there are rollouts.
@@ -161,4 +166,4 @@ undeploy: ## Remove everything, the CRD included. Refused while there are rollou
 
 .PHONY: clean
 clean: ## Remove what was built here. (Tools and cluster binaries are in the user's cache folder, in canaryrollout/.)
-	rm -rf bin
+	rm -rf bin dist
