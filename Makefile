@@ -11,6 +11,7 @@ MAKEFLAGS += --no-print-directory
 
 VERSION ?= v0.1.0
 ARCH ?= $(shell go env GOARCH)
+ARCHES ?= amd64 arm64
 LDFLAGS := -X github.com/canaryrollout/canaryrollout/cmd/version.Version=$(VERSION)
 IMG ?= canaryrollout/canaryrollout:$(VERSION)
 CRD := config/crd/canaryrollout.dev_canaryrollouts.yaml
@@ -136,15 +137,28 @@ run: ## Run the manager here, against the cluster of the current kubectl context
 build: ## Build the programs into bin/.
 	CGO_ENABLED=0 go build -trimpath -ldflags="$(LDFLAGS)" -o bin/ ./cmd/...
 
-.PHONY: docker-build
-docker-build: ## Build the manager's image. IMG="..." is its name, ARCH="..." another architecture.
+.PHONY: build-linux
+build-linux: ## Build the manager for the image into bin/linux-ARCH/. ARCH="..." is another architecture.
 	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -ldflags="-s -w $(LDFLAGS)" -o bin/linux-$(ARCH)/manager ./cmd/manager
+
+.PHONY: docker-build
+docker-build: build-linux ## Build the manager's image. IMG="..." is its name, ARCH="..." another architecture.
 	docker build --platform=linux/$(ARCH) --build-arg=VERSION=$(VERSION) --build-arg=REVISION=$$(git rev-parse HEAD) --tag=$(IMG) .
+
+.PHONY: docker-push-all
+docker-push-all: ## Build the manager's image for all of ARCHES, and push them as the one image IMG.
+	for arch in $(ARCHES); do $(MAKE) docker-build ARCH=$$arch IMG=$(IMG)-$$arch; docker push $(IMG)-$$arch; done
+	docker buildx imagetools create --tag $(IMG) $(ARCHES:%=$(IMG)-%)
 
 .PHONY: build-installer
 build-installer: ## Write all manifests into dist/install.yaml. IMG="..." is the manager's image.
 	mkdir -p dist
 	hack/install/manifests.sh "$(IMG)" >dist/install.yaml
+
+.PHONY: release-files
+release-files: ## Make all files of a release in dist/. IMG="REPOSITORY@DIGEST" is the manager's image, which is pushed already.
+	$(MAKE) build-linux ARCH=amd64
+	LDFLAGS="$(LDFLAGS)" hack/release/build.sh "$(VERSION)" "$(IMG)"
 
 .PHONY: install
 install: ## Install the CRD alone.
