@@ -20,7 +20,9 @@ func TestOverwritten(t *testing.T) {
 		former  = "RouteOverwritten: argocd wrote header routes of this rollout that are not in force into HTTPRoute reviews: it is put back to 0 % for the canary"
 		service = "ServiceOverwritten: argocd made Service reviews-canary select every revision: it is put back to revision b"
 	)
-	written := route(func(r *Route) { r.Generation, r.Weight, r.Weights, r.FieldManager = 8, 50, "stable 1 and canary 1", "argocd" })
+	written := route(func(r *Route) {
+		r.Generation, r.Weight, r.Weights, r.FieldManager = 8, 50, "stable 1 and canary 1", "argocd"
+	})
 	stripped := func(in *Input) { in.Observed.Canary.Revision, in.Observed.Canary.FieldManager = "", "argocd" }
 	newTarget := memory(func(m *v1alpha1.Memory) { m.Traffic.Routes, m.Traffic.VerifiedAt = nil, nil })
 	generation := func(g int64) change { return route(func(r *Route) { r.Generation, r.FieldManager = g, "argocd" }) }
