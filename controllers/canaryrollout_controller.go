@@ -51,8 +51,8 @@ type Reconciler struct {
 	Prober *probe.Prober
 	// Manager is the lease of this manager, as namespace/name.
 	Manager string
-	// rivals detects other managers of the same rollouts.
-	rivals rivals
+	// otherManagers detects other managers of the same rollouts.
+	otherManagers otherManagers
 	// kinds watches the kinds of routes that rollouts name.
 	kinds *RouteKinds
 	// Clock is read once in each pass.
@@ -71,10 +71,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if isReleased(rollout) {
+	if isFinalized(rollout) {
 		return ctrl.Result{}, nil
 	}
-	r.reportRival(ctx, rollout)
+	r.reportSecondManager(ctx, rollout)
 	now := r.now()
 	wakeAt, err := r.passes(ctx, rollout, now)
 	if err != nil {
@@ -122,12 +122,12 @@ func (r *Reconciler) pass(ctx context.Context, snap *observe.Snapshot, next plan
 	result, err := r.apply(ctx, snap, next)
 	written := write{rollout: snap.Rollout, version: result.ResourceVersion, status: next.Status}
 	if err != nil {
-		if isOvertaken(err) || !plan.IsRemembered(result.Failed) {
+		if isStaleWrite(err) || !plan.IsRemembered(result.Failed) {
 			written.status, next.Events = snap.Status, nil
 		}
 		return nil, r.fail(ctx, written, next.Events, err, now)
 	}
-	if result.Released {
+	if result.FinalizerRemoved {
 		written.status = snap.Status // there may be no rollout left to write a status to
 	}
 	if err := r.writeStatus(ctx, &written); err != nil {
@@ -198,8 +198,8 @@ func annotation(snap *observe.Snapshot, key string) *string {
 	return nil
 }
 
-// isReleased reports whether a rollout is being deleted and no longer has our finalizer.
-func isReleased(rollout *observe.Rollout) bool {
+// isFinalized reports whether a rollout is being deleted and no longer has our finalizer.
+func isFinalized(rollout *observe.Rollout) bool {
 	return rollout.DeletionTimestamp != nil && !controllerutil.ContainsFinalizer(rollout.CanaryRollout, v1alpha1.Finalizer)
 }
 
@@ -209,7 +209,7 @@ func (r *Reconciler) now() time.Time { return r.Clock.Now().Truncate(time.Micros
 func (r *Reconciler) forget(ctx context.Context, rollout types.NamespacedName) {
 	r.Observer.Tracker.Forget(rollout)
 	r.Prober.Measure(ctx, rollout, nil)
-	r.rivals.forget(rollout)
+	r.otherManagers.forget(rollout)
 	metrics.Forget(rollout)
 }
 

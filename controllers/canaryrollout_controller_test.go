@@ -452,8 +452,8 @@ func TestReconcileDeletion(t *testing.T) {
 	}
 }
 
-// TestReconcileReleased has a rollout that waits for another finalizer: it is no longer ours.
-func TestReconcileReleased(t *testing.T) {
+// TestReconcileFinalized has a rollout that waits for another finalizer: it is no longer ours.
+func TestReconcileFinalized(t *testing.T) {
 	rollout := aRollout()
 	now := metav1.NewTime(start)
 	rollout.DeletionTimestamp, rollout.Finalizers = &now, []string{"foregroundDeletion"}

@@ -34,16 +34,16 @@ func outcome(ctx context.Context, err error) (ctrl.Result, error) {
 	case errors.Is(err, observe.ErrStale):
 		logger.Info("Waiting for the cache", "cause", err.Error())
 		return ctrl.Result{RequeueAfter: staleBackstop}, nil
-	case isOvertaken(err):
-		logger.Info("Overtaken by another write", "cause", err.Error())
+	case isStaleWrite(err):
+		logger.Info("Another write came first", "cause", err.Error())
 		return ctrl.Result{RequeueAfter: conflictBackstop}, nil
 	}
 	return ctrl.Result{}, err
 }
 
-// isOvertaken reports whether an object changed, was created or was deleted between our read and our write, or is
+// isStaleWrite reports whether an object changed, was created or was deleted between our read and our write, or is
 // about to be deleted with its namespace.
-func isOvertaken(err error) bool {
+func isStaleWrite(err error) bool {
 	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) ||
 		apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 }

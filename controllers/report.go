@@ -36,20 +36,20 @@ func (r *Reconciler) report(rollout *observe.Rollout, events []plan.Event) {
 	}
 }
 
-// reportRival warns that another manager works on the same rollout. Each write is guarded by the version it is based
-// on, so the two do not undo each other's work. But neither knows how fresh its view is, and if they are of different
-// versions, the older one may be wrong.
-func (r *Reconciler) reportRival(ctx context.Context, rollout *observe.Rollout) {
-	rival := r.rivals.lookAt(rollout.CanaryRollout)
-	if rival == "" {
+// reportSecondManager warns that another manager works on the same rollout. Each write is guarded by the version that it is
+// based on, so the two do not undo each other's work. But neither knows how fresh its view is, and if they are of
+// different versions, the older one may be wrong.
+func (r *Reconciler) reportSecondManager(ctx context.Context, rollout *observe.Rollout) {
+	other := r.otherManagers.observe(rollout.CanaryRollout)
+	if other == "" {
 		return
 	}
 	log.FromContext(ctx).Info("A second manager works on this rollout: uninstall one of them, or give them different namespaces",
-		"lease", r.Manager, "otherLease", rival)
+		"lease", r.Manager, "otherLease", other)
 	r.report(rollout, []plan.Event{{
 		Warning: true, Repeats: true, Reason: plan.EventSecondManager,
 		Message: fmt.Sprintf("the manager with the lease %s works on this rollout beside the one with the lease %s: uninstall one of them, "+
-			"or give them different namespaces", rival, r.Manager),
+			"or give them different namespaces", other, r.Manager),
 	}})
 }
 

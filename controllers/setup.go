@@ -91,7 +91,7 @@ func NewReconciler(mgr ctrl.Manager, kinds *RouteKinds, lease string, allow prob
 			Pods: observe.NewPods(mgr.GetAPIReader()), Probes: prober,
 		},
 		Applier: &apply.Applier{Writer: mgr.GetClient()},
-		Manager: lease, rivals: rivals{self: lease},
+		Manager: lease, otherManagers: otherManagers{self: lease},
 		kinds:    kinds,
 		Status:   mgr.GetClient().Status(),
 		Recorder: mgr.GetEventRecorder(controllerName),
@@ -124,9 +124,9 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 		Watches(observe.New(observe.ReplicaSetKind), handler.EnqueueRequestsFromMapFunc(ofReplicaSet)).
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(w.ofService)).
 		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(w.ofSlice)).
-		Watches(observe.New(observe.RolloutKind), handler.EnqueueRequestsFromMapFunc(w.ofRival),
+		Watches(observe.New(observe.RolloutKind), handler.EnqueueRequestsFromMapFunc(w.ofConflictingRollout),
 			builder.WithPredicates(namesOtherServices)).
-		WatchesRawSource(source.Channel(r.Prober.News(), &handler.EnqueueRequestForObject{})).
+		WatchesRawSource(source.Channel(r.Prober.Results(), &handler.EnqueueRequestForObject{})).
 		WatchesRawSource(source.Channel(r.kinds.lost, handler.EnqueueRequestsFromMapFunc(w.all))).
 		WithOptions(controllerOptions(concurrency)).
 		Build(r)
@@ -213,9 +213,9 @@ func (w watches) ofRoute(ctx context.Context, route client.Object) []reconcile.R
 	return w.naming(ctx, route.GetNamespace(), observe.IndexRoute, route.GetName())
 }
 
-// ofRival maps a rollout to the others that name one of its Services. When it is deleted, or names another Service,
+// ofConflictingRollout maps a rollout to the others that name one of its Services. When it is deleted, or names another Service,
 // one of them may take over.
-func (w watches) ofRival(ctx context.Context, rollout client.Object) []reconcile.Request {
+func (w watches) ofConflictingRollout(ctx context.Context, rollout client.Object) []reconcile.Request {
 	var requests []reconcile.Request
 	for _, service := range observe.ServicesOf(rollout) {
 		for _, request := range w.naming(ctx, rollout.GetNamespace(), observe.IndexService, service) {

@@ -73,7 +73,7 @@ func (r *Reconciler) fail(ctx context.Context, w write, events []plan.Event, cau
 		}
 	}
 	switch err := r.writeStatus(ctx, &w); {
-	case isOvertaken(err):
+	case isStaleWrite(err):
 	case err != nil:
 		return err
 	case !equality.Semantic.DeepEqual(before.Status, w.status):

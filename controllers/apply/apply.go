@@ -39,8 +39,8 @@ type Result struct {
 	Failed []plan.Action
 	// ResourceVersion is that of the rollout after the actions. It guards the status write.
 	ResourceVersion string
-	// Released reports whether our finalizer was removed. Then there may be no rollout left to write a status to.
-	Released bool
+	// FinalizerRemoved reports whether our finalizer was removed. Then there may be no rollout left to write a status to.
+	FinalizerRemoved bool
 }
 
 // Apply carries out the actions in order and returns the first error. A refusal by the API server only prevents the
@@ -74,14 +74,14 @@ type run struct {
 	*observe.Snapshot
 
 	// rollout is the rollout after our last write to it.
-	rollout *unstructured.Unstructured
-	writes  []observe.Write
-	failed  []plan.Action
-	release bool
+	rollout          *unstructured.Unstructured
+	writes           []observe.Write
+	failed           []plan.Action
+	finalizerRemoved bool
 }
 
 func (r *run) result() Result {
-	return Result{Writes: r.writes, Failed: r.failed, ResourceVersion: r.rollout.GetResourceVersion(), Released: r.release}
+	return Result{Writes: r.writes, Failed: r.failed, ResourceVersion: r.rollout.GetResourceVersion(), FinalizerRemoved: r.finalizerRemoved}
 }
 
 // do carries out one action and logs it with its reason.
@@ -154,9 +154,9 @@ func wrote(object observe.Object, written metav1.Object) *observe.Write {
 }
 
 // named returns an empty object of the same kind and name, to send a patch for.
-func named(seen *unstructured.Unstructured) *unstructured.Unstructured {
-	object := observe.New(seen.GroupVersionKind())
-	object.SetNamespace(seen.GetNamespace())
-	object.SetName(seen.GetName())
+func named(observed *unstructured.Unstructured) *unstructured.Unstructured {
+	object := observe.New(observed.GroupVersionKind())
+	object.SetNamespace(observed.GetNamespace())
+	object.SetName(observed.GetName())
 	return object
 }

@@ -84,11 +84,11 @@ func parse(t *testing.T, text string) *unstructured.Unstructured {
 // snapshot returns a snapshot with one object of each kind.
 func snapshot(t *testing.T) *observe.Snapshot {
 	t.Helper()
-	raw, seen := parse(t, rollout), &corev1.Service{}
+	raw, observed := parse(t, rollout), &corev1.Service{}
 	snap := &observe.Snapshot{
 		Rollout:     &observe.Rollout{CanaryRollout: &v1alpha1.CanaryRollout{}, Raw: raw},
 		ReplicaSets: map[string]*unstructured.Unstructured{"reviews-aaa": parse(t, replicaSet)},
-		Services:    map[string]*corev1.Service{"reviews-stable": seen},
+		Services:    map[string]*corev1.Service{"reviews-stable": observed},
 		Routes: map[observe.Object]*unstructured.Unstructured{
 			{Kind: observe.HTTPRouteKind, Name: "reviews"}: parse(t, httpRoute),
 		},
@@ -97,7 +97,7 @@ func snapshot(t *testing.T) *observe.Snapshot {
 		}},
 	}
 	convert := runtime.DefaultUnstructuredConverter.FromUnstructured
-	if err := errors.Join(convert(raw.Object, snap.CanaryRollout), convert(parse(t, service).Object, seen)); err != nil {
+	if err := errors.Join(convert(raw.Object, snap.CanaryRollout), convert(parse(t, service).Object, observed)); err != nil {
 		t.Fatal(err)
 	}
 	return snap
@@ -252,7 +252,7 @@ func TestApply(t *testing.T) {
 				t.Errorf("field manager = %q", cluster.owners[0])
 			}
 			_, released := tc.action.(plan.RemoveFinalizer)
-			want := Result{Writes: []observe.Write{tc.write}, ResourceVersion: tc.version, Released: released}
+			want := Result{Writes: []observe.Write{tc.write}, ResourceVersion: tc.version, FinalizerRemoved: released}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("result (-want +got):\n%s", diff)
 			}
@@ -266,7 +266,7 @@ func TestApplyRemoveLastFinalizer(t *testing.T) {
 	snap := snapshot(t)
 	snap.Raw.SetFinalizers([]string{v1alpha1.Finalizer})
 	got, err := (&Applier{Writer: newRecorder(t, everything...)}).Apply(t.Context(), snap, []plan.Action{plan.RemoveFinalizer{}})
-	if err != nil || !got.Released || len(got.Writes) != 1 || !got.Writes[0].Deleted {
+	if err != nil || !got.FinalizerRemoved || len(got.Writes) != 1 || !got.Writes[0].Deleted {
 		t.Errorf("result = %+v, %v", got, err)
 	}
 }
@@ -349,7 +349,7 @@ func TestApplyGoesOn(t *testing.T) {
 				want = []plan.Action{actions[0], actions[2]}
 			}
 			got, err := (&Applier{Writer: failing}).Apply(t.Context(), snapshot(t), actions)
-			if !errors.Is(err, tc.err) || got.Released || (len(got.Writes) == 1) != tc.moved {
+			if !errors.Is(err, tc.err) || got.FinalizerRemoved || (len(got.Writes) == 1) != tc.moved {
 				t.Errorf("result = %+v, %v", got, err)
 			}
 			if diff := cmp.Diff(want, got.Failed); diff != "" {

@@ -16,7 +16,7 @@ import (
 var (
 	// errUnknownAction means that an action was added to plan and not here.
 	errUnknownAction = errors.New("no such action")
-	// errNotObserved means that an action names an object that the plan cannot have seen.
+	// errNotObserved means that an action names an object that the plan cannot have observed.
 	errNotObserved = errors.New("the object is not among the observed ones")
 )
 

@@ -52,15 +52,15 @@ func (r *run) reclaim(ctx context.Context, replicaSet *unstructured.Unstructured
 
 // adoptReplicaSet adds our owner reference and label; selector and pods stay as they are.
 func (r *run) adoptReplicaSet(ctx context.Context, act plan.AdoptReplicaSet) (*observe.Write, error) {
-	seen := r.ReplicaSets[act.Name]
-	if seen == nil {
+	observed := r.ReplicaSets[act.Name]
+	if observed == nil {
 		return nil, errNotObserved
 	}
-	object := named(seen)
+	object := named(observed)
 	err := r.patch(ctx, object, map[string]any{"metadata": map[string]any{
-		"uid":             seen.GetUID(),
-		"resourceVersion": seen.GetResourceVersion(),
-		"ownerReferences": append(seen.GetOwnerReferences(), revision.Owner(r.Raw)),
+		"uid":             observed.GetUID(),
+		"resourceVersion": observed.GetResourceVersion(),
+		"ownerReferences": append(observed.GetOwnerReferences(), revision.Owner(r.Raw)),
 		"labels":          map[string]any{v1alpha1.RolloutLabel: r.Name},
 	}})
 	if err != nil {
@@ -70,13 +70,13 @@ func (r *run) adoptReplicaSet(ctx context.Context, act plan.AdoptReplicaSet) (*o
 }
 
 func (r *run) scaleReplicaSet(ctx context.Context, act plan.ScaleReplicaSet) (*observe.Write, error) {
-	seen := r.ReplicaSets[act.Name]
-	if seen == nil {
+	observed := r.ReplicaSets[act.Name]
+	if observed == nil {
 		return nil, errNotObserved
 	}
-	object := named(seen)
+	object := named(observed)
 	err := r.patch(ctx, object, map[string]any{
-		"metadata": map[string]any{"resourceVersion": seen.GetResourceVersion()},
+		"metadata": map[string]any{"resourceVersion": observed.GetResourceVersion()},
 		"spec":     map[string]any{"replicas": act.Replicas, "minReadySeconds": act.MinReadySeconds},
 	})
 	if err != nil {
@@ -88,8 +88,8 @@ func (r *run) scaleReplicaSet(ctx context.Context, act plan.ScaleReplicaSet) (*o
 
 // markReplicaSet writes only annotations that no controller acts on.
 func (r *run) markReplicaSet(ctx context.Context, act plan.MarkReplicaSet) (*observe.Write, error) {
-	seen := r.ReplicaSets[act.Name]
-	if seen == nil {
+	observed := r.ReplicaSets[act.Name]
+	if observed == nil {
 		return nil, errNotObserved
 	}
 	annotations := map[string]any{v1alpha1.PromotionAnnotation: nil, v1alpha1.AbortedAnnotation: nil}
@@ -99,9 +99,9 @@ func (r *run) markReplicaSet(ctx context.Context, act plan.MarkReplicaSet) (*obs
 	if act.Marks.AbortReason != "" {
 		annotations[v1alpha1.AbortedAnnotation] = act.Marks.AbortReason
 	}
-	object := named(seen)
+	object := named(observed)
 	err := r.patch(ctx, object, map[string]any{
-		"metadata": map[string]any{"resourceVersion": seen.GetResourceVersion(), "annotations": annotations},
+		"metadata": map[string]any{"resourceVersion": observed.GetResourceVersion(), "annotations": annotations},
 	})
 	if err != nil {
 		return nil, err
@@ -112,16 +112,16 @@ func (r *run) markReplicaSet(ctx context.Context, act plan.MarkReplicaSet) (*obs
 
 // deleteReplicaSet deletes only the observed version: the ReplicaSet may have been scaled up since.
 func (r *run) deleteReplicaSet(ctx context.Context, act plan.DeleteReplicaSet) (*observe.Write, error) {
-	seen := r.ReplicaSets[act.Name]
-	if seen == nil {
+	observed := r.ReplicaSets[act.Name]
+	if observed == nil {
 		return nil, errNotObserved
 	}
-	err := r.Writer.Delete(ctx, named(seen), client.PropagationPolicy(metav1.DeletePropagationBackground),
-		client.Preconditions{UID: ptr.To(seen.GetUID()), ResourceVersion: ptr.To(seen.GetResourceVersion())})
+	err := r.Writer.Delete(ctx, named(observed), client.PropagationPolicy(metav1.DeletePropagationBackground),
+		client.Preconditions{UID: ptr.To(observed.GetUID()), ResourceVersion: ptr.To(observed.GetResourceVersion())})
 	if err != nil {
 		return nil, err
 	}
-	return &observe.Write{Object: replicaSetNamed(act.Name), UID: seen.GetUID(), Deleted: true}, nil
+	return &observe.Write{Object: replicaSetNamed(act.Name), UID: observed.GetUID(), Deleted: true}, nil
 }
 
 // created describes a write of an object that our cache, which is filtered by our label, did not hold before.

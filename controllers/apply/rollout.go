@@ -25,7 +25,7 @@ func (r *run) removeFinalizer(ctx context.Context) (*observe.Write, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.release = true
+	r.finalizerRemoved = true
 	// The response to a write that deletes an object has the version from before it. A cache that still shows that
 	// version must not count as up to date, or the next pass would take the Services again.
 	write.Deleted = len(finalizers) == 0

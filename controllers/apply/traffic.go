@@ -20,17 +20,17 @@ import (
 
 // pointService writes only our key of the selector.
 func (r *run) pointService(ctx context.Context, act plan.PointService) (*observe.Write, error) {
-	seen := r.Services[act.Name]
-	if seen == nil {
+	observed := r.Services[act.Name]
+	if observed == nil {
 		return nil, errNotObserved
 	}
 	selector := map[string]any{v1alpha1.RevisionLabel: nil}
 	if act.Revision != "" {
 		selector[v1alpha1.RevisionLabel] = act.Revision
 	}
-	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: seen.Namespace, Name: seen.Name}}
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: observed.Namespace, Name: observed.Name}}
 	err := r.patch(ctx, service, map[string]any{
-		"metadata": map[string]any{"resourceVersion": seen.ResourceVersion},
+		"metadata": map[string]any{"resourceVersion": observed.ResourceVersion},
 		"spec":     map[string]any{"selector": selector},
 	})
 	if err != nil {
@@ -44,16 +44,16 @@ const strict = client.FieldValidation(metav1.FieldValidationStrict)
 
 // setTraffic sends the patch that route.Patch returns, if there is anything to change.
 func (r *run) setTraffic(ctx context.Context, act plan.SetTraffic) (*observe.Write, error) {
-	object, seen := r.route(act)
-	if seen == nil {
+	object, observed := r.route(act)
+	if observed == nil {
 		return nil, errNotObserved
 	}
 	target := route.Target{Weight: act.Weight, Mirror: act.Mirror, HeaderRoutes: act.HeaderRoutes}
-	patch, err := route.Patch(seen, r.Pairs[object], target)
+	patch, err := route.Patch(observed, r.Pairs[object], target)
 	if err != nil || len(patch) == 0 {
 		return nil, err
 	}
-	written := named(seen)
+	written := named(observed)
 	if err := r.Writer.Patch(ctx, written, client.RawPatch(types.JSONPatchType, patch), fieldOwner, strict); err != nil {
 		return nil, asConflict(err, object)
 	}
@@ -62,9 +62,9 @@ func (r *run) setTraffic(ctx context.Context, act plan.SetTraffic) (*observe.Wri
 
 // route returns the route of an action in the version that was observed.
 func (r *run) route(act plan.SetTraffic) (observe.Object, *unstructured.Unstructured) {
-	for object, seen := range r.Routes {
+	for object, observed := range r.Routes {
 		if object.Kind.Kind == act.Kind && object.Name == act.Name {
-			return object, seen
+			return object, observed
 		}
 	}
 	return observe.Object{}, nil

@@ -174,8 +174,8 @@ func copied(objects []client.Object) []client.Object {
 	return copies
 }
 
-// look observes the rollout reviews once.
-func (w *world) look(t *testing.T) (*Snapshot, error) {
+// observe observes the rollout reviews once.
+func (w *world) observe(t *testing.T) (*Snapshot, error) {
 	t.Helper()
 	rollout, err := w.Rollout(t.Context(), reviewsKey)
 	if err != nil {
@@ -184,9 +184,9 @@ func (w *world) look(t *testing.T) (*Snapshot, error) {
 	return w.Observe(t.Context(), rollout, w.now)
 }
 
-func (w *world) mustLook(t *testing.T) *Snapshot {
+func (w *world) mustObserve(t *testing.T) *Snapshot {
 	t.Helper()
-	snap, err := w.look(t)
+	snap, err := w.observe(t)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,12 +35,12 @@ func (o *Observer) fresh(ctx context.Context, rollout types.NamespacedName, obje
 	case refused < patience:
 		return ErrStale
 	}
-	return o.lookAgain(ctx, rollout, object, in)
+	return o.readLive(ctx, rollout, object, in)
 }
 
-// lookAgain asks the API server about an object that stays behind in the cache. If the API server agrees with the
+// readLive reads from the API server an object that stays behind in the cache. If the API server agrees with the
 // cache after all, another write has superseded ours and there is nothing to wait for.
-func (o *Observer) lookAgain(ctx context.Context, rollout types.NamespacedName, object Object, in cached) error {
+func (o *Observer) readLive(ctx context.Context, rollout types.NamespacedName, object Object, in cached) error {
 	live := New(object.Kind)
 	err := o.Live.Get(ctx, types.NamespacedName{Namespace: rollout.Namespace, Name: object.Name}, live)
 	if client.IgnoreNotFound(err) != nil {

@@ -12,9 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// lookAtNamespace reads the namespace only if the rollout is being deleted. A terminating namespace deletes Services
+// observeNamespace reads the namespace only if the rollout is being deleted. A terminating namespace deletes Services
 // and routes as well, so there is nothing to hand traffic back to. Missing permission must not block a deletion.
-func (s *observation) lookAtNamespace(ctx context.Context) error {
+func (s *observation) observeNamespace(ctx context.Context) error {
 	if !s.isDeleting() {
 		return nil
 	}

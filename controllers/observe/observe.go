@@ -118,7 +118,7 @@ func (o *Observer) Observe(ctx context.Context, rollout *Rollout, now time.Time)
 	if err := o.fresh(ctx, rollout.Key(), Object{RolloutKind, rollout.Name}, rollout); err != nil {
 		return nil, err
 	}
-	seen := &observation{Observer: o, now: now, ports: map[string][]int32{}, Snapshot: &Snapshot{
+	s := &observation{Observer: o, now: now, ports: map[string][]int32{}, Snapshot: &Snapshot{
 		Rollout:     rollout,
 		ReplicaSets: map[string]*unstructured.Unstructured{},
 		Services:    map[string]*corev1.Service{},
@@ -126,16 +126,16 @@ func (o *Observer) Observe(ctx context.Context, rollout *Rollout, now time.Time)
 		Pairs:       map[Object]route.Pair{},
 		missing:     map[string]route.Missing{},
 	}}
-	for _, look := range []func(context.Context) error{
-		seen.lookAtReplicaSets, seen.lookAtPods, seen.lookForOrphans, seen.lookAtTemplate,
-		seen.lookAtRoutes, seen.lookAtServices, seen.lookAtNamespace,
+	for _, observe := range []func(context.Context) error{
+		s.observeReplicaSets, s.observePods, s.observeOrphans, s.observeTemplate,
+		s.observeRoutes, s.observeServices, s.observeNamespace,
 	} {
-		if err := look(ctx); err != nil {
+		if err := observe(ctx); err != nil {
 			return nil, err
 		}
 	}
-	seen.Observed.Probe = o.Probes.Result(rollout.Key())
-	return seen.Snapshot, nil
+	s.Observed.Probe = o.Probes.Result(rollout.Key())
+	return s.Snapshot, nil
 }
 
 // observation is a Snapshot under construction.

@@ -39,7 +39,7 @@ func TestObserve(t *testing.T) {
 		anApp(t, "reviews", memory(hash, "aaa", "aaa")), aReplicaSet(t, "aaa", hash, nil),
 		aServiceWith(map[string]string{"app": "reviews", "pod-template-hash": "aaa"}), canary, parse(t, aRoute),
 	})
-	snap := w.mustLook(t)
+	snap := w.mustObserve(t)
 	stepsHash, err := revision.StepsHash(snap.Raw)
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +73,7 @@ func TestObserve(t *testing.T) {
 
 func TestRouteNotFound(t *testing.T) {
 	w := newWorld(t, []client.Object{anApp(t, "reviews", memory(hashOf(t), "aaa", "aaa"))})
-	got := w.mustLook(t).Observed.Routes[0]
+	got := w.mustObserve(t).Observed.Routes[0]
 	want := plan.Route{Kind: "HTTPRoute", Name: "reviews", Problem: &plan.Problem{
 		Reason: v1alpha1.ReasonRouteNotFound, Message: "HTTPRoute reviews does not exist: create it",
 	}}
@@ -95,7 +95,7 @@ func TestRoutesOfOtherKinds(t *testing.T) {
 	route.SetGroupVersionKind(grpcRoute)
 	w := newWorld(t, []client.Object{rollout, route})
 	w.Kinds = served{"GRPCRoute": grpcRoute}
-	got := w.mustLook(t)
+	got := w.mustObserve(t)
 	tcp, grpc := got.Observed.Routes[0], got.Observed.Routes[1]
 	if tcp.Kind != "TCPRoute" || tcp.Found || tcp.Problem.Reason != v1alpha1.ReasonRouteKindNotServed || tcp.Problem.Message != "the cluster serves no TCPRoute" {
 		t.Errorf("TCPRoute = %+v, %+v", tcp, tcp.Problem)
@@ -113,7 +113,7 @@ func TestReplicaSetStatusOfAnOlderSpec(t *testing.T) {
 		anApp(t, "reviews", memory(hashOf(t), "aaa", "aaa")),
 		aReplicaSet(t, "aaa", "", func(replicaSet *unstructured.Unstructured) { replicaSet.SetGeneration(4) }),
 	})
-	if got := w.mustLook(t).Observed.ReplicaSets[0]; got.Current {
+	if got := w.mustObserve(t).Observed.ReplicaSets[0]; got.Current {
 		t.Errorf("ReplicaSet = %+v, want it not to be current", got)
 	}
 }
@@ -134,10 +134,10 @@ func TestObserveStale(t *testing.T) {
 				aServiceWith(map[string]string{"app": "reviews"}), parse(t, aRoute),
 			}
 			w := newWorld(t, objects)
-			w.mustLook(t)
+			w.mustObserve(t)
 			w.Tracker.Wrote(reviewsKey, write)
 			for range patience - 1 {
-				if _, err := w.look(t); !errors.Is(err, ErrStale) || w.reads > 0 {
+				if _, err := w.observe(t); !errors.Is(err, ErrStale) || w.reads > 0 {
 					t.Fatalf("err = %v after %d live reads, want ErrStale after none", err, w.reads)
 				}
 			}
@@ -150,15 +150,15 @@ func TestObserveStaleForGood(t *testing.T) {
 	w := newWorld(t, []client.Object{anApp(t, "reviews", memory(hashOf(t), "aaa", "aaa"))})
 	w.Tracker.Wrote(reviewsKey, Write{Object: Object{ReplicaSetKind, "reviews-bbb"}, ResourceVersion: "2000", Created: true})
 	for range patience - 1 {
-		if _, err := w.look(t); !errors.Is(err, ErrStale) {
+		if _, err := w.observe(t); !errors.Is(err, ErrStale) {
 			t.Fatal(err)
 		}
 	}
-	w.mustLook(t)
+	w.mustObserve(t)
 	if w.reads != 1 {
 		t.Errorf("%d live reads, want one", w.reads)
 	}
-	w.mustLook(t)
+	w.mustObserve(t)
 }
 
 // TestObserveStaleForLong has a cache that is really behind: the live read does not end the wait.
@@ -167,7 +167,7 @@ func TestObserveStaleForLong(t *testing.T) {
 	w := newWorld(t, []client.Object{anApp(t, "reviews", memory(hashOf(t), "aaa", "aaa"))}, created)
 	w.Tracker.Wrote(reviewsKey, Write{Object: Object{ReplicaSetKind, "reviews-bbb"}, ResourceVersion: "999", Created: true})
 	for range patience + 2 {
-		if _, err := w.look(t); !errors.Is(err, ErrStale) {
+		if _, err := w.observe(t); !errors.Is(err, ErrStale) {
 			t.Fatalf("err = %v, want ErrStale", err)
 		}
 	}

@@ -17,11 +17,11 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
-// lookForOrphans finds the running ReplicaSets that a new rollout can adopt. They lack our label, so the cache does
+// observeOrphans finds the running ReplicaSets that a new rollout can adopt. They lack our label, so the cache does
 // not hold them: finding them takes one live list, and only while there is no memory. A ReplicaSet that is ours in
 // that list but not in the cache yet was adopted or created by a write that succeeded without a response, or by a
 // predecessor. Without it, the rollout would look as if it had never run, and its steps would be skipped.
-func (s *observation) lookForOrphans(ctx context.Context) error {
+func (s *observation) observeOrphans(ctx context.Context) error {
 	if s.hasMemory() || s.isDeleting() {
 		return nil
 	}

@@ -24,10 +24,10 @@ import (
 )
 
 const (
-	// firstLook is how long pods may take to become ready before the reason is looked up.
-	firstLook = 10 * time.Second
-	// rarestLook is the longest interval between requests about pods that stay unready.
-	rarestLook = 10 * time.Minute
+	// minPodsInterval is how long pods may take to become ready before the reason is looked up.
+	minPodsInterval = 10 * time.Second
+	// maxPodsInterval is the longest interval between requests about pods that stay unready.
+	maxPodsInterval = 10 * time.Minute
 )
 
 // Pods knows why pods are not ready. Caching pods would cost memory for every pod of the cluster. Instead, the API
@@ -35,19 +35,19 @@ const (
 // then whenever the elapsed time has doubled, but at least every 10 minutes. It is safe for concurrent use.
 type Pods struct {
 	live client.Reader
-	// looks are the latest looks at ReplicaSets that lack ready pods, by UID.
-	looks *utilcache.Expiring
+	// checks are the latest checks at ReplicaSets that lack ready pods, by UID.
+	checks *utilcache.Expiring
 }
 
-// look is what is known about the pods of a ReplicaSet, and when to ask again.
-type look struct {
+// podCheck is what is known about the pods of a ReplicaSet, and when to ask again.
+type podCheck struct {
 	since, next time.Time
-	words       string
+	reason      string
 }
 
 // NewPods returns a Pods that asks the API server through this reader.
 func NewPods(live client.Reader) *Pods {
-	return &Pods{live: live, looks: utilcache.NewExpiring()}
+	return &Pods{live: live, checks: utilcache.NewExpiring()}
 }
 
 // unready returns why pods of a ReplicaSet are not ready, as far as known, and when to ask again.
@@ -56,29 +56,29 @@ func (p *Pods) unready(ctx context.Context, replicaSet *unstructured.Unstructure
 	last, isKnown := p.known(uid)
 	switch {
 	case !isKnown:
-		last = look{since: now, next: now.Add(firstLook)}
+		last = podCheck{since: now, next: now.Add(minPodsInterval)}
 	case now.Before(last.next):
-		return last.words, last.next
+		return last.reason, last.next
 	default:
-		last.words = p.ask(ctx, replicaSet, labels)
-		last.next = now.Add(min(max(now.Sub(last.since), firstLook), rarestLook))
+		last.reason = p.list(ctx, replicaSet, labels)
+		last.next = now.Add(min(max(now.Sub(last.since), minPodsInterval), maxPodsInterval))
 	}
-	p.looks.Set(uid, last, 2*rarestLook)
-	return last.words, last.next
+	p.checks.Set(uid, last, 2*maxPodsInterval)
+	return last.reason, last.next
 }
 
-func (p *Pods) known(uid types.UID) (look, bool) {
-	last, isKnown := p.looks.Get(uid)
+func (p *Pods) known(uid types.UID) (podCheck, bool) {
+	last, isKnown := p.checks.Get(uid)
 	if !isKnown {
-		return look{}, false
+		return podCheck{}, false
 	}
-	return last.(look), true
+	return last.(podCheck), true
 }
 
-func (p *Pods) forget(replicaSet *unstructured.Unstructured) { p.looks.Delete(replicaSet.GetUID()) }
+func (p *Pods) forget(replicaSet *unstructured.Unstructured) { p.checks.Delete(replicaSet.GetUID()) }
 
-// ask lists the pods from the API server's cache. A failure is not an error: the answer is only informational.
-func (p *Pods) ask(ctx context.Context, replicaSet *unstructured.Unstructured, labels map[string]string) string {
+// list lists the pods from the API server's cache. A failure is not an error: the answer is only informational.
+func (p *Pods) list(ctx context.Context, replicaSet *unstructured.Unstructured, labels map[string]string) string {
 	pods := &corev1.PodList{}
 	err := p.live.List(ctx, pods, client.InNamespace(replicaSet.GetNamespace()), client.MatchingLabels(labels),
 		&client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: "0"}})
@@ -89,9 +89,9 @@ func (p *Pods) ask(ctx context.Context, replicaSet *unstructured.Unstructured, l
 	return revision.Unready(pods.Items)
 }
 
-// lookAtPods records why the revisions that should serve lack pods: the ReplicaSet's own condition if pods cannot be
+// observePods records why the revisions that should serve lack pods: the ReplicaSet's own condition if pods cannot be
 // created, otherwise what the pods wait for.
-func (s *observation) lookAtPods(ctx context.Context) error {
+func (s *observation) observePods(ctx context.Context) error {
 	for i, replicaSet := range s.owned {
 		observed := &s.Observed.ReplicaSets[i]
 		if !s.shouldServe(*observed) || observed.Ready >= observed.Desired {

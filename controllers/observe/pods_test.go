@@ -26,7 +26,7 @@ func TestReplicaFailure(t *testing.T) {
 			}}, "status", "conditions")
 		}),
 	})
-	if got := w.mustLook(t); got.Observed.ReplicaSets[0].Trouble != why || w.reads > 0 || !got.ObserveAgainAt.IsZero() {
+	if got := w.mustObserve(t); got.Observed.ReplicaSets[0].Trouble != why || w.reads > 0 || !got.ObserveAgainAt.IsZero() {
 		t.Errorf("trouble %q, %d reads, looks at %s", got.Observed.ReplicaSets[0].Trouble, w.reads, got.ObserveAgainAt)
 	}
 }
@@ -62,7 +62,7 @@ func TestUnreadyPods(t *testing.T) {
 		{time.Hour, words, 3, 70 * time.Minute},
 	} {
 		w.now = begin.Add(step.after)
-		got := w.mustLook(t)
+		got := w.mustObserve(t)
 		if of := got.Observed.ReplicaSets[0]; of.Trouble != step.words || w.reads != step.reads || !got.ObserveAgainAt.Equal(begin.Add(step.next)) {
 			t.Errorf("after %s: %q, %d reads, next %s", step.after, of.Trouble, w.reads, got.ObserveAgainAt.Sub(begin))
 		}

@@ -19,8 +19,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
-// lookAtReplicaSets reads the ReplicaSets that the rollout controls.
-func (s *observation) lookAtReplicaSets(ctx context.Context) error {
+// observeReplicaSets reads the ReplicaSets that the rollout controls.
+func (s *observation) observeReplicaSets(ctx context.Context) error {
 	list := newList(ReplicaSetKind)
 	owned := client.MatchingFields{IndexOwner: string(s.UID)}
 	if err := s.Cache.List(ctx, list, client.InNamespace(s.Namespace), owned); err != nil {

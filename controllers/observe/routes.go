@@ -62,8 +62,8 @@ func lacksPair(reading route.Reading) bool {
 	return reading.Problem != nil && reading.Problem.Reason == v1alpha1.ReasonBackendPairNotFound
 }
 
-// lookAtRoutes reads the routes in the order of the spec, then those that were removed from it.
-func (s *observation) lookAtRoutes(ctx context.Context) error {
+// observeRoutes reads the routes in the order of the spec, then those that were removed from it.
+func (s *observation) observeRoutes(ctx context.Context) error {
 	references := slices.Clone(s.Spec.Traffic.Routes)
 	if s.hasMemory() {
 		for _, managed := range s.Status.Memory.Routes {

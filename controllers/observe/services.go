@@ -30,8 +30,8 @@ func (r *Rollout) services() (stable, canary string) {
 	return stable, canary
 }
 
-// lookAtServices reads the two Services and their endpoints, and the Services that were removed from the spec.
-func (s *observation) lookAtServices(ctx context.Context) (err error) {
+// observeServices reads the two Services and their endpoints, and the Services that were removed from the spec.
+func (s *observation) observeServices(ctx context.Context) (err error) {
 	stableName, canaryName := s.services()
 	if s.Observed.Stable, err = s.service(ctx, stableName); err != nil {
 		return err
@@ -110,14 +110,14 @@ func (s *observation) serviceProblem(ctx context.Context, service *corev1.Servic
 
 // conflict returns a problem if an older rollout has the Service, otherwise nil.
 func (s *observation) conflict(ctx context.Context, service string) (*plan.Problem, error) {
-	rival, err := s.rival(ctx, service)
-	if err != nil || rival == "" {
+	conflictingRollout, err := s.conflictingRollout(ctx, service)
+	if err != nil || conflictingRollout == "" {
 		return nil, err
 	}
 	return &plan.Problem{
 		Reason: v1alpha1.ReasonServiceConflict,
 		Message: fmt.Sprintf("Service %s is managed by CanaryRollout %s, which is older: name another Service",
-			service, rival),
+			service, conflictingRollout),
 	}, nil
 }
 
@@ -135,22 +135,22 @@ func (s *observation) servedProblem(service *corev1.Service) *plan.Problem {
 	return plan.ServedProblem(service.Name, serving, service.Spec.Selector, podLabels(s.owned[at]))
 }
 
-// rival returns the oldest other rollout that names the same Service, if it is older than this one: the older one
+// conflictingRollout returns the oldest other rollout that names the same Service, if it is older than this one: the older one
 // keeps it.
-func (s *observation) rival(ctx context.Context, service string) (string, error) {
+func (s *observation) conflictingRollout(ctx context.Context, service string) (string, error) {
 	list := newList(RolloutKind)
 	err := s.Cache.List(ctx, list, client.InNamespace(s.Namespace), client.MatchingFields{IndexService: service},
 		client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return "", err
 	}
-	rivals := slices.DeleteFunc(list.Items, func(other unstructured.Unstructured) bool {
+	older := slices.DeleteFunc(list.Items, func(other unstructured.Unstructured) bool {
 		return other.GetUID() == s.UID || byAge(&other, s.CanaryRollout) >= 0
 	})
-	if len(rivals) == 0 {
+	if len(older) == 0 {
 		return "", nil
 	}
-	oldest := slices.MinFunc(rivals, func(a, b unstructured.Unstructured) int { return byAge(&a, &b) })
+	oldest := slices.MinFunc(older, func(a, b unstructured.Unstructured) int { return byAge(&a, &b) })
 	return oldest.GetName(), nil
 }
 

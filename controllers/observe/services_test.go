@@ -32,7 +32,7 @@ func aServiceWith(selector map[string]string) *corev1.Service {
 // TestServices checks what can be wrong with a Service. Argo Rollouts reported nothing while its stable Service
 // selected a label that only the future pods had, and no pod answered for two hours (argo-rollouts#4371).
 func TestServices(t *testing.T) {
-	rival := func(name string, created time.Time) client.Object {
+	otherRollout := func(name string, created time.Time) client.Object {
 		rollout := anApp(t, name, "")
 		rollout.SetCreationTimestamp(metav1.NewTime(created))
 		return rollout
@@ -55,9 +55,9 @@ func TestServices(t *testing.T) {
 		"no selector":              {objects: []client.Object{aServiceWith(nil)}, want: v1alpha1.ReasonServiceWithoutSelector},
 		"selects what pods lack":   {objects: []client.Object{aServiceWith(map[string]string{"tier": "x"})}, want: v1alpha1.ReasonServiceSelectorMismatch},
 		"selects another value":    {objects: []client.Object{aServiceWith(map[string]string{"app": "x"})}, want: v1alpha1.ReasonServiceSelectorMismatch},
-		"a younger rollout has it": {objects: []client.Object{good, rival("a", born.Add(time.Second))}, rev: "aaa"},
+		"a younger rollout has it": {objects: []client.Object{good, otherRollout("a", born.Add(time.Second))}, rev: "aaa"},
 		"an older rollout has it": {
-			objects: []client.Object{good, rival("older", born.Add(-time.Second)), rival("oldest", born.Add(-time.Hour))},
+			objects: []client.Object{good, otherRollout("older", born.Add(-time.Second)), otherRollout("oldest", born.Add(-time.Hour))},
 			want:    v1alpha1.ReasonServiceConflict, rev: "aaa",
 			wantMessage: "Service reviews-stable is managed by CanaryRollout oldest, which is older: name another Service",
 		},
@@ -68,11 +68,11 @@ func TestServices(t *testing.T) {
 				"take it out of the selector until a revision with the label is stable",
 		},
 		"selects stable pods, and those of the template": {objects: []client.Object{good, former}, rev: "aaa"},
-		"of the same second, by name":                    {objects: []client.Object{good, rival("a", born)}, want: v1alpha1.ReasonServiceConflict, rev: "aaa"},
+		"of the same second, by name":                    {objects: []client.Object{good, otherRollout("a", born)}, want: v1alpha1.ReasonServiceConflict, rev: "aaa"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, append(tc.objects, anApp(t, "reviews", memory(hashOf(t), "aaa", "aaa"))))
-			got := w.mustLook(t).Observed.Stable
+			got := w.mustObserve(t).Observed.Stable
 			if got.Found == tc.isNotFound || got.Revision != tc.rev || got.Name != "reviews-stable" {
 				t.Errorf("service = %+v", got)
 			}
@@ -126,7 +126,7 @@ func TestEndpoints(t *testing.T) {
 		aSlice("canary", "reviews-canary", anEndpoint("reviews-bbb-x2x8z", yes, nil)),
 		aSlice("another", "ratings", anEndpoint("reviews-bbb-x2x9z", yes, nil)),
 	})
-	snap := w.mustLook(t)
+	snap := w.mustObserve(t)
 	want := []plan.Endpoints{
 		{Revision: "", Ready: 3, Total: 3},
 		{Revision: "aaa", Ready: 2, Total: 4},
@@ -190,7 +190,7 @@ func TestEndpointsWithoutPort(t *testing.T) {
 				anApp(t, "reviews", memory(hashOf(t), "aaa", "aaa")), aReplicaSet(t, "aaa", "", nil), route,
 				stripped.(client.Object), strippedSlice.(client.Object),
 			})
-			if diff := cmp.Diff([]plan.Endpoints{tc.want}, w.mustLook(t).Observed.Stable.Endpoints); diff != "" {
+			if diff := cmp.Diff([]plan.Endpoints{tc.want}, w.mustObserve(t).Observed.Stable.Endpoints); diff != "" {
 				t.Errorf("endpoints (-want +got):\n%s", diff)
 			}
 		})
@@ -207,7 +207,7 @@ func TestPublishedNotReady(t *testing.T) {
 			anApp(t, "reviews", memory(hashOf(t), "aaa", "aaa")), aReplicaSet(t, "aaa", "", nil), stripped.(client.Object),
 			aSlice("v4", "reviews-stable", anEndpoint("reviews-aaa-x2x4z", ptr.To(true), nil), anEndpoint("reviews-aaa-x2x5z", ptr.To(true), nil)),
 		})
-		if got := w.mustLook(t).Observed.Stable.Endpoints; len(got) != 1 || got[0].Ready != want {
+		if got := w.mustObserve(t).Observed.Stable.Endpoints; len(got) != 1 || got[0].Ready != want {
 			t.Errorf("published %t: endpoints = %+v, want %d ready: the ReplicaSet has 1", published, got, want)
 		}
 	}
@@ -233,7 +233,7 @@ func TestEndpointsOfCutNames(t *testing.T) {
 				aServiceWith(map[string]string{"app": "reviews"}),
 				aSlice("v4", "reviews-stable", anEndpoint(long[:58]+"x2x4z", nil, nil)),
 			})
-			if got := w.mustLook(t).Observed.Stable.Endpoints; len(got) != 1 || got[0].Revision != tc.want {
+			if got := w.mustObserve(t).Observed.Stable.Endpoints; len(got) != 1 || got[0].Revision != tc.want {
 				t.Errorf("endpoints = %+v, want those of %q", got, tc.want)
 			}
 		})
@@ -285,7 +285,7 @@ func TestNamesInMemory(t *testing.T) {
 	rollout := anApp(t, "reviews", status)
 	w := newWorld(t, []client.Object{rollout, aReplicaSet(t, "aaa", hashOf(t), nil), service("former"), service("left"),
 		route("partners", "former"), route("reviews", "reviews-stable")})
-	snap := w.mustLook(t)
+	snap := w.mustObserve(t)
 	if s := snap.Observed.Stable; s.Name != "former" || s.Revision != "aaa" {
 		t.Errorf("stable is %+v, want the one of memory", s)
 	}

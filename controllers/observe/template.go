@@ -24,10 +24,10 @@ import (
 // when a policy changes.
 const refusedRetry = time.Minute
 
-// lookAtTemplate finds the revision of spec.template. This costs nothing if its bytes are known from memory, or from the
+// observeTemplate finds the revision of spec.template. This costs nothing if its bytes are known from memory, or from the
 // annotation of a ReplicaSet. Otherwise one dry run has the API server default the template, and a ReplicaSet with an
 // equal template is looked for; if there is none, it is a new revision. A refused template costs one dry run a minute.
-func (s *observation) lookAtTemplate(ctx context.Context) error {
+func (s *observation) observeTemplate(ctx context.Context) error {
 	raw := revision.Template(s.Raw)
 	hash, err := revision.Hash(raw)
 	if err != nil {

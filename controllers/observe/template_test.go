@@ -92,7 +92,7 @@ func TestTemplate(t *testing.T) {
 			for _, taken := range tc.taken {
 				w.normalizer.taken[taken] = true
 			}
-			got := w.mustLook(t).Observed.Template
+			got := w.mustObserve(t).Observed.Template
 			if got.Revision != tc.want || got.Hash != hash || got.Images != "reviews:v1, proxy:v9" {
 				t.Errorf("template = %+v, want revision %q", got, tc.want)
 			}
@@ -113,7 +113,7 @@ func TestTemplateRememberedNameTaken(t *testing.T) {
 	w := newWorld(t, []client.Object{anApp(t, "reviews", memory(hash, first, "aaa"))}, stranger)
 	w.normalizer.taken[stranger.GetName()] = true
 	w.Tracker.NameTaken(reviewsKey, stranger.GetName())
-	if got := w.mustLook(t).Observed.Template.Revision; got != second {
+	if got := w.mustObserve(t).Observed.Template.Revision; got != second {
 		t.Errorf("revision = %q, want %q", got, second)
 	}
 }
@@ -138,7 +138,7 @@ func TestTemplateFailure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, []client.Object{anApp(t, "reviews", tc.memory)})
 			w.normalizer.err = tc.err
-			got, err := w.look(t)
+			got, err := w.observe(t)
 			if tc.reason == "" {
 				if !errors.Is(err, tc.err) {
 					t.Errorf("err = %v", err)
@@ -166,7 +166,7 @@ func TestTemplateRefused(t *testing.T) {
 	look := func(after time.Duration, wantDryRuns int) {
 		t.Helper()
 		w.now = began.Add(after)
-		snap := w.mustLook(t)
+		snap := w.mustObserve(t)
 		if problem := snap.Observed.Template.Problem; problem == nil || problem.Reason != v1alpha1.ReasonInvalidTemplate {
 			t.Errorf("problem = %+v", problem)
 		}
@@ -180,7 +180,7 @@ func TestTemplateRefused(t *testing.T) {
 	look(refusedRetry, 2)
 	w.Tracker.refuse(reviewsKey, refusal{hash: "of another template", until: began.Add(time.Hour)})
 	w.normalizer.err = nil
-	if snap := w.mustLook(t); snap.Observed.Template.Problem != nil || !snap.ObserveAgainAt.IsZero() || w.normalizer.calls != 3 {
+	if snap := w.mustObserve(t); snap.Observed.Template.Problem != nil || !snap.ObserveAgainAt.IsZero() || w.normalizer.calls != 3 {
 		t.Errorf("another template: %+v after %d dry runs", snap.Observed.Template, w.normalizer.calls)
 	}
 }
@@ -191,7 +191,7 @@ func TestTemplateOfADeletedRolloutCostsNothing(t *testing.T) {
 	rollout.SetDeletionTimestamp(&now)
 	rollout.SetFinalizers([]string{v1alpha1.Finalizer})
 	w := newWorld(t, []client.Object{rollout})
-	if got := w.mustLook(t); got.Observed.Template.Revision != "" || w.normalizer.calls != 0 || !got.Observed.NamespaceTerminating {
+	if got := w.mustObserve(t); got.Observed.Template.Revision != "" || w.normalizer.calls != 0 || !got.Observed.NamespaceTerminating {
 		t.Errorf("observed %+v after %d dry runs", got.Observed, w.normalizer.calls)
 	}
 }
@@ -231,7 +231,7 @@ func TestOrphans(t *testing.T) {
 		}),
 	}
 	w := newWorld(t, []client.Object{anApp(t, "reviews", "")}, live...)
-	snap := w.mustLook(t)
+	snap := w.mustObserve(t)
 	want := []plan.Orphan{
 		{Name: "reviews-equal", Revision: "equal", Equal: true, Desired: 2, Ready: 1},
 		{Name: "reviews-other", Revision: "other", Desired: 2, Ready: 1},
@@ -251,11 +251,11 @@ func TestOrphans(t *testing.T) {
 func TestAdoptedUnseen(t *testing.T) {
 	adopted := aReplicaSet(t, "other", "", otherTemplate)
 	w := newWorld(t, []client.Object{anApp(t, "reviews", "")}, adopted)
-	if _, err := w.look(t); !errors.Is(err, ErrStale) {
+	if _, err := w.observe(t); !errors.Is(err, ErrStale) {
 		t.Errorf("err = %v, want ErrStale", err)
 	}
 	w = newWorld(t, []client.Object{anApp(t, "reviews", ""), adopted}, adopted)
-	if snap := w.mustLook(t); len(snap.Observed.ReplicaSets) != 1 || len(snap.Observed.Orphans) != 0 {
+	if snap := w.mustObserve(t); len(snap.Observed.ReplicaSets) != 1 || len(snap.Observed.Orphans) != 0 {
 		t.Errorf("%d ReplicaSets and %d orphans, want the one that was adopted", len(snap.Observed.ReplicaSets), len(snap.Observed.Orphans))
 	}
 }

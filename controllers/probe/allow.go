@@ -105,7 +105,7 @@ func (a Allow) dial(host string) func(context.Context, string, string) (net.Conn
 		}
 		address := at.Addr().Unmap().WithZone("")
 		if a.isDenied(address) {
-			return said("the host resolves to a loopback, link-local or metadata address, which no probe may reach")
+			return publicError("the host resolves to a loopback, link-local or metadata address, which no probe may reach")
 		}
 		if !isNamed && !slices.ContainsFunc(a.networks, func(network netip.Prefix) bool { return network.Contains(address) }) {
 			return notAllowed(host)
@@ -122,8 +122,8 @@ func (a Allow) dial(host string) func(context.Context, string, string) (net.Conn
 }
 
 // notAllowed returns an error that says what an administrator has to do.
-func notAllowed(host string) said {
-	return said(fmt.Sprintf("the operator may not send requests to %s: an administrator allows it by the flag --probe-allow", host))
+func notAllowed(host string) publicError {
+	return publicError(fmt.Sprintf("the operator may not send requests to %s: an administrator allows it by the flag --probe-allow", host))
 }
 
 var (

@@ -132,11 +132,11 @@ func TestNothingAllowed(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := &measurement{Prober: NewProber(allow), request: Request{Probe: v1alpha1.Probe{URL: g.URL, RevisionHeader: "X-Revision"}}}
-		told := 0
-		m.run(t.Context(), func() { told++ })
+		notified := 0
+		m.run(t.Context(), func() { notified++ })
 		want := "the probe sends no requests: the operator may not send requests to 127.0.0.1: an administrator allows it by the flag --probe-allow"
-		if got := m.result(); got.Pending != want || got.Fits || told != 1 || g.asked.Load() != 0 {
-			t.Errorf("allowed %v: %+v after %d requests, told %d times", allowed, got, g.asked.Load(), told)
+		if got := m.result(); got.Pending != want || got.Fits || notified != 1 || g.asked.Load() != 0 {
+			t.Errorf("allowed %v: %+v after %d requests, notified %d times", allowed, got, g.asked.Load(), notified)
 		}
 	}
 }

@@ -30,11 +30,11 @@ const (
 	maxRead = 48 << 10
 )
 
-// said is an error in our own words. Other errors may contain what a server sent, and are never shown.
-type said string
+// publicError is an error that may be shown in a status. Other errors may contain what a server sent, and are never shown.
+type publicError string
 
 // Error implements error.
-func (s said) Error() string { return string(s) }
+func (e publicError) Error() string { return string(e) }
 
 // limitedConn is a connection with a limit on the number of bytes read.
 type limitedConn struct {
@@ -46,7 +46,7 @@ type limitedConn struct {
 // Read implements net.Conn. Like other readers, it is not safe for concurrent use.
 func (c *limitedConn) Read(into []byte) (int, error) {
 	if c.left == 0 {
-		return 0, said(fmt.Sprintf("the server sent more than %d KiB before the end of its header", maxRead>>10))
+		return 0, publicError(fmt.Sprintf("the server sent more than %d KiB before the end of its header", maxRead>>10))
 	}
 	n, err := c.Conn.Read(into[:min(len(into), c.left)])
 	c.left -= n
@@ -60,11 +60,11 @@ func (m *measurement) client() (*http.Client, error) {
 	at, err := url.Parse(probe.URL)
 	switch {
 	case err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Hostname() == "":
-		return nil, said("traffic.probe.url is not the URL of a page")
+		return nil, publicError("traffic.probe.url is not the URL of a page")
 	case at.User != nil:
-		return nil, said("traffic.probe.url must not hold a user or a password: take them out")
+		return nil, publicError("traffic.probe.url must not hold a user or a password: take them out")
 	case strings.Contains(at.Hostname(), "%"):
-		return nil, said("traffic.probe.url must not hold an IPv6 zone, as in [fd00::1%25eth0]: take it out")
+		return nil, publicError("traffic.probe.url must not hold an IPv6 zone, as in [fd00::1%25eth0]: take it out")
 	case !m.allow.mayReach(at.Hostname()):
 		return nil, notAllowed(at.Hostname())
 	}
@@ -72,7 +72,7 @@ func (m *measurement) client() (*http.Client, error) {
 	if probe.CABundle != "" {
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM([]byte(probe.CABundle)) {
-			return nil, said("traffic.probe.caBundle holds no certificate in PEM")
+			return nil, publicError("traffic.probe.caBundle holds no certificate in PEM")
 		}
 	}
 	if m.transport == nil {
@@ -88,8 +88,8 @@ func (m *measurement) client() (*http.Client, error) {
 	}, nil
 }
 
-// ask sends one request and returns the revision that answers.
-func ask(ctx context.Context, client *http.Client, probe v1alpha1.Probe) (string, error) {
+// measureOnce sends one request and returns the revision that answers.
+func measureOnce(ctx context.Context, client *http.Client, probe v1alpha1.Probe) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, probe.URL, http.NoBody)
 	if err != nil {
 		return "", err
@@ -103,14 +103,14 @@ func ask(ctx context.Context, client *http.Client, probe v1alpha1.Probe) (string
 	_ = response.Body.Close()
 	revision := response.Header.Get(probe.RevisionHeader)
 	if revision == "" {
-		return "", said(fmt.Sprintf("the answer, with status %d, has no header %s", response.StatusCode, probe.RevisionHeader))
+		return "", publicError(fmt.Sprintf("the answer, with status %d, has no header %s", response.StatusCode, probe.RevisionHeader))
 	}
 	return revision, nil
 }
 
-// reason describes a failure without repeating anything that the peer sent.
+// reason describes a failure without repeating anything that the server sent.
 func reason(err error) string {
-	var own said
+	var own publicError
 	var network net.Error
 	var resolving *net.DNSError
 	var certificate *tls.CertificateVerificationError

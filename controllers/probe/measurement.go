@@ -43,12 +43,12 @@ type measurement struct {
 	pending string
 }
 
-// run measures until a sample matches. It calls tell after the first sample and after the last.
-func (m *measurement) run(ctx context.Context, tell func()) {
+// run measures until a sample matches. It calls notify after the first sample and after the last.
+func (m *measurement) run(ctx context.Context, notify func()) {
 	client, err := m.client()
 	if err != nil {
 		m.found("the probe sends no requests: " + err.Error())
-		tell()
+		notify()
 		return
 	}
 	pause := wait.Backoff{Duration: backoffBase, Factor: 2, Jitter: 0.1, Cap: backoffMaximum, Steps: math.MaxInt32}
@@ -60,7 +60,7 @@ func (m *measurement) run(ctx context.Context, tell func()) {
 		pending := counted.compare(m.request)
 		m.found(pending)
 		if isFirst || pending == "" {
-			tell()
+			notify()
 		}
 		if pending == "" {
 			return
@@ -130,7 +130,7 @@ func (m *measurement) sample(ctx context.Context, client *http.Client) count {
 		}
 		requests.Go(func() {
 			defer m.inFlight.Release(1)
-			revision, err := ask(ctx, client, m.request.Probe)
+			revision, err := measureOnce(ctx, client, m.request.Probe)
 			counting.Lock()
 			defer counting.Unlock()
 			counted.add(m.request, revision, err)

@@ -43,8 +43,8 @@ type Prober struct {
 	samples  *semaphore.Weighted
 	requests *rate.Limiter
 	inFlight *semaphore.Weighted
-	// news receives rollouts that have a first or a final result.
-	news chan event.GenericEvent
+	// results receives rollouts that have a first or a final result.
+	results chan event.GenericEvent
 
 	mu      sync.Mutex
 	stopped bool
@@ -56,12 +56,12 @@ type Prober struct {
 func NewProber(allow Allow) *Prober {
 	return &Prober{
 		allow: allow, samples: semaphore.NewWeighted(maxSamples), requests: rate.NewLimiter(maxRequests, maxSamples),
-		inFlight: semaphore.NewWeighted(maxInFlight), news: make(chan event.GenericEvent), running: map[types.NamespacedName]*measurement{},
+		inFlight: semaphore.NewWeighted(maxInFlight), results: make(chan event.GenericEvent), running: map[types.NamespacedName]*measurement{},
 	}
 }
 
-// News returns the channel of rollouts to reconcile because they have a new result.
-func (p *Prober) News() <-chan event.GenericEvent { return p.news }
+// Results returns the channel of rollouts to reconcile because they have a new result.
+func (p *Prober) Results() <-chan event.GenericEvent { return p.results }
 
 // Start implements manager.Runnable. When it returns, all measurements have ended.
 func (p *Prober) Start(ctx context.Context) error {
@@ -95,7 +95,7 @@ func (p *Prober) Measure(ctx context.Context, rollout types.NamespacedName, want
 	m := &measurement{Prober: p, request: *wanted, cancel: cancel}
 	p.running[rollout] = m
 	p.group.Go(func() {
-		m.run(ctx, func() { p.tell(ctx, rollout) })
+		m.run(ctx, func() { p.notify(ctx, rollout) })
 		cancel()
 	})
 }
@@ -111,10 +111,10 @@ func (p *Prober) Result(rollout types.NamespacedName) plan.Probe {
 	return m.result()
 }
 
-func (p *Prober) tell(ctx context.Context, rollout types.NamespacedName) {
+func (p *Prober) notify(ctx context.Context, rollout types.NamespacedName) {
 	object := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: rollout.Namespace, Name: rollout.Name}}
 	select {
-	case p.news <- event.TypedGenericEvent[client.Object]{Object: object}:
+	case p.results <- event.TypedGenericEvent[client.Object]{Object: object}:
 	case <-ctx.Done():
 	}
 }

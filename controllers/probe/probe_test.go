@@ -83,16 +83,16 @@ func started(t *testing.T) *Prober {
 	return p
 }
 
-// told waits for news of the rollout.
-func told(t *testing.T, p *Prober) {
+// waitForResult waits for a result of the rollout.
+func waitForResult(t *testing.T, p *Prober) {
 	t.Helper()
 	select {
-	case news := <-p.News():
-		if got := news.Object; got.GetNamespace() != reviews.Namespace || got.GetName() != reviews.Name {
-			t.Fatalf("news of %s/%s", got.GetNamespace(), got.GetName())
+	case result := <-p.Results():
+		if got := result.Object; got.GetNamespace() != reviews.Namespace || got.GetName() != reviews.Name {
+			t.Fatalf("result of %s/%s", got.GetNamespace(), got.GetName())
 		}
 	case <-time.After(time.Minute):
-		t.Fatal("no news within a minute")
+		t.Fatal("no result within a minute")
 	}
 }
 
@@ -103,12 +103,12 @@ func TestMeasure(t *testing.T) {
 	want := g.request(20)
 	p.Measure(t.Context(), reviews, want)
 	p.Measure(t.Context(), reviews, g.request(20)) // continues
-	told(t, p)
+	waitForResult(t, p)
 	if got := p.Result(reviews); got.Fits || got.ProbeRequest != want.ProbeRequest || got.Pending != "50 of 100 requests of the probe reached the canary, which is not 20 %" {
 		t.Errorf("result %+v", got)
 	}
 	g.toB.Store(2)
-	told(t, p)
+	waitForResult(t, p)
 	if got := p.Result(reviews); !got.Fits || got.Pending != "" {
 		t.Errorf("result %+v", got)
 	}
@@ -121,7 +121,7 @@ func TestMeasure(t *testing.T) {
 	}
 	p.Measure(t.Context(), reviews, nil)
 	if got := p.Result(reviews); got != (plan.Probe{}) {
-		t.Errorf("what is not wanted any more has the result %+v", got)
+		t.Errorf("a measurement that was stopped has the result %+v", got)
 	}
 }
 
@@ -130,7 +130,7 @@ func TestMeasureAnew(t *testing.T) {
 	g, p := newGateway(t, 5), started(t)
 	p.Measure(t.Context(), reviews, g.request(20))
 	p.Measure(t.Context(), reviews, g.request(50))
-	told(t, p)
+	waitForResult(t, p)
 	if got := p.Result(reviews); !got.Fits || got.Weight != 50 {
 		t.Errorf("result %+v", got)
 	}
@@ -218,7 +218,7 @@ func TestFailures(t *testing.T) {
 			p.Measure(t.Context(), reviews, &Request{
 				ProbeRequest: plan.ProbeRequest{Stable: "a", Canary: "b"}, Probe: v1alpha1.Probe{URL: tc.url, RevisionHeader: "X-Revision"},
 			})
-			told(t, p)
+			waitForResult(t, p)
 			if got := p.Result(reviews); got.Fits || !strings.Contains(got.Pending, tc.want) || strings.Contains(got.Pending, secret) {
 				t.Errorf("result %+v, want %q", got, tc.want)
 			}
@@ -249,7 +249,7 @@ func TestSecure(t *testing.T) {
 				ProbeRequest: plan.ProbeRequest{Weight: 100, Stable: "a", Canary: "b"},
 				Probe:        v1alpha1.Probe{URL: server.URL, Host: tc.host, RevisionHeader: "X-Revision", CABundle: tc.bundle},
 			})
-			told(t, p)
+			waitForResult(t, p)
 			if got := p.Result(reviews); !strings.Contains(got.Pending, tc.want) || got.Fits != (tc.want == "") {
 				t.Errorf("result %+v, want %q", got, tc.want)
 			}

@@ -18,7 +18,7 @@ import (
 // Acceptance is what the implementations report about a route (T4).
 type Acceptance struct {
 	// Generation is the newest generation that every parent is known to have accepted without complaint; 0 if a
-	// parent has not answered or complains, or if no answer names a generation.
+	// parent has not reported or complains, or if none names a generation.
 	Generation int64
 	// Refused is the newest generation that a parent is known to refuse because of the route itself; 0 if there is
 	// none. A complaint about the parent or a backend does not count.
@@ -42,45 +42,45 @@ type parents struct {
 // ControllerOf returns the controller name of a Gateway's class; empty if it is not known.
 type ControllerOf func(gateway types.NamespacedName) string
 
-// Accepted reads the route's status (T4): each parent must have answered, and all answers that count must agree.
-// Answers for other parents are ignored: implementations leave old ones behind. controllerOf is only called if
-// several controllers have answered for one Gateway.
+// Accepted reads the route's status (T4): each parent must have reported, and all statuses that count must agree.
+// Entries for other parents are ignored: implementations leave old ones behind. controllerOf is only called if several
+// controllers report for one Gateway.
 func Accepted(obj *unstructured.Unstructured, controllerOf ControllerOf) Acceptance {
 	var route parents
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, &route); err != nil {
 		return Acceptance{Pending: fmt.Sprintf("%s cannot be read: %v", labelOf(obj), err)}
 	}
-	wanted := route.wanted(obj.GetNamespace())
-	if len(wanted) == 0 {
+	required := route.required(obj.GetNamespace())
+	if len(required) == 0 {
 		return Acceptance{Orphaned: true, Pending: labelOf(obj) +
 			" has no parentRefs, and its status names no parent, so nothing serves it: attach it to a Gateway, or to the route that delegates to it"}
 	}
-	var answers, ignored []answer
-	for _, parent := range wanted {
-		counted, others := route.answersFor(parent, obj.GetNamespace(), controllerOf)
-		answers, ignored = append(answers, counted...), append(ignored, others...)
+	var statuses, ignored []parentStatus
+	for _, parent := range required {
+		counted, others := route.statusesFor(parent, obj.GetNamespace(), controllerOf)
+		statuses, ignored = append(statuses, counted...), append(ignored, others...)
 	}
-	all := sum(answers, obj.GetGeneration())
+	all := sum(statuses, obj.GetGeneration())
 	all.Ignored = controllers(ignored)
 	return all
 }
 
-// wanted returns the parents that have to answer: those in the spec. If the spec leaves parents to others (a route
+// required returns the parents that must report: those in the spec. If the spec leaves parents to others (a route
 // that delegates to this one, or default Gateways), those in the status are added.
-func (r *parents) wanted(namespace string) []parent {
-	var wanted []parent
+func (r *parents) required(namespace string) []parent {
+	var required []parent
 	for _, ref := range r.Spec.ParentRefs {
-		wanted = append(wanted, parentOf(ref, namespace))
+		required = append(required, parentOf(ref, namespace))
 	}
-	if len(wanted) > 0 && r.Spec.UseDefaultGateways == "" {
-		return wanted
+	if len(required) > 0 && r.Spec.UseDefaultGateways == "" {
+		return required
 	}
 	for _, entry := range r.Status.Parents {
-		if p := parentOf(entry.ParentRef, namespace); !slices.Contains(wanted, p) {
-			wanted = append(wanted, p)
+		if p := parentOf(entry.ParentRef, namespace); !slices.Contains(required, p) {
+			required = append(required, p)
 		}
 	}
-	return wanted
+	return required
 }
 
 // Gateways returns the parents of a route that are Gateways; none if they cannot be read.
@@ -98,12 +98,12 @@ func Gateways(obj *unstructured.Unstructured) []types.NamespacedName {
 	return gateways
 }
 
-// sum combines the answers; the worst one decides.
-func sum(answers []answer, newest int64) Acceptance {
+// sum combines the statuses; the worst one decides.
+func sum(statuses []parentStatus, newest int64) Acceptance {
 	var all Acceptance
 	var pending []string
 	complains := false
-	for _, a := range answers {
+	for _, a := range statuses {
 		if message := a.pending(newest); message != "" {
 			pending = append(pending, message)
 		}

@@ -140,7 +140,7 @@ func (p Pair) withoutMirror(filters []any) []any {
 
 // mirrorProblem returns why the rules cannot have a mirror, or nil.
 func (l *layout) mirrorProblem() *Problem {
-	if !l.kind.audience {
+	if !l.kind.matchesHeaders {
 		return &Problem{Reason: v1alpha1.ReasonMirrorNotSupported, Message: fmt.Sprintf(
 			"%s carries no requests that setMirrorRoute could copy: take it out of the steps, or the route out of spec.traffic.routes",
 			l.label)}

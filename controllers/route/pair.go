@@ -67,20 +67,20 @@ func (b backend) ports() []int32 {
 // only true if it holds in every rule with the pair.
 func layoutOf(obj *unstructured.Unstructured, pair Pair) *layout {
 	l := &layout{label: labelOf(obj), kind: profileOf(obj.GetKind()), pair: pair, rules: list(obj.Object, "spec", "rules"), own: sets.New[int]()}
-	abroad := -1
+	otherNamespace := -1
 	for i, item := range l.rules {
 		rule, _ := item.(map[string]any)
 		uses := pair.usesOf(list(rule, "backendRefs"))
-		if uses.allAbroad() {
-			abroad = i
+		if uses.allInOtherNamespace() {
+			otherNamespace = i
 			continue
 		}
 		l.sort(i, rule, uses)
 	}
 	switch {
 	case l.problem != nil || len(l.sources) > 0:
-	case abroad >= 0:
-		l.rejectRule(abroad, v1alpha1.ReasonBackendPairCrossNamespace, l.crossNamespace(abroad))
+	case otherNamespace >= 0:
+		l.rejectRule(otherNamespace, v1alpha1.ReasonBackendPairCrossNamespace, l.crossNamespace(otherNamespace))
 	case len(pair.RuleNames) > 0:
 		l.reject(Problem{Reason: v1alpha1.ReasonBackendPairNotFound, Message: fmt.Sprintf(
 			"none of the rules %s of %s names both Services: put backendRefs to %s and to %s into one of them, or correct ruleNames",
@@ -167,8 +167,9 @@ func fieldPath(i int) string { return fmt.Sprintf("spec.rules[%d]", i) }
 type uses struct {
 	refs           []any
 	stable, canary []backend
-	// stableAbroad and canaryAbroad report whether the rule names a Service of that name in another namespace.
-	stableAbroad, canaryAbroad bool
+	// stableInOtherNamespace and canaryInOtherNamespace report whether the rule names a Service of that name in another
+	// namespace.
+	stableInOtherNamespace, canaryInOtherNamespace bool
 }
 
 // isService reports whether a backendRef refers to a Service. Some users write "core" for the core group, whose name
@@ -208,24 +209,24 @@ func (p Pair) usesOf(refs []any) uses {
 		case name == p.Canary && home:
 			found.canary = append(found.canary, backend{i, ref})
 		case name == p.Stable:
-			found.stableAbroad = true
+			found.stableInOtherNamespace = true
 		case name == p.Canary:
-			found.canaryAbroad = true
+			found.canaryInOtherNamespace = true
 		}
 	}
 	return found
 }
 
-// allAbroad reports whether the rule splits between Services of these names in other namespaces. That is somebody
-// else's pair, as long as ours is elsewhere in the route.
-func (u uses) allAbroad() bool {
-	return u.stableAbroad && u.canaryAbroad && len(u.stable)+len(u.canary) == 0
+// allInOtherNamespace reports whether the rule splits between Services of these names in other namespaces. That is the
+// pair of another rollout, as long as ours is elsewhere in the route.
+func (u uses) allInOtherNamespace() bool {
+	return u.stableInOtherNamespace && u.canaryInOtherNamespace && len(u.stable)+len(u.canary) == 0
 }
 
 // splitAcrossNamespaces reports whether a rule would have the pair if one of the two did not name another namespace
 // (T10).
 func (u uses) splitAcrossNamespaces() bool {
-	return len(u.stable) > 0 && u.canaryAbroad || len(u.canary) > 0 && u.stableAbroad
+	return len(u.stable) > 0 && u.canaryInOtherNamespace || len(u.canary) > 0 && u.stableInOtherNamespace
 }
 
 func newSource(index int, rule map[string]any, found uses) source {

@@ -5,8 +5,8 @@ package route
 
 // profile is what a kind of routes can express. The rules of all kinds have backendRefs with weights.
 type profile struct {
-	// audience reports whether rules match headers, so that a header route can select requests.
-	audience bool
+	// matchesHeaders reports whether rules match headers, so that a header route can select requests.
+	matchesHeaders bool
 	// http reports whether rules also match paths, query parameters and HTTP methods; grpc, whether they match gRPC
 	// methods.
 	http, grpc bool
@@ -16,10 +16,10 @@ type profile struct {
 func profileOf(kind string) profile {
 	switch kind {
 	case "GRPCRoute":
-		return profile{audience: true, grpc: true}
+		return profile{matchesHeaders: true, grpc: true}
 	case "TLSRoute", "TCPRoute":
 		return profile{}
 	default:
-		return profile{audience: true, http: true}
+		return profile{matchesHeaders: true, http: true}
 	}
 }

@@ -43,7 +43,7 @@ func (l *layout) cannotCarry(headerRoute v1alpha1.SetHeaderRoute) *Problem {
 	if len(headerRoute.Matches) == 0 {
 		return nil
 	}
-	if !l.kind.audience {
+	if !l.kind.matchesHeaders {
 		return conflict("%s cannot carry header route %s, because nothing of its traffic can be matched: take it out of the steps, or the route out of spec.traffic.routes",
 			l.label, headerRoute.Name)
 	}

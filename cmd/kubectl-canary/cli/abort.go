@@ -27,7 +27,7 @@ func NewAbortCommand(o *Options) *cobra.Command {
 	command.Flags().StringVar(&reason, "reason", "", "Why, in words: it stands in the status and in the history.")
 	w := addWriteFlags(command)
 	command.RunE = o.withSession(func(command *cobra.Command, s *session, name string) error {
-		r, err := s.findSeen(command.Context(), name)
+		r, err := s.findObserved(command.Context(), name)
 		if err != nil {
 			return err
 		}
@@ -50,15 +50,15 @@ func guardsOfRelease(r *rollout) []jsonpatch.Operation {
 func abort(r *rollout, reason, flags string) (change, error) {
 	value := cmp.Or(reason, "true")
 	if r.Status.Memory == nil {
-		return change{}, r.mustBeSeen()
+		return change{}, r.checkObserved()
 	}
-	if why := r.refused(v1alpha1.AbortAnnotation, value); why != "" && r.isSeen() {
+	if why := r.refused(v1alpha1.AbortAnnotation, value); why != "" && r.isObserved() {
 		return change{}, r.refusal("aborted", why)
 	}
 	revision, stable := cmp.Or(r.target(), r.Status.Memory.CurrentRevision), r.Status.Memory.StableRevision
 	return change{
 		rollout: r, patch: append(guardsOfRelease(r), annotate(r, v1alpha1.AbortAnnotation, value)...),
-		said: fmt.Sprintf("aborted %s (revision %s); next: all traffic goes back to revision %s. %s", r.Name, revision, stable, follow(r, flags)),
+		message: fmt.Sprintf("aborted %s (revision %s); next: all traffic goes back to revision %s. %s", r.Name, revision, stable, follow(r, flags)),
 	}, nil
 }
 
@@ -72,7 +72,7 @@ func NewRetryCommand(o *Options) *cobra.Command {
 	}
 	w := addWriteFlags(command)
 	command.RunE = o.withSession(func(command *cobra.Command, s *session, name string) error {
-		r, err := s.findSeen(command.Context(), name)
+		r, err := s.findObserved(command.Context(), name)
 		if err != nil {
 			return err
 		}
@@ -86,7 +86,7 @@ func NewRetryCommand(o *Options) *cobra.Command {
 }
 
 func retry(r *rollout, flags string) (change, error) {
-	if err := r.mustBeSeen(); err != nil {
+	if err := r.checkObserved(); err != nil {
 		return change{}, err
 	}
 	if why := r.refused(v1alpha1.RetryAnnotation, "true"); why != "" {
@@ -94,7 +94,7 @@ func retry(r *rollout, flags string) (change, error) {
 	}
 	return change{
 		rollout: r, patch: append(guardsOfRelease(r), annotate(r, v1alpha1.RetryAnnotation, "true")...),
-		said: fmt.Sprintf("retrying revision %s of %s; next: %s. %s", r.Status.Memory.AbortedRevision, r.Name, firstStep(r), follow(r, flags)),
+		message: fmt.Sprintf("retrying revision %s of %s; next: %s. %s", r.Status.Memory.AbortedRevision, r.Name, firstStep(r), follow(r, flags)),
 	}, nil
 }
 

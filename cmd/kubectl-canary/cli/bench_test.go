@@ -91,12 +91,12 @@ func resting(edits ...edit) *v1alpha1.CanaryRollout {
 	for _, edit := range edits {
 		edit(object)
 	}
-	recognise(object, object.Status.Memory)
+	rememberTemplate(object, object.Status.Memory)
 	return object
 }
 
-// recognise records the hash of the template in the memory, as the operator does.
-func recognise(object *v1alpha1.CanaryRollout, memory *v1alpha1.Memory) {
+// rememberTemplate records the hash of the template in the memory, as the operator does.
+func rememberTemplate(object *v1alpha1.CanaryRollout, memory *v1alpha1.Memory) {
 	if memory == nil || memory.Template.Hash != "" {
 		return
 	}

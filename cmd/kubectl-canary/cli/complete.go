@@ -86,7 +86,7 @@ func (o *Options) completeRevisions(command *cobra.Command, args []string, typed
 	return offer(o.ask(command, func(ctx context.Context, s *session) ([]string, error) {
 		list := &metav1.PartialObjectMetadataList{}
 		list.SetGroupVersionKind(schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "ReplicaSetList"})
-		err := s.client.List(ctx, list, s.setsOf(nameOf(args[0]))...)
+		err := s.client.List(ctx, list, s.replicaSetsOf(nameOf(args[0]))...)
 		var revisions []string
 		for _, item := range list.Items {
 			revisions = append(revisions, item.Labels[v1alpha1.RevisionLabel])
@@ -105,14 +105,14 @@ func (o *Options) completeImages(command *cobra.Command, args []string, typed st
 		if err != nil {
 			return nil, err
 		}
-		var offered []string
+		var candidates []string
 		for _, c := range containers(r) {
-			offered = append(offered, c.name+"=")
+			candidates = append(candidates, c.name+"=")
 			if strings.HasPrefix(typed, c.name+"=") {
-				offered = append(offered, c.name+"="+c.image)
+				candidates = append(candidates, c.name+"="+c.image)
 			}
 		}
-		return offered, nil
+		return candidates, nil
 	}), typed)
 	return found, cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
 }

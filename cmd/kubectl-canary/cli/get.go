@@ -57,8 +57,8 @@ func NewGetCommand(o *Options) *cobra.Command {
 	return command
 }
 
-// setsOf and podsOf select only what belongs to this rollout: a namespace may hold thousands of other objects.
-func (s *session) setsOf(name string) []client.ListOption {
+// replicaSetsOf and podsOf select only what belongs to this rollout: a namespace may hold thousands of other objects.
+func (s *session) replicaSetsOf(name string) []client.ListOption {
 	return []client.ListOption{client.InNamespace(s.namespace), client.MatchingLabels{v1alpha1.RolloutLabel: name}}
 }
 
@@ -77,7 +77,7 @@ func (s *session) showRollout(ctx context.Context, r *rollout) error {
 		return err
 	}
 	sets, pods := &appsv1.ReplicaSetList{}, &corev1.PodList{}
-	if err := s.client.List(ctx, sets, s.setsOf(r.Name)...); err != nil {
+	if err := s.client.List(ctx, sets, s.replicaSetsOf(r.Name)...); err != nil {
 		return fmt.Errorf("list the ReplicaSets: %w", err)
 	}
 	if err := s.client.List(ctx, pods, podOptions...); err != nil {
@@ -110,14 +110,14 @@ func (s *session) watchRollout(ctx context.Context, r *rollout) error {
 	}
 	w := &watched{
 		s: s, last: r.CanaryRollout,
-		rollout: start(&v1alpha1.CanaryRolloutList{}, s.theOne(r.Name)),
-		sets:    start(&appsv1.ReplicaSetList{}, s.setsOf(r.Name)),
+		rollout: start(&v1alpha1.CanaryRolloutList{}, s.byName(r.Name)),
+		sets:    start(&appsv1.ReplicaSetList{}, s.replicaSetsOf(r.Name)),
 		pods:    start(&corev1.PodList{}, podOptions),
 	}
 	return s.show(ctx, dirty, w.render)
 }
 
-func (s *session) theOne(name string) []client.ListOption {
+func (s *session) byName(name string) []client.ListOption {
 	return []client.ListOption{client.InNamespace(s.namespace), client.MatchingFields{"metadata.name": name}}
 }
 

@@ -73,7 +73,7 @@ func setImages(r *rollout, args []string, flags string) (change, error) {
 	if !changed {
 		return change{}, fmt.Errorf("%s was not changed: it has these images already", r.Name)
 	}
-	c.said = fmt.Sprintf("set %s in the template of %s; next: %s. %s", strings.Join(args, ", "), r.Name, afterChange(r), follow(r, flags))
+	c.message = fmt.Sprintf("set %s in the template of %s; next: %s. %s", strings.Join(args, ", "), r.Name, afterChange(r), follow(r, flags))
 	return c, nil
 }
 

@@ -50,7 +50,7 @@ func pause(r *rollout, flags string) (change, error) {
 	}
 	return change{
 		rollout: r, patch: []jsonpatch.Operation{guard(r, "spec", "paused"), jsonpatch.Add("/spec/paused", true)},
-		said: fmt.Sprintf("paused %s; %s", r.Name, next),
+		message: fmt.Sprintf("paused %s; %s", r.Name, next),
 	}, nil
 }
 
@@ -60,7 +60,7 @@ func resume(r *rollout, flags string) (change, error) {
 	}
 	return change{
 		rollout: r, patch: []jsonpatch.Operation{guard(r, "spec", "paused"), jsonpatch.Remove("/spec/paused")},
-		said: fmt.Sprintf("resumed %s; it goes on from where it was. %s", r.Name, follow(r, flags)),
+		message: fmt.Sprintf("resumed %s; it goes on from where it was. %s", r.Name, follow(r, flags)),
 	}, nil
 }
 

@@ -170,16 +170,16 @@ func (o *planOptions) get(ctx context.Context, name string) (*v1alpha1.CanaryRol
 
 // forecastRollout forecasts the release of a rollout in the cluster.
 func (o *planOptions) forecastRollout(rollout *v1alpha1.CanaryRollout) table.Rollout {
-	told := table.Rollout{Namespace: rollout.Namespace, Name: rollout.Name}
+	result := table.Rollout{Namespace: rollout.Namespace, Name: rollout.Name}
 	options := o.forecast
 	if forecast.IsInFlight(rollout) {
-		told.Revision = rollout.Status.Memory.CurrentRevision
-		told.Forecast = forecast.Remaining(rollout, options, o.Now())
-		return told
+		result.Revision = rollout.Status.Memory.CurrentRevision
+		result.Forecast = forecast.Remaining(rollout, options, o.Now())
+		return result
 	}
 	options.FirstDeploy = rollout.Status.Memory == nil
-	told.Forecast = forecast.Release(rollout, options)
-	return told
+	result.Forecast = forecast.Release(rollout, options)
+	return result
 }
 
 func (o *planOptions) printAll(rollouts []table.Rollout) (err error) {

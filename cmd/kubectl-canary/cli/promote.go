@@ -36,7 +36,7 @@ has moved on.`,
 	command.Flags().StringVar(&at, "at", "", "Only if the rollout is at this REVISION/STEP, or with --full at this REVISION.")
 	w := addWriteFlags(command)
 	command.RunE = o.withSession(func(command *cobra.Command, s *session, name string) error {
-		r, err := s.findSeen(command.Context(), name)
+		r, err := s.findObserved(command.Context(), name)
 		if err != nil {
 			return err
 		}
@@ -51,7 +51,7 @@ has moved on.`,
 
 // promote returns the change, or an error if the operator would reject it.
 func promote(r *rollout, full bool, at, flags string) (change, error) {
-	if err := r.mustBeSeen(); err != nil {
+	if err := r.checkObserved(); err != nil {
 		return change{}, err
 	}
 	memory := r.Status.Memory
@@ -70,7 +70,7 @@ func promote(r *rollout, full bool, at, flags string) (change, error) {
 	guards := guardMemory(r, "currentRevision", "stepIndex", "phase")
 	return change{
 		rollout: r, patch: append(guards, annotate(r, v1alpha1.PromoteAnnotation, value)...),
-		said: saidOfPromote(r, full, flags),
+		message: promoteMessage(r, full, flags),
 	}, nil
 }
 
@@ -90,7 +90,7 @@ func checkAt(r *rollout, full bool, at, value string) error {
 	return nil
 }
 
-func saidOfPromote(r *rollout, full bool, flags string) string {
+func promoteMessage(r *rollout, full bool, flags string) string {
 	revision := r.Status.Memory.CurrentRevision
 	if full {
 		return fmt.Sprintf("promoted %s to the end (revision %s); next: it takes the place of %s, by way of 100 %% on the canary. %s",
@@ -112,10 +112,10 @@ func follow(r *rollout, flags string) string {
 	return fmt.Sprintf("Follow it with: kubectl canary get %s -w%s", r.Name, flags)
 }
 
-// mustBeSeen returns an error if the operator has not observed the current spec: commands cannot be checked then.
-func (r *rollout) mustBeSeen() error {
+// checkObserved returns an error if the operator has not observed the current spec: commands cannot be checked then.
+func (r *rollout) checkObserved() error {
 	switch {
-	case r.isSeen():
+	case r.isObserved():
 		return nil
 	case r.Status.Memory == nil:
 		return fmt.Errorf("the operator has not looked at rollout %s yet: does it run, and does it watch namespace %s?", r.Name, r.Namespace)

@@ -273,14 +273,14 @@ func TestStatusWait(t *testing.T) {
 
 func TestStatusWaitDeleted(t *testing.T) {
 	b := newBench(t, paused())
-	told := &safeBuffer{}
-	b.options.ErrOut = told
+	errOut := &safeBuffer{}
+	b.options.ErrOut = errOut
 	done := make(chan int)
 	go func() {
 		code, _, _ := b.run("status", "reviews", "--wait")
 		done <- code
 	}()
-	waitForText(t, told, "Paused")
+	waitForText(t, errOut, "Paused")
 	if err := b.client.Delete(t.Context(), b.get()); err != nil {
 		t.Fatal(err)
 	}

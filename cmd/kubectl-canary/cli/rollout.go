@@ -72,32 +72,32 @@ func isMissingKind(err error) bool {
 	return apierrors.IsNotFound(err) && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }
 
-// offered is how many names an error suggests.
-const offered = 5
+// maxSuggestions is how many names an error suggests at most.
+const maxSuggestions = 5
 
 func (s *session) notFound(ctx context.Context, name string) error {
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("CanaryRolloutList"))
 	missing := fmt.Sprintf("there is no rollout %q in namespace %s", name, s.namespace)
-	if err := s.client.List(ctx, list, client.InNamespace(s.namespace), client.Limit(offered+1)); err != nil {
+	if err := s.client.List(ctx, list, client.InNamespace(s.namespace), client.Limit(maxSuggestions+1)); err != nil {
 		return errors.New(missing)
 	}
 	var names []string
-	for _, item := range list.Items[:min(len(list.Items), offered)] {
+	for _, item := range list.Items[:min(len(list.Items), maxSuggestions)] {
 		names = append(names, item.Name)
 	}
 	switch {
 	case len(names) == 0:
 		return fmt.Errorf("%s, nor any other: name the namespace with -n, or see them all with: kubectl canary list -A", missing)
-	case len(list.Items) > offered || list.Continue != "":
+	case len(list.Items) > maxSuggestions || list.Continue != "":
 		return fmt.Errorf("%s; there are %s and more: kubectl canary list%s", missing, strings.Join(names, ", "), s.flags())
 	default:
 		return fmt.Errorf("%s; there is %s", missing, strings.Join(names, ", "))
 	}
 }
 
-// isSeen reports whether the operator has observed the current spec, so that the status is about it.
-func (r *rollout) isSeen() bool {
+// isObserved reports whether the operator has observed the current spec, so that the status is about it.
+func (r *rollout) isObserved() bool {
 	return r.Status.Memory != nil && r.Status.ObservedGeneration >= r.Generation
 }
 
@@ -126,24 +126,24 @@ func (r *rollout) refused(key, value string) string {
 }
 
 const (
-	// lookAgain is the interval for reading a rollout whose status is about an older spec, and looks is the maximum
+	// pollInterval is the interval for reading a rollout whose status is about an older spec, and maxAttempts is the maximum
 	// number of reads.
-	lookAgain = 200 * time.Millisecond
-	looks     = 15
+	pollInterval = 200 * time.Millisecond
+	maxAttempts  = 15
 )
 
-// findSeen reads a rollout and briefly waits for the operator to observe its latest spec, so that a command is checked
+// findObserved reads a rollout and briefly waits for the operator to observe its latest spec, so that a command is checked
 // against the right status. After that it returns what it has.
-func (s *session) findSeen(ctx context.Context, name string) (*rollout, error) {
-	for look := 1; ; look++ {
+func (s *session) findObserved(ctx context.Context, name string) (*rollout, error) {
+	for attempt := 1; ; attempt++ {
 		r, err := s.find(ctx, name)
-		if err != nil || r.isSeen() || look == looks {
+		if err != nil || r.isObserved() || attempt == maxAttempts {
 			return r, err
 		}
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-time.After(lookAgain):
+		case <-time.After(pollInterval):
 		}
 	}
 }

@@ -58,7 +58,7 @@ What was asked for counts: a change of the spec or a command that the operator h
 		case isWaiting:
 			return s.waitForEnd(command.Context(), r, timeout)
 		default:
-			return s.tell(r.CanaryRollout, outcome(r.CanaryRollout))
+			return s.printOutcome(r.CanaryRollout, outcome(r.CanaryRollout))
 		}
 	})
 	command.RunE = func(command *cobra.Command, args []string) error {
@@ -74,7 +74,7 @@ What was asked for counts: a change of the spec or a command that the operator h
 // outcome returns the exit code for a rollout. The status is not final if it is outdated or a command is pending.
 func outcome(object *v1alpha1.CanaryRollout) int {
 	r := &rollout{CanaryRollout: object}
-	if !r.isSeen() || r.hasCommand() || r.DeletionTimestamp != nil {
+	if !r.isObserved() || r.hasCommand() || r.DeletionTimestamp != nil {
 		return exitNotYet
 	}
 	switch r.Status.State {
@@ -87,12 +87,12 @@ func outcome(object *v1alpha1.CanaryRollout) int {
 	}
 }
 
-// tell prints the line and returns the exit code as an error, unless it is 0.
-func (s *session) tell(object *v1alpha1.CanaryRollout, code int) error {
+// printOutcome prints the line and returns the exit code as an error, unless it is 0.
+func (s *session) printOutcome(object *v1alpha1.CanaryRollout, code int) error {
 	style := s.style()
 	style.Width = 0
 	line := view.Line(style, object, s.flags())
-	if r := (&rollout{CanaryRollout: object}); !r.isSeen() || r.hasCommand() {
+	if r := (&rollout{CanaryRollout: object}); !r.isObserved() || r.hasCommand() {
 		line += "  (the operator has not taken up the last change or command yet)"
 	}
 	if err := s.print(line + "\n"); err != nil || code == exitHealthy {
@@ -111,13 +111,13 @@ func (s *session) waitForEnd(ctx context.Context, r *rollout, timeout time.Durat
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	dirty := make(chan struct{}, 1)
-	f := &feed{client: s.client, kind: &v1alpha1.CanaryRolloutList{}, options: s.theOne(r.Name), dirty: dirty}
+	f := &feed{client: s.client, kind: &v1alpha1.CanaryRolloutList{}, options: s.byName(r.Name), dirty: dirty}
 	go f.run(ctx)
-	last, said := r.CanaryRollout, ""
+	last, printed := r.CanaryRollout, ""
 	for {
 		select {
 		case <-ctx.Done():
-			return s.tell(last, exitNotYet)
+			return s.printOutcome(last, exitNotYet)
 		case <-dirty:
 		}
 		objects, isSynced, err := f.state()
@@ -129,11 +129,11 @@ func (s *session) waitForEnd(ctx context.Context, r *rollout, timeout time.Durat
 			last = &found[0]
 		}
 		if code := outcome(last); isSynced && code != exitNotYet {
-			return s.tell(last, code)
+			return s.printOutcome(last, code)
 		}
-		if line := progress(last, err); line != said {
+		if line := progress(last, err); line != printed {
 			_, _ = fmt.Fprintln(s.ErrOut, line)
-			said = line
+			printed = line
 		}
 	}
 }

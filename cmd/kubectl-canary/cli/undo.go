@@ -38,7 +38,7 @@ steps run towards it.`,
 	_ = command.RegisterFlagCompletionFunc("to-revision", o.completeRevisions) // the flag exists
 	w := addWriteFlags(command)
 	command.RunE = o.withSession(func(command *cobra.Command, s *session, name string) error {
-		r, err := s.findSeen(command.Context(), name)
+		r, err := s.findObserved(command.Context(), name)
 		if err != nil {
 			return err
 		}
@@ -71,7 +71,7 @@ func (s *session) templates(ctx context.Context, name string) (map[string]map[st
 }
 
 func undo(r *rollout, templates map[string]map[string]any, to, flags string) (change, error) {
-	if err := r.mustBeSeen(); err != nil {
+	if err := r.checkObserved(); err != nil {
 		return change{}, err
 	}
 	if to == "" {
@@ -90,7 +90,7 @@ func undo(r *rollout, templates map[string]map[string]any, to, flags string) (ch
 	return change{
 		rollout: r,
 		patch:   []jsonpatch.Operation{guard(r, "metadata", "uid"), guard(r, "spec", "template"), jsonpatch.Replace("/spec/template", bare(template))},
-		said:    fmt.Sprintf("applied the template of revision %s to %s again; next: %s. %s", to, r.Name, afterUndo(r, to), follow(r, flags)),
+		message: fmt.Sprintf("applied the template of revision %s to %s again; next: %s. %s", to, r.Name, afterUndo(r, to), follow(r, flags)),
 	}, nil
 }
 

@@ -69,8 +69,8 @@ func addWriteFlags(command *cobra.Command) *writer {
 type change struct {
 	rollout *rollout
 	patch   []jsonpatch.Operation
-	// said describes what was done and what comes next.
-	said string
+	// message describes what was done and what comes next.
+	message string
 }
 
 // write applies a change, and prints the object or what was done.
@@ -90,7 +90,7 @@ func (w *writer) write(ctx context.Context, s *session, c change) error {
 		}
 		return printer.PrintObj(result, s.data())
 	}
-	return s.print(c.said + suffix + "\n")
+	return s.print(c.message + suffix + "\n")
 }
 
 func (w *writer) apply(ctx context.Context, s *session, c change) (*unstructured.Unstructured, error) {

@@ -34,7 +34,7 @@ const followIt = " Follow it with: kubectl canary get reviews -w -n shop\n"
 var writes = map[string]struct {
 	rollout *v1alpha1.CanaryRollout
 	args    string
-	said    string
+	message string
 	change  edit
 }{
 	"promote": {
@@ -120,7 +120,7 @@ func TestWrites(t *testing.T) {
 			args := strings.Fields(tc.args)
 			for _, dry := range []struct{ flag, suffix string }{{"client", " (dry run)"}, {"server", " (server dry run)"}} {
 				code, out, errOut := b.run(append(args, "--dry-run="+dry.flag)...)
-				if wanted := strings.TrimSuffix(tc.said, "\n") + dry.suffix + "\n"; code != 0 || out != wanted {
+				if wanted := strings.TrimSuffix(tc.message, "\n") + dry.suffix + "\n"; code != 0 || out != wanted {
 					t.Errorf("%s: code %d, %s: %s", dry.flag, code, errOut, cmp.Diff(wanted, out))
 				}
 				if !equality.Semantic.DeepEqual(before, b.get()) {
@@ -128,8 +128,8 @@ func TestWrites(t *testing.T) {
 				}
 			}
 			code, out, errOut := b.run(args...)
-			if code != 0 || out != tc.said {
-				t.Errorf("code %d, %s: (-want +got)\n%s", code, errOut, cmp.Diff(tc.said, out))
+			if code != 0 || out != tc.message {
+				t.Errorf("code %d, %s: (-want +got)\n%s", code, errOut, cmp.Diff(tc.message, out))
 			}
 			got := b.get()
 			if diff := cmp.Diff(want.Annotations, got.Annotations); diff != "" {

@@ -23,7 +23,7 @@ func (m *Manifests) Check() []Finding {
 	found := []Finding{}
 	for i, rollout := range m.Rollouts {
 		found = append(found, checkExpressions(rollout)...)
-		found = append(found, m.checkRivals(rollout, m.Rollouts[:i])...)
+		found = append(found, m.checkConflicts(rollout, m.Rollouts[:i])...)
 		found = append(found, m.checkService(rollout, "stableService", rollout.Spec.Traffic.StableService)...)
 		found = append(found, m.checkService(rollout, "canaryService", rollout.Spec.Traffic.CanaryService)...)
 		for j, reference := range rollout.Spec.Traffic.Routes {
@@ -36,8 +36,8 @@ func (m *Manifests) Check() []Finding {
 	return found
 }
 
-// checkRivals finds rollouts with the same name, or that share a Service.
-func (m *Manifests) checkRivals(rollout Rollout, others []Rollout) (found []Finding) {
+// checkConflicts finds rollouts with the same name, or that share a Service.
+func (m *Manifests) checkConflicts(rollout Rollout, others []Rollout) (found []Finding) {
 	for _, other := range others {
 		if !isSame(rollout.Namespace, other.Namespace) {
 			continue
@@ -113,8 +113,8 @@ func (m *Manifests) checkRoute(rollout Rollout, reference v1alpha1.RouteReferenc
 	if reading.Problem != nil {
 		return append(found, obj.find(Error, reading.Problem.Reason, cmp.Or(reading.Problem.Path, "spec.rules"), reading.Problem.Message))
 	}
-	seen := plan.Route{Kind: reference.Kind, Name: reference.Name, Total: reading.Total}
-	if problem := plan.WeightProblem(seen, rollout.Spec.Steps); problem != nil {
+	observed := plan.Route{Kind: reference.Kind, Name: reference.Name, Total: reading.Total}
+	if problem := plan.WeightProblem(observed, rollout.Spec.Steps); problem != nil {
 		found = append(found, obj.find(Error, problem.Reason, "spec.rules", problem.Message))
 	}
 	if problem := reading.MirrorProblem; problem != nil && plan.Mirrors(rollout.Spec.Steps) {

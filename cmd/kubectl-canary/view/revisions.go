@@ -49,8 +49,8 @@ type revision struct {
 	role role
 	set  *appsv1.ReplicaSet
 	pods []corev1.Pod
-	// goes is when its pods are scaled down; zero if unknown.
-	goes time.Time
+	// scaledDownAt is when its pods are scaled down; zero if unknown.
+	scaledDownAt time.Time
 }
 
 // revisions returns all known revisions, newest first.
@@ -66,7 +66,7 @@ func (r Rollout) revisions() []revision {
 		}
 	}
 	for i := range all {
-		all[i].role, all[i].goes = r.roleOf(all[i])
+		all[i].role, all[i].scaledDownAt = r.roleOf(all[i])
 	}
 	slices.SortStableFunc(all, func(a, b revision) int {
 		return cmp.Or(cmp.Compare(r.rank(a.name), r.rank(b.name)), b.created().Compare(a.created()), cmp.Compare(a.name, b.name))
@@ -111,27 +111,27 @@ func (r Rollout) roleOf(v revision) (role, time.Time) {
 	if memory == nil {
 		return roleFormer, time.Time{}
 	}
-	goes := r.goes(v.name)
+	at := r.scaledDownAt(v.name)
 	switch {
 	case v.name == memory.StableRevision:
-		return roleStable, goes
+		return roleStable, at
 	case v.name == memory.AbortedRevision:
-		return roleAborted, goes
+		return roleAborted, at
 	case v.name == memory.CurrentRevision && memory.StableRevision == "":
-		return roleInitial, goes
+		return roleInitial, at
 	case v.name == memory.CurrentRevision && memory.Phase == v1alpha1.PhaseRollingBack:
-		return roleSuperseded, goes
+		return roleSuperseded, at
 	case v.name == memory.CurrentRevision:
-		return roleCanary, goes
-	case v.set != nil && (wanted(v.set) > 0 || v.set.Status.Replicas > 0):
-		return roleDraining, goes
+		return roleCanary, at
+	case v.set != nil && (desiredReplicas(v.set) > 0 || v.set.Status.Replicas > 0):
+		return roleDraining, at
 	default:
-		return roleFormer, goes
+		return roleFormer, at
 	}
 }
 
-// goes returns when the pods of an unreachable revision are scaled down (T3).
-func (r Rollout) goes(name string) time.Time {
+// scaledDownAt returns when the pods of an unreachable revision are scaled down (T3).
+func (r Rollout) scaledDownAt(name string) time.Time {
 	for _, drain := range r.Object.Status.Memory.Draining {
 		if drain.Revision == name && drain.Since != nil {
 			return drain.Since.Add(r.delay())

@@ -225,10 +225,10 @@ func (r Rollout) ready() string {
 func (r Rollout) trouble() string {
 	var words []string
 	for _, v := range r.revisions() {
-		if v.role == roleDraining || v.role == roleFormer || v.set == nil || v.set.Status.ReadyReplicas >= wanted(v.set) {
+		if v.role == roleDraining || v.role == roleFormer || v.set == nil || v.set.Status.ReadyReplicas >= desiredReplicas(v.set) {
 			continue
 		}
-		why := cmp.Or(revisions.Failure(wanted(v.set), v.set.Status), revisions.Unready(v.pods))
+		why := cmp.Or(revisions.Failure(desiredReplicas(v.set), v.set.Status), revisions.Unready(v.pods))
 		if why != "" && !strings.Contains(r.Object.Status.Message, why) {
 			words = append(words, fmt.Sprintf("revision %s: %s", v.name, why))
 		}

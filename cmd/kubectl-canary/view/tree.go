@@ -24,7 +24,7 @@ func (r Rollout) delay() time.Duration {
 		ptr.Deref(spec.ScaleDownDelaySeconds, v1alpha1.DefaultScaleDownDelaySeconds)) * time.Second
 }
 
-func wanted(set *appsv1.ReplicaSet) int32 { return ptr.Deref(set.Spec.Replicas, 1) }
+func desiredReplicas(set *appsv1.ReplicaSet) int32 { return ptr.Deref(set.Spec.Replicas, 1) }
 
 // tree shows the rollout, its revisions, their ReplicaSets and their pods.
 func (r Rollout) tree(s Style, now time.Time) []string {
@@ -68,7 +68,7 @@ func (s Style) branch(prefix string, last bool) (to, below string) {
 func (v revision) add(t *table, s Style, last bool, now time.Time) {
 	to, below := s.branch("", last)
 	status := cell{v.words(now), v.role.color()}
-	hasPods := v.set != nil && (wanted(v.set) > 0 || v.set.Status.Replicas > 0 || len(v.pods) > 0)
+	hasPods := v.set != nil && (desiredReplicas(v.set) > 0 || v.set.Status.Replicas > 0 || len(v.pods) > 0)
 	created := ""
 	if v.set != nil && !hasPods {
 		created = age(v.set.CreationTimestamp.Time, now)
@@ -85,8 +85,8 @@ func (v revision) add(t *table, s Style, last bool, now time.Time) {
 
 func (v revision) words(now time.Time) string {
 	switch {
-	case !v.goes.IsZero():
-		return fmt.Sprintf("%s, goes in %s", v.role, left(v.goes, now))
+	case !v.scaledDownAt.IsZero():
+		return fmt.Sprintf("%s, goes in %s", v.role, left(v.scaledDownAt, now))
 	case v.role == roleFormer && (v.set == nil || v.set.Status.Replicas == 0):
 		return "former, no pods"
 	default:
@@ -98,14 +98,14 @@ func (v revision) addReplicaSet(t *table, s Style, prefix string, now time.Time)
 	to, below := s.branch(prefix, true)
 	look, text := setLook(v.set)
 	t.add(row(to+"ReplicaSet "+v.set.Name, cell{strings.TrimSpace(s.glyph(look.icon, "") + " " + text), look.color},
-		fmt.Sprintf("%d/%d", v.set.Status.ReadyReplicas, wanted(v.set)), "", age(v.set.CreationTimestamp.Time, now))...)
+		fmt.Sprintf("%d/%d", v.set.Status.ReadyReplicas, desiredReplicas(v.set)), "", age(v.set.CreationTimestamp.Time, now))...)
 	for i := range v.pods {
 		addPod(t, s, below, &v.pods[i], i == len(v.pods)-1, now)
 	}
 }
 
 func setLook(set *appsv1.ReplicaSet) (look, string) {
-	desired := wanted(set)
+	desired := desiredReplicas(set)
 	switch {
 	case desired == 0:
 		return look{"◌", dim}, "Scaling down"

@@ -12,8 +12,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// TestRivals: a second active manager is detected, and one that is gone is not taken for one.
-func TestRivals(t *testing.T) {
+// TestOtherManagers: a second active manager is detected, and one that is gone is not taken for one.
+func TestOtherManagers(t *testing.T) {
 	type sight struct{ manager, message, want string }
 	for name, sights := range map[string][]sight{
 		"alone":                    {{"", "", ""}, {"self", "a", ""}, {"self", "b", ""}},
@@ -25,14 +25,14 @@ func TestRivals(t *testing.T) {
 		"one that comes back":      {{"self", "a", ""}, {"other", "b", "other"}, {"self", "c", ""}, {"other", "d", "other"}},
 		"one that another replied": {{"other", "a", ""}, {"third", "a", "third"}},
 	} {
-		r := &rivals{self: "self"}
+		r := &otherManagers{self: "self"}
 		for i, s := range sights {
 			rollout := &v1alpha1.CanaryRollout{
 				ObjectMeta: metav1.ObjectMeta{Namespace: "books", Name: "reviews"},
 				Status:     v1alpha1.CanaryRolloutStatus{Manager: s.manager, Message: s.message},
 			}
-			if got := r.lookAt(rollout); got != s.want {
-				t.Errorf("%s: look %d finds %q, want %q", name, i, got, s.want)
+			if got := r.observe(rollout); got != s.want {
+				t.Errorf("%s: observation %d finds %q, want %q", name, i, got, s.want)
 			}
 		}
 		r.forget(types.NamespacedName{Namespace: "books", Name: "reviews"})

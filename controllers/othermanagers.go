@@ -12,11 +12,11 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// rivals detects a second manager of the same rollouts, such as two releases of the chart with overlapping
+// otherManagers detects a second manager of the same rollouts, such as two releases of the chart with overlapping
 // namespaces. Managers that share a lease take turns, and each status names the lease of its writer. A status with
-// another lease is a rival's only if it was written while this process was watching; otherwise it is from an
+// another lease is a second manager's only if it was written while this process was watching. Otherwise it is from an
 // installation that is gone. Detection costs no request.
-type rivals struct {
+type otherManagers struct {
 	// self is this manager's lease.
 	self string
 
@@ -25,8 +25,8 @@ type rivals struct {
 	known map[types.NamespacedName]*v1alpha1.CanaryRolloutStatus
 }
 
-// lookAt returns the other manager that has written the rollout's status since the previous call; empty if none has.
-func (r *rivals) lookAt(rollout *v1alpha1.CanaryRollout) string {
+// observe returns the other manager that has written the rollout's status since the previous call; empty if none has.
+func (r *otherManagers) observe(rollout *v1alpha1.CanaryRollout) string {
 	var foreign *v1alpha1.CanaryRolloutStatus
 	if rollout.Status.Manager != "" && rollout.Status.Manager != r.self {
 		foreign = &rollout.Status
@@ -45,7 +45,7 @@ func (r *rivals) lookAt(rollout *v1alpha1.CanaryRollout) string {
 	return foreign.Manager
 }
 
-func (r *rivals) forget(rollout types.NamespacedName) {
+func (r *otherManagers) forget(rollout types.NamespacedName) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.known, rollout)
