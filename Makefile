@@ -29,7 +29,7 @@ LINT = $$(hack/tool.sh lint .)
 .PHONY: help
 help: ## Show what can be made (this text).
 	@echo "CanaryRollout. Usage: make TARGET"; awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z0-9-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Code
 
@@ -74,47 +74,94 @@ verify: ## Check that generated files, go.mod files, manifests and code are as t
 
 ##@ Tests
 
+# Suites run one at a time: each has a cluster of its own, and needs both cores. Their managers always have the race
+# detector, but for that of e2e, which measures it.
+SUITE = go test $(RACE) -vet=off -count=1 -timeout=40m -p=1
+# The suites of the targets below. test-framework runs every other package below test/, so that none is forgotten.
+SUITES := chart cli crash disturbances e2e gatewayfaults integration outages routekinds stress
+# Packages without goroutines, or of files that tests compare: there are no races to detect.
+PURE := /(api|config|docs|hack|lint|table|view|controllers/(forecast|plan|revision|route))(/|$$)
+
 .PHONY: test
-test: $(if $(RACE),test-pure test-race,test-unit) test-model test-cluster ## Run all tests.
+test: test-race test-model test-integration test-e2e ## Run this before you push: unit tests, model check, integration, end to end (8 minutes).
+
+.PHONY: test-all
+test-all: test test-more ## Run all tests (25 minutes).
+
+.PHONY: test-more
+test-more: test-model-long test-framework test-tools test-gateways test-disturbances test-outages test-stress ## Run what make test leaves out (17 minutes).
 
 .PHONY: test-unit
-test-unit: ## Run the tests that need no cluster, in seconds.
+test-unit: ## Run the tests that need no cluster, without the race detector and the model check (1 minute).
 	@hack/tool.sh helm helm.sh/helm/v4/cmd/helm >/dev/null
-	go test -short -count=1 -timeout=10m $(UNITS)
-
-.PHONY: test-model
-test-model: ## Walk all worlds that the planner can get into, at small scope, and say how many there are.
-	GOGC=400 go test -count=1 -timeout=10m -v -run='^TestModel$$' ./controllers/plan
-
-.PHONY: test-long
-test-long: binaries test-docs ## Walk the scopes of the model that take minutes, disturb every single write of the manager, and type the documentation.
-	GOGC=400 go test -count=1 -timeout=180m -v -run='^TestModel$$' ./controllers/plan -deep
-	go test $(RACE) -count=1 -timeout=120m ./test/crash -long
-
-.PHONY: test-stress
-test-stress: binaries ## Disturb a rollout under load at random, for twenty minutes behind each of two gateways. ARGS="-seed=42 -duration=5m" is handed on.
-	go test $(RACE) -count=1 -timeout=90m -v ./test/stress $(or $(ARGS),-duration=20m)
-
-.PHONY: test-docs
-test-docs: binaries ## Type the commands of the documentation, page by page, as they stand there.
-	go test -count=1 -timeout=30m -v ./test/docs -pages
-
-.PHONY: test-pure
-test-pure: ## Run those of the planner alone, but for the model: what is pure has no races.
-	go test -count=1 -timeout=10m -skip='^TestModel$$' ./controllers/plan
+	go test -short -skip='^TestModel' -count=1 -timeout=10m $(UNITS)
 
 .PHONY: test-race
-test-race: ## Run the others with the race detector. It needs a C compiler.
+test-race: ## Run the tests that need no cluster, with the race detector if there is a C compiler (2 minutes).
 	@hack/tool.sh helm helm.sh/helm/v4/cmd/helm >/dev/null
-	go test -race -count=1 -timeout=10m $$(go list $(UNITS) | grep -v '/controllers/plan$$')
+	go test -skip='^TestModel' -count=1 -timeout=10m $$(go list $(UNITS) | grep -E '$(PURE)')
+	go test $(RACE) -count=1 -timeout=10m $$(go list $(UNITS) | grep -vE '$(PURE)')
 
-.PHONY: test-cluster
-test-cluster: binaries ## Run the tests against a real control plane, gateway and traffic.
-	go test $(RACE) -vet=off -count=1 -timeout=40m -p=1 ./test/...
+.PHONY: test-model
+test-model: ## Walk all worlds that the planner can get into, at small scope, and count them (1 minute).
+	GOGC=400 go test -count=1 -timeout=10m -v -run='^TestModel$$' ./controllers/plan
+
+.PHONY: test-model-long
+test-model-long: ## Walk the scopes with half a million worlds and more (1 minute).
+	GOGC=400 go test -count=1 -timeout=10m -v -run='^TestModelLong$$' ./controllers/plan
+
+.PHONY: test-integration
+test-integration: binaries ## Test what is installed, and the operator, against a real API server (2 minutes).
+	$(SUITE) ./test/integration
+
+.PHONY: test-e2e
+test-e2e: binaries ## Release, abort and break canaries under load through a real gateway (3 minutes).
+	$(SUITE) ./test/e2e
+
+.PHONY: test-framework
+test-framework: binaries ## Test the test cluster, the strict gateway and the other libraries of tests (1 minute).
+	$(SUITE) $$(go list ./test/... | grep -vE '/test/($(subst $() ,|,$(SUITES)))$$')
+
+.PHONY: test-tools
+test-tools: binaries ## Test the kubectl plugin, documented scripts and the Helm chart on a cluster (2 minutes).
+	$(SUITE) ./test/cli ./test/chart
+
+.PHONY: test-gateways
+test-gateways: binaries ## Test gateways that misbehave, and every kind of route (3 minutes).
+	$(SUITE) ./test/gatewayfaults ./test/routekinds
+
+.PHONY: test-disturbances
+test-disturbances: binaries ## Disturb releases: new versions, failing pods, other writers, migrations, autoscalers (4 minutes).
+	$(SUITE) ./test/disturbances
+
+.PHONY: test-outages
+test-outages: binaries ## Kill the manager after its writes, and stop parts of the control plane (5 minutes).
+	$(SUITE) ./test/crash ./test/outages
+
+.PHONY: test-stress
+test-stress: binaries ## Disturb a rollout at random, with fixed seeds (4 minutes). ARGS="-seed=42 -duration=20m" are handed on.
+	$(SUITE) -timeout=90m -v ./test/stress $(ARGS)
+
+.PHONY: test-docs
+test-docs: binaries ## Type the commands of the documentation, page by page (20 minutes).
+	go test -count=1 -timeout=30m -v ./test/docs -pages
+
+.PHONY: test-long
+test-long: binaries test-docs ## Walk the scopes of the model that take minutes, disturb each write of the manager, type the documentation (hours).
+	GOGC=400 go test -count=1 -timeout=180m -v -run='^TestModel' ./controllers/plan -deep
+	go test $(RACE) -count=1 -timeout=120m ./test/crash -long
 
 .PHONY: binaries
 binaries: ## Build the binaries of the test cluster that are not there yet (13 minutes the first time).
 	go run ./test/framework/cluster/cmd/cluster-up -build-only
+
+.PHONY: tools
+tools: ## Build the tools that are not there yet. The other targets build those that they need.
+	hack/tool.sh codegen sigs.k8s.io/controller-tools/cmd/controller-gen
+	hack/tool.sh codegen github.com/elastic/crd-ref-docs
+	hack/tool.sh lint .
+	hack/tool.sh helm helm.sh/helm/v4/cmd/helm
+	hack/tool.sh prometheus github.com/prometheus/prometheus/cmd/promtool
 
 ##@ Try it
 

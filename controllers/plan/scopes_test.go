@@ -102,7 +102,19 @@ func migrating(_ *testing.T, steps ...v1alpha1.Step) *world {
 
 var deep = flag.Bool("deep", false, "walk the scopes that take minutes, too")
 
-func TestModel(t *testing.T) {
+// TestModel walks the scopes that take seconds, and with -deep those that take many minutes.
+func TestModel(t *testing.T) { walkScopes(t, false) }
+
+// TestModelLong walks the scopes with half a million worlds and more.
+func TestModelLong(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a minute")
+	}
+	walkScopes(t, true)
+}
+
+func walkScopes(t *testing.T, long bool) {
+	t.Helper()
 	scopes := []struct {
 		name                              string
 		first                             func(*testing.T, ...v1alpha1.Step) *world // deployed, if it does not say otherwise
@@ -157,7 +169,7 @@ func TestModel(t *testing.T) {
 			moves: slices.Concat(troubles(), only(userMoves(), "user: abort=true")), user: 1, troubles: 1, max: 2_000_000},
 		{name: "a problem in a promotion", steps: []v1alpha1.Step{weight(50)}, moves: troubles(), troubles: 1, max: 20_000_000, deep: true},
 		{name: "another size", first: atPause, steps: []v1alpha1.Step{weight(50), pause(0)},
-			moves: slices.Concat(scales(0, 1, 4), only(userMoves(), "user: abort=true")), user: 2, max: 2_000_000},
+			moves: slices.Concat(scales(0, 1, 4), only(userMoves(), "user: abort=true")), user: 2, max: 2_000_000, long: true},
 		{name: "another size in a promotion", steps: []v1alpha1.Step{weight(50)}, moves: scales(0, 1, 4), user: 2, max: 20_000_000, deep: true},
 		{name: "spec.paused", steps: []v1alpha1.Step{weight(50), pause(0)}, moves: slices.Concat(pauses(), only(userMoves(), "user: abort=true")),
 			user: 2, max: 2_000_000},
@@ -182,11 +194,11 @@ func TestModel(t *testing.T) {
 		{name: "other writers and a crash", steps: []v1alpha1.Step{weight(50)}, edits: 1, crashes: 1, max: 2_000_000, long: true},
 	}
 	for _, scope := range scopes {
+		if scope.long != long {
+			continue
+		}
 		t.Run(scope.name, func(t *testing.T) {
 			t.Parallel()
-			if scope.long && testing.Short() {
-				t.Skip("half a million worlds are not for -short")
-			}
 			if scope.deep && !*deep {
 				t.Skip("takes minutes: go test -deep, or make test-long")
 			}

@@ -52,10 +52,10 @@ func TestClientSideApplyOfCRD(t *testing.T) {
 func TestExplain(t *testing.T) {
 	tests := map[string]string{
 		"canaryrollout":                           "CanaryRollout runs the pods of a workload",
-		"canaryrollout.spec.traffic":              "routes are moved as one",
+		"canaryrollout.spec.traffic":              "A step is done when all of them are verified to carry its weight",
 		"cro.spec.steps.setCanaryScale":           "matchTrafficWeight ends an earlier setCanaryScale",
 		"cro.spec.template.spec.containers.image": "FIELD: image <string>",
-		"cro.spec.template":                       "`kubectl explain deployment.spec.template` has its fields",
+		"cro.spec.template":                       "For its fields see `kubectl explain deployment.spec.template`",
 	}
 	for path, want := range tests {
 		if output := strings.Join(strings.Fields(mustKubectl(t, "", "explain", path)), " "); !strings.Contains(output, want) {
