@@ -9,8 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
+	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/view"
 	"github.com/canaryrollout/canaryrollout/controllers/forecast"
 )
 
@@ -38,14 +38,14 @@ func (r Rollout) Text(podReady time.Duration) string {
 		rows = append(rows, r.row(stage))
 	}
 	lines := []string{r.title(), ""}
-	lines = append(lines, align(rows)...)
+	lines = append(lines, view.Columns(rows, width, what)...)
 	lines = append(lines, "")
-	lines = append(lines, wrap("", r.sums(podReady))...)
+	lines = append(lines, view.Wrap(r.sums(podReady), width, "", "")...)
 	if len(r.Warnings) > 0 {
 		lines = append(lines, "", "Warnings:")
 	}
 	for _, warning := range r.Warnings {
-		lines = append(lines, wrap("  ", warning.ID+": "+warning.Message)...)
+		lines = append(lines, view.Wrap(warning.ID+": "+warning.Message, width, "  ", "    ")...)
 	}
 	return strings.Join(lines, "\n") + "\n"
 }
@@ -121,55 +121,4 @@ func (r Rollout) sums(podReady time.Duration) string {
 
 func (r Rollout) isPromoted() bool {
 	return slices.ContainsFunc(r.Stages, func(stage forecast.Stage) bool { return stage.Name == forecast.NameCommit })
-}
-
-// align sets each column to its widest cell, and shortens column what if the table is too wide.
-func align(rows [][]string) []string {
-	widths := make([]int, len(header))
-	sum := 2 * (len(header) - 1)
-	for column := range widths {
-		for _, row := range rows {
-			widths[column] = max(widths[column], utf8.RuneCountInString(row[column]))
-		}
-		sum += widths[column]
-	}
-	if sum > width {
-		widths[what] = max(widths[what]-(sum-width), len("setWeight 100"))
-	}
-	var lines []string
-	for _, row := range rows {
-		var line strings.Builder
-		for column, cell := range row {
-			fmt.Fprintf(&line, "%-*s  ", widths[column], shorten(cell, widths[column]))
-		}
-		lines = append(lines, strings.TrimRight(line.String(), " "))
-	}
-	return lines
-}
-
-func shorten(text string, limit int) string {
-	runes := []rune(text)
-	if len(runes) <= limit {
-		return text
-	}
-	return string(runes[:limit-3]) + "..."
-}
-
-// wrap breaks text between words. It indents the second and later lines further.
-func wrap(indent, text string) (lines []string) {
-	line := indent
-	for _, word := range strings.Fields(text) {
-		if line != indent && utf8.RuneCountInString(line)+utf8.RuneCountInString(word) >= width {
-			lines = append(lines, line)
-			if indent != "" && len(lines) == 1 {
-				indent += "  "
-			}
-			line = indent
-		}
-		if line != indent {
-			line += " "
-		}
-		line += word
-	}
-	return append(lines, line)
 }

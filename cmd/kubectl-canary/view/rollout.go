@@ -108,10 +108,10 @@ func (r Rollout) header(s Style, width int, now time.Time) []string {
 	add("Namespace:", r.Object.Namespace)
 	add("Status:", r.status(s))
 	if message := Message(r.Object, r.Flags); message != "" {
-		add("Message:", wrap(message, room)...)
+		add("Message:", Wrap(message, room, "", "")...)
 	}
 	if next := r.next(); next != "" {
-		add("To move it:", wrap(next, room)...)
+		add("To move it:", Wrap(next, room, "", "")...)
 	}
 	if pause := r.pause(now); pause != "" {
 		add("Pause:", pause)
@@ -121,7 +121,7 @@ func (r Rollout) header(s Style, width int, now time.Time) []string {
 	}
 	add("Ready:", r.ready())
 	if trouble := r.trouble(); trouble != "" {
-		add("Not ready:", wrap(trouble, room)...)
+		add("Not ready:", Wrap(trouble, room, "", "")...)
 	}
 	add("Images:", r.images(s, room)...)
 	return lines

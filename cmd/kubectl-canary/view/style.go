@@ -69,20 +69,20 @@ func (s Style) cutHead(text string, width int) string {
 	return mark + string([]rune(text)[length-keep:])
 }
 
-// wrap breaks text between words. A word wider than the width gets its own line. Without a positive width, it breaks
-// nothing.
-func wrap(text string, width int) []string {
+// Wrap breaks text between words. The first line begins with one indent, and the others with another. A word wider than
+// the width gets its own line. Without a positive width, it breaks nothing.
+func Wrap(text string, width int, first, other string) []string {
 	if width <= 0 {
-		return []string{text}
+		return []string{first + text}
 	}
 	var lines []string
-	line := ""
+	line, space := first, ""
 	for word := range strings.FieldsSeq(text) {
-		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {
+		if space != "" && utf8.RuneCountInString(line+space+word) > width {
 			lines = append(lines, line)
-			line = ""
+			line, space = other, ""
 		}
-		line = strings.TrimPrefix(line+" "+word, " ")
+		line, space = line+space+word, " "
 	}
 	return append(lines, line)
 }

@@ -101,6 +101,15 @@ func (t *table) lines(s Style) []string {
 	return lines
 }
 
+// Columns aligns rows of plain text. If they are too wide, a column is cut.
+func Columns(rows [][]string, width, shrink int) []string {
+	t := &table{shrink: []int{shrink}}
+	for _, row := range rows {
+		t.add(plain(row...)...)
+	}
+	return t.lines(Style{Width: width})
+}
+
 // join joins lines into a text. Newlines in a line become spaces, so that no value from an object starts a line.
 func join(lines []string) string {
 	var text strings.Builder
