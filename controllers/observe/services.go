@@ -19,6 +19,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
+	"github.com/canaryrollout/canaryrollout/controllers/selector"
 )
 
 // services returns the names of the two Services in force: those in memory, until a plan takes over those of the spec.
@@ -105,7 +106,7 @@ func (s *observation) serviceProblem(ctx context.Context, service *corev1.Servic
 	if conflict, err := s.conflict(ctx, service.Name); err != nil || conflict != nil {
 		return conflict, err
 	}
-	return plan.SelectorProblem(service.Name, service.Spec.Selector, revision.PodLabels(revision.Template(s.Raw))), nil
+	return selector.CheckTemplate(service.Name, service.Spec.Selector, revision.PodLabels(revision.Template(s.Raw))), nil
 }
 
 // conflict returns a problem if an older rollout has the Service, otherwise nil.
@@ -132,7 +133,7 @@ func (s *observation) servedProblem(service *corev1.Service) *plan.Problem {
 	if at < 0 {
 		return nil
 	}
-	return plan.ServedProblem(service.Name, serving, service.Spec.Selector, podLabels(s.owned[at]))
+	return selector.CheckServing(service.Name, serving, service.Spec.Selector, podLabels(s.owned[at]))
 }
 
 // conflictingRollout returns the oldest other rollout that names the same Service, if it is older than this one: the older one

@@ -16,6 +16,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
 	"github.com/canaryrollout/canaryrollout/controllers/route"
+	"github.com/canaryrollout/canaryrollout/controllers/selector"
 )
 
 // Check compares the rollouts with the other objects, and looks for risks in their forecast releases.
@@ -76,11 +77,11 @@ func (m *Manifests) checkService(rollout Rollout, field, name string) []Finding 
 			"Service %s is an ExternalName, which selects no pods: leave type and externalName out", name)))
 	}
 	found = append(found, checkTargetPorts(rollout, service)...)
-	selector, _, err := unstructured.NestedStringMap(service.Object, "spec", "selector")
+	labels, _, err := unstructured.NestedStringMap(service.Object, "spec", "selector")
 	if err != nil {
 		return append(found, service.find(Error, IDInvalid, "spec.selector", "a selector has names and values: "+err.Error()))
 	}
-	if problem := plan.SelectorProblem(name, selector, revision.PodLabels(revision.Template(rollout.place.Unstructured))); problem != nil {
+	if problem := selector.CheckTemplate(name, labels, revision.PodLabels(revision.Template(rollout.place.Unstructured))); problem != nil {
 		found = append(found, service.find(Error, problem.Reason, "spec.selector", problem.Message))
 	}
 	return found
