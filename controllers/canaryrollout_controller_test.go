@@ -219,16 +219,16 @@ func TestReconcileLooksAgain(t *testing.T) {
 		passes int
 	}{
 		"the same":          {v1alpha1.Memory{}, 2},
-		"header routes":     {v1alpha1.Memory{StepHeaderRoutes: other}, 1},
+		"header routes":     {v1alpha1.Memory{StepTargets: v1alpha1.StepTargetsMemory{HeaderRoutes: other}}, 1},
 		"a Service's name":  {v1alpha1.Memory{CanaryService: v1alpha1.ServiceMemory{Name: "reviews"}}, 1},
 		"a Service leaves":  {v1alpha1.Memory{LeavingServices: []string{"reviews"}}, 1},
 		"another route":     {v1alpha1.Memory{Routes: []v1alpha1.ManagedRoute{{Kind: "HTTPRoute", Name: "reviews"}}}, 1},
-		"header routes end": {v1alpha1.Memory{StepWeight: 5}, 2},
+		"header routes end": {v1alpha1.Memory{StepTargets: v1alpha1.StepTargetsMemory{Weight: 5}}, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rollout := aRollout()
-			if tc.memory.StepWeight > 0 {
-				rollout.Status.Memory.StepHeaderRoutes = other
+			if tc.memory.StepTargets.Weight > 0 {
+				rollout.Status.Memory.StepTargets.HeaderRoutes = other
 			}
 			h := newHarness(t, rollout)
 			passes := 0

@@ -68,6 +68,7 @@ const (
 	ReasonHeaderRouteNotSupported   = "HeaderRouteNotSupported"
 	ReasonMirrorNotSupported        = "MirrorNotSupported"
 	ReasonStepRefused               = "StepRefused"
+	ReasonUnsupportedStep           = "UnsupportedStep"
 	ReasonServiceNotFound           = "ServiceNotFound"
 	ReasonServicePortNotServed      = "ServicePortNotServed"
 	ReasonServiceShared             = "ServiceShared"

@@ -82,26 +82,13 @@ type Memory struct {
 	// +optional
 	StepsHash string `json:"stepsHash,omitempty"`
 
-	// stepWeight is the canary's share in percent that the steps so far ask for. traffic.weight follows it when enough pods
-	// are available.
+	// stepTargets are what the steps so far ask for.
 	// +optional
-	StepWeight int32 `json:"stepWeight"`
-	// stepHeaderRoutes are the header routes that the steps so far ask for.
-	// +optional
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=64
-	StepHeaderRoutes []SetHeaderRoute `json:"stepHeaderRoutes,omitempty"`
-	// stepMirrorPercent is the share of requests in percent that the steps so far copy to the canary. traffic.mirrorPercent
-	// follows it when enough pods are available.
-	// +optional
-	StepMirrorPercent int32 `json:"stepMirrorPercent,omitempty"`
+	StepTargets StepTargetsMemory `json:"stepTargets,omitzero"`
 	// stepRefusal says what a gateway refused of the mirror and the header routes that the steps ask for, in which route and
 	// why. Both stay out of the routes until the steps are edited.
 	// +optional
 	StepRefusal string `json:"stepRefusal,omitempty"`
-	// stepScale is the setCanaryScale in force.
-	// +optional
-	StepScale *SetCanaryScale `json:"stepScale,omitempty"`
 
 	// traffic is the target of all routes, and whether it is verified.
 	// +optional
@@ -146,6 +133,24 @@ type Memory struct {
 	// command is a command that was accepted and whose annotation may still be set.
 	// +optional
 	Command *CommandMemory `json:"command,omitempty"`
+}
+
+// StepTargetsMemory is what the steps so far ask for. memory.traffic follows them when enough pods are available.
+type StepTargetsMemory struct {
+	// weight is the canary's share of requests in percent.
+	// +optional
+	Weight int32 `json:"weight,omitempty"`
+	// mirrorPercent is the share of requests in percent that are copied to the canary.
+	// +optional
+	MirrorPercent int32 `json:"mirrorPercent,omitempty"`
+	// headerRoutes are the header routes.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	HeaderRoutes []SetHeaderRoute `json:"headerRoutes,omitempty"`
+	// scale is the setCanaryScale in force.
+	// +optional
+	Scale *SetCanaryScale `json:"scale,omitempty"`
 }
 
 // TemplateMemory is a pod template and its revision.

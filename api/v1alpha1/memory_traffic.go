@@ -12,7 +12,7 @@ type TrafficMemory struct {
 	// weight is the canary's share in percent.
 	// +optional
 	Weight int32 `json:"weight"`
-	// headerRoutesActive says whether the routes carry stepHeaderRoutes.
+	// headerRoutesActive says whether the routes carry stepTargets.headerRoutes.
 	// +optional
 	HeaderRoutesActive bool `json:"headerRoutesActive,omitempty"`
 	// mirrorPercent is the share of requests in percent that is copied to the canary.

@@ -36,6 +36,37 @@ type Step struct {
 	Pause *Pause `json:"pause,omitempty"`
 }
 
+// StepKind is the name of the field of a Step that is set.
+type StepKind string
+
+// The kinds of steps. StepUnknown is a step with no field that this version knows.
+const (
+	StepUnknown        StepKind = ""
+	StepSetCanaryScale StepKind = "setCanaryScale"
+	StepSetWeight      StepKind = "setWeight"
+	StepSetHeaderRoute StepKind = "setHeaderRoute"
+	StepSetMirrorRoute StepKind = "setMirrorRoute"
+	StepPause          StepKind = "pause"
+)
+
+// Kind returns which field of a step is set.
+func (s *Step) Kind() StepKind {
+	switch {
+	case s.SetCanaryScale != nil:
+		return StepSetCanaryScale
+	case s.SetWeight != nil:
+		return StepSetWeight
+	case s.SetHeaderRoute != nil:
+		return StepSetHeaderRoute
+	case s.SetMirrorRoute != nil:
+		return StepSetMirrorRoute
+	case s.Pause != nil:
+		return StepPause
+	default:
+		return StepUnknown
+	}
+}
+
 // ScaleMode says whether the weight may raise the size that setCanaryScale sets.
 //
 // +kubebuilder:validation:Enum=Minimum;Exact

@@ -274,7 +274,7 @@ func TestApplyRemoveLastFinalizer(t *testing.T) {
 func TestApplySetTraffic(t *testing.T) {
 	cluster := newRecorder(t, everything...)
 	got, err := (&Applier{Writer: cluster}).Apply(t.Context(), snapshot(t),
-		[]plan.Action{plan.SetTraffic{Kind: "HTTPRoute", Name: "reviews", Weight: 20}})
+		[]plan.Action{plan.SetTraffic{Kind: "HTTPRoute", Name: "reviews", Traffic: plan.Traffic{Weight: 20}}})
 	if err != nil || len(got.Writes) != 1 || got.Writes[0].ResourceVersion != "41" {
 		t.Fatalf("result = %+v, %v", got, err)
 	}
@@ -282,7 +282,7 @@ func TestApplySetTraffic(t *testing.T) {
 		t.Errorf("requests = %v", cluster.requests)
 	}
 	again, err := (&Applier{Writer: cluster}).Apply(t.Context(), snapshot(t),
-		[]plan.Action{plan.SetTraffic{Kind: "HTTPRoute", Name: "reviews", Weight: 10}})
+		[]plan.Action{plan.SetTraffic{Kind: "HTTPRoute", Name: "reviews", Traffic: plan.Traffic{Weight: 10}}})
 	if err != nil || len(again.Writes) != 0 || len(cluster.requests) != 1 {
 		t.Errorf("nothing to change, but: %+v, %v, %v", again, err, cluster.requests)
 	}

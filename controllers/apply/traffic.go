@@ -48,8 +48,7 @@ func (r *run) setTraffic(ctx context.Context, act plan.SetTraffic) (*observe.Wri
 	if observed == nil {
 		return nil, errNotObserved
 	}
-	target := route.Target{Weight: act.Weight, Mirror: act.Mirror, HeaderRoutes: act.HeaderRoutes}
-	patch, err := route.Patch(observed, r.Pairs[object], target)
+	patch, err := route.Patch(observed, r.Pairs[object], route.Target(act.Traffic))
 	if err != nil || len(patch) == 0 {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 	"github.com/canaryrollout/canaryrollout/test/framework/builder"
 	"github.com/canaryrollout/canaryrollout/test/framework/golden"
 	"github.com/canaryrollout/canaryrollout/test/framework/sample"
@@ -37,12 +38,12 @@ func headerRouteOut(name string) v1alpha1.Step {
 func text(f Forecast) string {
 	lines := []string{string(f.Kind)}
 	for _, s := range f.Stages {
-		lasts := Duration(s.For.Duration)
+		lasts := plan.Duration(s.For.Duration)
 		if s.UntilPromoted {
 			lasts += " and until promoted"
 		}
 		lines = append(lines, strings.TrimRight(fmt.Sprintf("%2d/%d %-12s %-32s pods %d+%d+%d weight %d->%d at %s+%d for %s %s", s.Step, f.Steps, s.Name, s.What,
-			s.Pods.Stable, s.Pods.Canary, s.Pods.Former, s.WeightBefore, s.Weight, Duration(s.At.Duration), s.Promotions, lasts,
+			s.Pods.Stable, s.Pods.Canary, s.Pods.Former, s.WeightBefore, s.Weight, plan.Duration(s.At.Duration), s.Promotions, lasts,
 			strings.Join(s.HeaderRoutes, ",")), " "))
 	}
 	lines = append(lines, fmt.Sprintf("stable after %s, done after %s, %d promotions, peak %d pods %s", f.StableAfter.Duration, f.DoneAfter.Duration,
@@ -223,16 +224,5 @@ func TestHugeNumbers(t *testing.T) {
 	}
 	if !strings.Contains(text(got), "to 1 pod, where its share is 1288490189 pods") {
 		t.Errorf("got %s", text(got))
-	}
-}
-
-func TestDuration(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		0: "0s", 10 * time.Second: "10s", 90 * time.Second: "1m30s", 10 * time.Minute: "10m", time.Hour: "1h", 90 * time.Minute: "1h30m",
-		time.Hour + time.Second: "1h0m1s", 100 * time.Millisecond: "100ms", 20 * time.Hour: "20h",
-	} {
-		if got := Duration(d); got != want {
-			t.Errorf("got %s, want %s", got, want)
-		}
 	}
 }

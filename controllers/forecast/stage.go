@@ -4,10 +4,6 @@
 package forecast
 
 import (
-	"fmt"
-
-	"k8s.io/utils/ptr"
-
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
@@ -70,45 +66,45 @@ func (w *walk) positionOf(memory *v1alpha1.Memory) (position, bool) {
 	case v1alpha1.PhaseStepping:
 		at.name, at.step = NameStep, int(memory.StepIndex)+1
 		return at, at.step <= len(w.spec.Steps)
-	case v1alpha1.PhasePromoting:
-		at.name = promotionOf(memory)
-	case v1alpha1.PhaseRollingBack:
-		at.name = returnOf(memory)
+	case v1alpha1.PhasePromoting, v1alpha1.PhaseRollingBack:
+		at.name = nameOf(memory)
 	default:
 		at.name = w.restOf(memory)
 	}
 	return at, at.name != ""
 }
 
-// promotionOf returns the current stage of a promotion (T8).
-func promotionOf(memory *v1alpha1.Memory) Name {
-	hasMoved := memory.StableService.Revision == memory.CurrentRevision
-	switch {
-	case hasMoved && memory.StableRevision == "":
-		return NameServe
-	case !hasMoved && (memory.Traffic.Weight < 100 || memory.StableRevision == ""):
+// nameOf returns the stage of a promotion (T8) or of a rollback (T9). A first deploy moves its Services at once.
+func nameOf(memory *v1alpha1.Memory) Name {
+	isFirst := memory.StableRevision == ""
+	switch stage := plan.StageOf(memory); stage {
+	case plan.StagePromoteCanary:
 		return NamePods
-	case !hasMoved:
+	case plan.StagePromoteWeight:
+		if isFirst {
+			return NamePods
+		}
 		return NameFullWeight
-	case memory.Traffic.Weight > 0:
-		return NameMoveStable
-	default:
-		return NameZeroWeight
-	}
-}
-
-// returnOf returns the current stage of a rollback (T9).
-func returnOf(memory *v1alpha1.Memory) Name {
-	switch {
-	case memory.StableService.Revision != memory.StableRevision:
+	case plan.StagePromoteStable, plan.StagePromoteEnd:
+		switch {
+		case isFirst:
+			return NameServe
+		case stage == plan.StagePromoteStable:
+			return NameMoveStable
+		default:
+			return NameZeroWeight
+		}
+	case plan.StageRollBackWeight:
 		return NameReturnFullWeight
-	case memory.Traffic.Weight == 100:
+	case plan.StageRollBackStable:
 		return NameReturnStable
-	case plan.ReachesCanary(memory.Traffic) || memory.CanaryService.Revision != memory.StableRevision:
+	case plan.StageRollBackTraffic, plan.StageRollBackCanary:
 		return NameReturnTraffic
-	default:
+	case plan.StageRollBackEnd:
 		return NameReturnCanary
+	case plan.StageNone:
 	}
+	return ""
 }
 
 // restOf returns the stage that follows a promotion or a rollback.
@@ -129,54 +125,8 @@ func (w *walk) restOf(memory *v1alpha1.Memory) Name {
 
 func (w *walk) what(at position) string {
 	if at.name == NameStep {
-		return describe(w.spec.Steps[at.step-1])
+		short, _ := plan.Describe(&w.spec.Steps[at.step-1])
+		return short
 	}
 	return words[at.name]
-}
-
-// describe summarizes a step in a few words.
-func describe(step v1alpha1.Step) string {
-	switch {
-	case step.SetWeight != nil:
-		return fmt.Sprintf("setWeight %d", *step.SetWeight)
-	case step.SetHeaderRoute != nil && len(step.SetHeaderRoute.Matches) == 0:
-		return "setHeaderRoute " + step.SetHeaderRoute.Name + " out"
-	case step.SetHeaderRoute != nil:
-		return "setHeaderRoute " + step.SetHeaderRoute.Name
-	case step.SetMirrorRoute != nil:
-		return fmt.Sprintf("setMirrorRoute %d", ptr.Deref(step.SetMirrorRoute.Percent, 0))
-	case step.SetCanaryScale != nil:
-		return "setCanaryScale " + describeScale(step.SetCanaryScale)
-	case step.Pause != nil:
-		return "pause" + describePause(step.Pause)
-	default:
-		return "nothing"
-	}
-}
-
-func describeScale(scale *v1alpha1.SetCanaryScale) string {
-	text := "as the weight"
-	switch {
-	case scale.Replicas != nil && *scale.Replicas == 1:
-		text = "1 pod"
-	case scale.Replicas != nil:
-		text = fmt.Sprintf("%d pods", *scale.Replicas)
-	case scale.Weight != nil:
-		text = fmt.Sprintf("%d %%", ptr.Deref(scale.Weight, 0))
-	}
-	if scale.Mode == v1alpha1.ScaleModeExact {
-		text += ", exactly"
-	}
-	return text
-}
-
-func describePause(pause *v1alpha1.Pause) string {
-	switch {
-	case pause.Duration != nil:
-		return " " + Duration(pause.Duration.Duration)
-	case pause.Timeout != nil:
-		return fmt.Sprintf(", %s after %s", pause.OnTimeout, Duration(pause.Timeout.Duration))
-	default:
-		return ""
-	}
 }

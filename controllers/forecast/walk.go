@@ -106,7 +106,7 @@ func (w *walk) note(memory *v1alpha1.Memory) {
 	stage := &w.forecast.Stages[len(w.forecast.Stages)-1]
 	stage.Weight, stage.Mirror, stage.HeaderRoutes, stage.Pods = memory.Traffic.Weight, memory.Traffic.MirrorPercent, nil, Pods{}
 	if memory.Traffic.HeaderRoutesActive {
-		for _, headerRoute := range memory.StepHeaderRoutes {
+		for _, headerRoute := range memory.StepTargets.HeaderRoutes {
 			stage.HeaderRoutes = append(stage.HeaderRoutes, headerRoute.Name)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
 // Warning is a risk that the API server accepts, because it may be intended.
@@ -147,7 +148,7 @@ func (a *advisor) adviseShortLook(look time.Duration, when string) {
 	if look < shortestLook {
 		a.warn(WarnNoPauseBefore50, 0, "spec.steps",
 			"the new version %s, and until then pauses leave %s to look at it: put a smaller setWeight and a pause of %s or more before that",
-			when, Duration(look), Duration(shortestLook))
+			when, plan.Duration(look), plan.Duration(shortestLook))
 	}
 }
 
@@ -160,23 +161,10 @@ func (a *advisor) adviseOrder() {
 				"takes the weight from %d down to %d: put the weights into rising order, and use abort to take traffic back", last, *step.SetWeight)
 		}
 		if last == full && step.Pause == nil {
-			a.warnStep(WarnStepsAfter100, i+1, fieldOf(step),
+			a.warnStep(WarnStepsAfter100, i+1, string(step.Kind()),
 				"comes after weight 100, when the new version serves alone: take it out, or put it before setWeight 100")
 		}
 		last = ptr.Deref(step.SetWeight, last)
-	}
-}
-
-func fieldOf(step v1alpha1.Step) string {
-	switch {
-	case step.SetCanaryScale != nil:
-		return "setCanaryScale"
-	case step.SetHeaderRoute != nil:
-		return "setHeaderRoute"
-	case step.SetMirrorRoute != nil:
-		return "setMirrorRoute"
-	default:
-		return "setWeight"
 	}
 }
 
@@ -213,7 +201,7 @@ func (a *advisor) adviseTimes() {
 	if takes := a.podReady + time.Duration(a.spec.MinReadySeconds)*time.Second; takes >= deadline {
 		a.warn(WarnDeadlineTooShort, 0, "spec.progressDeadlineSeconds",
 			"a pod becomes available after %s, and after %s without progress the rollout is Degraded: raise progressDeadlineSeconds",
-			Duration(takes), Duration(deadline))
+			plan.Duration(takes), plan.Duration(deadline))
 	}
 	if ptr.Deref(a.spec.Traffic.SettleSeconds, v1alpha1.DefaultSettleSeconds) == 0 {
 		a.warn(WarnNoSettling, 0, "spec.traffic.settleSeconds",

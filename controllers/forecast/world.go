@@ -36,9 +36,7 @@ type world struct {
 
 // route represents all routes of the rollout: in this world they are always identical.
 type route struct {
-	weight     int32
-	mirror     int32
-	headers    []v1alpha1.SetHeaderRoute
+	traffic    plan.Traffic
 	generation int64
 }
 
@@ -62,9 +60,9 @@ func liveWorld(rollout *v1alpha1.CanaryRollout, podReady time.Duration, now time
 	w.template, w.stepsHash, w.finalizer = memory.Template.Revision, plan.SeenStepsHash(rollout), true
 	w.selectors[w.spec.Traffic.StableService] = memory.StableService.Revision
 	w.selectors[w.spec.Traffic.CanaryService] = memory.CanaryService.Revision
-	w.route.weight, w.route.mirror = memory.Traffic.Weight, memory.Traffic.MirrorPercent
+	w.route.traffic = plan.Traffic{Weight: memory.Traffic.Weight, Mirror: memory.Traffic.MirrorPercent}
 	if memory.Traffic.HeaderRoutesActive {
-		w.route.headers = memory.StepHeaderRoutes
+		w.route.traffic.HeaderRoutes = memory.StepTargets.HeaderRoutes
 	}
 	for _, record := range memory.Traffic.Routes {
 		w.route.generation = max(w.route.generation, record.Generation)
@@ -108,7 +106,7 @@ func (w *world) input() plan.Input {
 	for _, reference := range w.spec.Traffic.Routes {
 		in.Observed.Routes = append(in.Observed.Routes, plan.Route{
 			Kind: reference.Kind, Name: reference.Name, Found: true, Generation: w.route.generation,
-			Weight: w.route.weight, Mirror: w.route.mirror, Headers: w.headers(), AcceptedGeneration: w.route.generation,
+			Weight: w.route.traffic.Weight, Mirror: w.route.traffic.Mirror, Headers: w.headers(), AcceptedGeneration: w.route.generation,
 		})
 	}
 	return in
@@ -126,9 +124,9 @@ func (w *world) service(name string) plan.Service {
 
 func (w *world) headers() plan.HeaderState {
 	switch {
-	case len(w.route.headers) == 0:
+	case len(w.route.traffic.HeaderRoutes) == 0:
 		return plan.HeadersNone
-	case w.status.Memory != nil && equality.Semantic.DeepEqual(w.route.headers, w.status.Memory.StepHeaderRoutes):
+	case w.status.Memory != nil && equality.Semantic.DeepEqual(w.route.traffic.HeaderRoutes, w.status.Memory.StepTargets.HeaderRoutes):
 		return plan.HeadersCurrent
 	default:
 		return plan.HeadersOther
@@ -167,7 +165,7 @@ func (w *world) apply(action plan.Action) {
 	case plan.PointService:
 		w.selectors[a.Name] = a.Revision
 	case plan.SetTraffic:
-		w.route.weight, w.route.mirror, w.route.headers = a.Weight, a.Mirror, a.HeaderRoutes
+		w.route.traffic = a.Traffic
 		w.route.generation++
 	}
 }

@@ -97,7 +97,7 @@ func (s *Snapshot) Shows(newer *Rollout) bool {
 	before, after := ptr.Deref(s.Status.Memory, v1alpha1.Memory{}), ptr.Deref(newer.Status.Memory, v1alpha1.Memory{})
 	return before.StableService.Name == after.StableService.Name && before.CanaryService.Name == after.CanaryService.Name &&
 		slices.Equal(before.LeavingServices, after.LeavingServices) && equality.Semantic.DeepEqual(before.Routes, after.Routes) &&
-		(len(after.StepHeaderRoutes) == 0 || equality.Semantic.DeepEqual(before.StepHeaderRoutes, after.StepHeaderRoutes))
+		(len(after.StepTargets.HeaderRoutes) == 0 || equality.Semantic.DeepEqual(before.StepTargets.HeaderRoutes, after.StepTargets.HeaderRoutes))
 }
 
 // Rollout reads a rollout from the cache.

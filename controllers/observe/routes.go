@@ -123,7 +123,7 @@ func (s *observation) findRoute(ctx context.Context, object Object) (*unstructur
 func (s *observation) observedRoute(ctx context.Context, found *unstructured.Unstructured) plan.Route {
 	var headerRoutes []v1alpha1.SetHeaderRoute
 	if s.hasMemory() {
-		headerRoutes = s.Status.Memory.StepHeaderRoutes
+		headerRoutes = s.Status.Memory.StepTargets.HeaderRoutes
 	}
 	if s.needsOptionalFields() {
 		s.missing[found.GetKind()] = s.Schemas.Missing(ctx, found.GroupVersionKind())
@@ -151,7 +151,7 @@ func (s *observation) observedRoute(ctx context.Context, found *unstructured.Uns
 func (s *observation) needsOptionalFields() bool {
 	return slices.ContainsFunc(s.Spec.Steps, func(step v1alpha1.Step) bool {
 		return step.SetHeaderRoute != nil || step.SetMirrorRoute != nil
-	}) || s.hasMemory() && (len(s.Status.Memory.StepHeaderRoutes) > 0 || s.Status.Memory.Traffic.MirrorPercent > 0)
+	}) || s.hasMemory() && (len(s.Status.Memory.StepTargets.HeaderRoutes) > 0 || s.Status.Memory.Traffic.MirrorPercent > 0)
 }
 
 // usePorts records the ports of the Services that a route sends requests to.

@@ -3,11 +3,7 @@
 
 package plan
 
-import (
-	"slices"
-
-	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-)
+import "slices"
 
 // Action is one write to the cluster. Actions are carried out in order, and some of them may fail: any part of a plan is
 // safe, because nothing in it relies on the effect of what comes before but RemoveFinalizer, which comes last.
@@ -83,13 +79,11 @@ type (
 		Name, Revision string
 	}
 
-	// SetTraffic makes a route carry this share of the canary, copy this percentage of requests to it, and have exactly
-	// these header routes.
+	// SetTraffic makes a route carry this traffic to the canary, and nothing else.
 	SetTraffic struct {
 		Reason
-		Kind, Name     string
-		Weight, Mirror int32
-		HeaderRoutes   []v1alpha1.SetHeaderRoute
+		Kind, Name string
+		Traffic
 	}
 )
 

@@ -3,7 +3,10 @@
 
 package plan
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // TestIsRemembered: what is not done again from memory must have been done before the pass is remembered.
 func TestIsRemembered(t *testing.T) {
@@ -20,5 +23,16 @@ func TestIsRemembered(t *testing.T) {
 	}
 	if IsRemembered(nil) {
 		t.Error("a pass that tried nothing is remembered")
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0s", 10 * time.Second: "10s", 90 * time.Second: "1m30s", 10 * time.Minute: "10m", time.Hour: "1h", 90 * time.Minute: "1h30m",
+		time.Hour + time.Second: "1h0m1s", 100 * time.Millisecond: "100ms", 20 * time.Hour: "20h",
+	} {
+		if got := Duration(d); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
 	}
 }

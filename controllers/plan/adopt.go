@@ -12,63 +12,50 @@ import (
 )
 
 // begin makes the first memory: nothing, or what is found running (adoption, a restore, a status that was lost).
-func (p *pass) begin() {
-	p.addFinalizer()
-	if p.target() == "" {
+func begin(w *writes, t *transition) {
+	w.addFinalizer()
+	if t.target() == "" {
 		return
 	}
-	candidates := p.candidates()
+	candidates := t.candidates()
 	var stable candidate
 	if len(candidates) > 0 {
 		stable = slices.MaxFunc(candidates, candidate.compare)
 	}
-	if p.isUndecided(stable, candidates) {
+	if decided := t.decided(stable, candidates); decided.shut {
+		t.await(decided)
 		return
 	}
-	p.setReplicas()
-	p.recognise()
-	p.nameServices()
-	p.keepRoutes()
-	for _, orphan := range p.in.Observed.Orphans {
-		p.act(AdoptReplicaSet{Reason: Reason("it has no owner and matches the selector"), Name: orphan.Name})
+	w.setReplicas()
+	for _, orphan := range w.in.Observed.Orphans {
+		w.act(AdoptReplicaSet{Reason: Reason("it has no owner and matches the selector"), Name: orphan.Name})
 	}
+	t.rememberTemplate()
+	t.strategy.begin(t, stable.revision)
 	if stable.revision != "" {
-		p.adopt(stable.revision)
+		t.adopt(stable.revision)
 		return
 	}
-	p.mem.CurrentRevision = p.target()
-	p.enter(v1alpha1.PhasePromoting)
-	p.began(p.target())
-	p.event(EventStarted, "first deploy of revision %s (%s)", p.target(), p.in.Observed.Template.Images)
-}
-
-func (p *pass) addFinalizer() {
-	if !p.in.HasFinalizer {
-		p.act(AddFinalizer{"traffic has to be handed back before the rollout goes"})
-	}
-}
-
-// setReplicas makes the size that is in force visible to autoscalers, which read spec.replicas.
-func (p *pass) setReplicas() {
-	if p.in.Spec.Replicas == nil {
-		p.act(SetReplicas{Reason: "spec.replicas is not set: the present size is kept", Replicas: p.spec.replicas})
-	}
+	t.mem.CurrentRevision = t.target()
+	t.setPhase(v1alpha1.PhasePromoting)
+	t.began(t.target())
+	t.event(EventStarted, "first deploy of revision %s (%s)", t.target(), t.in.Observed.Template.Images)
 }
 
 // runningSize stands in for spec.replicas while that is not set: what serves keeps its size, and a first deploy gets one
 // pod. While there is no memory, all that runs serves.
-func (p *pass) runningSize() int32 {
-	if p.in.Prior.Memory != nil {
-		if rs := p.replicaSet(cmp.Or(p.prior.StableRevision, p.prior.CurrentRevision)); rs.Name != "" {
+func (v view) runningSize() int32 {
+	if v.in.Prior.Memory != nil {
+		if rs := v.replicaSet(cmp.Or(v.mem.StableRevision, v.mem.CurrentRevision)); rs.Name != "" {
 			return rs.Desired
 		}
 		return 1
 	}
 	var size int32
-	for _, rs := range p.in.Observed.ReplicaSets {
+	for _, rs := range v.in.Observed.ReplicaSets {
 		size += rs.Desired
 	}
-	for _, orphan := range p.in.Observed.Orphans {
+	for _, orphan := range v.in.Observed.Orphans {
 		size += orphan.Desired
 	}
 	return max(size, 1)
@@ -84,16 +71,16 @@ type candidate struct {
 }
 
 // candidates are the revisions that run. When none does that was not aborted, those that were stable before are among them.
-func (p *pass) candidates() []candidate {
+func (v view) candidates() []candidate {
 	var all []candidate
 	add := func(c candidate) {
-		c.named = c.revision != "" && c.revision == p.in.Observed.Stable.Revision && c.marks.AbortReason == ""
+		c.named = c.revision != "" && c.revision == v.in.Observed.Stable.Revision && c.marks.AbortReason == ""
 		all = append(all, c)
 	}
-	for _, rs := range p.in.Observed.ReplicaSets {
-		add(candidate{revision: rs.Revision, marks: rs.Marks, equal: rs.Revision == p.target(), runs: rs.Desired > 0, ready: rs.Ready})
+	for _, rs := range v.in.Observed.ReplicaSets {
+		add(candidate{revision: rs.Revision, marks: rs.Marks, equal: rs.Revision == v.target(), runs: rs.Desired > 0, ready: rs.Ready})
 	}
-	for _, orphan := range p.in.Observed.Orphans {
+	for _, orphan := range v.in.Observed.Orphans {
 		add(candidate{revision: orphan.Revision, marks: orphan.Marks, equal: orphan.Equal, runs: orphan.Desired > 0 || orphan.Ready > 0, ready: orphan.Ready})
 	}
 	isRunning := slices.ContainsFunc(all, func(c candidate) bool { return c.runs && c.marks.AbortReason == "" })
@@ -126,87 +113,85 @@ func (c candidate) compare(other candidate) int {
 		cmp.Compare(c.ready, other.ready), cmp.Compare(c.revision, other.revision))
 }
 
-// isUndecided says that what was stable cannot be known yet, or cannot serve yet while another revision does: a restore
-// brings back one object after the other. Nothing is written then, since a revision that was never proven could get all
+// decided is shut while what was stable cannot be known yet, or cannot serve yet while another revision does: a restore
+// brings back one object after the other. Nothing is written then, since a revision that was never verified could get all
 // the traffic.
-func (p *pass) isUndecided(stable candidate, all []candidate) bool {
-	service := p.in.Observed.Stable
+func (v view) decided(stable candidate, all []candidate) gate {
+	service := v.in.Observed.Stable
 	other := slices.IndexFunc(all, func(c candidate) bool { return c.revision != stable.revision && c.ready > 0 })
 	switch {
 	case !service.Found && len(all) > 1 && !stable.wasStable():
-		p.wait("%d revisions run, and Service %s, which would say which one is stable, does not exist", len(all), service.Name)
-	case service.Problem == nil && service.Revision != "" && !p.isKnown(service.Revision):
-		p.stall(v1alpha1.ReasonStableUnavailable, "Service %s selects revision %s, which has no ReplicaSet: restore that, or take "+
+		return waitFor("%d revisions run, and Service %s, which would say which one is stable, does not exist", len(all), service.Name)
+	case service.Problem == nil && service.Revision != "" && !v.isKnown(service.Revision):
+		return stalledBy(v1alpha1.ReasonStableUnavailable, "Service %s selects revision %s, which has no ReplicaSet: restore that, or take "+
 			"%s out of the selector of the Service to go on without it", service.Name, service.Revision, v1alpha1.RevisionLabel)
 	case stable.wasStable() && stable.ready == 0 && other >= 0:
-		p.stall(v1alpha1.ReasonStableUnavailable, "stable revision %s has no ready pod, and revision %s has some: nothing is "+
+		return stalledBy(v1alpha1.ReasonStableUnavailable, "stable revision %s has no ready pod, and revision %s has some: nothing is "+
 			"changed until it has one; to make another revision stable, delete the ReplicaSet of %s, and take it out of the selector of Service %s",
 			stable.revision, all[other].revision, stable.revision, service.Name)
 	case stable.marks.AbortReason != "":
-		p.stall(v1alpha1.ReasonStableUnavailable, "revision %s runs alone, and was aborted (%s): restore the ReplicaSet of the stable "+
+		return stalledBy(v1alpha1.ReasonStableUnavailable, "revision %s runs alone, and was aborted (%s): restore the ReplicaSet of the stable "+
 			"revision; to make %s stable, delete the annotation %s of its ReplicaSet",
 			stable.revision, quote(stable.marks.AbortReason), stable.revision, v1alpha1.AbortedAnnotation)
 	default:
-		return false
+		return gate{}
 	}
-	return true
 }
 
 // isKnown says that a revision has a ReplicaSet.
-func (p *pass) isKnown(revision string) bool {
-	return p.replicaSet(revision).Name != "" ||
-		slices.ContainsFunc(p.in.Observed.Orphans, func(orphan Orphan) bool { return orphan.Revision == revision })
+func (v view) isKnown(revision string) bool {
+	return v.replicaSet(revision).Name != "" ||
+		slices.ContainsFunc(v.in.Observed.Orphans, func(orphan Orphan) bool { return orphan.Revision == revision })
 }
 
-func (p *pass) adopt(revision string) {
-	p.mem.StableRevision = revision
-	p.rest()
-	p.mem.StableService.Revision, p.mem.CanaryService.Revision = revision, revision
+func (t *transition) adopt(revision string) {
+	t.mem.StableRevision = revision
+	t.finish()
 	more := ""
-	if running := p.runningSize(); running != p.spec.replicas {
-		more = fmt.Sprintf("; spec.replicas takes it from %d to %s", running, Quantity(p.spec.replicas, "pod"))
+	if running := t.runningSize(); running != t.spec.replicas {
+		more = fmt.Sprintf("; spec.replicas takes it from %d to %s", running, Quantity(t.spec.replicas, "pod"))
 	}
-	if reason := p.wasAborted(p.target()); reason != "" && p.target() != revision {
-		p.mem.AbortedRevision, p.mem.AbortReason = p.target(), reason
-		more += fmt.Sprintf("; revision %s was aborted before (%s)", p.target(), reason)
+	if reason := t.wasAborted(t.target()); reason != "" && t.target() != revision {
+		t.mem.AbortedRevision, t.mem.AbortReason = t.target(), reason
+		more += fmt.Sprintf("; revision %s was aborted before (%s)", t.target(), reason)
 	}
-	p.event(EventAdopted, "revision %s runs already: adopted as stable, no pod restarts%s", revision, more)
+	t.event(EventAdopted, "revision %s runs already: adopted as stable, no pod restarts%s", revision, more)
 }
 
 // wasAborted is the reason for which a revision was aborted when its status was lost; empty if it was not.
-func (p *pass) wasAborted(revision string) string {
-	for _, orphan := range p.in.Observed.Orphans {
+func (v view) wasAborted(revision string) string {
+	for _, orphan := range v.in.Observed.Orphans {
 		if orphan.Revision == revision {
 			return orphan.Marks.AbortReason
 		}
 	}
-	return p.replicaSet(revision).Marks.AbortReason
+	return v.replicaSet(revision).Marks.AbortReason
 }
 
 // markReplicaSets notes on the ReplicaSets which revision is stable, and which one was aborted: a backup keeps their
 // annotations, and drops the status of the rollout.
-func (p *pass) markReplicaSets() {
-	for _, rs := range p.in.Observed.ReplicaSets {
+func (w *writes) markReplicaSets() {
+	for _, rs := range w.in.Observed.ReplicaSets {
 		marks := rs.Marks
 		switch rs.Revision {
 		case "":
-		case p.prior.StableRevision:
-			marks = Marks{Promotion: p.promotion(rs)}
-		case p.prior.AbortedRevision:
-			marks.AbortReason = cmp.Or(p.prior.AbortReason, "no reason was given")
-		case p.prior.CurrentRevision:
+		case w.mem.StableRevision:
+			marks = Marks{Promotion: w.promotion(rs)}
+		case w.mem.AbortedRevision:
+			marks.AbortReason = cmp.Or(w.mem.AbortReason, "no reason was given")
+		case w.mem.CurrentRevision:
 			marks.AbortReason = ""
 		}
 		if marks != rs.Marks {
-			p.act(MarkReplicaSet{Reason: "what is stable and what was aborted has to outlive the status", Name: rs.Name, Marks: marks})
+			w.act(MarkReplicaSet{Reason: "what is stable and what was aborted has to outlive the status", Name: rs.Name, Marks: marks})
 		}
 	}
 }
 
 // promotion is the mark of the stable ReplicaSet: higher than that of any other one.
-func (p *pass) promotion(stable ReplicaSet) int64 {
+func (w *writes) promotion(stable ReplicaSet) int64 {
 	highest := int64(0)
-	for _, rs := range p.in.Observed.ReplicaSets {
+	for _, rs := range w.in.Observed.ReplicaSets {
 		if rs.Revision != stable.Revision {
 			highest = max(highest, rs.Marks.Promotion)
 		}

@@ -48,8 +48,8 @@ func largest() map[string]Input {
 			in.Prior.History = append(in.Prior.History, v1alpha1.HistoryEntry{Revision: "x", Images: text, Message: text})
 		}
 		in.Prior.Memory.Traffic.HeaderRoutesActive = true
-		for i := 0; fitsMemory(append(in.Prior.Memory.StepHeaderRoutes, largeHeaderRoute(i))); i++ {
-			in.Prior.Memory.StepHeaderRoutes = append(in.Prior.Memory.StepHeaderRoutes, largeHeaderRoute(i))
+		for i := 0; fitsMemory(append(in.Prior.Memory.StepTargets.HeaderRoutes, largeHeaderRoute(i))); i++ {
+			in.Prior.Memory.StepTargets.HeaderRoutes = append(in.Prior.Memory.StepTargets.HeaderRoutes, largeHeaderRoute(i))
 		}
 		in.Commands = Commands{Abort: &text, Promote: &text, Retry: &text}
 	}
@@ -93,7 +93,7 @@ func checkBounds(t *testing.T, status v1alpha1.CanaryRolloutStatus) {
 	if len(encoded) > statusLimit {
 		t.Errorf("the status takes %d bytes, more than %d", len(encoded), statusLimit)
 	}
-	status.Memory.StepHeaderRoutes, status.Selector = nil, "" // lists of their own bounds
+	status.Memory.StepTargets.HeaderRoutes, status.Selector = nil, "" // lists of their own bounds
 	if encoded, err = json.Marshal(status); err != nil {
 		t.Fatal(err)
 	}
@@ -119,15 +119,15 @@ func TestBoundHeaderRoutes(t *testing.T) {
 		in.Prior.Memory.Traffic.HeaderRoutesActive, in.Observed.Routes[0].Headers = true, HeadersCurrent
 		in.Prior.Memory.StepIndex = int32(room - 1)
 		for _, step := range steps[:room] {
-			in.Prior.Memory.StepHeaderRoutes = append(in.Prior.Memory.StepHeaderRoutes, *step.SetHeaderRoute)
+			in.Prior.Memory.StepTargets.HeaderRoutes = append(in.Prior.Memory.StepTargets.HeaderRoutes, *step.SetHeaderRoute)
 		}
 	})
 	for range 2 {
 		in.Prior = Compute(in).Status
 	}
 	mem := in.Prior.Memory
-	if mem.StepIndex != int32(room) || len(mem.StepHeaderRoutes) != room {
-		t.Errorf("at step %d with %d header routes, want %d of them", mem.StepIndex, len(mem.StepHeaderRoutes), room)
+	if mem.StepIndex != int32(room) || len(mem.StepTargets.HeaderRoutes) != room {
+		t.Errorf("at step %d with %d header routes, want %d of them", mem.StepIndex, len(mem.StepTargets.HeaderRoutes), room)
 	}
 	stalled := conditionOf(Plan{Status: in.Prior}, v1alpha1.ConditionStalled)
 	if stalled.Reason != v1alpha1.ReasonRouteLimitExceeded || !strings.Contains(stalled.Message, "more than 64 KiB") {

@@ -26,17 +26,17 @@ type request struct {
 }
 
 // requests lists the command annotations in the order of their precedence.
-func (p *pass) requests() []request {
+func (v view) requests() []request {
 	var all []request
-	add := func(key string, value *string, judge func(string) (v1alpha1.Command, string)) {
+	add := func(key string, value *string, check func(string) (v1alpha1.Command, string)) {
 		if value != nil {
-			command, refused := judge(*value)
+			command, refused := check(*value)
 			all = append(all, request{key: key, value: *value, command: command, refused: refused})
 		}
 	}
-	add(v1alpha1.AbortAnnotation, p.in.Commands.Abort, p.judgeAbort)
-	add(v1alpha1.RetryAnnotation, p.in.Commands.Retry, p.judgeRetry)
-	add(v1alpha1.PromoteAnnotation, p.in.Commands.Promote, p.judgePromote)
+	add(v1alpha1.AbortAnnotation, v.in.Commands.Abort, v.checkAbort)
+	add(v1alpha1.RetryAnnotation, v.in.Commands.Retry, v.checkRetry)
+	add(v1alpha1.PromoteAnnotation, v.in.Commands.Promote, v.checkPromote)
 	return all
 }
 
@@ -50,31 +50,38 @@ func accepted(requests []request) *request {
 	return nil
 }
 
-// outranks says that an abort came while another command was under way.
-func (p *pass) outranks(winner *request) bool {
-	return winner != nil && winner.command == v1alpha1.CommandAbort && p.prior.Command.Command != v1alpha1.CommandAbort
+// outranks reports whether an abort came while another command was under way.
+func (v view) outranks(winner *request) bool {
+	return winner != nil && winner.command == v1alpha1.CommandAbort && v.mem.Command.Command != v1alpha1.CommandAbort
 }
 
-// commandActions removes the annotations that came with the command in memory; or, when there is none, those that make
+// acceptable is the request that becomes the command in memory; nil while another one is under way that it does not outrank.
+func (v view) acceptable() *request {
+	winner := accepted(v.requests())
+	if v.mem.Command == nil || v.outranks(winner) {
+		return winner
+	}
+	return nil
+}
+
+// removeCommands removes the annotations that came with the command in memory; or, when there is none, those that make
 // no sense. What was set since the command was accepted is left for the next pass.
-func (p *pass) commandActions() {
-	requests := p.requests()
-	winner := accepted(requests)
-	if p.prior.Command == nil && winner != nil || p.prior.Command != nil && p.outranks(winner) {
+func (w *writes) removeCommands() {
+	if w.acceptable() != nil {
 		return
 	}
 	var keys []string
-	for _, request := range requests {
-		if p.prior.Command != nil && !slices.Contains(p.prior.Command.Annotations, request.annotation()) {
+	for _, request := range w.requests() {
+		if w.mem.Command != nil && !slices.Contains(w.mem.Command.Annotations, request.annotation()) {
 			continue
 		}
 		keys = append(keys, request.key)
-		if p.prior.Command == nil || request.key != annotationOf(p.prior.Command.Command) {
-			p.warnIgnored(request)
+		if w.mem.Command == nil || request.key != annotationOf(w.mem.Command.Command) {
+			w.warnIgnored(request)
 		}
 	}
 	if len(keys) > 0 {
-		p.act(RemoveAnnotations{Reason: Reason("commands are carried out once"), Keys: keys})
+		w.act(RemoveAnnotations{Reason: Reason("commands are carried out once"), Keys: keys})
 	}
 }
 
@@ -82,12 +89,12 @@ func (r request) annotation() v1alpha1.CommandAnnotation {
 	return v1alpha1.CommandAnnotation{Key: r.key, Value: quote(r.value)}
 }
 
-func (p *pass) warnIgnored(request request) {
+func (w *writes) warnIgnored(request request) {
 	why := request.refused
 	if why == "" {
 		why = "another command came first"
 	}
-	p.warn(EventCommandIgnored, "%s=%s is ignored: %s", request.key, request.value, why)
+	w.warn(EventCommandIgnored, "%s=%s is ignored: %s", request.key, request.value, why)
 }
 
 func annotationOf(command v1alpha1.Command) string {
@@ -101,117 +108,93 @@ func annotationOf(command v1alpha1.Command) string {
 	}
 }
 
-// command writes a new command to memory, or carries out the one that stands there. It says whether the pass has made
-// its transition by that.
-func (p *pass) command() bool {
-	winner := accepted(p.requests())
-	switch {
-	case p.prior.Command == nil && winner == nil:
-		return false
-	case p.prior.Command == nil, p.outranks(winner):
-		p.accept(*winner, p.requests())
-	default:
-		p.mem.Command = nil
-		return p.carryOut(*p.prior.Command)
+// accept writes a command to memory.
+func (t *transition) accept(winner request) {
+	t.mem.Command = &v1alpha1.CommandMemory{
+		Command: winner.command, Revision: t.mem.CurrentRevision, StepIndex: t.mem.StepIndex,
 	}
-	return true
-}
-
-func (p *pass) accept(winner request, all []request) {
-	p.mem.Command = &v1alpha1.CommandMemory{
-		Command: winner.command, Revision: p.mem.CurrentRevision, StepIndex: p.mem.StepIndex,
-	}
-	for _, given := range all {
-		p.mem.Command.Annotations = append(p.mem.Command.Annotations, given.annotation())
+	for _, given := range t.before.requests() {
+		t.mem.Command.Annotations = append(t.mem.Command.Annotations, given.annotation())
 	}
 	if winner.command != v1alpha1.CommandAbort {
-		p.keepStalled()
+		t.keepStalled()
 		return
 	}
 	reason := quote(winner.value)
 	if reason == "true" {
 		reason = "by hand"
 	}
-	p.abort(reason)
+	t.abort(reason)
 }
 
-// keepStalled keeps what stalls a return to the stable revision: a pass that accepts a command does not look for it, and
-// must not report that it is over.
-func (p *pass) keepStalled() {
-	stalled := meta.FindStatusCondition(p.in.Prior.Conditions, v1alpha1.ConditionStalled)
-	if p.mem.Phase == v1alpha1.PhaseRollingBack && stalled != nil && stalled.Reason == v1alpha1.ReasonStableUnavailable {
-		p.stall(stalled.Reason, "%s", stalled.Message)
+// keepStalled keeps what stalls a rollback: a pass that accepts a command does not look for it, and must not report that it
+// is over.
+func (t *transition) keepStalled() {
+	stalled := meta.FindStatusCondition(t.in.Prior.Conditions, v1alpha1.ConditionStalled)
+	if t.mem.Phase == v1alpha1.PhaseRollingBack && stalled != nil && stalled.Reason == v1alpha1.ReasonStableUnavailable {
+		t.stall(&Problem{Reason: stalled.Reason, Message: stalled.Message})
 	}
 }
 
-// carryOut says whether it made the transition of this pass. An abort made its own when it was accepted, and a retry makes
-// none: the pass goes on as one without a command.
-func (p *pass) carryOut(command v1alpha1.CommandMemory) bool {
-	if command.Command == v1alpha1.CommandAbort {
-		return false
-	}
-	if command.Revision != p.mem.CurrentRevision || command.StepIndex != p.mem.StepIndex {
-		p.warn(EventCommandIgnored, "%s was given for step %d of revision %s, which is over", command.Command, command.StepIndex+1, command.Revision)
-		return false
-	}
-	switch command.Command {
-	case v1alpha1.CommandPromote:
-		p.carryOutPromote()
-	case v1alpha1.CommandPromoteFull:
-		p.carryOutPromoteFull()
+// isOutdated reports whether a command was given for another revision or step than the current one.
+func (v view) isOutdated(command v1alpha1.CommandMemory) bool {
+	return command.Revision != v.mem.CurrentRevision || command.StepIndex != v.mem.StepIndex
+}
+
+// isMove reports whether carrying out a command is the move of a pass. An abort made its own when it was accepted, and
+// a retry makes none.
+func (v view) isMove(command v1alpha1.CommandMemory) bool {
+	return !v.isOutdated(command) && (command.Command == v1alpha1.CommandPromote || command.Command == v1alpha1.CommandPromoteFull)
+}
+
+func (t *transition) carryOut(command v1alpha1.CommandMemory) {
+	t.mem.Command = nil
+	switch {
+	case command.Command == v1alpha1.CommandAbort:
+	case t.isOutdated(command):
+		t.warn(EventCommandIgnored, "%s was given for step %d of revision %s, which is over", command.Command, command.StepIndex+1, command.Revision)
+	case command.Command == v1alpha1.CommandPromote:
+		t.carryOutPromote()
+	case command.Command == v1alpha1.CommandPromoteFull:
+		t.carryOutPromoteFull()
 	default:
-		p.carryOutRetry()
-		return false
+		t.event(EventRetried, "revision %s is tried again", t.mem.AbortedRevision)
+		t.mem.AbortedRevision, t.mem.AbortReason = "", ""
 	}
-	return true
 }
 
-func (p *pass) carryOutPromote() {
-	if p.pauseStep() != nil {
-		p.event(EventResumed, "step %s: promoted by hand", p.stepNumber())
-		p.nextStep()
+func (t *transition) carryOutPromote() {
+	if t.pauseStep() != nil {
+		t.event(EventResumed, "step %s: promoted by hand", t.stepNumber())
+		t.nextStep()
 		return
 	}
-	p.warn(EventCommandIgnored, "Promote was given for a pause that is over: the steps were edited")
+	t.warn(EventCommandIgnored, "Promote was given for a pause that is over: the steps were edited")
 }
 
-func (p *pass) carryOutPromoteFull() {
-	p.event(EventPromoting, "the remaining steps are skipped by hand: promoting revision %s", p.mem.CurrentRevision)
-	if p.mem.Phase == v1alpha1.PhaseRollingBack {
-		p.mem.ForcedRevision = p.mem.CurrentRevision
-		p.mem.AbortedRevision, p.mem.AbortReason = "", ""
-		p.began(p.mem.CurrentRevision)
+func (t *transition) carryOutPromoteFull() {
+	t.event(EventPromoting, "the remaining steps are skipped by hand: promoting revision %s", t.mem.CurrentRevision)
+	if t.mem.Phase == v1alpha1.PhaseRollingBack {
+		t.mem.ForcedRevision = t.mem.CurrentRevision
+		t.mem.AbortedRevision, t.mem.AbortReason = "", ""
+		t.began(t.mem.CurrentRevision)
 	}
-	p.mem.StepIndex = int32(len(p.in.Spec.Steps))
-	p.enter(v1alpha1.PhasePromoting)
+	t.mem.StepIndex = int32(len(t.in.Spec.Steps))
+	t.setPhase(v1alpha1.PhasePromoting)
 }
 
-func (p *pass) carryOutRetry() {
-	p.event(EventRetried, "revision %s is tried again", p.mem.AbortedRevision)
-	p.mem.AbortedRevision, p.mem.AbortReason = "", ""
-}
-
-// pauseStep is the pause that is the current step, if it is one.
-func (p *pass) pauseStep() *v1alpha1.Pause {
-	if p.mem.Phase != v1alpha1.PhaseStepping || int(p.mem.StepIndex) >= len(p.in.Spec.Steps) ||
-		p.mem.StepsHash != p.in.Observed.StepsHash {
-		return nil
-	}
-	return p.in.Spec.Steps[p.mem.StepIndex].Pause
-}
-
-func (p *pass) judgeAbort(value string) (v1alpha1.Command, string) {
+func (v view) checkAbort(value string) (v1alpha1.Command, string) {
 	return v1alpha1.CommandAbort, func() string {
 		switch {
 		case value == "" || value == "false":
 			return "the value must be true, or a reason in words"
-		case p.mem.StableRevision == "":
+		case v.mem.StableRevision == "":
 			return "the first deploy has no stable revision to go back to: apply another template"
-		case p.isAborted():
-			return "revision " + p.mem.AbortedRevision + " is aborted already"
-		case p.mem.Phase == v1alpha1.PhaseRollingBack && p.target() == p.mem.StableRevision:
-			return "all traffic is on its way back to revision " + p.mem.StableRevision + " already"
-		case p.mem.Phase == v1alpha1.PhaseIdle && (p.target() == "" || p.target() == p.mem.StableRevision):
+		case v.isAborted():
+			return "revision " + v.mem.AbortedRevision + " is aborted already"
+		case v.mem.Phase == v1alpha1.PhaseRollingBack && v.target() == v.mem.StableRevision:
+			return "all traffic is on its way back to revision " + v.mem.StableRevision + " already"
+		case v.mem.Phase == v1alpha1.PhaseIdle && (v.target() == "" || v.target() == v.mem.StableRevision):
 			return "nothing is in flight; to go back, apply the previous template: its pods may still be warm, and promote=full makes it quick"
 		default:
 			return ""
@@ -219,11 +202,11 @@ func (p *pass) judgeAbort(value string) (v1alpha1.Command, string) {
 	}()
 }
 
-func (p *pass) judgeRetry(value string) (v1alpha1.Command, string) {
+func (v view) checkRetry(value string) (v1alpha1.Command, string) {
 	switch {
 	case value != "true":
 		return v1alpha1.CommandRetry, "the value must be true"
-	case !p.isAborted():
+	case !v.isAborted():
 		return v1alpha1.CommandRetry, "nothing is aborted"
 	default:
 		return v1alpha1.CommandRetry, ""
@@ -232,64 +215,54 @@ func (p *pass) judgeRetry(value string) (v1alpha1.Command, string) {
 
 const heldBySpec = "spec.paused holds the rollout: set it to false first"
 
-func (p *pass) judgePromote(value string) (v1alpha1.Command, string) {
+func (v view) checkPromote(value string) (v1alpha1.Command, string) {
 	revision, what, isBound := strings.Cut(value, "/")
 	switch {
 	case value == "full":
-		return v1alpha1.CommandPromoteFull, p.judgePromoteFull()
-	case isBound && p.isAborted() && revision == p.mem.AbortedRevision && revision != p.mem.CurrentRevision:
-		return v1alpha1.CommandPromote, p.retryFirst()
-	case isBound && what == "full" && revision != p.mem.CurrentRevision:
-		return v1alpha1.CommandPromoteFull, fmt.Sprintf("it is meant for revision %s, and the rollout is at revision %s", revision, p.mem.CurrentRevision)
+		return v1alpha1.CommandPromoteFull, v.checkPromoteFull()
+	case isBound && v.isAborted() && revision == v.mem.AbortedRevision && revision != v.mem.CurrentRevision:
+		return v1alpha1.CommandPromote, v.retryFirst()
+	case isBound && what == "full" && revision != v.mem.CurrentRevision:
+		return v1alpha1.CommandPromoteFull, fmt.Sprintf("it is meant for revision %s, and the rollout is at revision %s", revision, v.mem.CurrentRevision)
 	case isBound && what == "full":
-		return v1alpha1.CommandPromoteFull, p.judgePromoteFull()
+		return v1alpha1.CommandPromoteFull, v.checkPromoteFull()
 	}
-	if at := fmt.Sprintf("%s/%d", p.mem.CurrentRevision, p.mem.StepIndex+1); value != "true" && value != at {
+	if at := fmt.Sprintf("%s/%d", v.mem.CurrentRevision, v.mem.StepIndex+1); value != "true" && value != at {
 		if isBound {
 			return v1alpha1.CommandPromote, "the rollout is at " + at
 		}
 		return v1alpha1.CommandPromote, "the value must be true, full, or a revision and the number of its step, as in " + at
 	}
 	switch {
-	case p.in.Spec.Paused:
+	case v.in.Spec.Paused:
 		return v1alpha1.CommandPromote, heldBySpec
-	case p.isAborted():
-		return v1alpha1.CommandPromote, p.retryFirst()
-	case p.pauseStep() == nil:
+	case v.isAborted():
+		return v1alpha1.CommandPromote, v.retryFirst()
+	case v.pauseStep() == nil:
 		return v1alpha1.CommandPromote, "the rollout is not at a pause step"
 	}
 	return v1alpha1.CommandPromote, ""
 }
 
-func (p *pass) judgePromoteFull() string {
-	observed := p.in.Observed
+func (v view) checkPromoteFull() string {
+	observed := v.in.Observed
 	switch {
-	case p.in.Spec.Paused:
+	case v.in.Spec.Paused:
 		return heldBySpec
-	case p.mem.Phase == v1alpha1.PhaseStepping:
+	case v.mem.Phase == v1alpha1.PhaseStepping:
 		return ""
-	case p.mem.Phase == v1alpha1.PhasePromoting:
-		return "revision " + p.mem.CurrentRevision + " is being promoted already"
-	case p.mem.Phase == v1alpha1.PhaseRollingBack && p.replicaSet(p.mem.StableRevision).Ready == 0 &&
-		readyOf(observed.Canary, p.mem.CurrentRevision) > 0:
+	case v.mem.Phase == v1alpha1.PhasePromoting:
+		return "revision " + v.mem.CurrentRevision + " is being promoted already"
+	case v.mem.Phase == v1alpha1.PhaseRollingBack && v.replicaSet(v.mem.StableRevision).Ready == 0 &&
+		readyOf(observed.Canary, v.mem.CurrentRevision) > 0:
 		return ""
-	case p.isAborted():
-		return p.retryFirst()
+	case v.isAborted():
+		return v.retryFirst()
 	default:
 		return "nothing is in flight"
 	}
 }
 
-func (p *pass) retryFirst() string {
-	return "revision " + p.mem.AbortedRevision + " is aborted: retry it first"
-}
-
-// annotate is the kubectl command that sets an annotation on this rollout.
-func (p *pass) annotate(annotation string) string {
-	return AnnotateCommand(p.in.Namespace, p.in.Name, annotation)
-}
-
-// AnnotateCommand returns the kubectl command that sets an annotation on a rollout, as messages name it.
-func AnnotateCommand(namespace, name, annotation string) string {
-	return fmt.Sprintf("kubectl -n %s annotate canaryrollout %s %s", namespace, name, annotation)
+func (v view) retryFirst() string {
+	return "revision " + v.mem.AbortedRevision + " is aborted: retry it first"
 }

@@ -15,18 +15,18 @@ import (
 )
 
 // conditions carries the transition times of the prior conditions over.
-func (p *pass) conditions(v verdict) []metav1.Condition {
+func (s *summary) conditions() []metav1.Condition {
 	conditions := make([]metav1.Condition, 0, 7)
-	for i := range p.in.Prior.Conditions {
-		conditions = append(conditions, *p.in.Prior.Conditions[i].DeepCopy())
+	for i := range s.in.Prior.Conditions {
+		conditions = append(conditions, *s.in.Prior.Conditions[i].DeepCopy())
 	}
 	for _, condition := range []metav1.Condition{
-		p.readyCondition(v), p.reconcilingCondition(v), p.stalledCondition(v),
-		p.availableCondition(), p.progressingCondition(v), p.pausedCondition(v), p.trafficCondition(),
+		s.readyCondition(), s.reconcilingCondition(), s.stalledCondition(),
+		s.availableCondition(), s.progressingCondition(), s.pausedCondition(), s.trafficCondition(),
 	} {
-		condition.ObservedGeneration = p.in.Generation
-		condition.LastTransitionTime = metav1.Time{Time: p.in.Now}.Rfc3339Copy()
-		p.problemEvent(condition)
+		condition.ObservedGeneration = s.in.Generation
+		condition.LastTransitionTime = metav1.Time{Time: s.in.Now}.Rfc3339Copy()
+		s.problemEvent(condition)
 		meta.SetStatusCondition(&conditions, condition)
 	}
 	return conditions
@@ -40,131 +40,121 @@ func condition(kind string, status bool, reason, message string) metav1.Conditio
 	return c
 }
 
-func (p *pass) readyCondition(v verdict) metav1.Condition {
-	return condition(v1alpha1.ConditionReady, v.state == v1alpha1.StateHealthy, v.reason, v.message)
+func (s *summary) readyCondition() metav1.Condition {
+	return condition(v1alpha1.ConditionReady, s.verdict.state == v1alpha1.StateHealthy, s.verdict.reason, s.verdict.message)
 }
 
-func (p *pass) reconcilingCondition(v verdict) metav1.Condition {
-	return condition(v1alpha1.ConditionReconciling, v.state != v1alpha1.StateHealthy && !v.stalled, v.reason, v.message)
+func (s *summary) reconcilingCondition() metav1.Condition {
+	return condition(v1alpha1.ConditionReconciling, s.verdict.state != v1alpha1.StateHealthy && !s.verdict.stalled, s.verdict.reason, s.verdict.message)
 }
 
-func (p *pass) stalledCondition(v verdict) metav1.Condition {
-	if !v.stalled {
+func (s *summary) stalledCondition() metav1.Condition {
+	if !s.verdict.stalled {
 		return condition(v1alpha1.ConditionStalled, false, v1alpha1.ReasonNotStalled, "")
 	}
-	return condition(v1alpha1.ConditionStalled, true, v.reason, v.message)
+	return condition(v1alpha1.ConditionStalled, true, s.verdict.reason, s.verdict.message)
 }
 
-func (p *pass) availableCondition() metav1.Condition {
-	stable := p.mem.StableRevision
+func (s *summary) availableCondition() metav1.Condition {
+	stable := s.mem.StableRevision
 	if stable == "" {
 		return condition(v1alpha1.ConditionAvailable, false, v1alpha1.ReasonInitializing, "no revision is stable yet")
 	}
-	message := fmt.Sprintf("stable revision %s has %d of %s%s", stable, p.replicaSet(stable).Available,
-		Quantity(p.spec.replicas, "available pod"), p.trouble(stable))
-	if alarm := p.stableAlarm(); alarm != "" {
+	message := fmt.Sprintf("stable revision %s has %d of %s%s", stable, s.replicaSet(stable).Available,
+		Quantity(s.spec.replicas, "available pod"), s.trouble(stable))
+	if alarm := s.strategy.alarm(s.view); alarm != "" {
 		return condition(v1alpha1.ConditionAvailable, false, v1alpha1.ReasonStableUnavailable, alarm)
 	}
-	if !p.stableIsAvailable() {
+	if !s.stableIsAvailable() {
 		return condition(v1alpha1.ConditionAvailable, false, v1alpha1.ReasonPodsUnavailable, message)
 	}
 	return condition(v1alpha1.ConditionAvailable, true, v1alpha1.ReasonPodsAvailable, message)
 }
 
-func (p *pass) progressingCondition(v verdict) metav1.Condition {
+func (s *summary) progressingCondition() metav1.Condition {
 	switch {
-	case v.state == v1alpha1.StateHealthy:
-		return condition(v1alpha1.ConditionProgressing, true, v1alpha1.ReasonComplete, v.message)
-	case v.stalled:
-		return condition(v1alpha1.ConditionProgressing, false, v.reason, v.message)
+	case s.verdict.state == v1alpha1.StateHealthy:
+		return condition(v1alpha1.ConditionProgressing, true, v1alpha1.ReasonComplete, s.verdict.message)
+	case s.verdict.stalled:
+		return condition(v1alpha1.ConditionProgressing, false, s.verdict.reason, s.verdict.message)
 	default:
-		return condition(v1alpha1.ConditionProgressing, true, v.reason, v.message)
+		return condition(v1alpha1.ConditionProgressing, true, s.verdict.reason, s.verdict.message)
 	}
 }
 
-func (p *pass) pausedCondition(v verdict) metav1.Condition {
-	if p.paused == "" {
+func (s *summary) pausedCondition() metav1.Condition {
+	if s.paused == "" {
 		return condition(v1alpha1.ConditionPaused, false, v1alpha1.ReasonNotPaused, "")
 	}
-	return condition(v1alpha1.ConditionPaused, true, p.paused, v.message)
+	return condition(v1alpha1.ConditionPaused, true, s.paused, s.verdict.message)
 }
 
 // trafficCondition also names, without judging them, other uses of the two Services (T1), and the answers that do not
 // count (T4).
-func (p *pass) trafficCondition() metav1.Condition {
-	status, reason, message := p.traffic()
-	var others, ignored []string
-	for _, route := range p.in.Observed.Routes {
-		if route.OtherUses != "" {
-			others = append(others, route.OtherUses)
-		}
-		if route.Ignored != "" {
-			ignored = append(ignored, fmt.Sprintf("%s %s: %s", route.Kind, route.Name, route.Ignored))
-		}
+func (s *summary) trafficCondition() metav1.Condition {
+	remarks, isUnversioned := s.strategy.remarks(s.view)
+	status, reason, message := s.routed(isUnversioned)
+	if s.pending != "" {
+		message += "; " + s.pending
 	}
-	if p.pending != "" {
-		message += "; " + p.pending
-	}
-	if status && p.pending != "" {
+	if status && s.pending != "" {
 		reason = v1alpha1.ReasonTrafficChangePending
 	}
-	if len(others) > 0 {
-		message += "; also used by " + strings.Join(others, ", ")
-	}
-	if len(ignored) > 0 {
-		message += "; status entries that do not count: " + strings.Join(ignored, "; ")
-	}
-	return condition(v1alpha1.ConditionTrafficRouted, status, reason, message)
+	return condition(v1alpha1.ConditionTrafficRouted, status, reason, strings.Join(append([]string{message}, remarks...), "; "))
 }
 
-func (p *pass) traffic() (status bool, reason, message string) {
-	problem := p.trafficProblem()
+func (s *summary) routed(isUnversioned bool) (status bool, reason, message string) {
+	problem := s.trafficProblem()
 	switch {
 	case problem != nil:
 		return false, problem.Reason, problem.Message
-	case !p.isManaging():
+	case !s.isManaging():
 		return false, v1alpha1.ReasonWaitingForPods, "the Services are set as soon as pods are available"
-	case !p.isVerified():
-		return false, p.unverifiedReason(), p.trafficWait()
+	case !s.isVerified():
+		return false, s.strategy.unverifiedReason(s.view), s.trafficWait()
 	}
 	reason = v1alpha1.ReasonVerified
-	for _, route := range p.in.Observed.Routes {
-		if route.Unversioned {
-			reason = v1alpha1.ReasonVerifiedUnversioned
-		}
+	if isUnversioned {
+		reason = v1alpha1.ReasonVerifiedUnversioned
 	}
-	return true, reason, fmt.Sprintf("the canary Service gets %d %% on every route", p.mem.Traffic.Weight)
+	return true, reason, fmt.Sprintf("the canary Service gets %d %% on every route", s.mem.Traffic.Weight)
 }
 
 // trafficProblem is what keeps traffic from being managed, whatever the template is.
-func (p *pass) trafficProblem() *Problem {
-	problem := p.problem()
-	if problem != nil && problem == p.in.Observed.Template.Problem {
-		return nil
+func (s *summary) trafficProblem() *Problem {
+	if problem := s.problem(); problem != s.in.Observed.Template.Problem {
+		return problem
 	}
-	return problem
+	return nil
 }
 
-// isManaging says that a first deploy has begun to take over what answers the requests.
-func (p *pass) isManaging() bool {
-	return p.mem.StableRevision != "" || p.mem.StableService.Revision != "" || p.mem.Traffic.Weight > 0
-}
-
-// problemEvent warns of what a user has to put right, when it comes up.
-func (p *pass) problemEvent(c metav1.Condition) {
-	prior := meta.FindStatusCondition(p.in.Prior.Conditions, c.Type)
+// problemEvent warns of what a user has to put right, when it comes us.
+func (s *summary) problemEvent(c metav1.Condition) {
+	prior := meta.FindStatusCondition(s.in.Prior.Conditions, c.Type)
 	if prior != nil && prior.Status == c.Status && prior.Reason == c.Reason {
 		return
 	}
 	switch {
 	case c.Type == v1alpha1.ConditionStalled && c.Status == metav1.ConditionTrue && c.Reason != v1alpha1.ReasonAborted,
-		c.Type == v1alpha1.ConditionTrafficRouted && p.trafficProblem() != nil && p.urgent() == nil:
-		p.warn(c.Reason, "%s", c.Message)
+		c.Type == v1alpha1.ConditionTrafficRouted && s.trafficProblem() != nil && s.urgent() == nil:
+		s.warn(c.Reason, "%s", c.Message)
 	case c.Type == v1alpha1.ConditionAvailable:
-		p.stableEvent(c, prior)
+		s.stableEvent(c, prior)
 	case c.Type == v1alpha1.ConditionStalled && prior != nil && prior.Status == metav1.ConditionTrue &&
 		prior.Reason != v1alpha1.ReasonAborted:
-		p.event(EventRecovered, "%s is over", prior.Reason)
+		s.event(EventRecovered, "%s is over", prior.Reason)
+	}
+}
+
+// stableEvent warns when the stable Service begins to serve nothing, and says when that is over. Pods may come and go for
+// hours, so both are counted.
+func (s *summary) stableEvent(c metav1.Condition, prior *metav1.Condition) {
+	switch {
+	case c.Reason == v1alpha1.ReasonStableUnavailable && (s.stalled == nil || s.stalled.Reason != c.Reason):
+		s.warnRepeated(c.Reason, "%s", c.Message)
+	case prior != nil && prior.Reason == v1alpha1.ReasonStableUnavailable && s.stalled == nil:
+		s.event(EventRecovered, "%s is over", prior.Reason)
+		s.events[len(s.events)-1].Repeats = true
 	}
 }
 

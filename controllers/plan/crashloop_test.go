@@ -119,7 +119,7 @@ func TestPausedWhileServing(t *testing.T) {
 // like the first.
 func TestFirstWeightAfterRestart(t *testing.T) {
 	in := changed(midway(0, canaryScale(1), weight(25)), memory(func(m *v1alpha1.Memory) {
-		m.StepIndex, m.StepWeight, m.StepScale = 1, 25, atLeast(1)
+		m.StepIndex, m.StepTargets.Weight, m.StepTargets.Scale = 1, 25, atLeast(1)
 	}))
 	back := 2 * time.Minute
 	for start, isUp := in.Now, false; ; in.Now = in.Now.Add(time.Second) {
@@ -150,7 +150,7 @@ func deadlineOf(deadline time.Duration, abort bool) change {
 // withoutWeight has a canary with its pods behind its Service and no traffic.
 func withoutWeight(in *Input) {
 	mem := in.Prior.Memory
-	mem.StepIndex, mem.StepWeight, mem.StepScale = 1, 0, atLeast(1)
+	mem.StepIndex, mem.StepTargets.Weight, mem.StepTargets.Scale = 1, 0, atLeast(1)
 	mem.Traffic.Weight, mem.Traffic.VerifiedWeight = 0, 0
 	in.Observed.Routes[0].Weight = 0
 }

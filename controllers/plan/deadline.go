@@ -12,66 +12,68 @@ import (
 
 // keepDeadline counts the time since the last real progress, but only while the rollout waits for pods or for a route:
 // never at rest, in a pause in which the canary serves, or when there is nothing that could come by itself.
-func (p *pass) keepDeadline() {
-	p.keepLoss()
-	isLost := p.mem.Progress.EndpointsLostAt != nil
-	if p.paused != "" && !isLost || p.spec.replicas == 0 || p.isHealthy() || p.isWell() && p.drains() || p.mem.Phase == v1alpha1.PhaseIdle && p.isAborted() {
-		p.mem.Progress = v1alpha1.ProgressMemory{}
+func (t *transition) keepDeadline() {
+	t.keepLoss()
+	isLost := t.mem.Progress.EndpointsLostAt != nil
+	isComplete := t.isWell() && (t.pending == "" || t.drains())
+	if t.paused != "" && !isLost || t.spec.replicas == 0 || isComplete || t.mem.Phase == v1alpha1.PhaseIdle && t.isAborted() {
+		t.mem.Progress = v1alpha1.ProgressMemory{}
 		return
 	}
-	progress := &p.mem.Progress
-	available := p.available(p.mem.StableRevision) + p.available(p.mem.CurrentRevision)
+	progress := &t.mem.Progress
+	available := t.available(t.mem.StableRevision) + t.available(t.mem.CurrentRevision)
 	switch {
 	case isLost:
 		progress.At = progress.EndpointsLostAt
-	case progress.At == nil || p.progressed() || available > progress.Available:
-		*progress = v1alpha1.ProgressMemory{At: p.now(), Available: available}
+	case progress.At == nil || t.progressed() || available > progress.Available:
+		*progress = v1alpha1.ProgressMemory{At: t.now(), Available: available}
 	}
-	if p.deadlinePassed() && p.in.Spec.ProgressDeadlineAbort && p.mem.Command == nil && p.mayAbort() {
-		p.abort(p.lateness())
-		*progress = v1alpha1.ProgressMemory{At: p.now(), Available: available}
+	if t.await(t.deadline()) && t.in.Spec.ProgressDeadlineAbort && t.mem.Command == nil && t.mayAbort() {
+		t.abort(t.lateness())
+		*progress = v1alpha1.ProgressMemory{At: t.now(), Available: available}
+		t.await(t.deadline())
 	}
 }
 
 // drains says that a revision is on its way out and goes at a moment that is known.
-func (p *pass) drains() bool {
-	return slices.ContainsFunc(p.mem.Draining, func(drain v1alpha1.DrainMemory) bool { return drain.Since != nil })
+func (v view) drains() bool {
+	return slices.ContainsFunc(v.mem.Draining, func(drain v1alpha1.DrainMemory) bool { return drain.Since != nil })
 }
 
 // keepLoss forgets a loss of all endpoints once the next ones have stayed for half of the deadline. A canary that crashes
 // again and again does not get there: its flights and returns are no progress, and the deadline counts from the first.
-func (p *pass) keepLoss() {
-	progress, readyAt := &p.mem.Progress, p.mem.CanaryService.ReadyAt
+func (t *transition) keepLoss() {
+	progress, readyAt := &t.mem.Progress, t.mem.CanaryService.ReadyAt
 	switch {
 	case progress.EndpointsLostAt == nil:
-	case !p.isGoingForward(), readyAt != nil && p.reached(readyAt.Add(p.spec.deadline/2)):
+	case !t.isGoingForward(), readyAt != nil && t.await(t.until(readyAt.Add(t.spec.deadline/2))):
 		*progress = v1alpha1.ProgressMemory{}
 	}
 }
 
 // lateness says why the deadline has passed.
-func (p *pass) lateness() string {
-	if lost := p.mem.Progress.EndpointsLostAt; lost != nil {
+func (v view) lateness() string {
+	if lost := v.mem.Progress.EndpointsLostAt; lost != nil {
 		return fmt.Sprintf("revision %s lost its last ready endpoint at %s and has not kept one for %s since",
-			p.mem.CurrentRevision, clock(lost.Time), p.spec.deadline/2)
+			v.mem.CurrentRevision, clock(lost.Time), v.spec.deadline/2)
 	}
-	return "no progress within " + p.spec.deadline.String()
+	return "no progress within " + v.spec.deadline.String()
 }
 
-func (p *pass) mayAbort() bool {
-	return p.mem.StableRevision != "" && p.mem.AbortedRevision == "" && p.isGoingForward()
+func (v view) mayAbort() bool {
+	return v.mem.StableRevision != "" && v.mem.AbortedRevision == "" && v.isGoingForward()
 }
 
 // progressed compares the parts of memory that only change when the rollout gets on.
-func (p *pass) progressed() bool {
-	before, after := p.prior, p.mem
+func (t *transition) progressed() bool {
+	before, after := t.before.mem, t.mem
 	return before.Phase != after.Phase || before.StepIndex != after.StepIndex || before.StepsHash != after.StepsHash ||
 		before.Template.Revision != after.Template.Revision ||
 		before.Traffic.Weight != after.Traffic.Weight || before.Traffic.HeaderRoutesActive != after.Traffic.HeaderRoutesActive ||
 		before.Traffic.MirrorPercent != after.Traffic.MirrorPercent ||
 		before.Traffic.VerifiedWeight != after.Traffic.VerifiedWeight || // not each proof: a gateway may take it back for ever
 		serviceProgressed(before.StableService, after.StableService) ||
-		serviceProgressed(before.CanaryService, after.CanaryService) && !p.isAheadOfPods()
+		serviceProgressed(before.CanaryService, after.CanaryService) && !t.isAheadOfPods()
 }
 
 // serviceProgressed says that a Service has got another target, or its endpoints.
@@ -80,12 +82,15 @@ func serviceProgressed(before, after v1alpha1.ServiceMemory) bool {
 }
 
 // isAheadOfPods says that the canary Service has moved to pods of which none is ready: they have not got on by that.
-func (p *pass) isAheadOfPods() bool {
-	before, after := p.prior.CanaryService, p.mem.CanaryService
-	return before.Revision != after.Revision && after.Revision == p.mem.CurrentRevision && p.replicaSet(after.Revision).Ready == 0
+func (t *transition) isAheadOfPods() bool {
+	before, after := t.before.mem.CanaryService, t.mem.CanaryService
+	return before.Revision != after.Revision && after.Revision == t.mem.CurrentRevision && t.replicaSet(after.Revision).Ready == 0
 }
 
-func (p *pass) deadlinePassed() bool {
-	at := p.mem.Progress.At
-	return at != nil && p.reached(at.Add(p.spec.deadline))
+// deadline is open when the time for progress has passed.
+func (v view) deadline() gate {
+	if v.mem.Progress.At == nil {
+		return gate{shut: true}
+	}
+	return v.until(v.mem.Progress.At.Add(v.spec.deadline))
 }

@@ -12,6 +12,20 @@
 // memory. So a target stands in the status before an object is touched for it, and an action never relies on the
 // effect of another action in the same plan: any prefix of a plan is safe.
 //
+// # Types
+//
+// What a function may do shows in its receiver.
+//
+//	view        reads: what was observed, and one memory. A gate is its answer to whether something may happen now, and
+//	            says what it waits for.
+//	writes      makes the actions, from a view of the memory as last written. It cannot see the next one.
+//	transition  owns the next memory, and makes at most one move of the state machine.
+//	summary     makes the report: state, message, conditions. It decides nothing.
+//	notes       collects waits, wake-ups and Events. Of all queries only await writes to it.
+//
+// What is common to all releases is apart from how requests get to a revision. That is a strategy; gatewayCanary, the
+// only one, is in the files gateway*.go, which hold the rules T1 to T9. What a kind of step does is in step_kinds.go.
+//
 // # What moves
 //
 // Memory holds three targets: the canary's share of traffic (with the mirror and the header routes), the revision of the stable

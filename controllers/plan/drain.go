@@ -14,21 +14,23 @@ import (
 
 // watchDraining notes for every revision on its way out since when nothing can reach it any more (T3). One that comes
 // back as the canary keeps the moment that it had.
-func (p *pass) watchDraining() {
-	prior := p.mem.Draining
-	p.mem.Draining = nil
-	for _, rs := range p.in.Observed.ReplicaSets {
+func (t *transition) watchDraining() {
+	prior := t.mem.Draining
+	t.mem.Draining = nil
+	for _, rs := range t.in.Observed.ReplicaSets {
+		isWarm, cold := t.before.isWarm(rs.Revision)
 		switch {
-		case rs.Desired == 0, rs.Revision == p.mem.StableRevision:
-		case rs.Revision != p.mem.CurrentRevision:
-			p.mem.Draining = append(p.mem.Draining, p.drain(prior, rs.Revision))
-		case p.isWarm(rs.Revision):
-			drain := v1alpha1.DrainMemory{Revision: rs.Revision, Since: p.now()}
-			if known := drainOf(prior, rs.Revision); known.Since != nil {
-				drain = *known
+		case rs.Desired == 0, rs.Revision == t.mem.StableRevision:
+		case rs.Revision != t.mem.CurrentRevision && t.strategy.isReachable(t.view, rs.Revision):
+			t.mem.Draining = append(t.mem.Draining, v1alpha1.DrainMemory{Revision: rs.Revision})
+		case rs.Revision != t.mem.CurrentRevision, isWarm:
+			drain := v1alpha1.DrainMemory{Revision: rs.Revision, Since: t.now()}
+			if known := drainOf(prior, rs.Revision); known != nil && known.Since != nil {
+				drain.Since = known.Since
 			}
-			p.reached(p.drained(drain))
-			p.mem.Draining = append(p.mem.Draining, drain)
+			t.await(cold)
+			t.await(t.until(t.drained(drain)))
+			t.mem.Draining = append(t.mem.Draining, drain)
 		}
 	}
 }
@@ -42,71 +44,57 @@ func drainOf(draining []v1alpha1.DrainMemory, revision string) *v1alpha1.DrainMe
 	return nil
 }
 
-// isWarm says that a revision came back as the canary before the time of the pods that it was to lose. Requests from
-// before may still be under way in them.
-func (p *pass) isWarm(revision string) bool {
-	drain := drainOf(p.prior.Draining, revision)
-	if drain == nil || p.prior.Phase != v1alpha1.PhaseStepping {
-		return false
+// isWarm reports whether a revision came back as the canary before the time of the pods that it was to lose, and when that
+// time comes. Requests from before may still be under way in them.
+func (v view) isWarm(revision string) (isWarm bool, cold gate) {
+	drain := drainOf(v.mem.Draining, revision)
+	if drain == nil || v.mem.Phase != v1alpha1.PhaseStepping {
+		return false, gate{}
 	}
-	return drain.Since == nil || !p.reached(p.drained(*drain))
+	if drain.Since == nil {
+		return true, gate{}
+	}
+	cold = v.until(v.drained(*drain))
+	return cold.shut, cold
 }
 
-// drained is when the pods of a revision may go that nothing reaches any more.
-func (p *pass) drained(drain v1alpha1.DrainMemory) time.Time {
-	return drain.Since.Add(p.spec.settle + p.spec.scaleDownDelay)
+// drained is when the pods of a revision that nothing reaches may be deleted.
+func (v view) drained(drain v1alpha1.DrainMemory) time.Time {
+	return drain.Since.Add(v.spec.settle + v.spec.scaleDownDelay)
 }
 
-func (p *pass) drain(prior []v1alpha1.DrainMemory, revision string) v1alpha1.DrainMemory {
-	drain := v1alpha1.DrainMemory{Revision: revision}
-	if p.isReachable(revision) {
-		return drain
+// drainingSize is the size of a revision on its way out.
+func (v view) drainingSize(rs ReplicaSet) (size int32, change gate) {
+	drain := drainOf(v.mem.Draining, rs.Revision)
+	if drain == nil || drain.Since == nil || v.strategy.isReachable(v, rs.Revision) {
+		return rs.Desired, gate{}
 	}
-	drain.Since = p.now()
-	if known := drainOf(prior, revision); known != nil && known.Since != nil {
-		drain.Since = known.Since
+	if change = v.until(v.drained(*drain)); change.shut {
+		return rs.Desired, change
 	}
-	p.reached(p.drained(drain))
-	return drain
-}
-
-// isReachable says that a Service selects the revision, is meant to, or still has endpoints of it.
-func (p *pass) isReachable(revision string) bool {
-	if p.mem.StableService.Revision == revision || p.mem.CanaryService.Revision == revision {
-		return true
-	}
-	return admits(p.in.Observed.Stable, revision) || admits(p.in.Observed.Canary, revision)
-}
-
-// drainingSize keeps the pods of a revision on its way out until its time has come; it never grows.
-func (p *pass) drainingSize(rs ReplicaSet) int32 {
-	drain := drainOf(p.prior.Draining, rs.Revision)
-	if drain != nil && drain.Since != nil && !p.isReachable(rs.Revision) && p.reached(p.drained(*drain)) {
-		return 0
-	}
-	return rs.Desired
+	return 0, gate{}
 }
 
 // trimHistory deletes the oldest ReplicaSets without pods that are past the limit.
-func (p *pass) trimHistory() {
+func (w *writes) trimHistory() {
 	var old []ReplicaSet
-	for _, rs := range p.in.Observed.ReplicaSets {
-		if rs.Desired == 0 && rs.Replicas == 0 && rs.Current && !p.isNeeded(rs.Revision) {
+	for _, rs := range w.in.Observed.ReplicaSets {
+		if rs.Desired == 0 && rs.Replicas == 0 && rs.Current && !w.isNeeded(rs.Revision) {
 			old = append(old, rs)
 		}
 	}
 	slices.SortFunc(old, func(a, b ReplicaSet) int {
 		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.Name, b.Name))
 	})
-	for i := int(p.spec.historyLimit); i < len(old); i++ {
-		p.act(DeleteReplicaSet{
-			Reason: Reason(fmt.Sprintf("more than %d ReplicaSets without pods", p.spec.historyLimit)), Name: old[i].Name,
+	for i := int(w.spec.historyLimit); i < len(old); i++ {
+		w.act(DeleteReplicaSet{
+			Reason: Reason(fmt.Sprintf("more than %d ReplicaSets without pods", w.spec.historyLimit)), Name: old[i].Name,
 		})
 	}
 }
 
-func (p *pass) isNeeded(revision string) bool {
-	needed := []string{p.prior.StableRevision, p.prior.CurrentRevision, p.target(),
-		p.prior.StableService.Revision, p.prior.CanaryService.Revision}
+func (v view) isNeeded(revision string) bool {
+	needed := []string{v.mem.StableRevision, v.mem.CurrentRevision, v.target(),
+		v.mem.StableService.Revision, v.mem.CanaryService.Revision}
 	return slices.Contains(needed, revision)
 }

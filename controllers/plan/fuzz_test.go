@@ -79,8 +79,9 @@ func (s *source) memory(steps []v1alpha1.Step, torn bool) *v1alpha1.Memory {
 		StableRevision: pick(s, "a", "b", ""), CurrentRevision: pick(s, "b", "a", "c"), AbortedRevision: pick(s, "", "", "b", "a", "c"),
 		ForcedRevision: pick(s, "", "", "b"), StepIndex: s.upTo(byte(len(steps))), TransitionedAt: s.time(),
 		Phase:     pick(s, v1alpha1.PhaseStepping, v1alpha1.PhasePromoting, v1alpha1.PhaseRollingBack, v1alpha1.PhaseIdle),
-		StepsHash: pick(s, stepsHash(steps), stepsHash(steps), "edited"), StepWeight: s.percent(), StepMirrorPercent: s.percent(), StepRefusal: pick(s, "", "", "refused it"), StepScale: pick(s, nil, s.scale()),
-		StepHeaderRoutes: pick(s, nil, []v1alpha1.SetHeaderRoute{*qaRoute()}), StableService: service(), CanaryService: service(),
+		StepsHash: pick(s, stepsHash(steps), stepsHash(steps), "edited"), StepRefusal: pick(s, "", "", "refused it"),
+		StepTargets:   v1alpha1.StepTargetsMemory{Weight: s.percent(), MirrorPercent: s.percent(), Scale: pick(s, nil, s.scale()), HeaderRoutes: pick(s, nil, []v1alpha1.SetHeaderRoute{*qaRoute()})},
+		StableService: service(), CanaryService: service(),
 		Traffic: v1alpha1.TrafficMemory{Weight: s.percent(), MirrorPercent: pick(s, 0, s.percent()), HeaderRoutesActive: s.bool(), VerifiedWeight: s.percent(), VerifiedAt: s.maybeTime()},
 		Command: pick(s, nil, nil, &v1alpha1.CommandMemory{
 			Command:  pick(s, v1alpha1.CommandAbort, v1alpha1.CommandPromote, v1alpha1.CommandPromoteFull, v1alpha1.CommandRetry),
@@ -195,8 +196,8 @@ func checkWeights(t *testing.T, in Input) {
 			t.Errorf("P1: %s", describeAction(set))
 		}
 	}
-	if m := got.Status.Memory; m != nil && (min(m.Traffic.Weight, m.StepWeight, m.Traffic.VerifiedWeight) < 0 || max(m.Traffic.Weight, m.StepWeight, m.Traffic.VerifiedWeight) > 100) {
-		t.Errorf("P1: weights %+v, steps ask for %d", m.Traffic, m.StepWeight)
+	if m := got.Status.Memory; m != nil && (min(m.Traffic.Weight, m.StepTargets.Weight, m.Traffic.VerifiedWeight) < 0 || max(m.Traffic.Weight, m.StepTargets.Weight, m.Traffic.VerifiedWeight) > 100) {
+		t.Errorf("P1: weights %+v, steps ask for %d", m.Traffic, m.StepTargets.Weight)
 	}
 }
 

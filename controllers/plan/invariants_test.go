@@ -19,8 +19,8 @@ func checkPlan(before *world, plan Plan) string {
 	if mem.Traffic.Weight < 0 || mem.Traffic.Weight > 100 {
 		return fmt.Sprintf("weight %d", mem.Traffic.Weight)
 	}
-	if mem.Phase == v1alpha1.PhaseStepping && mem.Traffic.Weight > max(mem.StepWeight, prior.Traffic.Weight) {
-		return fmt.Sprintf("P1: weight %d above the step's %d", mem.Traffic.Weight, mem.StepWeight)
+	if mem.Phase == v1alpha1.PhaseStepping && mem.Traffic.Weight > max(mem.StepTargets.Weight, prior.Traffic.Weight) {
+		return fmt.Sprintf("P1: weight %d above the step's %d", mem.Traffic.Weight, mem.StepTargets.Weight)
 	}
 	if moved(prior.StableService, mem.StableService) && index(mem.StableService.Revision) != before.stable.selector && before.reaches(&before.stable) && before.toStable() {
 		return "T1: the stable Service moves while it carries traffic"
@@ -29,13 +29,13 @@ func checkPlan(before *world, plan Plan) string {
 		return "T1: the canary Service moves while it carries traffic"
 	}
 	if canary := before.canary.slices[max(index(prior.CurrentRevision), 0)]; mem.Traffic.MirrorPercent > prior.Traffic.MirrorPercent &&
-		canary < before.need(prior, loadOf(mem.Traffic.Weight, mem.Traffic.MirrorPercent)) {
+		canary < before.need(prior, Traffic{Weight: mem.Traffic.Weight, Mirror: mem.Traffic.MirrorPercent}.load()) {
 		return fmt.Sprintf("T2: weight %d and copies of %d on %d ready endpoints", mem.Traffic.Weight, mem.Traffic.MirrorPercent, canary)
 	}
 	isWalked := prior.StepsHash == stepsHash(before.spec.Steps)
 	if mem.StepIndex > prior.StepIndex && isWalked && prior.Phase == v1alpha1.PhaseStepping && mem.Phase == v1alpha1.PhaseStepping &&
 		before.spec.Steps[prior.StepIndex].SetWeight != nil && before.anyRoute(before.shows) {
-		return fmt.Sprintf("T4: step %d is done, and the data plane does not route weight %d", prior.StepIndex+1, prior.StepWeight)
+		return fmt.Sprintf("T4: step %d is done, and the data plane does not route weight %d", prior.StepIndex+1, prior.StepTargets.Weight)
 	}
 	if isForward := mem.StepIndex > prior.StepIndex || mem.Traffic.Weight > prior.Traffic.Weight; before.spec.Paused && isForward &&
 		prior.Phase == v1alpha1.PhaseStepping && mem.Phase == v1alpha1.PhaseStepping && prior.Command == nil {
@@ -56,7 +56,7 @@ func checkSizes(before *world, plan Plan) string {
 		}
 		revision := before.setIndex(scale.Name)
 		need := share(before.size(), before.load()[revision])
-		if mem := before.status.Memory; mem.StepScale != nil && name(revision) == mem.CurrentRevision {
+		if mem := before.status.Memory; mem.StepTargets.Scale != nil && name(revision) == mem.CurrentRevision {
 			need = min(need, before.need(mem, 100))
 		}
 		if scale.Replicas < min(need, before.sets[revision].desired) {
@@ -68,7 +68,7 @@ func checkSizes(before *world, plan Plan) string {
 
 // need is the number of pods that a load takes: its share, or the size that the steps pin.
 func (w *world) need(mem *v1alpha1.Memory, load int32) int32 {
-	if scale := mem.StepScale; scale != nil && scale.Mode == v1alpha1.ScaleModeExact {
+	if scale := mem.StepTargets.Scale; scale != nil && scale.Mode == v1alpha1.ScaleModeExact {
 		return *scale.Replicas
 	}
 	return max(1, share(w.size(), load))

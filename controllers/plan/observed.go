@@ -208,7 +208,7 @@ type Route struct {
 	Weights string
 	// FieldManager is the field manager that wrote the rules last; empty if the object does not say.
 	FieldManager string
-	// Headers compares its header rules to Memory.StepHeaderRoutes.
+	// Headers compares its header rules to Memory.StepTargets.HeaderRoutes.
 	Headers HeaderState
 	// Total is the greatest common divisor of the pair's totals in rules with other weighted backends, where the
 	// total is the user's; 0 when there is no such rule. A weight w needs Total*w to be divisible by 100.

@@ -4,86 +4,97 @@
 package plan
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-func (p *pass) enterPause(pause *v1alpha1.Pause) {
-	if pause.Duration == nil {
-		p.event(EventPaused, "step %s: paused until promoted: %s", p.stepNumber(), p.annotate(v1alpha1.PromoteAnnotation+"=true"))
+// pauseKind is the kind of step that holds a release, once the canary serves what the steps ask for.
+type pauseKind struct{}
+
+func (k pauseKind) enter(t *transition, step *v1alpha1.Step) {
+	if step.Pause.Duration == nil {
+		t.event(EventPaused, "step %s: paused until promoted: %s", t.stepNumber(), t.annotate(v1alpha1.PromoteAnnotation+"=true"))
 	}
-	if p.isServing() {
-		p.pauseDone(pause)
-	}
+	t.await(k.done(t, step))
 }
 
-// pauseDone says whether a pause has ended by the clock.
-func (p *pass) pauseDone(pause *v1alpha1.Pause) bool {
-	promote := p.annotate(v1alpha1.PromoteAnnotation + "=true")
-	switch {
+// done is open when a pause has ended by the clock.
+func (pauseKind) done(t *transition, step *v1alpha1.Step) gate {
+	if serves := t.strategy.isServing(t.view); serves.shut {
+		return serves
+	}
+	if verified := t.verified(); verified.shut {
+		return verified
+	}
+	promote := t.annotate(v1alpha1.PromoteAnnotation + "=true")
+	switch pause := step.Pause; {
 	case pause.Duration != nil:
-		return p.pauseEnds(pause.Duration.Duration, "paused until %s; to go on now: "+promote)
-	case pause.Timeout == nil:
-		p.paused = v1alpha1.ReasonPauseStep
-		p.wait("paused until promoted: %s", promote)
-		return false
-	case !p.pauseEnds(pause.Timeout.Duration, "paused until promoted ("+promote+"), or until %s: then "+string(pause.OnTimeout)):
-		return false
-	case pause.OnTimeout == v1alpha1.TimeoutAbort:
-		p.abort("nobody promoted it within " + pause.Timeout.Duration.String())
-		return false
+		return t.pauseEnds(pause.Duration.Duration, "paused until %s; to go on now: "+promote)
+	case pause.Timeout != nil:
+		return t.pauseEnds(pause.Timeout.Duration, "paused until promoted ("+promote+"), or until %s: then "+string(pause.OnTimeout))
 	default:
-		return true
+		g := waitFor("paused until promoted: %s", promote)
+		g.paused = v1alpha1.ReasonPauseStep
+		return g
 	}
 }
 
-func (p *pass) pauseEnds(after time.Duration, message string) bool {
-	if p.mem.TransitionedAt == nil {
-		p.mem.TransitionedAt = p.now()
+func (pauseKind) abortReason(step *v1alpha1.Step) string {
+	if step.Pause.Duration == nil && step.Pause.Timeout != nil && step.Pause.OnTimeout == v1alpha1.TimeoutAbort {
+		return "nobody promoted it within " + step.Pause.Timeout.Duration.String()
 	}
-	end := p.mem.TransitionedAt.Add(after + time.Duration(p.mem.PauseClockStoppedMilliseconds)*time.Millisecond)
-	if p.reached(end) {
-		return true
+	return ""
+}
+
+func (pauseKind) describe(step *v1alpha1.Step) (short, details string) {
+	switch pause := step.Pause; {
+	case pause.Duration != nil:
+		return "pause " + Duration(pause.Duration.Duration), ""
+	case pause.Timeout != nil:
+		return fmt.Sprintf("pause, %s after %s", pause.OnTimeout, Duration(pause.Timeout.Duration)), ""
+	default:
+		return "pause", "until promoted"
 	}
-	p.paused, p.pausedUntil = v1alpha1.ReasonPauseStep, end
-	p.wait(message, clock(end))
-	return false
+}
+
+func (v view) pauseEnds(after time.Duration, message string) gate {
+	start := v.in.Now
+	if v.mem.TransitionedAt != nil {
+		start = v.mem.TransitionedAt.Time
+	}
+	g := v.until(start.Add(after + time.Duration(v.mem.PauseClockStoppedMilliseconds)*time.Millisecond))
+	if g.shut {
+		g.paused, g.message = v1alpha1.ReasonPauseStep, fmt.Sprintf(message, clock(g.opensAt))
+	}
+	return g
+}
+
+// pauseStep is the pause that is the current step, if it is one.
+func (v view) pauseStep() *v1alpha1.Pause {
+	if v.mem.Phase != v1alpha1.PhaseStepping || int(v.mem.StepIndex) >= len(v.in.Spec.Steps) ||
+		v.mem.StepsHash != v.in.Observed.StepsHash {
+		return nil
+	}
+	return v.in.Spec.Steps[v.mem.StepIndex].Pause
 }
 
 // keepPauseClock stops the clock of a pause while the canary does not serve what the steps ask for: a pause in which the
 // canary had no endpoints, or not its weight, tested nothing.
-func (p *pass) keepPauseClock() {
-	mem, pause := &p.mem, p.pauseStep()
+func (t *transition) keepPauseClock() {
+	mem, pause := t.mem, t.pauseStep()
 	if pause == nil || pause.Duration == nil && pause.Timeout == nil {
 		return
 	}
-	switch isInPlace := p.isInPlace(); {
+	if mem.TransitionedAt == nil {
+		mem.TransitionedAt = t.now()
+	}
+	switch isInPlace := !t.strategy.isServing(t.view).shut && t.followsSteps() && t.isVerified(); {
 	case isInPlace && mem.PauseClockStoppedAt != nil:
-		mem.PauseClockStoppedMilliseconds += p.in.Now.Sub(mem.PauseClockStoppedAt.Time).Milliseconds()
+		mem.PauseClockStoppedMilliseconds += t.in.Now.Sub(mem.PauseClockStoppedAt.Time).Milliseconds()
 		mem.PauseClockStoppedAt = nil
 	case !isInPlace && mem.PauseClockStoppedAt == nil:
-		mem.PauseClockStoppedAt = p.now()
+		mem.PauseClockStoppedAt = t.now()
 	}
-}
-
-// isInPlace says that the canary has a ready endpoint, if the steps want pods of it, and is proven to get what the steps
-// ask for.
-func (p *pass) isInPlace() bool {
-	return !p.lacksCanary() && p.followsSteps() && p.isVerified()
-}
-
-// lacksCanary says that the steps want pods of the canary, and that its Service has no ready endpoint of it.
-func (p *pass) lacksCanary() bool {
-	current := p.mem.CurrentRevision
-	return p.canarySize() > 0 && (p.mem.CanaryService.Revision != current || p.isDown(p.in.Observed.Canary, current))
-}
-
-// isServing is isInPlace for a pause that has to wait for it, once the target follows the steps.
-func (p *pass) isServing() bool {
-	if p.lacksCanary() {
-		p.wait("waiting for a ready endpoint of revision %s in Service %s", p.mem.CurrentRevision, p.in.Observed.Canary.Name)
-		return false
-	}
-	return p.isProven()
 }

@@ -4,6 +4,7 @@
 package plan
 
 import (
+	"slices"
 	"time"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -33,95 +34,37 @@ type Event struct {
 }
 
 // Compute makes the plan of one pass.
-func Compute(in Input) Plan {
-	p := &pass{in: in, spec: newSettings(&in.Spec)}
-	for i := range in.Prior.History {
-		p.history = append(p.history, *in.Prior.History[i].DeepCopy())
-	}
-	if in.Prior.Memory != nil {
-		p.prior = *in.Prior.Memory.DeepCopy()
-		upgrade(&p.prior, &p.in.Spec, in.Observed.StepsHash)
-		p.prior.StepIndex = max(p.prior.StepIndex, 0)
-		clampTimes(&p.prior, in.Now)
-		p.mem = *p.prior.DeepCopy()
-	}
-	if in.Spec.Replicas == nil {
-		p.spec.replicas = p.runningSize()
-	}
+func Compute(in Input) Plan { return compute(in, gatewayCanary{}) }
+
+func compute(in Input, strategy strategy) Plan {
+	before := newView(&in, strategy)
 	if why := unsupported(in.Prior.Memory); why != "" {
-		p.leave(why)
-		return p.plan
+		return leave(in, why)
 	}
+	forced := before.forcedRelease()
+	if forced == "" {
+		in.Observed = strategy.examine(before)
+	}
+	w, t := &writes{view: before}, newTransition(before)
 	switch {
-	case p.isTerminating():
-		p.terminate()
+	case before.isTerminating():
+		terminate(w, t, forced)
 	case in.Prior.Memory == nil:
-		p.begin()
+		begin(w, t)
 	default:
-		p.reconcile()
+		w.reconcile()
+		t.notes = w.notes
+		t.reconcile()
 	}
-	p.report()
-	return p.plan
+	return conclude(w, t)
 }
 
-// reconcile is a pass over a rollout that is not being deleted.
-func (p *pass) reconcile() {
-	p.nameServices()
-	p.checkShared()
-	p.addFinalizer()
-	p.setReplicas()
-	p.routeActions()
-	p.serviceActions()
-	p.commandActions()
-	p.replicaSetActions()
-	p.handBackServices()
-
-	p.recognise()
-	p.prove()
-	p.warnLostProof()
-	p.keepRoutes()
-	p.watchServices()
-	p.watchDraining()
-	p.keepPauseClock()
-	if p.renameServices() {
-		p.waitsForProof()
-	} else if !p.command() {
-		p.advance()
-	} else if p.isGoingForward() {
-		p.fleeDyingCanary() // nothing that a user asks for may hold that up
+// conclude makes the plan of what was written and decided. With its finalizer gone, a rollout has no status to write.
+func conclude(w *writes, t *transition) Plan {
+	status := *t.in.Prior.DeepCopy()
+	if !slices.ContainsFunc(w.actions, func(action Action) bool { _, isGone := action.(RemoveFinalizer); return isGone }) {
+		status = (&summary{transition: t}).report()
 	}
-	p.keepLoad()
-	p.keepVerifyTimeout()
-	p.keepDeadline()
-}
-
-// advance makes at most one transition of the state machine.
-func (p *pass) advance() {
-	switch p.mem.Phase {
-	case v1alpha1.PhaseStepping:
-		p.stepping()
-	case v1alpha1.PhasePromoting:
-		p.promoting()
-	case v1alpha1.PhaseRollingBack:
-		p.returning()
-	default:
-		p.resting()
-	}
-}
-
-func (p *pass) isGoingForward() bool {
-	return p.mem.Phase == v1alpha1.PhaseStepping || p.mem.Phase == v1alpha1.PhasePromoting
-}
-
-// recognise remembers the template, so that an unchanged one costs no request.
-func (p *pass) recognise() {
-	if template := p.in.Observed.Template; template.Revision != "" {
-		p.mem.Template = v1alpha1.TemplateMemory{Hash: template.Hash, Revision: template.Revision}
-	}
-}
-
-// enter changes the phase.
-func (p *pass) enter(phase v1alpha1.Phase) {
-	p.mem.Phase, p.mem.StepRefusal = phase, ""
-	p.mem.TransitionedAt = p.now()
+	t.await(t.strategy.recheck(t.view))
+	return Plan{Actions: w.actions, Status: status, Events: t.events, WakeAt: t.wakeAt, Probe: t.probe}
 }

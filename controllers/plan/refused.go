@@ -16,20 +16,20 @@ func Refused(rollout *v1alpha1.CanaryRollout, target, key, value string) string 
 	if why := unsupported(status.Memory); why != "" {
 		return "a newer version wrote the status: " + why
 	}
-	p := &pass{
-		in:  Input{Spec: rollout.Spec, Prior: status, Observed: Observed{Template: Template{Revision: target}, StepsHash: SeenStepsHash(rollout)}},
-		mem: *status.Memory,
+	v := view{
+		in:  &Input{Spec: rollout.Spec, Prior: status, Observed: Observed{Template: Template{Revision: target}, StepsHash: SeenStepsHash(rollout)}},
+		mem: status.Memory,
 	}
 	for _, revision := range []*v1alpha1.RevisionStatus{status.Stable, status.Canary} {
 		if revision == nil {
 			continue
 		}
-		p.in.Observed.ReplicaSets = append(p.in.Observed.ReplicaSets, ReplicaSet{Revision: revision.Revision, Ready: revision.Ready})
+		v.in.Observed.ReplicaSets = append(v.in.Observed.ReplicaSets, ReplicaSet{Revision: revision.Revision, Ready: revision.Ready})
 		// A status does not tell endpoints; the ready pods of a canary are those of its Service, or will be.
-		p.in.Observed.Canary.Endpoints = append(p.in.Observed.Canary.Endpoints, Endpoints{Revision: revision.Revision, Ready: revision.Ready})
+		v.in.Observed.Canary.Endpoints = append(v.in.Observed.Canary.Endpoints, Endpoints{Revision: revision.Revision, Ready: revision.Ready})
 	}
-	p.in.Commands = commandsOf(key, value)
-	for _, given := range p.requests() {
+	v.in.Commands = commandsOf(key, value)
+	for _, given := range v.requests() {
 		return given.refused
 	}
 	return key + " is no command"
@@ -64,10 +64,10 @@ func CurrentStep(rollout *v1alpha1.CanaryRollout) (index int, pause *v1alpha1.Pa
 	if memory == nil {
 		return -1, nil
 	}
-	p := &pass{in: Input{Spec: rollout.Spec, Observed: Observed{StepsHash: SeenStepsHash(rollout)}}, mem: *memory}
+	v := view{in: &Input{Spec: rollout.Spec, Observed: Observed{StepsHash: SeenStepsHash(rollout)}}, mem: memory}
 	switch memory.Phase {
 	case v1alpha1.PhaseStepping:
-		return min(int(memory.StepIndex), len(rollout.Spec.Steps)), p.pauseStep()
+		return min(int(memory.StepIndex), len(rollout.Spec.Steps)), v.pauseStep()
 	case v1alpha1.PhasePromoting:
 		return len(rollout.Spec.Steps), nil
 	default:

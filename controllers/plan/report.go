@@ -14,94 +14,93 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
+// summary makes the report of a pass: the status beside memory, and the Events about its conditions. It decides nothing.
+type summary struct {
+	*transition
+	verdict verdict
+}
+
 // report makes the status: the memory, and beside it what people and tools read.
-func (p *pass) report() {
-	for _, action := range p.plan.Actions {
-		if _, gone := action.(RemoveFinalizer); gone {
-			p.plan.Status = *p.in.Prior.DeepCopy()
-			return
-		}
-	}
-	status := &p.plan.Status
-	status.ObservedGeneration = p.in.Generation
-	status.History = p.history
-	if p.mem.Template.Revision != "" || p.in.Prior.Memory != nil {
-		status.Memory = p.mem.DeepCopy()
+func (s *summary) report() v1alpha1.CanaryRolloutStatus {
+	var status v1alpha1.CanaryRolloutStatus
+	status.ObservedGeneration = s.in.Generation
+	status.History = s.history
+	if s.mem.Template.Revision != "" || s.in.Prior.Memory != nil {
+		status.Memory = s.mem.DeepCopy()
 		status.Memory.Version = v1alpha1.MemoryVersion
 	}
-	p.reportRevisions(status)
-	p.reportTraffic(status)
-	p.reportStep(status)
-	verdict := p.judge()
-	status.State, status.Message = verdict.state, verdict.message
-	status.Conditions = p.conditions(verdict)
-	bound(status)
+	s.reportRevisions(&status)
+	s.reportTraffic(&status)
+	s.reportStep(&status)
+	s.verdict = s.summarize()
+	status.State, status.Message = s.verdict.state, s.verdict.message
+	status.Conditions = s.conditions()
+	bound(&status)
+	return status
 }
 
 // shown is the revision that a person asks about: the one in flight or aborted, else the stable one.
-func (p *pass) shown() string {
-	if p.isAborted() {
-		return p.mem.AbortedRevision
+func (v view) shown() string {
+	if v.isAborted() {
+		return v.mem.AbortedRevision
 	}
-	return cmp.Or(p.mem.CurrentRevision, p.target())
+	return cmp.Or(v.mem.CurrentRevision, v.target())
 }
 
-func (p *pass) reportRevisions(status *v1alpha1.CanaryRolloutStatus) {
-	status.Revision = p.shown()
-	base := cmp.Or(p.mem.StableRevision, p.mem.CurrentRevision)
+func (s *summary) reportRevisions(status *v1alpha1.CanaryRolloutStatus) {
+	status.Revision = s.shown()
+	base := cmp.Or(s.mem.StableRevision, s.mem.CurrentRevision)
 	if base == "" {
 		return
 	}
-	stable := p.revisionStatus(base)
+	stable := s.revisionStatus(base)
 	status.Replicas = stable.Replicas
-	status.Selector = labels.Set(p.in.Spec.Selector.MatchLabels).String()
-	status.Images = p.images(base)
+	status.Selector = labels.Set(s.in.Spec.Selector.MatchLabels).String()
+	status.Images = s.images(base)
 	ready, desired := stable.Ready, stable.Desired
-	if p.mem.StableRevision != "" {
+	if s.mem.StableRevision != "" {
 		status.Stable = stable
 	}
-	if current := p.mem.CurrentRevision; current != p.mem.StableRevision {
-		status.Canary = p.revisionStatus(current)
-		if p.mem.StableRevision != "" {
+	if current := s.mem.CurrentRevision; current != s.mem.StableRevision {
+		status.Canary = s.revisionStatus(current)
+		if s.mem.StableRevision != "" {
 			ready, desired = ready+status.Canary.Ready, desired+status.Canary.Desired
-			status.Images += " -> " + p.images(current)
+			status.Images += " -> " + s.images(current)
 		}
 	}
 	status.Ready = fmt.Sprintf("%d/%d", ready, desired)
 }
 
-func (p *pass) revisionStatus(revision string) *v1alpha1.RevisionStatus {
-	rs := p.replicaSet(revision)
+func (v view) revisionStatus(revision string) *v1alpha1.RevisionStatus {
+	rs := v.replicaSet(revision)
 	return &v1alpha1.RevisionStatus{
 		Revision: revision, Desired: rs.Desired, Replicas: rs.Replicas, Ready: rs.Ready, Available: rs.Available,
 	}
 }
 
-func (p *pass) reportTraffic(status *v1alpha1.CanaryRolloutStatus) {
-	traffic := p.mem.Traffic
+func (s *summary) reportTraffic(status *v1alpha1.CanaryRolloutStatus) {
+	traffic := s.mem.Traffic
 	status.Traffic = &v1alpha1.TrafficStatus{
 		DesiredWeight: traffic.Weight, VerifiedWeight: traffic.VerifiedWeight, MirrorPercent: traffic.MirrorPercent,
 	}
-	if traffic.HeaderRoutesActive {
-		for _, route := range p.mem.StepHeaderRoutes {
-			status.Traffic.HeaderRoutes = append(status.Traffic.HeaderRoutes, route.Name)
-		}
+	for _, route := range s.traffic().HeaderRoutes {
+		status.Traffic.HeaderRoutes = append(status.Traffic.HeaderRoutes, route.Name)
 	}
-	p.reportRoutes(status.Traffic)
-	if status.RevisionWeight = p.shownWeight(); status.RevisionWeight != nil {
+	s.strategy.report(s.transition, status.Traffic)
+	if status.RevisionWeight = s.shownWeight(); status.RevisionWeight != nil {
 		status.Weight = weightText(*status.RevisionWeight)
 	}
 }
 
 // shownWeight is the share of the shown revision, or nil before a Service selects it. While the stable Service selects
 // it, that is 100 %, but not before the routes of a first deploy are verified to lead there.
-func (p *pass) shownWeight() *v1alpha1.RevisionWeight {
-	mem := p.mem
+func (s *summary) shownWeight() *v1alpha1.RevisionWeight {
+	mem := s.mem
 	if mem.StableRevision == "" && mem.StableService.Revision == "" {
 		return nil
 	}
-	if !p.isAborted() && mem.StableService.Revision == mem.CurrentRevision {
-		if mem.StableRevision == "" && mem.Traffic.VerifiedWeight == 0 && !p.isVerified() {
+	if !s.isAborted() && mem.StableService.Revision == mem.CurrentRevision {
+		if mem.StableRevision == "" && mem.Traffic.VerifiedWeight == 0 && !s.isVerified() {
 			return &v1alpha1.RevisionWeight{Verified: 0, Desired: 100}
 		}
 		return &v1alpha1.RevisionWeight{Verified: 100, Desired: 100}
@@ -109,7 +108,7 @@ func (p *pass) shownWeight() *v1alpha1.RevisionWeight {
 	want := mem.Traffic.Weight
 	switch mem.Phase {
 	case v1alpha1.PhaseStepping:
-		want = mem.StepWeight
+		want = mem.StepTargets.Weight
 	case v1alpha1.PhasePromoting:
 		want = 100
 	case v1alpha1.PhaseIdle, v1alpha1.PhaseRollingBack:
@@ -125,25 +124,25 @@ func weightText(weight v1alpha1.RevisionWeight) string {
 	return fmt.Sprintf("%d->%d", weight.Verified, weight.Desired)
 }
 
-func (p *pass) reportStep(status *v1alpha1.CanaryRolloutStatus) {
-	total := len(p.in.Spec.Steps)
+func (s *summary) reportStep(status *v1alpha1.CanaryRolloutStatus) {
+	total := len(s.in.Spec.Steps)
 	switch {
-	case p.mem.Phase == v1alpha1.PhaseStepping:
-		status.Step = p.stepNumber()
-	case p.mem.Phase == v1alpha1.PhasePromoting && p.mem.StableRevision != "", p.mem.Phase == v1alpha1.PhaseIdle && !p.isAborted():
+	case s.mem.Phase == v1alpha1.PhaseStepping:
+		status.Step = s.stepNumber()
+	case s.mem.Phase == v1alpha1.PhasePromoting && s.mem.StableRevision != "", s.mem.Phase == v1alpha1.PhaseIdle && !s.isAborted():
 		status.Step = fmt.Sprintf("%d/%d", total, total)
 	default:
 		status.Step = fmt.Sprintf("0/%d", total)
 	}
-	if p.paused == "" {
+	if s.paused == "" {
 		return
 	}
-	status.Pause = &v1alpha1.PauseStatus{Reason: p.paused}
-	if p.mem.TransitionedAt != nil && p.paused == v1alpha1.ReasonPauseStep {
-		status.Pause.StartedAt = seconds(p.mem.TransitionedAt.Time)
+	status.Pause = &v1alpha1.PauseStatus{Reason: s.paused}
+	if s.mem.TransitionedAt != nil && s.paused == v1alpha1.ReasonPauseStep {
+		status.Pause.StartedAt = seconds(s.mem.TransitionedAt.Time)
 	}
-	if !p.pausedUntil.IsZero() {
-		status.Pause.Until = seconds(p.pausedUntil)
+	if !s.pausedUntil.IsZero() {
+		status.Pause.Until = seconds(s.pausedUntil)
 	}
 }
 

@@ -154,8 +154,8 @@ func TestDyingCanary(t *testing.T) {
 		t.Run(name, tc.check)
 	}
 	fled := Compute(changed(midway(50, weight(50)), alive("b", 0)))
-	if mem := fled.Status.Memory; mem.CanaryService.ReadyAt != nil || mem.StepWeight != 50 {
-		t.Errorf("a canary that fled is trusted as before (%v), or forgets its weight (%d)", mem.CanaryService.ReadyAt, mem.StepWeight)
+	if mem := fled.Status.Memory; mem.CanaryService.ReadyAt != nil || mem.StepTargets.Weight != 50 {
+		t.Errorf("a canary that fled is trusted as before (%v), or forgets its weight (%d)", mem.CanaryService.ReadyAt, mem.StepTargets.Weight)
 	}
 }
 

@@ -112,7 +112,9 @@ func TestWeightRises(t *testing.T) {
 	}
 	justMoved := memory(func(m *v1alpha1.Memory) { m.CanaryService.ReadyAt = nil })
 	scale := func(mode v1alpha1.ScaleMode, replicas int32) change {
-		return memory(func(m *v1alpha1.Memory) { m.StepScale = &v1alpha1.SetCanaryScale{Replicas: &replicas, Mode: mode} })
+		return memory(func(m *v1alpha1.Memory) {
+			m.StepTargets.Scale = &v1alpha1.SetCanaryScale{Replicas: &replicas, Mode: mode}
+		})
 	}
 	half := func(changes ...change) Input {
 		return changed(midway(10, weight(50)), append([]change{pods("b", 2)}, changes...)...)
@@ -174,10 +176,10 @@ func TestWarmPods(t *testing.T) {
 		return memory(func(m *v1alpha1.Memory) { m.Draining = []v1alpha1.DrainMemory{{Revision: "b", Since: since}} })
 	}
 	back := func(changes ...change) Input {
-		scaled := memory(func(m *v1alpha1.Memory) { m.StepScale = canaryScale(1).SetCanaryScale.DeepCopy() })
+		scaled := memory(func(m *v1alpha1.Memory) { m.StepTargets.Scale = canaryScale(1).SetCanaryScale.DeepCopy() })
 		return changed(midway(0, canaryScale(1)), append([]change{pods("b", 4), scaled}, changes...)...)
 	}
-	exact := memory(func(m *v1alpha1.Memory) { m.StepScale.Mode = v1alpha1.ScaleModeExact })
+	exact := memory(func(m *v1alpha1.Memory) { m.StepTargets.Scale.Mode = v1alpha1.ScaleModeExact })
 	shrink := []string{"ScaleReplicaSet reviews-b replicas=1"}
 	for name, tc := range map[string]struct {
 		in      Input
@@ -227,7 +229,7 @@ func TestDraining(t *testing.T) {
 		"first seen":             {change: func(*Input) {}, since: 0},
 		"delay not over":         {change: since(34), since: 34},
 		"delay over":             {change: since(35), since: 35, actions: gone},
-		"an endpoint is left":    {change: func(in *Input) { since(35)(in); leave(in, Endpoints{Revision: "b", Ready: 0, Total: 1}) }, since: -1},
+		"an endpoint is left":    {change: func(in *Input) { since(35)(in); leaveEndpoints(in, Endpoints{Revision: "b", Ready: 0, Total: 1}) }, since: -1},
 		"the Service selects it": {change: func(in *Input) { since(35)(in); in.Observed.Canary.Revision = "b" }, since: -1},
 		"then it is repaired": {change: func(in *Input) {
 			in.Prior.Memory.Draining = []v1alpha1.DrainMemory{{Revision: "b"}}
@@ -262,7 +264,7 @@ func TestDraining(t *testing.T) {
 	}
 }
 
-func leave(in *Input, endpoints Endpoints) {
+func leaveEndpoints(in *Input, endpoints Endpoints) {
 	in.Observed.Stable.Endpoints = append(in.Observed.Stable.Endpoints, endpoints)
 }
 

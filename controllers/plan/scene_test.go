@@ -26,7 +26,7 @@ func midway(percent int32, steps ...v1alpha1.Step) Input {
 	w.routes[0] = routeWorld{weight: percent, generation: 7, accepted: 7}
 	w.status.Memory = &v1alpha1.Memory{
 		Template: v1alpha1.TemplateMemory{Hash: "hash-b", Revision: "b"}, StableRevision: "a", CurrentRevision: "b",
-		Phase: v1alpha1.PhaseStepping, TransitionedAt: ago(3600), StepsHash: stepsHash(steps), StepWeight: percent,
+		Phase: v1alpha1.PhaseStepping, TransitionedAt: ago(3600), StepsHash: stepsHash(steps), StepTargets: v1alpha1.StepTargetsMemory{Weight: percent},
 		Traffic: v1alpha1.TrafficMemory{
 			Weight: percent, VerifiedWeight: percent, VerifiedAt: ago(3600),
 			Routes: []v1alpha1.RouteMemory{{Kind: "HTTPRoute", Name: "reviews", Generation: 7, CarriedAt: ago(3600)}},
@@ -37,7 +37,7 @@ func midway(percent int32, steps ...v1alpha1.Step) Input {
 		Progress:      v1alpha1.ProgressMemory{At: ago(60), Available: 4 + pods},
 	}
 	if len(steps) > 0 && steps[0].SetWeight != nil {
-		w.status.Memory.StepWeight = *steps[0].SetWeight
+		w.status.Memory.StepTargets.Weight = *steps[0].SetWeight
 	}
 	return w.input()
 }
@@ -53,7 +53,7 @@ func returning(percent int32) Input {
 // resting has revision a stable and nothing in flight.
 func resting(steps ...v1alpha1.Step) Input {
 	return changed(midway(0, steps...), phase(v1alpha1.PhaseIdle), canaryAt("a"), template("a"), func(in *Input) {
-		in.Prior.Memory.CurrentRevision, in.Prior.Memory.StepsHash, in.Prior.Memory.StepWeight = "a", "", 0
+		in.Prior.Memory.CurrentRevision, in.Prior.Memory.StepsHash, in.Prior.Memory.StepTargets.Weight = "a", "", 0
 		in.Observed.ReplicaSets = in.Observed.ReplicaSets[:1]
 	})
 }
@@ -162,7 +162,7 @@ func unproven(in *Input) {
 
 func headers(inForce bool) change {
 	return func(in *Input) {
-		in.Prior.Memory.StepHeaderRoutes = []v1alpha1.SetHeaderRoute{*qaRoute()}
+		in.Prior.Memory.StepTargets.HeaderRoutes = []v1alpha1.SetHeaderRoute{*qaRoute()}
 		if in.Prior.Memory.Traffic.HeaderRoutesActive = inForce; inForce {
 			in.Observed.Routes[0].Headers = HeadersCurrent
 		}
@@ -172,7 +172,7 @@ func headers(inForce bool) change {
 // mirror has copies of a percentage of the requests go to the canary.
 func mirror(percent int32) change {
 	return func(in *Input) {
-		in.Prior.Memory.StepMirrorPercent, in.Prior.Memory.Traffic.MirrorPercent = percent, percent
+		in.Prior.Memory.StepTargets.MirrorPercent, in.Prior.Memory.Traffic.MirrorPercent = percent, percent
 		in.Observed.Routes[0].Mirror = percent
 	}
 }

@@ -14,7 +14,7 @@ import (
 func TestSecondLook(t *testing.T) {
 	target := func(weight int32) change {
 		return memory(func(m *v1alpha1.Memory) {
-			m.StepWeight = weight
+			m.StepTargets.Weight = weight
 			m.Traffic = v1alpha1.TrafficMemory{Weight: weight, UnverifiedSince: ago(5)}
 		})
 	}

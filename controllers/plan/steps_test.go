@@ -63,12 +63,12 @@ func TestCanarySize(t *testing.T) {
 				in := midway(tc.inForce, weight(tc.weight))
 				in.Spec.Replicas = &replicas
 				mem := in.Prior.Memory
-				mem.StepScale, mem.Traffic.MaxLoadPercent = tc.scale, tc.load
+				mem.StepTargets.Scale, mem.Traffic.MaxLoadPercent = tc.scale, tc.load
 				if !tc.selected {
 					mem.CanaryService.Revision = "a"
 				}
 				if tc.headers {
-					mem.StepHeaderRoutes = []v1alpha1.SetHeaderRoute{*qaRoute()}
+					mem.StepTargets.HeaderRoutes = []v1alpha1.SetHeaderRoute{*qaRoute()}
 				}
 				set("b", func(rs *ReplicaSet) { rs.Desired = 99 })(&in)
 				if got := scaledTo(Compute(in), "reviews-b"); got != want {
@@ -126,7 +126,7 @@ func TestSizesFollow(t *testing.T) {
 // TestStepDone holds when each verb is done.
 func TestStepDone(t *testing.T) {
 	two := canaryScale(2)
-	scaled := memory(func(m *v1alpha1.Memory) { m.StepScale = two.SetCanaryScale })
+	scaled := memory(func(m *v1alpha1.Memory) { m.StepTargets.Scale = two.SetCanaryScale })
 	for name, tc := range map[string]planCase{
 		"scale waits for pods":       {in: changed(midway(0, two), scaled, pods("b", 2), alive("b", 1)), targets: "Stepping 0: 0% a/b"},
 		"scale has its pods":         {in: changed(midway(0, two), scaled, pods("b", 2)), targets: "Stepping 1: 0% a/b"},
@@ -149,7 +149,7 @@ func TestStepDone(t *testing.T) {
 func TestStepTargets(t *testing.T) {
 	other := v1alpha1.SetHeaderRoute{Name: "beta", Matches: qaRoute().Matches}
 	next := func(step v1alpha1.Step) *v1alpha1.Memory {
-		return Compute(changed(midway(20, weight(20), step), headers(true), memory(func(m *v1alpha1.Memory) { m.StepScale = atLeast(1) }))).Status.Memory
+		return Compute(changed(midway(20, weight(20), step), headers(true), memory(func(m *v1alpha1.Memory) { m.StepTargets.Scale = atLeast(1) }))).Status.Memory
 	}
 	matching := v1alpha1.Step{SetCanaryScale: &v1alpha1.SetCanaryScale{MatchTrafficWeight: ptr.To(true)}}
 	for name, tc := range map[string]struct {
@@ -172,10 +172,10 @@ func TestStepTargets(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			mem := next(tc.step)
 			var names []string
-			for _, route := range mem.StepHeaderRoutes {
+			for _, route := range mem.StepTargets.HeaderRoutes {
 				names = append(names, route.Name)
 			}
-			got := []any{mem.StepScale, names, targets(mem), mem.Traffic.VerifiedAt != nil}
+			got := []any{mem.StepTargets.Scale, names, targets(mem), mem.Traffic.VerifiedAt != nil}
 			if diff := cmp.Diff([]any{tc.scale, tc.names, tc.targets, tc.proven}, got); diff != "" {
 				t.Errorf("memory differs (-want +got):\n%s", diff)
 			}
@@ -192,18 +192,18 @@ func TestMirror(t *testing.T) {
 	})
 	const kept = "Stepping 0: 20% a/b +mirror 30"
 	for name, tc := range map[string]planCase{
-		"pods first": {in: changed(midway(20, mirrorStep(30)), memory(func(m *v1alpha1.Memory) { m.StepMirrorPercent = 30 })),
+		"pods first": {in: changed(midway(20, mirrorStep(30)), memory(func(m *v1alpha1.Memory) { m.StepTargets.MirrorPercent = 30 })),
 			targets: "Stepping 0: 20% a/b", actions: []string{"ScaleReplicaSet reviews-b replicas=2"}},
-		"with pods": {in: changed(midway(20, mirrorStep(30)), pods("b", 2), memory(func(m *v1alpha1.Memory) { m.StepMirrorPercent = 30 })),
+		"with pods": {in: changed(midway(20, mirrorStep(30)), pods("b", 2), memory(func(m *v1alpha1.Memory) { m.StepTargets.MirrorPercent = 30 })),
 			targets: kept},
 		"written":                 {in: changed(midway(20, mirrorStep(30)), pods("b", 2), mirror(30), route(func(r *Route) { r.Mirror = 0 }), newTarget), targets: kept, actions: []string{"SetTraffic reviews weight=20 headerRoutes=0 mirror=30"}},
-		"less needs no pods":      {in: changed(midway(20, mirrorStep(10), pause(0)), pods("b", 2), mirror(30), memory(func(m *v1alpha1.Memory) { m.StepMirrorPercent = 10 })), targets: "Stepping 0: 20% a/b +mirror 10"},
+		"less needs no pods":      {in: changed(midway(20, mirrorStep(10), pause(0)), pods("b", 2), mirror(30), memory(func(m *v1alpha1.Memory) { m.StepTargets.MirrorPercent = 10 })), targets: "Stepping 0: 20% a/b +mirror 10"},
 		"the Service is in use":   {in: changed(midway(0, pause(0)), waitingToMove, canaryEndpoints("b", 2), mirror(30)), targets: "Stepping 0: 0% a/a +mirror 30"},
 		"an abort":                {in: changed(midway(20, pause(0)), pods("b", 2), mirror(30), aborting), targets: "RollingBack 0: 0% a/b aborted b"},
 		"an abort without stable": {in: changed(midway(0, pause(0)), pods("b", 2), mirror(30), aborting, alive("a", 0)), targets: "RollingBack 0: 0% a/b aborted b"},
 		"a dying canary":          {in: changed(midway(0, pause(0)), pods("b", 2), mirror(30), alive("b", 0)), targets: "Stepping 0: 0% a/b"},
 		"a promotion":             {in: changed(promoting(50), mirror(30)), targets: "Promoting 0: 100% a/b"},
-		"not supported":           {in: changed(midway(20, mirrorStep(30)), lacking, pods("b", 2), memory(func(m *v1alpha1.Memory) { m.StepMirrorPercent = 30 })), targets: "Stepping 0: 20% a/b", wake: MirrorRecheck, stalled: v1alpha1.ReasonMirrorNotSupported},
+		"not supported":           {in: changed(midway(20, mirrorStep(30)), lacking, pods("b", 2), memory(func(m *v1alpha1.Memory) { m.StepTargets.MirrorPercent = 30 })), targets: "Stepping 0: 20% a/b", wake: MirrorRecheck, stalled: v1alpha1.ReasonMirrorNotSupported},
 	} {
 		t.Run(name, tc.check)
 	}
@@ -222,7 +222,7 @@ func TestUnsupportedStep(t *testing.T) {
 	mirrorAhead := func(in *Input) { in.Spec.Steps = []v1alpha1.Step{weight(20), mirrorStep(30)} }
 	matching := func(match v1alpha1.RequestMatch) change {
 		return memory(func(m *v1alpha1.Memory) {
-			m.StepHeaderRoutes = []v1alpha1.SetHeaderRoute{{Name: "qa", Matches: []v1alpha1.RequestMatch{match}}}
+			m.StepTargets.HeaderRoutes = []v1alpha1.SetHeaderRoute{{Name: "qa", Matches: []v1alpha1.RequestMatch{match}}}
 		})
 	}
 	get := gatewayv1.HTTPMethodGet
@@ -282,14 +282,14 @@ func follow(in *Input, plan Plan) {
 // TestStepsEdited holds that edited steps start over while weight and scale stay where they are.
 func TestStepsEdited(t *testing.T) {
 	in := changed(midway(50, weight(50), pause(0)), headers(true), memory(func(m *v1alpha1.Memory) {
-		m.StepIndex, m.StepScale = 1, exactly(2)
+		m.StepIndex, m.StepTargets.Scale = 1, exactly(2)
 	}))
 	edit := func(steps ...v1alpha1.Step) { in.Spec.Steps, in.Observed.StepsHash = steps, stepsHash(steps) }
 	edit(pause(0), weight(20), headerStep())
 	got := Compute(in)
 	planCase{in: in, targets: "Stepping 0: 50% a/b +headers"}.check(t)
-	if mem := got.Status.Memory; mem.StepWeight != 50 || mem.StepScale == nil || mem.CurrentRevision != "b" {
-		t.Errorf("held weight %d, scale %v, revision %s", mem.StepWeight, mem.StepScale, mem.CurrentRevision)
+	if mem := got.Status.Memory; mem.StepTargets.Weight != 50 || mem.StepTargets.Scale == nil || mem.CurrentRevision != "b" {
+		t.Errorf("held weight %d, scale %v, revision %s", mem.StepTargets.Weight, mem.StepTargets.Scale, mem.CurrentRevision)
 	}
 	edit()
 	passed(&in)

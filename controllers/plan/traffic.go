@@ -4,232 +4,196 @@
 package plan
 
 import (
-	"cmp"
 	"fmt"
-	"strings"
-	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// routeActions makes every route carry the target in memory (T5, T6). What was proven of a route that carries it no more
-// is void first, and the repair left to the pass that follows: were both done in one pass and its status lost, the next
-// one would find the target carried, and an old proof for it (T4).
-func (p *pass) routeActions() {
-	if !p.mayWriteRoutes() {
+// Traffic is what a canary gets of the requests to a rollout. The zero value is nothing.
+type Traffic struct {
+	// Weight is the share of the requests in percent.
+	Weight int32
+	// Mirror is the percentage of the requests that are copied to the canary.
+	Mirror int32
+	// HeaderRoutes send the requests that they match.
+	HeaderRoutes []v1alpha1.SetHeaderRoute
+}
+
+// allTraffic is every request.
+var allTraffic = Traffic{Weight: 100}
+
+// reachesCanary reports whether requests, or copies of some, are meant to reach the canary.
+func (t Traffic) reachesCanary() bool { return t.Weight > 0 || t.Mirror > 0 || len(t.HeaderRoutes) > 0 }
+
+// load is the part of all requests that a canary answers, in percent: its own, and the copies of a mirror.
+func (t Traffic) load() int32 { return min(t.Weight+t.Mirror, 100) }
+
+// hasMoreExtras reports whether a mirror or header routes come with it that the other traffic does not have.
+func (t Traffic) hasMoreExtras(other Traffic) bool {
+	return t.Mirror > other.Mirror || len(t.HeaderRoutes) > 0 && len(other.HeaderRoutes) == 0
+}
+
+// exceeds reports whether the canary gets more of something than by the other traffic.
+func (t Traffic) exceeds(other Traffic) bool {
+	return t.Weight > other.Weight || t.hasMoreExtras(other)
+}
+
+// extrasWithin is the traffic with no more of a mirror and of header routes than the other.
+func (t Traffic) extrasWithin(other Traffic) Traffic {
+	t.Mirror = min(t.Mirror, other.Mirror)
+	if len(other.HeaderRoutes) == 0 {
+		t.HeaderRoutes = nil
+	}
+	return t
+}
+
+// within is the traffic with no more of anything than the other.
+func (t Traffic) within(other Traffic) Traffic {
+	t.Weight = min(t.Weight, other.Weight)
+	return t.extrasWithin(other)
+}
+
+// traffic is the target of all routes.
+func (v view) traffic() Traffic {
+	target := Traffic{Weight: v.mem.Traffic.Weight, Mirror: v.mem.Traffic.MirrorPercent}
+	if v.mem.Traffic.HeaderRoutesActive {
+		target.HeaderRoutes = v.mem.StepTargets.HeaderRoutes
+	}
+	return target
+}
+
+// stepTraffic is what the steps ask for by now. The target follows it as pods allow.
+func (v view) stepTraffic() Traffic {
+	targets := v.mem.StepTargets
+	return Traffic{Weight: targets.Weight, Mirror: targets.MirrorPercent, HeaderRoutes: targets.HeaderRoutes}
+}
+
+// followsSteps reports whether what the steps ask for by now is the target.
+func (v view) followsSteps() bool {
+	target, asked := v.traffic(), v.stepTraffic()
+	return target.Weight == asked.Weight && target.Mirror == asked.Mirror &&
+		(len(target.HeaderRoutes) > 0) == (len(asked.HeaderRoutes) > 0)
+}
+
+// isVerified reports whether the target is verified on every route.
+func (v view) isVerified() bool { return v.mem.Traffic.VerifiedAt != nil }
+
+// isManaging reports whether a first deploy has begun to take over what answers the requests.
+func (v view) isManaging() bool {
+	return v.mem.StableRevision != "" || v.mem.StableService.Revision != "" || v.mem.Traffic.Weight > 0
+}
+
+// setTraffic changes the target; what was verified of the former one is void.
+func (t *transition) setTraffic(target Traffic) {
+	traffic := &t.mem.Traffic
+	isActive := len(target.HeaderRoutes) > 0
+	if traffic.Weight == target.Weight && traffic.MirrorPercent == target.Mirror && traffic.HeaderRoutesActive == isActive {
 		return
 	}
-	for _, route := range p.in.Observed.Routes {
-		if !route.Found || route.Problem != nil || p.carries(route) || !p.canExpress(route) || p.managedRoute(route) == nil {
-			continue
-		}
-		if record := recordOf(p.prior.Traffic.Routes, route); record != nil {
-			p.warnOverwritten(route, *record)
-			continue
-		}
-		if !p.mayCarry(route) {
-			continue
-		}
-		act := SetTraffic{Kind: route.Kind, Name: route.Name}
-		act.Weight, act.Mirror, act.HeaderRoutes = p.wanted(route)
-		act.Reason = Reason(trafficReason(route, act))
-		p.act(act)
-	}
+	traffic.Weight, traffic.MirrorPercent, traffic.HeaderRoutesActive = target.Weight, target.Mirror, isActive
+	t.voidVerification()
 }
 
-// canExpress says that the target is a whole number in the rules of the route that it shares with others.
-func (p *pass) canExpress(route Route) bool {
-	weight, _, _ := p.wanted(route)
-	return int64(route.Total)*int64(weight)%100 == 0
-}
-
-// warnOverwritten names who wrote into a route that carried the target already, and what (T6). The record of that goes
-// with the status of this pass, so each foreign write is reported once. A route that was deleted and created again was
-// not overwritten.
-func (p *pass) warnOverwritten(route Route, record v1alpha1.RouteMemory) {
-	what := p.overwritten(route)
-	if what == "" || route.Leaving || record.Generation >= route.Generation {
+// setHeaderRoutes changes the header routes that the steps ask for. Those that are in force change at once.
+func (t *transition) setHeaderRoutes(routes []v1alpha1.SetHeaderRoute) {
+	if equality.Semantic.DeepEqual(routes, t.mem.StepTargets.HeaderRoutes) {
 		return
 	}
-	var with []string
-	if headers := len(p.headerRoutes()); headers > 0 {
-		with = append(with, Quantity(int32(headers), "header route"))
-	}
-	if mirror := p.prior.Traffic.MirrorPercent; mirror > 0 {
-		with = append(with, fmt.Sprintf("a mirror of %d %%", mirror))
-	}
-	target := fmt.Sprintf("%d %% for the canary", p.prior.Traffic.Weight)
-	if len(with) > 0 {
-		target += ", with " + strings.Join(with, " and ")
-	}
-	p.warnRepeated(EventRouteOverwritten, "%s wrote %s into %s %s: it is put back to %s",
-		writer(route.FieldManager), what, route.Kind, route.Name, target)
-}
-
-// overwritten is what a route carries instead of the target. It is empty for header rules that are merely out of step: they
-// follow an edit of their source rule, which is not worth a warning.
-func (p *pass) overwritten(route Route) string {
-	traffic := p.prior.Traffic
-	switch {
-	case route.Weight != traffic.Weight:
-		return route.Weights
-	case route.Mirror != traffic.MirrorPercent && route.Mirror == 0:
-		return "no mirror"
-	case route.Mirror != traffic.MirrorPercent:
-		return "another mirror"
-	case len(p.headerRoutes()) == 0:
-		return "header routes of this rollout that are not in force"
-	case route.Headers == HeadersNone:
-		return "no header routes"
-	default:
-		return ""
+	t.mem.StepTargets.HeaderRoutes = routes
+	if t.mem.Traffic.HeaderRoutesActive {
+		t.voidVerification()
+		t.mem.Traffic.HeaderRoutesActive = len(routes) > 0
 	}
 }
 
-func writer(name string) string { return cmp.Or(name, "somebody") }
-
-// mayWriteRoutes keeps a first deploy from touching a route before all is complete. While nothing answers, the weights are
-// written before there is a pod: the two Services get their first endpoints one after the other, and with the weights that
-// the user's route had, half of the requests in between would meet the one that has none.
-func (p *pass) mayWriteRoutes() bool {
-	if p.prior.StableRevision != "" || p.prior.StableService.Revision != "" || p.prior.CanaryService.Revision != "" {
-		return true
+// shiftTraffic brings the target to what the steps ask for: down at once, up by T2. A mirror and header routes come when
+// the gateways have accepted the routes without them: what a gateway refuses then is what came.
+func (t *transition) shiftTraffic() {
+	target, asked := t.traffic(), t.stepTraffic()
+	if asked.exceeds(target) && !t.await(t.strategy.canServe(t.view, max(t.podsFor(asked.load()), 1))) {
+		asked = asked.within(target)
 	}
-	return p.problem() == nil && (ready(p.in.Observed.Stable) > 0 || ready(p.in.Observed.Canary) == 0)
+	if asked.hasMoreExtras(target) && !t.await(t.verified()) {
+		asked = asked.extrasWithin(target)
+	}
+	t.setTraffic(asked)
 }
 
-func trafficReason(route Route, to SetTraffic) string {
-	switch {
-	case route.Weight == MixedWeight:
-		return fmt.Sprintf("canary share to %d %%", to.Weight)
-	case route.Weight != to.Weight:
-		return fmt.Sprintf("canary share from %d to %d %%", route.Weight, to.Weight)
-	case route.Mirror != to.Mirror && to.Mirror == 0:
-		return "mirror out"
-	case route.Mirror != to.Mirror:
-		return fmt.Sprintf("mirror of %d %% in", to.Mirror)
-	case len(to.HeaderRoutes) > 0:
-		return "header routes in"
-	default:
-		return "header routes out"
-	}
+func (t *transition) voidVerification() {
+	t.probe = nil
+	t.mem.Traffic.Routes, t.mem.Traffic.VerifiedAt, t.mem.Traffic.UnverifiedSince = nil, nil, nil
+	t.awaitVerification()
 }
 
-// headerRoutes are the ones in force.
-func (p *pass) headerRoutes() []v1alpha1.SetHeaderRoute {
-	if !p.prior.Traffic.HeaderRoutesActive {
-		return nil
-	}
-	return p.prior.StepHeaderRoutes
-}
-
-// carries says whether a route shows the target in its spec.
-func (p *pass) carries(route Route) bool {
-	weight, mirror, headerRoutes := p.wanted(route)
-	headers := HeadersNone
-	if len(headerRoutes) > 0 {
-		headers = HeadersCurrent
-	}
-	return route.Found && route.Problem == nil && route.Headers == headers && route.Weight == weight && route.Mirror == mirror
-}
-
-// wanted is what a route should carry: the target in memory, or nothing for the canary when it is handed back.
-func (p *pass) wanted(route Route) (weight, mirror int32, headerRoutes []v1alpha1.SetHeaderRoute) {
-	if p.isHandedBack(route) {
-		return 0, 0, nil
-	}
-	return p.prior.Traffic.Weight, p.prior.Traffic.MirrorPercent, p.headerRoutes()
-}
-
-// isOutOfReach says that nothing waits for a route: the rollout is being deleted and nobody would fix it any more, or it
-// left the spec and carries nothing of ours.
-func (p *pass) isOutOfReach(route Route) bool {
-	return p.isTerminating() && (!route.Found || route.Problem != nil) || route.Leaving && p.isNobodys(route)
-}
-
-// mayCarry holds a write to a route against the endpoints of this pass. The target may have been written to memory long
-// before, and the pods that were to get the traffic may be gone since.
-func (p *pass) mayCarry(route Route) bool {
-	stable, canary := p.in.Observed.Stable, p.in.Observed.Canary
-	if need := p.raises(route); need > 0 && (readyOf(canary, p.prior.CanaryService.Revision) < need ||
-		p.isDown(canary, p.prior.CanaryService.Revision)) {
-		p.waitForRoute(route, fmt.Sprintf("gets its traffic back when Service %s has %s of revision %s",
-			canary.Name, Quantity(need, "ready endpoint"), p.prior.CanaryService.Revision))
-		return false
-	}
-	weight, _, _ := p.wanted(route)
-	lowers := weight < 100 && (route.Weight == MixedWeight || route.Weight > weight)
-	if lowers && (stable.Found || !p.isTerminating()) && ready(stable) == 0 && ready(canary) > 0 {
-		p.stallStable()
-		return false
-	}
-	return true
-}
-
-// raises is the number of ready canary endpoints that a route needs to get more traffic by the target than it has (T2);
-// 0 when it gets no more.
-func (p *pass) raises(route Route) int32 {
-	if p.isHandedBack(route) {
-		return 0
-	}
-	target := p.prior.Traffic
-	isMore := target.Weight > max(route.Weight, 0) || target.MirrorPercent > max(route.Mirror, 0) ||
-		len(p.headerRoutes()) > 0 && route.Headers != HeadersCurrent
-	switch {
-	case !isMore:
-		return 0
-	case p.prior.Phase == v1alpha1.PhaseRollingBack: // one is enough for a way back that leads by the canary Service (T9)
-		return 1
-	default:
-		return max(1, p.needFor(loadOf(target.Weight, target.MirrorPercent)))
+// awaitVerification notes since when the target is not verified. A first deploy that has not touched its routes waits for
+// nothing.
+func (t *transition) awaitVerification() {
+	switch traffic := &t.mem.Traffic; {
+	case !t.isManaging():
+		traffic.UnverifiedSince = nil
+	case traffic.UnverifiedSince == nil:
+		traffic.UnverifiedSince = t.now()
 	}
 }
 
-func (p *pass) waitForRoute(route Route, what string) {
-	if route.Problem == nil {
-		p.waitTraffic(fmt.Sprintf("%s %s %s", route.Kind, route.Name, what))
+// verified is open when the target is verified on every route (T4).
+func (t *transition) verified() gate {
+	if t.isVerified() {
+		return gate{}
 	}
+	return waitFor("%s", t.trafficWait())
 }
 
-// setTraffic changes the target; what was proven about the former one is void.
-func (p *pass) setTraffic(weight, mirror int32, headers bool) {
-	traffic := &p.mem.Traffic
-	if traffic.Weight == weight && traffic.MirrorPercent == mirror && traffic.HeaderRoutesActive == headers {
-		return
+// trafficWait says what the verification of the target waits for.
+func (t *transition) trafficWait() string {
+	if t.trafficWaiting != "" {
+		return t.trafficWaiting
 	}
-	traffic.Weight, traffic.MirrorPercent, traffic.HeaderRoutesActive = weight, mirror, headers
-	p.voidProof()
+	return fmt.Sprintf("waiting for weight %d to be verified", t.mem.Traffic.Weight)
 }
 
-func (p *pass) voidProof() {
-	p.plan.Probe = nil
-	p.mem.Traffic.Routes, p.mem.Traffic.VerifiedAt, p.mem.Traffic.UnverifiedSince = nil, nil, nil
-	p.waitsForProof()
+// settled is open when the verification is old enough for data planes that lag behind what they report.
+func (t *transition) settled() gate {
+	if !t.isVerified() {
+		return t.verified()
+	}
+	g := t.until(t.mem.Traffic.VerifiedAt.Add(t.spec.settle))
+	if g.shut {
+		g.message = fmt.Sprintf("weight %d is verified and settles until %s", t.mem.Traffic.Weight, clock(g.opensAt))
+	}
+	return g
+}
+
+// verifiedAndSettled is settled for what nobody has to know that it waits.
+func (v view) verifiedAndSettled() gate {
+	if !v.isVerified() {
+		return gate{shut: true}
+	}
+	return v.until(v.mem.Traffic.VerifiedAt.Add(v.spec.settle))
 }
 
 // keepLoad remembers the largest load that data planes may still send to the canary. Its pods must be able to serve
-// that load until the proof of a smaller one has settled (T3).
-func (p *pass) keepLoad() {
-	traffic := &p.mem.Traffic
-	load := loadOf(traffic.Weight, traffic.MirrorPercent)
-	if load >= traffic.MaxLoadPercent || p.isVerified() && p.reached(traffic.VerifiedAt.Add(p.spec.settle)) {
-		traffic.MaxLoadPercent = load
+// that load until the verification of a smaller one has settled (T3).
+func (t *transition) keepLoad() {
+	load := t.traffic().load()
+	if load >= t.mem.Traffic.MaxLoadPercent || t.await(t.verifiedAndSettled()) {
+		t.mem.Traffic.MaxLoadPercent = load
 	}
 }
 
-// canaryCarriesNothing is the condition of T1 for the canary Service.
-func (p *pass) canaryCarriesNothing() bool {
-	return !ReachesCanary(p.mem.Traffic) && p.isSettled()
+// keepVerifyTimeout never lets a weight that is not verified pass in silence (T4): after a while the rollout says that it
+// is stuck, or aborts, as the user wants it. What is wrong with a route itself has a reason of its own.
+func (t *transition) keepVerifyTimeout() {
+	since, timeout := t.mem.Traffic.UnverifiedSince, t.strategy.verifyTimeout(t.view)
+	if since == nil || t.problem() != nil || !t.await(t.until(since.Add(timeout))) {
+		return
+	}
+	weight, wait := t.mem.Traffic.Weight, t.trafficWait()
+	if t.in.Spec.Traffic.OnVerifyTimeout == v1alpha1.VerifyTimeoutAbort && t.mem.Command == nil && t.mayAbort() {
+		t.abort(fmt.Sprintf("weight %d was not verified within %s", weight, timeout))
+		return
+	}
+	t.stall(&Problem{Reason: t.strategy.unverifiedReason(t.view), Message: fmt.Sprintf("weight %d is not verified after %s: %s", weight, timeout, wait)})
 }
-
-// ReachesCanary says that requests, or copies of some, are meant to reach the canary Service.
-func ReachesCanary(traffic v1alpha1.TrafficMemory) bool {
-	return traffic.Weight > 0 || traffic.MirrorPercent > 0 || traffic.HeaderRoutesActive
-}
-
-// stableCarriesNothing is the condition of T1 for the stable Service.
-func (p *pass) stableCarriesNothing() bool {
-	return p.mem.Traffic.Weight == 100 && p.isSettled()
-}
-
-func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }

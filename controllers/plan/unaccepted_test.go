@@ -92,7 +92,7 @@ func TestEditedStepsEndTheirProblem(t *testing.T) {
 	lacking := route(func(r *Route) {
 		r.Unsupported.Mirror = &Problem{v1alpha1.ReasonMirrorNotSupported, "its class has no mirrors"}
 	})
-	asked := func(in *Input) { pods("b", 2)(in); in.Prior.Memory.StepMirrorPercent = 30 }
+	asked := func(in *Input) { pods("b", 2)(in); in.Prior.Memory.StepTargets.MirrorPercent = 30 }
 	conflicting := route(func(r *Route) {
 		r.Headers, r.Problem = HeadersNone, &Problem{v1alpha1.ReasonHeaderRouteConflict, "its rule has a name"}
 	})
@@ -113,7 +113,7 @@ func TestEditedStepsEndTheirProblem(t *testing.T) {
 // TestRefusedBefore holds that a mirror is not written into a route that its gateway does not accept as it is: it would be
 // blamed for what was wrong before.
 func TestRefusedBefore(t *testing.T) {
-	in := changed(midway(0, mirrorStep(10), pause(0)), justWritten, pods("b", 1), complains(8), memory(func(m *v1alpha1.Memory) { m.StepMirrorPercent = 10 }))
+	in := changed(midway(0, mirrorStep(10), pause(0)), justWritten, pods("b", 1), complains(8), memory(func(m *v1alpha1.Memory) { m.StepTargets.MirrorPercent = 10 }))
 	planCase{in: in, targets: "Stepping 0: 0% a/b", stalled: v1alpha1.ReasonNotStalled}.check(t)
 	accepted := route(func(r *Route) { r.AcceptedGeneration, r.RefusedGeneration = 8, 0 })
 	planCase{in: changed(in, accepted), targets: "Stepping 0: 0% a/b +mirror 10"}.check(t)

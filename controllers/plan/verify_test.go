@@ -110,7 +110,7 @@ func TestUnverifiedSince(t *testing.T) {
 func TestFlappingGateway(t *testing.T) {
 	again := memory(func(m *v1alpha1.Memory) { m.Traffic.VerifiedAt, m.Progress.At = nil, ago(100) })
 	got := Compute(changed(midway(20, canaryScale(4)), again, memory(func(m *v1alpha1.Memory) {
-		m.StepScale = canaryScale(4).SetCanaryScale
+		m.StepTargets.Scale = canaryScale(4).SetCanaryScale
 	}))).Status.Memory
 	if got.Traffic.VerifiedAt == nil || !got.Progress.At.Equal(ago(100)) {
 		t.Errorf("verified since %v, progress at %v", got.Traffic.VerifiedAt, got.Progress.At)

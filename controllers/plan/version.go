@@ -41,13 +41,15 @@ func unsupported(memory *v1alpha1.Memory) string {
 
 // leave does nothing to a rollout whose memory a newer manager wrote, and says so. Memory stays as it is, and so does a
 // deletion: without the memory, traffic cannot be handed back.
-func (p *pass) leave(why string) {
+func leave(in Input, why string) Plan {
 	const reason = v1alpha1.ReasonUnsupportedMemoryVersion
 	text := "a newer version of the operator wrote this status: " + why + ". Nothing is done: run that version again, or a newer one"
-	if stalled := meta.FindStatusCondition(p.in.Prior.Conditions, v1alpha1.ConditionStalled); stalled == nil || stalled.Reason != reason {
-		p.warn(reason, "%s", text)
+	var plan Plan
+	if stalled := meta.FindStatusCondition(in.Prior.Conditions, v1alpha1.ConditionStalled); stalled == nil || stalled.Reason != reason {
+		plan.Events = []Event{{Warning: true, Reason: reason, Message: text}}
 	}
-	p.plan.Status = helpless(p.in.Prior, p.in.Prior, p.in.Generation, Problem{Reason: reason, Message: text}, p.in.Now)
+	plan.Status = helpless(in.Prior, in.Prior, in.Generation, Problem{Reason: reason, Message: text}, in.Now)
+	return plan
 }
 
 // upgrade brings a memory that was written before there were versions up to date.

@@ -372,7 +372,7 @@ func (w *world) forgive() {
 // awaits says that requests go to a Service, or are meant to, and that not all is known of its endpoints.
 func (w *world) awaits() bool {
 	traffic := w.status.Memory.Traffic
-	toCanary := ReachesCanary(traffic) || w.toCanary() || w.copiesToCanary() ||
+	toCanary := traffic.Weight > 0 || traffic.MirrorPercent > 0 || traffic.HeaderRoutesActive || w.toCanary() || w.copiesToCanary() ||
 		w.anyRoute(func(r *routeWorld) bool { return r.weight > 0 || r.mirror > 0 || r.headers })
 	toStable := traffic.Weight < 100 || w.toStable() || w.anyManaged(func(r *routeWorld) bool { return r.weight < 100 })
 	return toCanary && !w.isKnown(&w.canary) || toStable && !w.isKnown(&w.stable)

@@ -102,7 +102,7 @@ func TestOldSchema(t *testing.T) {
 		Pairs:   map[observe.Object]route.Pair{{Kind: old, Name: "old-schema"}: {Namespace: namespace, Stable: "old-stable", Canary: "old-canary"}},
 	}
 	applier := apply.Applier{Writer: env.Admin}
-	_, err = applier.Apply(t.Context(), snap, []plan.Action{plan.SetTraffic{Kind: "HTTPRoute", Name: "old-schema", Mirror: 10}})
+	_, err = applier.Apply(t.Context(), snap, []plan.Action{plan.SetTraffic{Kind: "HTTPRoute", Name: "old-schema", Traffic: plan.Traffic{Mirror: 10}}})
 	if err == nil || !observe.IsRefusal(err) || !strings.Contains(err.Error(), "requestMirror.fraction") {
 		t.Errorf("a mirror whose fraction would be dropped: %v, want a refusal", err)
 	}

@@ -23,7 +23,7 @@ func TestStatusIsStoredWhole(t *testing.T) {
 	rollout := created(t, "whole")
 	fill(t, reflect.ValueOf(&rollout.Status).Elem(), "status")
 	// Only one field of this one may be set.
-	rollout.Status.Memory.StepScale.Weight, rollout.Status.Memory.StepScale.MatchTrafficWeight = nil, nil
+	rollout.Status.Memory.StepTargets.Scale.Weight, rollout.Status.Memory.StepTargets.Scale.MatchTrafficWeight = nil, nil
 	want := rollout.Status.DeepCopy()
 
 	if err := env.Admin.Status().Update(ctx, rollout); err != nil {
@@ -41,7 +41,7 @@ func TestStatusIsStoredWhole(t *testing.T) {
 // TestEmptyStatusIsStored: meaningful zero values are kept, and an empty memory is valid.
 func TestEmptyStatusIsStored(t *testing.T) {
 	rollout := created(t, "empty")
-	rollout.Status = v1alpha1.CanaryRolloutStatus{Memory: &v1alpha1.Memory{StepScale: nil}}
+	rollout.Status = v1alpha1.CanaryRolloutStatus{Memory: &v1alpha1.Memory{}}
 	if err := env.Admin.Status().Update(t.Context(), rollout); err != nil {
 		t.Error(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/view"
 	"github.com/canaryrollout/canaryrollout/controllers/forecast"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
 // width fits into every terminal.
@@ -62,7 +63,7 @@ func (r Rollout) title() string {
 }
 
 func (r Rollout) row(stage forecast.Stage) []string {
-	step, lasts := "", forecast.Duration(stage.For.Duration)
+	step, lasts := "", plan.Duration(stage.For.Duration)
 	if stage.Step > 0 {
 		step = fmt.Sprintf("%d/%d", stage.Step, r.Steps)
 	}
@@ -89,7 +90,7 @@ func weight(stage forecast.Stage) string {
 
 // clock marks times to which the waiting time for a person has to be added.
 func clock(at time.Duration, promotions int) string {
-	text := forecast.Duration(at)
+	text := plan.Duration(at)
 	if promotions > 0 {
 		text += "+"
 	}

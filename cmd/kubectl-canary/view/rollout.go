@@ -180,7 +180,7 @@ func (r Rollout) pause(now time.Time) string {
 	}
 	text := left(pause.Until.Time, now) + " left"
 	if pause.StartedAt != nil {
-		text += " of " + short(pause.Until.Sub(pause.StartedAt.Time))
+		text += " of " + plan.Duration(pause.Until.Sub(pause.StartedAt.Time))
 	}
 	if _, step := plan.CurrentStep(r.Object); step != nil && step.Timeout != nil {
 		text += ", then " + string(step.OnTimeout)

@@ -1,0 +1,272 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"slices"
+	"time"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// gatewayCanary sends requests to a canary by the weights that Gateway API routes give to a stable and a canary Service,
+// by the rules T1 to T9.
+type gatewayCanary struct{}
+
+var _ strategy = gatewayCanary{}
+
+// examine adds the endpoints that other workloads would lose when the Services are narrowed to this rollout for the first
+// time. A first deploy replaces what answered before (T8).
+func (gatewayCanary) examine(v view) Observed {
+	observed := v.in.Observed
+	if v.mem.StableRevision == "" || v.in.Spec.Traffic.OtherEndpoints == v1alpha1.OtherEndpointsRemove {
+		return observed
+	}
+	if observed.Stable.Problem == nil {
+		observed.Stable.Problem = sharedProblem(observed.Stable, v.mem.StableService)
+	}
+	if observed.Canary.Problem == nil {
+		observed.Canary.Problem = sharedProblem(observed.Canary, v.mem.CanaryService)
+	}
+	return observed
+}
+
+func (g gatewayCanary) begin(t *transition, stable string) {
+	g.rememberNames(t)
+	g.keepRoutes(t)
+	t.mem.StableService.Revision, t.mem.CanaryService.Revision = stable, stable
+}
+
+func (g gatewayCanary) write(w *writes) {
+	g.writeRoutes(w)
+	g.writeServices(w)
+	if !w.isTerminating() {
+		g.handBackServices(w)
+	}
+}
+
+func (g gatewayCanary) observe(t *transition) {
+	if t.isTerminating() {
+		g.revokeMoves(t)
+		g.verify(t)
+		g.watchServices(t)
+		return
+	}
+	g.rememberNames(t)
+	g.revokeMoves(t)
+	g.keepLeavingServices(t)
+	g.verify(t)
+	g.warnLostVerification(t)
+	g.keepRoutes(t)
+	g.watchServices(t)
+	g.waitForNames(t)
+}
+
+func (g gatewayCanary) problem(v view) *Problem {
+	observed := v.in.Observed
+	problems := []*Problem{observed.Stable.Problem, observed.Canary.Problem}
+	for _, route := range observed.Routes {
+		if !route.Leaving {
+			problems = append(problems, route.Problem, g.stepProblem(v, route))
+		}
+	}
+	for _, problem := range append(problems, g.refusedStep(v)) {
+		if problem != nil {
+			return problem
+		}
+	}
+	return nil
+}
+
+func (gatewayCanary) isReachable(v view, revision string) bool {
+	if v.mem.StableService.Revision == revision || v.mem.CanaryService.Revision == revision {
+		return true
+	}
+	return canReach(v.in.Observed.Stable, revision) || canReach(v.in.Observed.Canary, revision)
+}
+
+func (g gatewayCanary) isServing(v view) gate {
+	current, canary := v.mem.CurrentRevision, v.in.Observed.Canary
+	if v.canarySize() > 0 && (v.mem.CanaryService.Revision != current || v.isDown(canary, current)) {
+		return waitFor("waiting for a ready endpoint of revision %s in Service %s", current, canary.Name)
+	}
+	return gate{}
+}
+
+func (gatewayCanary) canServe(v view, pods int32) gate {
+	current := v.mem.CurrentRevision
+	if sized := v.sized(pods); sized.shut {
+		return sized
+	}
+	if v.mem.CanaryService.Revision != current {
+		return waitFor("waiting to move Service %s to revision %s", v.in.Observed.Canary.Name, current)
+	}
+	return v.serves(v.in.Observed.Canary, v.mem.CanaryService, pods)
+}
+
+// preparation: the canary Service moves to the current revision once that has its pods and the Service carries nothing (T1).
+func (g gatewayCanary) preparation(v view, size int32) (isDue bool, hasPods gate) {
+	if v.mem.CanaryService.Revision == v.mem.CurrentRevision || size == 0 {
+		return false, gate{}
+	}
+	waits, since := v.waitsForEndpoints(size)
+	if hasPods = v.sized(size); !waits && hasPods.shut {
+		hasPods.opensAt = since.opensAt
+		return false, hasPods
+	}
+	return !v.traffic().reachesCanary(), gate{}
+}
+
+func (gatewayCanary) prepare(t *transition) {
+	if t.await(t.settled()) {
+		moveService(&t.mem.CanaryService, t.mem.CurrentRevision)
+	}
+}
+
+// waitsForEndpoints reports whether the pods of the current revision are there, and may become ready only as endpoints of a
+// Service: a load balancer opens their readiness gates for its targets. The template says so; an admission webhook may
+// have added gates that it does not name, so half of the progress deadline without a ready pod says so, too. The canary
+// Service carries nothing when it moves, and its traffic waits for ready endpoints (T2).
+func (v view) waitsForEndpoints(size int32) (waits bool, since gate) {
+	rs, progress := v.replicaSet(v.mem.CurrentRevision), v.mem.Progress.At
+	switch {
+	case !rs.Current || rs.Replicas < size || rs.Ready > 0:
+		return false, gate{}
+	case rs.Gated:
+		return true, gate{}
+	case progress == nil:
+		return false, gate{}
+	default:
+		since = v.until(progress.Add(v.spec.deadline / 2))
+		return !since.shut, since
+	}
+}
+
+// canaryCarriesNothing is the condition of T1 for the canary Service.
+func (t *transition) canaryCarriesNothing() gate {
+	if t.traffic().reachesCanary() {
+		return gate{shut: true}
+	}
+	return t.settled()
+}
+
+// stableCarriesNothing is the condition of T1 for the stable Service.
+func (t *transition) stableCarriesNothing() gate {
+	if t.mem.Traffic.Weight != 100 {
+		return gate{shut: true}
+	}
+	return t.settled()
+}
+
+// isRepaired reports whether the canary Service still has endpoints to lose, and its selector is repaired in this pass.
+func isRepaired(v view) bool {
+	canary := v.in.Observed.Canary
+	return ready(canary) > 0 && canary.isMisdirected(v.mem.CanaryService.Revision)
+}
+
+// isLost: a canary without a ready endpoint gives its requests to the stable revision; it gets them back by T2. The stable
+// Service is taken back from a revision that has died behind both Services, while the pods of the stable one still exist:
+// nothing is ready that could be lost by that (T1); traffic follows once it can.
+func (gatewayCanary) isLost(v view) bool {
+	observed, current, stable := v.in.Observed, v.mem.CurrentRevision, v.mem.StableRevision
+	if v.mem.StableService.Revision == current {
+		return ready(observed.Stable) == 0 && ready(observed.Canary) == 0 &&
+			v.replicaSet(current).Ready == 0 && v.replicaSet(stable).Ready > 0
+	}
+	return v.traffic().reachesCanary() && !isRepaired(v) && v.isDown(observed.Canary, current) && readyOf(observed.Stable, stable) > 0
+}
+
+func (g gatewayCanary) failOver(t *transition) {
+	current, stable := t.mem.CurrentRevision, t.mem.StableRevision
+	if t.mem.StableService.Revision == current {
+		t.warn(EventCanaryUnavailable, "no pod of revision %s is ready: Service %s goes back to %s until one is",
+			current, t.in.Observed.Stable.Name, stable)
+		g.takeStableBack(t)
+		return
+	}
+	t.warn(EventCanaryUnavailable, "revision %s has no ready endpoint: its traffic goes to %s until it is back", current, stable)
+	t.setTraffic(Traffic{})
+}
+
+// takeStableBack does not wait for verification. What was measured while both Services had one revision says nothing of
+// a weight.
+func (gatewayCanary) takeStableBack(t *transition) {
+	moveService(&t.mem.StableService, t.mem.StableRevision)
+	t.mem.Traffic.VerifiedAt = nil
+}
+
+func (gatewayCanary) watchServices(t *transition) {
+	t.watchService(t.in.Observed.Stable, &t.mem.StableService)
+	t.watchService(t.in.Observed.Canary, &t.mem.CanaryService)
+}
+
+// writeServices points both Services at the revisions in memory. A move that may not be made any more is not made.
+func (g gatewayCanary) writeServices(w *writes) {
+	carries, target := w.in.Observed, w.traffic()
+	if !g.isMoveBackUnsafe(w.view) && !g.hasMoveTargetDied(w.view) {
+		w.writeService(carries.Stable, w.mem.StableService, g.stillIdle(w.view, target.Weight == 100))
+	}
+	w.writeService(carries.Canary, w.mem.CanaryService, g.stillIdle(w.view, !target.reachesCanary()))
+}
+
+// stillIdle is open when the target leaves a Service idle, every route shows that target, and its verification in memory
+// has settled.
+func (g gatewayCanary) stillIdle(v view, isTarget bool) gate {
+	if !isTarget {
+		return gate{shut: true}
+	}
+	if settled := v.verifiedAndSettled(); settled.shut {
+		return settled
+	}
+	return gate{shut: slices.ContainsFunc(v.in.Observed.Routes, func(route Route) bool {
+		return !carries(v, route) && !isOutOfReach(v, route)
+	})}
+}
+
+// revokeMoves takes back the moves of the stable Service that may not be made any more.
+func (g gatewayCanary) revokeMoves(t *transition) {
+	switch {
+	case g.isMoveBackUnsafe(t.before):
+		moveService(&t.mem.StableService, t.mem.CurrentRevision)
+	case g.hasMoveTargetDied(t.before): // it never left, and has served since before this phase began
+		moveService(&t.mem.StableService, t.mem.StableRevision)
+		t.mem.StableService.ReadyAt = t.before.mem.TransitionedAt
+	}
+}
+
+// isMoveBackUnsafe reports whether pods of the canary came back before the stable Service was moved away from them. It was
+// to go back at once because nothing was ready behind it. By now that would be a move under traffic (T1).
+func (gatewayCanary) isMoveBackUnsafe(v view) bool {
+	service, target, stable := v.in.Observed.Stable, v.mem.StableService, v.mem.StableRevision
+	wasToGoBack := v.mem.Phase != v1alpha1.PhaseStepping && v.mem.CurrentRevision != stable && target.Revision == stable && target.ReadyAt == nil
+	carriesNothing := v.mem.Traffic.Weight == 100 && !v.verifiedAndSettled().shut
+	return wasToGoBack && service.Revision == v.mem.CurrentRevision && ready(service) > 0 && !carriesNothing
+}
+
+// hasMoveTargetDied reports whether the revision that the stable Service was to move to has died before the move. The Service
+// still has the ready endpoints that it had, and traffic can go back to them.
+func (gatewayCanary) hasMoveTargetDied(v view) bool {
+	service, current := v.in.Observed.Stable, v.mem.CurrentRevision
+	return v.mem.Phase != v1alpha1.PhaseStepping && current != v.mem.StableRevision &&
+		v.mem.StableService.Revision == current && service.Revision == v.mem.StableRevision &&
+		ready(service) > 0 && v.replicaSet(current).Ready == 0
+}
+
+// verifyTimeout is never shorter than a gateway that names no generation needs until a weight counts as verified.
+func (gatewayCanary) verifyTimeout(v view) time.Duration {
+	for _, route := range v.in.Observed.Routes {
+		if route.Unversioned {
+			return max(v.spec.verifyTimeout, unversionedWait)
+		}
+	}
+	return v.spec.verifyTimeout
+}
+
+// unverifiedReason distinguishes a route that nothing serves from one that a gateway has not accepted yet.
+func (gatewayCanary) unverifiedReason(v view) string {
+	if slices.ContainsFunc(v.in.Observed.Routes, func(route Route) bool { return route.Orphaned }) {
+		return v1alpha1.ReasonRouteWithoutParent
+	}
+	return v1alpha1.ReasonRouteNotVerified
+}

@@ -1,0 +1,186 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// What spec.traffic names may change at any time. Memory knows by name what was written, so that what leaves the spec is
+// handed back: a route at once, by weight 0 that is verified and settled; a Service when nothing is in flight.
+
+// rememberNames remembers the names of the spec where memory has none: at the beginning, and in a memory of a version that
+// kept none.
+func (gatewayCanary) rememberNames(t *transition) {
+	t.mem.StableService.Name = cmp.Or(t.mem.StableService.Name, t.in.Spec.Traffic.StableService)
+	t.mem.CanaryService.Name = cmp.Or(t.mem.CanaryService.Name, t.in.Spec.Traffic.CanaryService)
+}
+
+// hasOtherNames reports whether the spec names other Services than memory.
+func (v view) hasOtherNames() bool {
+	return v.mem.StableService.Name != v.in.Spec.Traffic.StableService || v.mem.CanaryService.Name != v.in.Spec.Traffic.CanaryService
+}
+
+// isRetargeted: under way, taking over the names of the spec could move a Service that carries traffic, so it waits until
+// both select the stable revision: whatever the weights are then, requests reach that. Names of which nothing was written
+// are taken over at once.
+func (gatewayCanary) isRetargeted(v view) bool { return v.hasOtherNames() && mayRename(v) }
+
+// waitForNames says why the names of the spec are not taken over yet.
+func (gatewayCanary) waitForNames(t *transition) {
+	if t.hasOtherNames() && !mayRename(t.view) {
+		t.pend("spec.traffic names the Services %s and %s: they take the place of %s and %s when nothing is in flight and those select the stable revision",
+			t.in.Spec.Traffic.StableService, t.in.Spec.Traffic.CanaryService, t.mem.StableService.Name, t.mem.CanaryService.Name)
+	}
+}
+
+// retarget takes over the names of the spec.
+func (gatewayCanary) retarget(t *transition) {
+	traffic, stable, canary := t.in.Spec.Traffic, &t.mem.StableService, &t.mem.CanaryService
+	kept := []string{traffic.StableService, traffic.CanaryService}
+	for _, service := range []Service{t.in.Observed.Stable, t.in.Observed.Canary} {
+		if service.Found && service.Problem == nil && service.Revision != "" && !slices.Contains(kept, service.Name) {
+			t.mem.LeavingServices = append(t.mem.LeavingServices, service.Name)
+		}
+	}
+	t.mem.LeavingServices = slices.DeleteFunc(t.mem.LeavingServices, func(name string) bool { return slices.Contains(kept, name) })
+	t.rename(stable, traffic.StableService)
+	t.rename(canary, traffic.CanaryService)
+	t.voidVerification()
+	t.pend("the Services %s and %s take their place", stable.Name, canary.Name)
+}
+
+// rename lets the endpoints of the other Service settle again, but for one that takes the place of a missing one during a
+// release: that is pointed at its revision at once.
+func (t *transition) rename(memory *v1alpha1.ServiceMemory, name string) {
+	if memory.Name == name {
+		return
+	}
+	memory.Name, memory.Narrowed = name, false
+	if t.mem.Phase == v1alpha1.PhaseIdle {
+		memory.ReadyAt = nil
+	}
+}
+
+func mayRename(v view) bool {
+	traffic, stable, canary := v.in.Spec.Traffic, v.mem.StableService, v.mem.CanaryService
+	isAtRest := func(service Service) bool {
+		return !service.Found || service.Problem != nil ||
+			service.Revision == v.mem.StableRevision && !servesOther(service, v.mem.StableRevision)
+	}
+	if v.mem.Phase == v1alpha1.PhaseIdle && !v.traffic().reachesCanary() && isAtRest(v.in.Observed.Stable) && isAtRest(v.in.Observed.Canary) {
+		return true
+	}
+	isUnused := func(service Service, memory v1alpha1.ServiceMemory) bool {
+		return !service.Found || memory.Revision == ""
+	}
+	isCrossing := traffic.StableService == canary.Name || traffic.CanaryService == stable.Name
+	return !isCrossing &&
+		(traffic.StableService == stable.Name || isUnused(v.in.Observed.Stable, stable)) &&
+		(traffic.CanaryService == canary.Name || isUnused(v.in.Observed.Canary, canary))
+}
+
+// isLeft reports whether a Service that left the spec still has our label in its selector.
+func (s Service) isLeft() bool { return s.Found && s.Problem == nil && s.Revision != "" }
+
+// handBackServices takes the hash out of the selectors of Services that left the spec, as a deletion does: only while the
+// stable revision alone has pods, so that no endpoint changes.
+func (gatewayCanary) handBackServices(w *writes) {
+	if w.mem.Phase != v1alpha1.PhaseIdle {
+		return
+	}
+	for _, service := range w.in.Observed.Leaving {
+		switch stable := w.mem.StableRevision; {
+		case !service.isLeft(), service.Revision != stable && w.replicaSet(stable).Ready == 0:
+		case service.Revision != stable:
+			w.act(PointService{Reason: "it leaves the rollout with the stable revision", Name: service.Name, Revision: stable})
+		case !w.hasOtherPods():
+			w.act(PointService{Reason: "it is not in spec.traffic any more: the selector is the user's own again", Name: service.Name})
+		}
+	}
+}
+
+// keepLeavingServices remembers the Services that left the spec until they are handed back.
+func (gatewayCanary) keepLeavingServices(t *transition) {
+	t.mem.LeavingServices = nil
+	for _, service := range t.in.Observed.Leaving {
+		if service.isLeft() {
+			t.mem.LeavingServices = append(t.mem.LeavingServices, service.Name)
+			t.pend("Service %s is not in spec.traffic any more: its selector is restored when no other revision has pods", service.Name)
+		}
+	}
+}
+
+// keepRoutes remembers the routes of the spec before they are written, and those that left it until they are handed back.
+// A rule that left ruleNames stays with its route until that carries nothing for the canary.
+func (gatewayCanary) keepRoutes(t *transition) {
+	t.mem.Routes = nil
+	for _, route := range t.in.Observed.Routes {
+		managed := v1alpha1.ManagedRoute{Kind: route.Kind, Name: route.Name, RuleNames: route.RuleNames}
+		known := managedRoute(t.before, route)
+		switch {
+		case known == nil && route.Problem != nil: // nothing can be written, so there is nothing to hand back
+			continue
+		case route.Leaving && (known == nil || isUnused(t.before, route)):
+			continue
+		case route.Leaving && isHandedBack(t.before, route) && t.verifiedRoutes[route.key()] && t.await(t.verifiedAndSettled()):
+			continue
+		case route.Leaving:
+			managed = *known
+			managed.Leaving = true
+			t.pend("%s %s is not in spec.traffic any more: it is let go when it is proven to carry nothing for the canary", route.Kind, route.Name)
+		case known != nil && !(carries(t.before, route) && !t.before.traffic().reachesCanary() && t.await(t.verifiedAndSettled())):
+			managed.RuleNames = union(known.RuleNames, route.RuleNames)
+		}
+		if !route.Leaving && lacksAny(route.RuleNames, managed.RuleNames) {
+			t.pend("%s %s: rules that are not in ruleNames any more are let go when they carry nothing for the canary", route.Kind, route.Name)
+		}
+		t.mem.Routes = append(t.mem.Routes, managed)
+	}
+}
+
+// union is all rules when one of the two is.
+func union(a, b []string) []string {
+	if len(a) == 0 || len(b) == 0 {
+		return nil
+	}
+	return slices.Compact(slices.Sorted(slices.Values(slices.Concat(a, b))))
+}
+
+// lacksAny reports whether some of the rules in force are not among those of the spec.
+func lacksAny(ofSpec, inForce []string) bool {
+	if len(ofSpec) == 0 {
+		return false
+	}
+	return len(inForce) == 0 || slices.ContainsFunc(inForce, func(name string) bool { return !slices.Contains(ofSpec, name) })
+}
+
+// hasJustLeft reports whether a route left the spec since the last pass. What was verified of it may have been about another
+// target.
+func hasJustLeft(v view, route Route) bool {
+	known := managedRoute(v, route)
+	return route.Leaving && known != nil && !known.Leaving
+}
+
+// isUnused reports whether a route that left the spec carries nothing of this rollout, and never will: it is gone, it lost
+// the Services, or nothing was ever written.
+func isUnused(v view, route Route) bool {
+	return !route.Found || route.Problem != nil && route.Problem.Reason == v1alpha1.ReasonBackendPairNotFound || !mayWriteRoutes(v)
+}
+
+// isHandedBack reports whether a route that left the spec gets weight 0 and no rules. It needs a ready stable endpoint, and
+// a stable Service that is not on the move; until then the route is treated as the others.
+func isHandedBack(v view, route Route) bool {
+	if !route.Leaving {
+		return false
+	}
+	if route.Weight == 0 && route.Mirror == 0 && route.Headers == HeadersNone {
+		return true
+	}
+	stable := v.in.Observed.Stable
+	return ready(v.in.Observed.Canary) == 0 || ready(stable) > 0 && v.mem.StableService.ReadyAt != nil
+}

@@ -1,0 +1,89 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"k8s.io/utils/ptr"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// alarm says that the stable Service has lost its endpoints while requests go to it.
+func (gatewayCanary) alarm(v view) string {
+	service, memory := v.in.Observed.Stable, v.mem.StableService
+	if v.isTerminating() || v.mem.StableRevision == "" || memory.ReadyAt == nil || v.spec.replicas == 0 ||
+		v.mem.Traffic.Weight == 100 || ready(service) > 0 {
+		return ""
+	}
+	return fmt.Sprintf("Service %s has no ready endpoint, so requests to it fail%s", service.Name, v.trouble(memory.Revision))
+}
+
+func (g gatewayCanary) restWait(v view) string {
+	stable, observed := v.mem.StableRevision, v.in.Observed
+	switch {
+	case g.alarm(v) != "":
+		return fmt.Sprintf("waiting for ready endpoints in Service %s", observed.Stable.Name)
+	case observed.Stable.Revision != stable || observed.Canary.Revision != stable:
+		return fmt.Sprintf("waiting for both Services to select revision %s", stable)
+	default:
+		return ""
+	}
+}
+
+// report says of each route what is wanted and what was last verified of it.
+func (gatewayCanary) report(t *transition, status *v1alpha1.TrafficStatus) {
+	for _, route := range t.in.Observed.Routes {
+		report := v1alpha1.RouteStatus{Kind: route.Kind, Name: route.Name, DesiredWeight: t.mem.Traffic.Weight}
+		if isHandedBack(t.before, route) {
+			report.DesiredWeight = 0
+		}
+		if prior := priorRouteStatus(t.view, route); prior != nil {
+			report.VerifiedWeight = prior.VerifiedWeight
+		}
+		switch {
+		case t.verifiedRoutes[route.key()] && t.mem.Traffic.Weight == t.before.mem.Traffic.Weight:
+			report.VerifiedWeight = ptr.To(report.DesiredWeight)
+		case t.isManaging():
+			report.Pending = route.Pending
+		}
+		status.Routes = append(status.Routes, report)
+	}
+}
+
+// priorRouteStatus is what the prior status says of a route; nil if nothing.
+func priorRouteStatus(v view, route Route) *v1alpha1.RouteStatus {
+	if v.in.Prior.Traffic == nil {
+		return nil
+	}
+	for i := range v.in.Prior.Traffic.Routes {
+		if prior := &v.in.Prior.Traffic.Routes[i]; prior.Kind == route.Kind && prior.Name == route.Name {
+			return prior
+		}
+	}
+	return nil
+}
+
+// remarks name, without judging them, other uses of the two Services (T1), and the answers that do not count (T4).
+func (gatewayCanary) remarks(v view) (remarks []string, isUnversioned bool) {
+	var others, ignored []string
+	for _, route := range v.in.Observed.Routes {
+		isUnversioned = isUnversioned || route.Unversioned
+		if route.OtherUses != "" {
+			others = append(others, route.OtherUses)
+		}
+		if route.Ignored != "" {
+			ignored = append(ignored, fmt.Sprintf("%s %s: %s", route.Kind, route.Name, route.Ignored))
+		}
+	}
+	if len(others) > 0 {
+		remarks = append(remarks, "also used by "+strings.Join(others, ", "))
+	}
+	if len(ignored) > 0 {
+		remarks = append(remarks, "status entries that do not count: "+strings.Join(ignored, "; "))
+	}
+	return remarks, isUnversioned
+}

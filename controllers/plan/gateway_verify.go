@@ -1,0 +1,112 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"slices"
+	"time"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// unversionedWait is how long a weight has to stand before it counts as verified by a gateway that accepts the route but
+// never says which generation it means (T4). Conformance tests of the Gateway API allow 30 s for convergence.
+const unversionedWait = 30 * time.Second
+
+// routeKey identifies a route of a rollout.
+type routeKey struct{ kind, name string }
+
+func (r Route) key() routeKey { return routeKey{r.Kind, r.Name} }
+
+// verify finds out whether every route is verified to carry the target (T4).
+func (g gatewayCanary) verify(t *transition) {
+	traffic := &t.mem.Traffic
+	traffic.Routes = nil
+	t.verifiedRoutes = map[routeKey]bool{}
+	isVerified := len(t.in.Observed.Routes) > 0
+	for _, route := range t.in.Observed.Routes {
+		if isOutOfReach(t.before, route) {
+			continue
+		}
+		if !carries(t.before, route) || hasJustLeft(t.before, route) {
+			isVerified = false
+			waitToWrite(t, route)
+			continue
+		}
+		record := firstCarried(t.before, route)
+		accepted := isAccepted(t.view, route, record)
+		t.awaitTraffic(accepted)
+		record.Accepted = record.Accepted || !accepted.shut
+		traffic.Routes = append(traffic.Routes, record)
+		t.verifiedRoutes[route.key()] = !accepted.shut
+		isVerified = isVerified && !accepted.shut
+	}
+	if isVerified {
+		var measured gate
+		measured, t.probe = g.measurement(t.view)
+		t.awaitTraffic(measured)
+		isVerified = !measured.shut
+	}
+	if !isVerified {
+		traffic.VerifiedAt = nil
+		t.awaitVerification()
+		return
+	}
+	if traffic.VerifiedAt == nil {
+		traffic.VerifiedAt = t.now()
+	}
+	traffic.VerifiedWeight, traffic.UnverifiedSince = traffic.Weight, nil
+}
+
+// waitToWrite says why a route does not carry the target, if something is wrong with it that nothing else says.
+func waitToWrite(t *transition, route Route) {
+	switch {
+	case route.Leaving && route.Problem != nil:
+		t.awaitTraffic(waitFor("it is not in spec.traffic any more, and still sends requests to the canary Service: %s", route.Problem.Message))
+	case route.Problem == nil && !canExpress(t.before, route):
+		t.awaitTraffic(waitFor("%s %s cannot carry %d %%: the weights of a rule that has other backends too are too coarse for it",
+			route.Kind, route.Name, t.mem.Traffic.Weight))
+	}
+}
+
+// firstCarried finds the generation that first carried the target: a shared route may have been changed by others
+// since, and a gateway that took any generation from that one on has taken the target.
+func firstCarried(v view, route Route) v1alpha1.RouteMemory {
+	record := recordOf(v.mem.Traffic.Routes, route)
+	// A route that was deleted and created again counts its generations from 1.
+	if record != nil && record.Generation <= route.Generation && record.CarriedAt != nil {
+		return *record
+	}
+	return v1alpha1.RouteMemory{Kind: route.Kind, Name: route.Name, Generation: route.Generation, CarriedAt: v.now()}
+}
+
+// isAccepted trusts every parent that says which generation it means, and waits for one that never does.
+func isAccepted(v view, route Route, record v1alpha1.RouteMemory) gate {
+	if route.AcceptedGeneration < record.Generation && (!route.Unversioned || route.AcceptedGeneration > 0) {
+		return waitFor("%s %s is not verified: %s", route.Kind, route.Name, route.Pending)
+	}
+	if !route.Unversioned {
+		return gate{}
+	}
+	g := v.until(record.CarriedAt.Add(unversionedWait))
+	if g.shut {
+		wait := waitFor("%s %s is accepted by a gateway that does not say for which generation: the weight is believed at %s",
+			route.Kind, route.Name, clock(g.opensAt))
+		g.message = wait.message
+	}
+	return g
+}
+
+// warnLostVerification warns of a route that a gateway does not accept any more, although it still carries the target: the
+// rollout was not asked for anything that would explain it. A route that carries it no more was overwritten.
+func (g gatewayCanary) warnLostVerification(t *transition) {
+	before, after := t.before.mem.Traffic, t.mem.Traffic
+	isCarried := slices.ContainsFunc(t.in.Observed.Routes, func(route Route) bool { return carries(t.before, route) })
+	if before.VerifiedAt == nil || after.VerifiedAt != nil || !isCarried ||
+		before.Weight != after.Weight || before.MirrorPercent != after.MirrorPercent || before.HeaderRoutesActive != after.HeaderRoutesActive ||
+		len(before.Routes) != len(after.Routes) {
+		return
+	}
+	t.warnRepeated(g.unverifiedReason(t.view), "weight %d is not verified any more: %s", after.Weight, t.trafficWait())
+}

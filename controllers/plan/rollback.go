@@ -1,0 +1,77 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// supersede leaves the current revision for what spec.template asks for now: a newer one, or the stable one again.
+func (t *transition) supersede(target string) {
+	current := t.mem.CurrentRevision
+	if target == t.mem.StableRevision {
+		t.ended(current, v1alpha1.OutcomeReverted, "the stable template was applied again")
+		t.event(EventReverted, "the stable template was applied again: revision %s goes back to %s", current, target)
+	} else {
+		t.ended(current, v1alpha1.OutcomeSuperseded, "by revision "+target)
+		t.event(EventSuperseded, "revision %s gives way to %s: its traffic goes back first", current, target)
+	}
+	t.startRollback()
+}
+
+// abort leaves the template in spec until a retry or another template.
+func (t *transition) abort(reason string) {
+	revision := t.mem.CurrentRevision
+	if target := t.target(); target != "" && target != t.mem.StableRevision && target != revision {
+		if t.isGoingForward() {
+			t.ended(revision, v1alpha1.OutcomeSuperseded, "by revision "+target)
+		}
+		revision = target
+	}
+	t.mem.AbortedRevision, t.mem.AbortReason = revision, reason
+	t.ended(revision, v1alpha1.OutcomeAborted, reason)
+	t.waiting, t.paused, t.pausedUntil = "", "", time.Time{} // what held the pass until now
+	t.warn(EventAborting, "revision %s is aborted (%s): all traffic goes back to %s", revision, reason, t.mem.StableRevision)
+	if t.mem.Phase == v1alpha1.PhaseIdle {
+		return
+	}
+	t.startRollback()
+}
+
+// startRollback starts T9, and makes its first move in the same pass: moving traffic away from a canary never waits.
+func (t *transition) startRollback() {
+	t.setPhase(v1alpha1.PhaseRollingBack)
+	t.mem.ForcedRevision = ""
+	t.mem.Draining = slices.DeleteFunc(t.mem.Draining, func(drain v1alpha1.DrainMemory) bool {
+		return drain.Revision == t.mem.CurrentRevision // it was reached again since
+	})
+	targets := v1alpha1.StepTargetsMemory{Scale: t.mem.StepTargets.Scale}
+	if t.mem.Traffic.HeaderRoutesActive { // nothing about the rules may change while traffic goes by the canary Service
+		targets.HeaderRoutes = t.mem.StepTargets.HeaderRoutes
+	}
+	t.mem.StepTargets = targets
+	t.strategy.rollBack(t)
+}
+
+// rolledBack ends T9. The template in spec decides what comes next.
+func (t *transition) rolledBack() {
+	from := t.mem.CurrentRevision
+	if t.mem.StableRevision == "" {
+		t.mem.CurrentRevision = cmp.Or(t.target(), from)
+		t.setPhase(v1alpha1.PhasePromoting)
+		t.began(t.mem.CurrentRevision)
+		return
+	}
+	t.finish()
+	if t.isAborted() {
+		t.event(EventAborted, "revision %s serves all traffic again; to try %s once more: %s",
+			t.mem.StableRevision, t.mem.AbortedRevision, t.annotate(v1alpha1.RetryAnnotation+"=true"))
+		return
+	}
+	t.event(EventRolledBack, "revision %s serves all traffic again, revision %s drains", t.mem.StableRevision, from)
+}

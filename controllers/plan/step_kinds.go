@@ -1,0 +1,193 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/utils/ptr"
+
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+)
+
+// stepKind is all that the planner has to know of one kind of step.
+type stepKind interface {
+	// enter makes what a step asks for the target.
+	enter(t *transition, step *v1alpha1.Step)
+	// done is open once the rollout has all that a step asked for.
+	done(t *transition, step *v1alpha1.Step) gate
+	// abortReason is why a release is aborted when the step is done; empty where the next step follows.
+	abortReason(step *v1alpha1.Step) string
+	// describe returns what a step does, as its manifest names it, and the details that a line may have no room for.
+	describe(step *v1alpha1.Step) (short, details string)
+}
+
+// kindOf has no default: a kind that is missing here does not pass the linter.
+func kindOf(step *v1alpha1.Step) stepKind {
+	switch step.Kind() {
+	case v1alpha1.StepSetCanaryScale:
+		return scaleKind{}
+	case v1alpha1.StepSetWeight:
+		return weightKind{}
+	case v1alpha1.StepSetHeaderRoute:
+		return headerRouteKind{}
+	case v1alpha1.StepSetMirrorRoute:
+		return mirrorKind{}
+	case v1alpha1.StepPause:
+		return pauseKind{}
+	case v1alpha1.StepUnknown:
+	}
+	return unknownKind{}
+}
+
+// Describe returns what a step does in at most a few words, beginning with its name in the manifest, and the details that a
+// line may have no room for.
+func Describe(step *v1alpha1.Step) (short, details string) { return kindOf(step).describe(step) }
+
+// goesOn is embedded by the kinds that the next step follows in any case.
+type goesOn struct{}
+
+func (goesOn) abortReason(*v1alpha1.Step) string { return "" }
+
+// whenVerified is embedded by the kinds that are done when every route is verified to carry what they ask for (T4).
+type whenVerified struct{ goesOn }
+
+func (whenVerified) done(t *transition, _ *v1alpha1.Step) gate { return t.verified() }
+
+type weightKind struct{ whenVerified }
+
+func (weightKind) enter(t *transition, step *v1alpha1.Step) {
+	t.mem.StepTargets.Weight = *step.SetWeight
+}
+
+func (weightKind) describe(step *v1alpha1.Step) (short, details string) {
+	return fmt.Sprintf("setWeight %d", *step.SetWeight), ""
+}
+
+type mirrorKind struct{ whenVerified }
+
+func (mirrorKind) enter(t *transition, step *v1alpha1.Step) {
+	t.mem.StepTargets.MirrorPercent = mirrorPercent(step)
+}
+
+func (mirrorKind) describe(step *v1alpha1.Step) (short, details string) {
+	return fmt.Sprintf("setMirrorRoute %d", mirrorPercent(step)), ""
+}
+
+func mirrorPercent(step *v1alpha1.Step) int32 { return ptr.Deref(step.SetMirrorRoute.Percent, 0) }
+
+// Mirrors reports whether the steps ever copy requests.
+func Mirrors(steps []v1alpha1.Step) bool {
+	return slices.ContainsFunc(steps, func(step v1alpha1.Step) bool {
+		return step.SetMirrorRoute != nil && mirrorPercent(&step) > 0
+	})
+}
+
+type headerRouteKind struct{ whenVerified }
+
+// enter leaves a route out that a status has no room for. A step whose route is not in force is not done.
+func (headerRouteKind) enter(t *transition, step *v1alpha1.Step) {
+	if routes := t.withHeaderRoute(*step.SetHeaderRoute.DeepCopy()); fitsMemory(routes) {
+		t.setHeaderRoutes(routes)
+	}
+}
+
+func (k headerRouteKind) done(t *transition, step *v1alpha1.Step) gate {
+	if !fitsMemory(t.withHeaderRoute(*step.SetHeaderRoute)) {
+		return stalledBy(v1alpha1.ReasonRouteLimitExceeded, "step %s: with setHeaderRoute %s the header routes would hold more than %d KiB: "+
+			"use fewer or shorter matches, or remove header routes by earlier steps", t.stepNumber(), step.SetHeaderRoute.Name, maxHeaderRoutes>>10)
+	}
+	return k.whenVerified.done(t, step)
+}
+
+func (headerRouteKind) describe(step *v1alpha1.Step) (short, details string) {
+	short = "setHeaderRoute " + step.SetHeaderRoute.Name
+	if len(step.SetHeaderRoute.Matches) == 0 {
+		return short + " removed", ""
+	}
+	return short, "(" + describeMatches(step.SetHeaderRoute.Matches) + ")"
+}
+
+func describeMatches(matches []v1alpha1.RequestMatch) string {
+	all := make([]string, 0, len(matches))
+	for _, match := range matches {
+		var terms []string
+		for _, header := range match.Headers {
+			terms = append(terms, describeTerm(string(header.Name), string(ptr.Deref(header.Type, "")), header.Value))
+		}
+		for _, param := range match.QueryParams {
+			terms = append(terms, describeTerm("?"+string(param.Name), string(ptr.Deref(param.Type, "")), param.Value))
+		}
+		if match.Method != nil {
+			terms = append(terms, string(*match.Method))
+		}
+		if grpc := match.GRPCMethod; grpc != nil {
+			terms = append(terms, describeTerm("method", string(ptr.Deref(grpc.Type, "")), ptr.Deref(grpc.Service, "*")+"/"+ptr.Deref(grpc.Method, "*")))
+		}
+		all = append(all, strings.Join(terms, " and "))
+	}
+	return strings.Join(all, " or ")
+}
+
+func describeTerm(name, kind, value string) string {
+	if kind == "RegularExpression" { // of the Gateway API, for all kinds of matches
+		return name + "~" + value
+	}
+	return name + "=" + value
+}
+
+// withHeaderRoute replaces the route of that name among those that the steps ask for, or removes it when it matches nothing.
+func (v view) withHeaderRoute(route v1alpha1.SetHeaderRoute) []v1alpha1.SetHeaderRoute {
+	routes := slices.DeleteFunc(slices.Clone(v.mem.StepTargets.HeaderRoutes), func(known v1alpha1.SetHeaderRoute) bool {
+		return known.Name == route.Name
+	})
+	if len(route.Matches) > 0 {
+		routes = append(routes, route)
+	}
+	if len(routes) == 0 {
+		return nil
+	}
+	return routes
+}
+
+type scaleKind struct{ goesOn }
+
+func (scaleKind) enter(t *transition, step *v1alpha1.Step) {
+	t.mem.StepTargets.Scale = nil
+	if step.SetCanaryScale.MatchTrafficWeight == nil {
+		t.mem.StepTargets.Scale = step.SetCanaryScale.DeepCopy()
+	}
+}
+
+func (scaleKind) done(t *transition, _ *v1alpha1.Step) gate { return t.sized(t.canarySize()) }
+
+func (scaleKind) describe(step *v1alpha1.Step) (short, details string) {
+	size := "to match the weight"
+	switch scale := step.SetCanaryScale; {
+	case scale.Replicas != nil:
+		size = Quantity(*scale.Replicas, "pod")
+	case scale.Weight != nil:
+		size = fmt.Sprintf("%d %%", *scale.Weight)
+	}
+	if step.SetCanaryScale.Mode == v1alpha1.ScaleModeExact {
+		size += ", exactly"
+	}
+	return "setCanaryScale " + size, ""
+}
+
+// unknownKind is a step whose field this version does not know: a newer CRD lets it in.
+type unknownKind struct{ goesOn }
+
+func (unknownKind) enter(*transition, *v1alpha1.Step) {}
+
+func (unknownKind) done(t *transition, _ *v1alpha1.Step) gate {
+	return stalledBy(v1alpha1.ReasonUnsupportedStep, "step %s is of a kind that this version of the operator does not know: "+
+		"run a newer version, or edit the steps", t.stepNumber())
+}
+
+func (unknownKind) describe(*v1alpha1.Step) (short, details string) {
+	return "unknown to this version", ""
+}
