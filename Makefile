@@ -20,6 +20,9 @@ RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),$(if $(shell command -v "$$
 # A program with it waits for a second before it ends, for races that others may be about to report. There are many here,
 # each with nothing left to run by then.
 export GORACE := atexit_sleep_ms=0
+# The flags of the test cluster's binaries. A package that other programs share with them is compiled once.
+SHARED_FLAGS := -trimpath -buildvcs=false -mod=readonly -gcflags=all=-dwarf=false
+CLUSTER_UP := CGO_ENABLED=0 go run $(SHARED_FLAGS) ./test/framework/cluster/cmd/cluster-up
 UNITS := ./api/... ./cmd/... ./config/... ./controllers/... ./docs/... ./hack/...
 
 CONTROLLER_GEN = $$(hack/tool.sh codegen sigs.k8s.io/controller-tools/cmd/controller-gen)
@@ -65,7 +68,8 @@ lint-api: ## Check the API types against the conventions of Kubernetes APIs.
 	"$(LINT)" run --enable-only=kubeapilinter ./api/...
 
 .PHONY: tidy
-tidy: ## Tidy the go.mod files, those of the tools too.
+tidy: ## Tidy the go.mod files, those of the tools too, and align the test cluster's versions with ours.
+	GOWORK=$(CURDIR)/hack/tools/shared.work go work sync
 	for module in . hack/tools/*/; do (cd "$$module" && go mod tidy); done
 
 .PHONY: verify
@@ -153,7 +157,7 @@ test-long: binaries test-docs ## Walk the scopes of the model that take minutes,
 
 .PHONY: binaries
 binaries: ## Build the binaries of the test cluster that are not there yet (13 minutes the first time).
-	go run ./test/framework/cluster/cmd/cluster-up -build-only
+	$(CLUSTER_UP) -build-only
 
 .PHONY: tools
 tools: ## Build the tools that are not there yet. The other targets build those that they need.
@@ -167,12 +171,12 @@ tools: ## Build the tools that are not there yet. The other targets build those 
 
 .PHONY: demo
 demo: ## Release a canary on a cluster of its own, in this terminal. ARGS="..." are handed on.
-	@echo "building the demo"; go build -o bin/demo ./hack/demo
+	@echo "building the demo"; CGO_ENABLED=0 GOGC=300 go build $(SHARED_FLAGS) -o bin/demo ./hack/demo
 	@exec bin/demo $(ARGS)
 
 .PHONY: cluster-up
 cluster-up: ## Run a Kubernetes cluster with a gateway on this machine until Ctrl-C, without images.
-	go run ./test/framework/cluster/cmd/cluster-up $(ARGS)
+	$(CLUSTER_UP) $(ARGS)
 
 .PHONY: run
 run: ## Run the manager here, against the cluster of the current kubectl context.

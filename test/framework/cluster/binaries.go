@@ -18,6 +18,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/canaryrollout/canaryrollout/test/framework/repository"
 )
 
 // A binary is a program of the cluster, built from a module under hack/tools.
@@ -36,7 +38,7 @@ var binaries = []binary{
 	kubernetesBinary("kube-apiserver", "5 min"),
 	kubernetesBinary("kube-controller-manager", "1.5 min"),
 	kubernetesBinary("kube-scheduler", "10 s"),
-	{name: "kwok", tools: "kwok", pkg: "sigs.k8s.io/kwok/cmd/kwok", module: "sigs.k8s.io/kwok", estimate: "1 min"},
+	{name: "kwok", tools: "kubernetes", pkg: "sigs.k8s.io/kwok/cmd/kwok", module: "sigs.k8s.io/kwok", estimate: "1 min"},
 	{name: "traefik", tools: "traefik", pkg: "github.com/traefik/traefik/v3/cmd/traefik", module: "github.com/traefik/traefik/v3", estimate: "5 min"},
 }
 
@@ -62,15 +64,13 @@ func Build(ctx context.Context, progress io.Writer) error {
 }
 
 func findAssets(ctx context.Context, progress io.Writer) (*assets, error) {
-	root, err := repositoryRoot(ctx)
-	if err != nil {
-		return nil, err
-	}
-	found := &assets{Binaries: map[string]string{}}
+	root, found := repository.Path(), &assets{Binaries: map[string]string{}}
 	for _, b := range binaries {
-		if found.Binaries[b.name], err = b.ensure(ctx, root, progress); err != nil {
+		path, err := b.ensure(ctx, root, progress)
+		if err != nil {
 			return nil, fmt.Errorf("%s: %w", b.name, err)
 		}
+		found.Binaries[b.name] = path
 	}
 	crds, err := goCommand(ctx, root, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api")
 	if err == nil && crds == "" { // known, but not in the module cache
@@ -136,13 +136,12 @@ func (b binary) build(ctx context.Context, module, version, path string, progres
 	return nil
 }
 
-// flags drops debug information and everything that would make builds differ between machines.
 func (b binary) flags(version string) []string {
 	link := "-s -w"
 	if b.stamp != "" {
 		link += " -X " + b.stamp + "=" + version
 	}
-	return []string{"-trimpath", "-buildvcs=false", "-mod=readonly", "-gcflags=all=-dwarf=false", "-ldflags=" + link}
+	return append(repository.BuildFlags(), "-ldflags="+link)
 }
 
 // identity returns the version of the binary's module and a hash of everything that determines the build.
@@ -188,20 +187,6 @@ func lock(dir string, progress io.Writer) (unlock func(), err error) {
 		}
 	}
 	return func() { file.Close() }, nil
-}
-
-// repositoryRoot is the folder that this file was compiled from. In a binary built with -trimpath, it is where the go
-// command finds the module.
-func repositoryRoot(ctx context.Context) (string, error) {
-	_, file, _, _ := runtime.Caller(0)
-	if root := filepath.Join(filepath.Dir(file), "..", "..", ".."); isFile(filepath.Join(root, "go.mod")) {
-		return root, nil
-	}
-	root, err := goCommand(ctx, "", "list", "-m", "-f", "{{.Dir}}", "github.com/canaryrollout/canaryrollout")
-	if err != nil {
-		return "", fmt.Errorf("the repository is not found; run from a folder inside it: %w", err)
-	}
-	return root, nil
 }
 
 func goCommand(ctx context.Context, dir string, args ...string) (string, error) {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/canaryrollout/canaryrollout/test/framework/repository"
 )
 
 func TestVersionIsThatOfTheModule(t *testing.T) {
@@ -75,5 +77,16 @@ func TestGivenBinaryIsTakenAsItIs(t *testing.T) {
 	t.Setenv("KUBEBUILDER_ASSETS", dir)
 	if got, err := binaries[0].ensure(t.Context(), "/no/repository", &bytes.Buffer{}); err != nil || got != given {
 		t.Errorf("%s, %v", got, err)
+	}
+}
+
+// A first run would compile the packages that programs share twice if they were built with other flags.
+func TestMakefileHasTheSameFlags(t *testing.T) {
+	makefile, err := os.ReadFile(repository.Path("Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "\nSHARED_FLAGS := " + strings.Join(repository.BuildFlags(), " ") + "\n"; !strings.Contains(string(makefile), want) {
+		t.Errorf("the Makefile does not have %q", want)
 	}
 }
