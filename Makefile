@@ -157,7 +157,7 @@ test-long: binaries test-docs ## Walk the scopes of the model that take minutes,
 
 .PHONY: binaries
 binaries: ## Build the binaries of the test cluster that are not there yet (13 minutes the first time).
-	$(CLUSTER_UP) -build-only
+	$(CLUSTER_UP) -build-only -gateway=traefik
 
 .PHONY: tools
 tools: ## Build the tools that are not there yet. The other targets build those that they need.

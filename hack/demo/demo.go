@@ -57,7 +57,7 @@ func (e *lostError) Error() string {
 
 // run runs the demo inside the namespaces. Logs are kept only if something went wrong.
 func run(ctx context.Context, out *screen, o options) error {
-	stage, err := newStage()
+	stage, err := newStage(o.gateway)
 	if err != nil {
 		return err
 	}
@@ -100,8 +100,8 @@ func (d *demo) close() error {
 
 func (d *demo) setUp(ctx context.Context) error {
 	d.out.title("1. A cluster of its own")
-	d.out.text("etcd, the API server, its controllers, the scheduler and the gateway Traefik run as processes in private " +
-		"namespaces of this machine. Pods have no containers here: a small server answers at the address of each.")
+	d.out.text("etcd, the API server, its controllers and the scheduler run as processes in private namespaces of this "+
+		"machine, with a gateway (%s). Pods have no containers here: a small server answers at the address of each.", d.stage.gateway)
 	if err := d.out.await("starting the cluster", func() error { return d.stage.startCluster(ctx) }); err != nil {
 		return err
 	}

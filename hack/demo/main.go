@@ -6,7 +6,8 @@
 // kubectl commands that a user would type. It fails if a single request fails.
 //
 // With --hold it stops at the pause before the first share of traffic and leaves the rest to the user. With
-// --scenario something interferes: an abort, a third version, pods that die, or a tool that writes to the route.
+// --scenario something interferes: an abort, a third version, pods that die, or a tool that writes to the route. The
+// gateway is a small one of this repository; --gateway=traefik builds and runs Traefik.
 package main
 
 import (
@@ -34,13 +35,15 @@ var errStopped = errors.New("stopped")
 
 // options are the flags.
 type options struct {
+	gateway  cluster.Gateway
 	hold     bool
 	scenario string
 	timeout  time.Duration
 }
 
 func main() {
-	var o options
+	o := options{gateway: cluster.BuiltinGateway}
+	flag.Var(&o.gateway, "gateway", "the gateway: builtin, or traefik, which takes some minutes more to build the first time")
 	flag.BoolVar(&o.hold, "hold", false, "stop at the pause and leave the rest to you, until Ctrl-C")
 	flag.StringVar(&o.scenario, "scenario", defaultScenario, "what happens after the pause: release, abort, supersede, dying-canary or gitops")
 	flag.DurationVar(&o.timeout, "timeout", 10*time.Minute, "fail when it takes longer, without the build")
@@ -50,7 +53,7 @@ func main() {
 		os.Exit(out.failure(err))
 	}
 	if onHost() {
-		if err := withSignals(func(ctx context.Context) error { return build(ctx, out) }); err != nil {
+		if err := withSignals(func(ctx context.Context) error { return build(ctx, out, o.gateway) }); err != nil {
 			os.Exit(out.failure(err))
 		}
 	}
@@ -80,7 +83,7 @@ func withSignals(do func(context.Context) error) error {
 }
 
 // build builds everything that needs the network: inside the namespaces there is none.
-func build(ctx context.Context, out *screen) error {
+func build(ctx context.Context, out *screen, gateway cluster.Gateway) error {
 	out.text("CanaryRollout replaces version 1 of a service by version 2, step by step, while %d requests a second "+
 		"come in. Not one of them may fail.", rate)
 	for _, program := range []string{"go", "kubectl", "ip"} {
@@ -91,10 +94,10 @@ func build(ctx context.Context, out *screen) error {
 	if _, err := os.Stat(sample); err != nil {
 		return fmt.Errorf("run the demo from the repository's folder, by make demo: %w", err)
 	}
-	out.title("Building Kubernetes, a gateway and the operator")
-	out.text("All of it from source. This takes a quarter of an hour on two cores the first time, and seconds later.")
+	out.title("Building Kubernetes and the operator")
+	out.text("All of it from source. This takes about ten minutes on two cores the first time, and seconds later.")
 	return out.await("building", func() error {
-		if err := cluster.Build(ctx, out); err != nil {
+		if err := cluster.Build(ctx, out, gateway); err != nil {
 			return err
 		}
 		return errors.Join(operator.Build(out, false), ctx.Err())

@@ -17,6 +17,7 @@ import (
 
 // stage is the environment of the demo: a cluster with pods that answer, and the operator.
 type stage struct {
+	gateway  cluster.Gateway
 	dir      string
 	cluster  *cluster.Cluster
 	pods     *backend.Backend
@@ -28,14 +29,14 @@ type stage struct {
 }
 
 // newStage creates the folder for data and logs. The stage owns it, so that an interrupted start leaves none behind.
-func newStage() (*stage, error) {
+func newStage(gateway cluster.Gateway) (*stage, error) {
 	dir, err := os.MkdirTemp("", "canaryrollout-demo-")
-	return &stage{dir: dir, kubeconfig: filepath.Join(dir, "kubeconfig")}, err
+	return &stage{gateway: gateway, dir: dir, kubeconfig: filepath.Join(dir, "kubeconfig")}, err
 }
 
 // startCluster starts the cluster with pods that answer, and writes the kubeconfig.
 func (s *stage) startCluster(ctx context.Context) (err error) {
-	if s.cluster, err = cluster.Start(ctx, cluster.Options{Dir: s.dir}); err != nil {
+	if s.cluster, err = cluster.Start(ctx, cluster.Options{Dir: s.dir, Gateway: s.gateway}); err != nil {
 		return err
 	}
 	s.closers = append(s.closers, s.cluster.Stop)

@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -54,18 +56,30 @@ type assets struct {
 	GatewayAPI string // folder with one subfolder of CRDs per channel
 }
 
-// Build builds the cluster's binaries that are missing from the user's cache folder, and reports what it does to
-// progress. The first build takes about 13 minutes, later ones nothing. If KUBEBUILDER_ASSETS is set, etcd and kube-*
-// are taken from that folder. [Isolate] calls Build; call it directly to fill the cache. It needs the Go module proxy
-// or a filled module cache, so it cannot run inside the namespaces.
-func Build(ctx context.Context, progress io.Writer) error {
-	_, err := findAssets(ctx, progress)
-	return err
+// Build builds the binaries of a cluster with this gateway that are missing from the user's cache folder, and reports
+// what it does to progress. If KUBEBUILDER_ASSETS is set, etcd and kube-* are taken from that folder as far as it has
+// them. [Isolate] builds for [TraefikGateway] unless Build was called before. Build needs the Go module proxy or a filled
+// module cache, so it cannot run inside the namespaces.
+func Build(ctx context.Context, progress io.Writer, gateway Gateway) error {
+	found, err := findAssets(ctx, progress, gateway)
+	if err != nil {
+		return err
+	}
+	value, err := json.Marshal(found)
+	if err != nil {
+		return err
+	}
+	return os.Setenv(assetsVariable, string(value))
 }
 
-func findAssets(ctx context.Context, progress io.Writer) (*assets, error) {
+// binariesFor returns what a cluster with this gateway runs.
+func binariesFor(gateway Gateway) []binary {
+	return slices.DeleteFunc(slices.Clone(binaries), func(b binary) bool { return b.name == Traefik && gateway != TraefikGateway })
+}
+
+func findAssets(ctx context.Context, progress io.Writer, gateway Gateway) (*assets, error) {
 	root, found := repository.Path(), &assets{Binaries: map[string]string{}}
-	for _, b := range binaries {
+	for _, b := range binariesFor(gateway) {
 		path, err := b.ensure(ctx, root, progress)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", b.name, err)

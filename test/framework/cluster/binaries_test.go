@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,6 +78,15 @@ func TestGivenBinaryIsTakenAsItIs(t *testing.T) {
 	t.Setenv("KUBEBUILDER_ASSETS", dir)
 	if got, err := binaries[0].ensure(t.Context(), "/no/repository", &bytes.Buffer{}); err != nil || got != given {
 		t.Errorf("%s, %v", got, err)
+	}
+}
+
+// Only the gateway that was asked for is built: Traefik takes longer than everything else together.
+func TestOnlyTheChosenGatewayIsBuilt(t *testing.T) {
+	for gateway, want := range map[Gateway]bool{TraefikGateway: true, BuiltinGateway: false} {
+		if got := slices.ContainsFunc(binariesFor(gateway), func(b binary) bool { return b.name == Traefik }); got != want {
+			t.Errorf("%s: Traefik is built: %t", gateway, got)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"errors"
@@ -17,6 +18,8 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/util/cert"
 	"k8s.io/client-go/util/keyutil"
+
+	"github.com/canaryrollout/canaryrollout/test/framework/fakegateway"
 )
 
 //go:embed assets
@@ -26,9 +29,11 @@ var embedded embed.FS
 type Options struct {
 	// Dir is the folder for logs, data and kubeconfigs. Default: a new folder below os.TempDir.
 	Dir string
+	// Gateway serves the routes. Default: [TraefikGateway].
+	Gateway Gateway
 	// Throttle is the minimum time between two configurations of Traefik. Default: 200 ms.
 	Throttle time.Duration
-	// Streams makes the gateway also serve TLS and TCP, by TLSRoutes and TCPRoutes: see [StreamGatewayName]. It uses
+	// Streams makes Traefik also serve TLS and TCP, by TLSRoutes and TCPRoutes: see [StreamGatewayName]. It uses
 	// the experimental channel of the Gateway API, because Traefik only supports v1alpha2 of these kinds.
 	Streams bool
 	// LateEndpoints runs the EndpointSlice controller in its own process, so that it can be paused.
@@ -49,6 +54,7 @@ type Cluster struct {
 	assets      *assets
 	credentials *credentials
 	processes   []*Process // in start order
+	builtin     *fakegateway.Gateway
 
 	mu     sync.Mutex
 	deaths []error
@@ -65,6 +71,7 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 	if options.Throttle == 0 {
 		options.Throttle = 200 * time.Millisecond
 	}
+	options.Gateway = cmp.Or(options.Gateway, TraefikGateway)
 	ctx, stop := context.WithTimeout(ctx, options.Timeout)
 	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -82,6 +89,9 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 // prepare writes the files that the processes read.
 func (c *Cluster) prepare() (err error) {
 	if c.assets, err = insideAssets(); err != nil {
+		return err
+	}
+	if err := c.checkGateway(); err != nil {
 		return err
 	}
 	if c.Dir, err = makeDir(c.options.Dir); err != nil {
@@ -179,14 +189,18 @@ func (c *Cluster) Process(name string) *Process {
 	return nil
 }
 
-// AccessLog is the path of the file to which Traefik logs each request that it answered with status 400 or higher,
+// AccessLog is the path of the file to which the gateway logs each request that it answered with status 400 or higher,
 // one JSON object per line, with the address of the chosen pod. The package load reads it.
 func (c *Cluster) AccessLog() string { return filepath.Join(c.Dir, "access.log") }
 
-// SetThrottle restarts the gateway with another Options.Throttle, and waits until it serves.
+// SetThrottle restarts Traefik with another Options.Throttle, and waits until it serves.
 func (c *Cluster) SetThrottle(ctx context.Context, throttle time.Duration) error {
+	process := c.Process(Traefik)
+	if process == nil {
+		return fmt.Errorf("the %s gateway has no throttle: use %s", c.options.Gateway, TraefikGateway)
+	}
 	c.options.Throttle = throttle
-	if err := c.Process(Traefik).Restart(); err != nil {
+	if err := process.Restart(); err != nil {
 		return err
 	}
 	return waitFor(ctx, "the gateway to listen", listens(GatewayAddress))
@@ -240,6 +254,9 @@ func (c *Cluster) stopAll() error {
 		if process.name != Etcd && process.name != APIServer {
 			group.Go(func() error { return process.Stop(time.Second) })
 		}
+	}
+	if c.builtin != nil {
+		group.Go(c.builtin.Stop)
 	}
 	err := group.Wait()
 	return errors.Join(err, c.Process(APIServer).Stop(0), c.Process(Etcd).Stop(0))

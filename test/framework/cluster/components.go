@@ -17,7 +17,7 @@ const (
 	EndpointSlices    = "endpointslice-controller" // only with [Options.LateEndpoints]
 	Scheduler         = "kube-scheduler"
 	Kwok              = "kwok"
-	Traefik           = "traefik"
+	Traefik           = "traefik" // only with [TraefikGateway]
 )
 
 const etcdAddress = "127.0.0.1:12379"
@@ -29,7 +29,9 @@ func (c *Cluster) components() []*Process {
 		c.process(ControllerManager, ControllerManager, c.controllerManagerArgs),
 		c.process(Scheduler, Scheduler, c.schedulerArgs),
 		c.process(Kwok, Kwok, c.kwokArgs),
-		c.process(Traefik, Traefik, c.traefikArgs),
+	}
+	if c.options.Gateway == TraefikGateway {
+		all = append(all, c.process(Traefik, Traefik, c.traefikArgs))
 	}
 	if c.options.LateEndpoints {
 		all = append(all, c.process(EndpointSlices, ControllerManager, c.endpointSlicesArgs))

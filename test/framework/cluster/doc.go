@@ -4,7 +4,8 @@
 // Package cluster runs a real Kubernetes cluster on one machine, without images, downloads or privileges on the host:
 // etcd, the API server, the controller manager and the scheduler of one pinned release, KWOK instead of the kubelet,
 // and Traefik as the Gateway API implementation with real HTTP traffic. All of it is built once from Go modules
-// (hack/tools) into the user's cache folder.
+// (hack/tools) into the user's cache folder. Where a gateway only has to follow the Gateway API, [BuiltinGateway] takes the
+// place of Traefik and saves its build.
 //
 // Everything runs in private network, process and mount namespaces, so ports are fixed, nothing conflicts with the
 // host and nothing is left behind: when the program that called [Isolate] ends, for whatever reason, the kernel kills
@@ -38,7 +39,7 @@
 //
 // The API server listens on [APIAddress], the gateway on [GatewayAddress] (Gateway [GatewayNamespace]/[GatewayName]).
 // Every address of the pod range is local, so one listener on [PodPort] can answer for every pod: see the package
-// backend. Services have cluster IPs but nothing routes them; Traefik connects to endpoints.
+// backend. Services have cluster IPs but nothing routes them; the gateway connects to endpoints.
 //
 // To reach an address inside from a terminal on the host, pass it to Isolate as an [Expose]; [Outside] then returns
 // the address on the host.

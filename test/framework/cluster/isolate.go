@@ -28,7 +28,7 @@ type Expose struct {
 }
 
 // Isolate makes sure that the program runs in its own namespaces. Call it first in TestMain or main: it only returns
-// inside. Outside, it builds the missing binaries (see [Build]), then reruns this program with the same arguments,
+// inside. Outside, it builds the missing binaries unless [Build] was called before, then reruns this program with the same arguments,
 // files and environment in new network, process and mount namespaces, forwards signals to it and exits with its exit
 // code. When this process dies, the kernel kills everything inside, and the other way round.
 //
@@ -53,9 +53,10 @@ func Outside(inside string) string {
 
 // hostStage runs outside: it prepares what needs the host's network, and waits for the inside to end.
 func hostStage(exposed []Expose) (code int, err error) {
-	found, err := findAssets(context.Background(), os.Stderr)
-	if err != nil {
-		return 1, err
+	if os.Getenv(assetsVariable) == "" {
+		if err := Build(context.Background(), os.Stderr, TraefikGateway); err != nil {
+			return 1, err
+		}
 	}
 	doors, err := openDoors(exposed)
 	if err != nil {
@@ -65,11 +66,7 @@ func hostStage(exposed []Expose) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	value, err := json.Marshal(found)
-	if err != nil {
-		return 1, err
-	}
-	environment = append(environment, stageVariable+"="+stageInit, assetsVariable+"="+string(value))
+	environment = append(environment, stageVariable+"="+stageInit)
 	return runInit(environment, doors.files)
 }
 

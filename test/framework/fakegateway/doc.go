@@ -13,7 +13,7 @@
 //     Gateway API, or that uses a feature it does not support.
 //
 // Each [Gateway] has its own GatewayClass, one or more Gateway objects and a listener, so tests with one each can run
-// in parallel. It watches one namespace.
+// in parallel. It watches one namespace, or all.
 //
 // A well-behaved gateway routes a change before it reports it. One with a RouteLag reports first, and routes that
 // much later. Lags are counted from the watch event that brought the change.

@@ -21,7 +21,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// Options configures a gateway. Name, Namespace and Watch are required.
+// Options configures a gateway. Name and Namespace are required.
 type Options struct {
 	// Name is the name of its GatewayClass and of its Gateway.
 	Name string
@@ -32,7 +32,7 @@ type Options struct {
 	OtherParents []gatewayv1.ParentReference
 	// Namespace is the namespace of the Gateways.
 	Namespace string
-	// Watch is the namespace of the routes.
+	// Watch is the namespace of the routes. Default: all namespaces.
 	Watch string
 	// Address is where it serves requests. Default: any free port of 127.0.0.1.
 	Address string

@@ -23,14 +23,13 @@ type identity struct {
 	others []gatewayv1.ParentReference
 }
 
-// owns reports whether a reference from a route in another namespace names one of our Gateways, or one of our other
-// parents.
-func (i identity) owns(ref gatewayv1.ParentReference) bool {
+// owns reports whether a reference from a route in the namespace names one of our Gateways, or one of our other parents.
+func (i identity) owns(ref gatewayv1.ParentReference, namespace string) bool {
 	if slices.ContainsFunc(i.others, func(other gatewayv1.ParentReference) bool { return equality.Semantic.DeepEqual(other, ref) }) {
 		return true
 	}
 	if ptr.Deref(ref.Group, gatewayv1.GroupName) != gatewayv1.GroupName || ptr.Deref(ref.Kind, "Gateway") != "Gateway" ||
-		string(ptr.Deref(ref.Namespace, "")) != i.namespace {
+		string(ptr.Deref(ref.Namespace, gatewayv1.Namespace(namespace))) != i.namespace {
 		return false
 	}
 	return slices.Contains(i.names, string(ref.Name))
@@ -46,7 +45,7 @@ func (i identity) attaches(route *gatewayv1.HTTPRoute) bool {
 		return false
 	}
 	for _, ref := range route.Spec.ParentRefs {
-		if i.owns(ref) && i.hasListener(ref) {
+		if i.owns(ref, route.Namespace) && i.hasListener(ref) {
 			return true
 		}
 	}

@@ -35,9 +35,9 @@ type report struct {
 // parents returns the desired entries of status.parents: those of others, followed by our own.
 func (r report) parents(route, told *gatewayv1.HTTPRoute) []gatewayv1.RouteParentStatus {
 	had := route.Status.Parents
-	want := slices.DeleteFunc(slices.Clone(had), r.isOurs)
+	want := slices.DeleteFunc(slices.Clone(had), func(entry gatewayv1.RouteParentStatus) bool { return r.isOurs(entry, route.Namespace) })
 	for _, ref := range told.Spec.ParentRefs {
-		if !r.owns(ref) {
+		if !r.owns(ref, route.Namespace) {
 			continue
 		}
 		want = append(want, r.entry(had, Controller, ref, told))
@@ -51,10 +51,10 @@ func (r report) parents(route, told *gatewayv1.HTTPRoute) []gatewayv1.RouteParen
 	return slices.DeleteFunc(want, func(entry gatewayv1.RouteParentStatus) bool { return len(entry.Conditions) == 0 })
 }
 
-// isOurs reports whether this gateway manages the entry.
-func (r report) isOurs(entry gatewayv1.RouteParentStatus) bool {
+// isOurs reports whether this gateway manages an entry of a route in the namespace.
+func (r report) isOurs(entry gatewayv1.RouteParentStatus, namespace string) bool {
 	return (entry.ControllerName == Controller || entry.ControllerName == SecondController) &&
-		(r.owns(entry.ParentRef) || entry.ParentRef.Name == former)
+		(r.owns(entry.ParentRef, namespace) || entry.ParentRef.Name == former)
 }
 
 // entry returns what a controller reports about the route for one parent. It has no conditions if there is nothing to

@@ -24,10 +24,11 @@ import (
 
 func main() {
 	buildOnly := flag.Bool("build-only", false, "build the cluster's binaries and stop")
-	api := flag.String("api", "127.0.0.1:0", "host address for the API server; port 0 takes a free one")
-	gateway := flag.String("gateway", "127.0.0.1:0", "host address for the gateway; port 0 takes a free one")
+	api := flag.String("api-address", "127.0.0.1:0", "host address for the API server; port 0 takes a free one")
+	gateway := flag.String("gateway-address", "127.0.0.1:0", "host address for the gateway; port 0 takes a free one")
 	keep := flag.Bool("keep", false, "keep the folder with the logs")
-	var options cluster.Options
+	options := cluster.Options{Gateway: cluster.BuiltinGateway}
+	flag.Var(&options.Gateway, "gateway", "the gateway: builtin, or traefik, which takes some minutes more to build the first time")
 	flag.StringVar(&options.Dir, "dir", "", "folder for logs and data (default: a new one in the temporary folder)")
 	flag.BoolVar(&options.LateEndpoints, "late-endpoints", false, "run the EndpointSlice controller as a process of its own")
 	flag.Parse()
@@ -36,15 +37,26 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	if *buildOnly {
-		exitOn(cluster.Build(ctx, os.Stderr))
+		exitOn(cluster.Build(ctx, os.Stderr, options.Gateway))
 		return
 	}
+	exitOn(isolate(ctx, options.Gateway, *api, *gateway))
+	exitOn(run(ctx, options, *keep))
+}
+
+// isolate returns inside the namespaces. It only builds what a cluster with this gateway needs.
+func isolate(ctx context.Context, gateway cluster.Gateway, apiAddress, gatewayAddress string) error {
+	if cluster.Outside(cluster.APIAddress) == "" { // not inside yet
+		if err := cluster.Build(ctx, os.Stderr, gateway); err != nil {
+			return err
+		}
+	}
 	cluster.Isolate(
-		cluster.Expose{Inside: cluster.APIAddress, Outside: *api},
-		cluster.Expose{Inside: cluster.GatewayAddress, Outside: *gateway},
+		cluster.Expose{Inside: cluster.APIAddress, Outside: apiAddress},
+		cluster.Expose{Inside: cluster.GatewayAddress, Outside: gatewayAddress},
 	)
 	log.SetLogger(logr.Discard()) // otherwise controller-runtime complains that no logger was set
-	exitOn(run(ctx, options, *keep))
+	return nil
 }
 
 func exitOn(err error) {
