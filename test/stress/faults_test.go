@@ -37,7 +37,7 @@ func (d *driver) stopAPI(outage time.Duration) {
 		d.awaitNoEnds()
 	}
 	from := time.Now()
-	if err := env.Cluster.StopAPIServer(d.t.Context(), outage); err != nil {
+	if err := env.Cluster.StopAPIServer(d.t.Context(), outage, nil); err != nil {
 		d.t.Fatal(err)
 	}
 	d.pass(following)

@@ -9,14 +9,15 @@ import (
 	"time"
 )
 
-// StopAPIServer pauses the API server for d, or until ctx ends, and returns when it is ready again. Requests hang in
-// between. Connections stay open.
-func (c *Cluster) StopAPIServer(ctx context.Context, d time.Duration) error {
+// StopAPIServer pauses the API server until a channel is closed, for d at most or until ctx ends, and returns when it is
+// ready again. Requests hang in between. Connections stay open.
+func (c *Cluster) StopAPIServer(ctx context.Context, d time.Duration, until <-chan struct{}) error {
 	server := c.Process(APIServer)
 	if err := server.Signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
 	select {
+	case <-until:
 	case <-time.After(d):
 	case <-ctx.Done():
 	}
