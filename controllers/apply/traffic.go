@@ -48,7 +48,7 @@ func (r *run) setTraffic(ctx context.Context, act plan.SetTraffic) (*observe.Wri
 	if observed == nil {
 		return nil, errNotObserved
 	}
-	patch, err := route.Patch(observed, r.Pairs[object], route.Target(act.Traffic))
+	patch, err := route.Patch(observed, r.Pairs[object], act.Traffic)
 	if err != nil || len(patch) == 0 {
 		return nil, err
 	}

@@ -205,8 +205,7 @@ func TestConfirm(t *testing.T) {
 // TestHeaderProblemDoesNotHoldWeights has a route that can have no header rule. That matters only while header routes
 // are in force, so that an abort, which ends them, can write the weights.
 func TestHeaderProblemDoesNotHoldWeights(t *testing.T) {
-	problem := &route.Problem{Reason: v1alpha1.ReasonRouteLimitExceeded, HeadersOnly: true}
-	always := &route.Problem{Reason: v1alpha1.ReasonBackendPairNotFound}
+	problem, always := &route.Problem{HeadersOnly: true}, &route.Problem{}
 	for _, tc := range []struct {
 		problem *route.Problem
 		inForce bool

@@ -136,12 +136,12 @@ func (s *observation) observedRoute(ctx context.Context, found *unstructured.Uns
 		Kind: found.GetKind(), Name: found.GetName(), Found: true,
 		Generation: reading.Generation, Weight: reading.Weight, Mirror: reading.Mirror, Total: reading.Total,
 		Weights: route.Weights(found, pair), FieldManager: fieldManagerOf(found),
-		Headers: plan.HeaderState(reading.Headers), OtherUses: reading.OtherUses,
+		Headers: reading.Headers, OtherUses: reading.OtherUses,
 		AcceptedGeneration: acceptance.Generation, RefusedGeneration: acceptance.Refused, Unversioned: acceptance.Unversioned, Pending: acceptance.Pending,
 		Ignored: acceptance.Ignored, Orphaned: acceptance.Orphaned,
 	}
 	if problem := reading.Problem; problem != nil && !s.isIrrelevant(problem) {
-		observed.Problem = &plan.Problem{Reason: problem.Reason, Message: problem.Message}
+		observed.Problem = &problem.Problem
 	}
 	observed.Unsupported = s.unsupported(ctx, found, reading)
 	return observed

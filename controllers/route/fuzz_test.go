@@ -12,6 +12,7 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
 // FuzzCodec feeds arbitrary JSON as rules and as parents.
@@ -58,8 +59,8 @@ func liveRoute(rules, parents any) *unstructured.Unstructured {
 }
 
 // someTarget uses the upper bits of bits for a mirror.
-func someTarget(weight, bits uint8) Target {
-	return Target{Weight: int32(weight % 101), Mirror: int32(bits>>5) * 14, HeaderRoutes: someHeaderRoutes(bits)}
+func someTarget(weight, bits uint8) plan.Traffic {
+	return plan.Traffic{Weight: int32(weight % 101), Mirror: int32(bits>>5) * 14, HeaderRoutes: someHeaderRoutes(bits)}
 }
 
 // someHeaderRoutes returns the header routes whose bit is set.
@@ -130,7 +131,7 @@ func someFilters(random *rand.Rand) []any {
 
 // checkCodec checks for every object that nothing panics, that the input does not change, and that what Patch writes
 // is what Read then finds, is all that is written, and can be reverted.
-func checkCodec(t *testing.T, obj *unstructured.Unstructured, target Target) {
+func checkCodec(t *testing.T, obj *unstructured.Unstructured, target plan.Traffic) {
 	t.Helper()
 	original, before := encode(t, obj), Read(obj, reviews, target.HeaderRoutes)
 	Accepted(obj, nil)
@@ -150,8 +151,8 @@ func checkCodec(t *testing.T, obj *unstructured.Unstructured, target Target) {
 	if diff := cmp.Diff(usersPart(t, obj), usersPart(t, after)); diff != "" {
 		t.Fatalf("the user's part has changed (-before +after):\n%s", diff)
 	}
-	if before.Headers == HeadersNone && before.Mirror == 0 && before.Weight != MixedWeight {
-		restored := applied(t, after, reviews, Target{Weight: before.Weight})
+	if before.Headers == plan.HeadersNone && before.Mirror == 0 && before.Weight != plan.MixedWeight {
+		restored := applied(t, after, reviews, plan.Traffic{Weight: before.Weight})
 		if diff := cmp.Diff(defaulted(t, obj), defaulted(t, restored)); diff != "" {
 			t.Fatalf("there and back (-before +after):\n%s", diff)
 		}
@@ -159,7 +160,7 @@ func checkCodec(t *testing.T, obj *unstructured.Unstructured, target Target) {
 }
 
 // checkRefusal expects that Read reports the same problem, except for a weight too coarse for this target.
-func checkRefusal(t *testing.T, before Reading, target Target, patch []byte, err error) {
+func checkRefusal(t *testing.T, before Reading, target plan.Traffic, patch []byte, err error) {
 	t.Helper()
 	if patch != nil {
 		t.Fatalf("both a patch and %v", err)
@@ -175,12 +176,12 @@ func checkRefusal(t *testing.T, before Reading, target Target, patch []byte, err
 }
 
 // checkHeaders expects the state that the target leads to, also if the CRD drops the names of our rules.
-func checkHeaders(t *testing.T, after *unstructured.Unstructured, target Target, state HeaderState) {
+func checkHeaders(t *testing.T, after *unstructured.Unstructured, target plan.Traffic, state plan.HeaderState) {
 	t.Helper()
 	rendered := layoutOf(after, reviews).own
-	want := HeadersNone
+	want := plan.HeadersNone
 	if len(rendered) > 0 {
-		want = HeadersCurrent
+		want = plan.HeadersCurrent
 	}
 	if state != want {
 		t.Fatalf("headers are %s, want %s", state, want)

@@ -4,11 +4,10 @@
 package route
 
 import (
-	"fmt"
-
 	"k8s.io/apimachinery/pkg/util/sets"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
 // changes turn the header rules of a route into those that it should have.
@@ -66,18 +65,18 @@ func (l *layout) rulesAt(places []int) []any {
 }
 
 // headerState returns the Headers of a Reading.
-func (l *layout) headerState(c changes, problem *Problem) HeaderState {
+func (l *layout) headerState(c changes, problem *Problem) plan.HeaderState {
 	switch {
 	case len(l.own) == 0:
-		return HeadersNone
+		return plan.HeadersNone
 	case l.problem != nil || problem != nil || !c.none():
-		return HeadersOther
+		return plan.HeadersOther
 	default:
-		return HeadersCurrent
+		return plan.HeadersCurrent
 	}
 }
 
 // conflict returns a Problem that concerns only header routes.
 func conflict(format string, args ...any) *Problem {
-	return &Problem{Reason: v1alpha1.ReasonHeaderRouteConflict, Message: fmt.Sprintf(format, args...), HeadersOnly: true}
+	return headersProblem(v1alpha1.ReasonHeaderRouteConflict, format, args...)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
 // TestHeaderRules checks T7: a header rule is its source rule with the match added, and is removed completely. In
@@ -83,22 +84,22 @@ func TestHeaderRules(t *testing.T) {
 - {matches: [{path: {type: PathPrefix, value: /}}], backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 0}]}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			obj, target := routeOf(t, tc.rules), Target{HeaderRoutes: tc.headerRoutes}
-			if got := Read(obj, reviews, tc.headerRoutes); got.Headers != HeadersNone || got.Problem != nil {
+			obj, target := routeOf(t, tc.rules), plan.Traffic{HeaderRoutes: tc.headerRoutes}
+			if got := Read(obj, reviews, tc.headerRoutes); got.Headers != plan.HeadersNone || got.Problem != nil {
 				t.Errorf("before, got %+v", got)
 			}
 			got := applied(t, obj, reviews, target)
 			if diff := cmp.Diff(encode(t, routeOf(t, tc.want)), encode(t, got)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			want := Reading{Generation: 4, Headers: HeadersCurrent}
+			want := Reading{Generation: 4, Headers: plan.HeadersCurrent}
 			if diff := cmp.Diff(want, Read(got, reviews, tc.headerRoutes)); diff != "" {
 				t.Errorf("after, Read (-want +got):\n%s", diff)
 			}
-			if state := Read(got, reviews, nil).Headers; state != HeadersOther {
+			if state := Read(got, reviews, nil).Headers; state != plan.HeadersOther {
 				t.Errorf("without header routes, got %s", state)
 			}
-			if diff := cmp.Diff(encode(t, obj), encode(t, applied(t, got, reviews, Target{}))); diff != "" {
+			if diff := cmp.Diff(encode(t, obj), encode(t, applied(t, got, reviews, plan.Traffic{}))); diff != "" {
 				t.Errorf("taken out again (-want +got):\n%s", diff)
 			}
 		})
@@ -129,14 +130,14 @@ func TestHeaderRulesFollow(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			obj := routeOf(t, rules)
-			if got := Read(obj, reviews, qa); got.Headers == HeadersCurrent || got.Problem != nil || got.Weight != 0 {
+			if got := Read(obj, reviews, qa); got.Headers == plan.HeadersCurrent || got.Problem != nil || got.Weight != 0 {
 				t.Errorf("got %+v", got)
 			}
-			got := applied(t, obj, reviews, Target{HeaderRoutes: qa})
+			got := applied(t, obj, reviews, plan.Traffic{HeaderRoutes: qa})
 			if diff := cmp.Diff(encode(t, routeOf(t, want)), encode(t, got)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			got = applied(t, obj, reviews, Target{})
+			got = applied(t, obj, reviews, plan.Traffic{})
 			if diff := cmp.Diff(encode(t, routeOf(t, "["+user+","+source+"]")), encode(t, got)); diff != "" {
 				t.Errorf("taken out (-want +got):\n%s", diff)
 			}
@@ -151,16 +152,16 @@ func TestHeaderRulesOfTwoRolloutsInOneRule(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			obj := routeOf(t, `[{backendRefs: [{name: reviews-stable, weight: 50}, {name: reviews-canary, weight: 0}, {name: ratings-stable, weight: 50}, {name: ratings-canary, weight: 0}]}]`)
 			for _, pair := range []Pair{reviews, ratings} {
-				obj = applied(t, obj, pair, Target{HeaderRoutes: qa})
+				obj = applied(t, obj, pair, plan.Traffic{HeaderRoutes: qa})
 				if pruned {
 					obj = pruneNames(obj)
 				}
 			}
 			for _, pair := range []Pair{reviews, ratings} {
-				if patch, err := Patch(obj, pair, Target{HeaderRoutes: qa}); patch != nil || err != nil {
+				if patch, err := Patch(obj, pair, plan.Traffic{HeaderRoutes: qa}); patch != nil || err != nil {
 					t.Errorf("%s: got %s, %v", pair.Rollout, patch, err)
 				}
-				want := Reading{Generation: 4, Headers: HeadersCurrent, Total: 50}
+				want := Reading{Generation: 4, Headers: plan.HeadersCurrent, Total: 50}
 				if diff := cmp.Diff(want, Read(obj, pair, qa)); diff != "" {
 					t.Errorf("%s (-want +got):\n%s", pair.Rollout, diff)
 				}
@@ -175,17 +176,17 @@ func TestHeaderRulesOfTwoRolloutsInOneRule(t *testing.T) {
 func TestNamedRules(t *testing.T) {
 	const rules = `[{name: private, matches: [{path: {type: PathPrefix, value: /admin}}], ` + pairRefs + `}, {` + pairRefs + `}]`
 	obj := routeOf(t, rules)
-	_, err := Patch(obj, reviews, Target{Weight: 10, HeaderRoutes: qa})
+	_, err := Patch(obj, reviews, plan.Traffic{Weight: 10, HeaderRoutes: qa})
 	wantProblem(t, problemOf(t, err), v1alpha1.ReasonHeaderRouteOnNamedRule, "spec.rules[0], which has the name private")
 	reading := Read(obj, reviews, qa)
 	wantProblem(t, reading.Problem, v1alpha1.ReasonHeaderRouteOnNamedRule, "set allowNamedRules: true")
 	if !reading.Problem.HeadersOnly {
 		t.Error("the weights cannot be written either")
 	}
-	applied(t, obj, reviews, Target{Weight: 10, HeaderRoutes: []v1alpha1.SetHeaderRoute{headerRoute("qa")}})
-	there := applied(t, obj, reviews, Target{Weight: 10, HeaderRoutes: onNamedRules(qa...)})
-	if got := Read(there, reviews, onNamedRules(qa...)).Headers; got != HeadersCurrent {
+	applied(t, obj, reviews, plan.Traffic{Weight: 10, HeaderRoutes: []v1alpha1.SetHeaderRoute{headerRoute("qa")}})
+	there := applied(t, obj, reviews, plan.Traffic{Weight: 10, HeaderRoutes: onNamedRules(qa...)})
+	if got := Read(there, reviews, onNamedRules(qa...)).Headers; got != plan.HeadersCurrent {
 		t.Errorf("header rules that are meant are %s", got)
 	}
-	applied(t, there, reviews, Target{})
+	applied(t, there, reviews, plan.Traffic{})
 }

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
 // reviews is the pair used by most tests.
@@ -77,7 +78,7 @@ func encode(t *testing.T, obj *unstructured.Unstructured) string {
 
 // applied returns the route after Patch, as the API server would store it. It also checks that Patch does not change
 // its input, and that a second Patch is empty.
-func applied(t *testing.T, obj *unstructured.Unstructured, pair Pair, target Target) *unstructured.Unstructured {
+func applied(t *testing.T, obj *unstructured.Unstructured, pair Pair, target plan.Traffic) *unstructured.Unstructured {
 	t.Helper()
 	before := encode(t, obj)
 	patch, err := Patch(obj, pair, target)

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
 // ofKind returns a live route of another kind with these rules, given as YAML.
@@ -41,9 +42,9 @@ func grpc(how gatewayv1.GRPCMethodMatchType, service, method string) v1alpha1.Re
 func TestWeightsOfAllKinds(t *testing.T) {
 	for _, kind := range []string{"HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute"} {
 		obj := ofKind(t, kind, `[{backendRefs: [{name: reviews-stable, port: 9080}, {name: reviews-canary, port: 9080}]}]`)
-		got := Read(applied(t, obj, reviews, Target{Weight: 30}), reviews, nil)
+		got := Read(applied(t, obj, reviews, plan.Traffic{Weight: 30}), reviews, nil)
 		got.MirrorProblem = nil // see TestMirrorProblems
-		if diff := cmp.Diff(Reading{Generation: 4, Weight: 30, Headers: HeadersNone}, got); diff != "" {
+		if diff := cmp.Diff(Reading{Generation: 4, Weight: 30, Headers: plan.HeadersNone}, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", kind, diff)
 		}
 	}
@@ -79,7 +80,7 @@ func TestGRPCMatchesAreJoined(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			obj := ofKind(t, "GRPCRoute", `[{backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 0}], `+tc.matches+`}]`)
-			got := applied(t, obj, reviews, Target{HeaderRoutes: []v1alpha1.SetHeaderRoute{headerRoute("qa", tc.requests...)}})
+			got := applied(t, obj, reviews, plan.Traffic{HeaderRoutes: []v1alpha1.SetHeaderRoute{headerRoute("qa", tc.requests...)}})
 			var want []any
 			if err := yaml.Unmarshal([]byte(tc.want), &want); err != nil {
 				t.Fatal(err)
@@ -87,7 +88,7 @@ func TestGRPCMatchesAreJoined(t *testing.T) {
 			if diff := cmp.Diff(want, matchesOf(list(got.Object, "spec", "rules")[0])); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			back := applied(t, got, reviews, Target{})
+			back := applied(t, got, reviews, plan.Traffic{})
 			if diff := cmp.Diff(encode(t, obj), encode(t, back)); diff != "" {
 				t.Errorf("leftovers (-want +got):\n%s", diff)
 			}
@@ -115,12 +116,12 @@ func TestKindsThatCannotMatch(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			obj := ofKind(t, tc.kind, `[{backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 0}], `+tc.matches+`}]`)
 			routes := []v1alpha1.SetHeaderRoute{headerRoute("qa", tc.request)}
-			_, err := Patch(obj, reviews, Target{HeaderRoutes: routes})
+			_, err := Patch(obj, reviews, plan.Traffic{HeaderRoutes: routes})
 			wantProblem(t, problemOf(t, err), v1alpha1.ReasonHeaderRouteConflict, tc.message)
 			if got := Read(obj, reviews, routes); got.Problem == nil || !got.Problem.HeadersOnly {
 				t.Errorf("Read says %+v", got.Problem)
 			}
-			applied(t, obj, reviews, Target{Weight: 50})
+			applied(t, obj, reviews, plan.Traffic{Weight: 50})
 		})
 	}
 }
@@ -132,7 +133,7 @@ func TestRuleNames(t *testing.T) {
 	obj := routeOf(t, `[{name: api, `+pair+`}, {name: admin, `+pair+`}, {`+pair+`}]`)
 	scoped := reviews
 	scoped.RuleNames = []string{"api"}
-	got := applied(t, obj, scoped, Target{Weight: 20, HeaderRoutes: onNamedRules(qa...)})
+	got := applied(t, obj, scoped, plan.Traffic{Weight: 20, HeaderRoutes: onNamedRules(qa...)})
 	var names []string
 	for _, rule := range list(got.Object, "spec", "rules") {
 		names = append(names, nameOf(rule))
@@ -140,7 +141,7 @@ func TestRuleNames(t *testing.T) {
 	if diff := cmp.Diff([]string{"canaryrollout-reviews-qa-0", "api", "admin", ""}, names); diff != "" {
 		t.Errorf("rules (-want +got):\n%s", diff)
 	}
-	want := Reading{Generation: 4, Weight: 20, Headers: HeadersCurrent, OtherUses: "HTTPRoute bookinfo spec.rules[2] names both Services and is not among the ruleNames; " +
+	want := Reading{Generation: 4, Weight: 20, Headers: plan.HeadersCurrent, OtherUses: "HTTPRoute bookinfo spec.rules[2] names both Services and is not among the ruleNames; " +
 		"HTTPRoute bookinfo spec.rules[3] names both Services and is not among the ruleNames"}
 	if diff := cmp.Diff(want, Read(got, scoped, onNamedRules(qa...))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

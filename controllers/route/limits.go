@@ -5,7 +5,6 @@ package route
 
 import (
 	"cmp"
-	"fmt"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
@@ -89,9 +88,9 @@ func (l *layout) nameTaken(added any, rules []any) *Problem {
 }
 
 func (l *layout) exceeded(figure int, what string, limit int) *Problem {
-	return &Problem{Reason: v1alpha1.ReasonRouteLimitExceeded, HeadersOnly: true, Message: fmt.Sprintf(
+	return headersProblem(v1alpha1.ReasonRouteLimitExceeded,
 		"with its header routes %s would have %d %s, and the Gateway API allows %d: use fewer header routes or matches, or split the route into several",
-		l.label, figure, what, limit)}
+		l.label, figure, what, limit)
 }
 
 func nameOf(item any) string {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
 // ruleWith returns a managed rule with this many matches of this many headers each.
@@ -50,7 +51,7 @@ func TestLimits(t *testing.T) {
 				if got.Problem != nil {
 					t.Fatalf("got %v", got.Problem)
 				}
-				applied(t, obj, reviews, Target{HeaderRoutes: tc.headerRoutes})
+				applied(t, obj, reviews, plan.Traffic{HeaderRoutes: tc.headerRoutes})
 				return
 			}
 			wantProblem(t, got.Problem, v1alpha1.ReasonRouteLimitExceeded, tc.message)

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
 // both returns a match of the headers of h and the method of m.
@@ -45,7 +46,7 @@ func TestMatchesAreJoined(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			obj := routeOf(t, `[{backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 0}], `+tc.matches+`}]`)
-			got := applied(t, obj, reviews, Target{HeaderRoutes: []v1alpha1.SetHeaderRoute{headerRoute("qa", tc.requests...)}})
+			got := applied(t, obj, reviews, plan.Traffic{HeaderRoutes: []v1alpha1.SetHeaderRoute{headerRoute("qa", tc.requests...)}})
 			rules := list(got.Object, "spec", "rules")
 			if len(rules) != 2 {
 				t.Fatalf("got %d rules", len(rules))
@@ -81,14 +82,14 @@ func TestHeaderRoutesThatDoNotFit(t *testing.T) {
 			headerRoutes := []v1alpha1.SetHeaderRoute{headerRoute("qa", tc.request)}
 			got := Read(obj, reviews, headerRoutes)
 			wantProblem(t, got.Problem, v1alpha1.ReasonHeaderRouteConflict, tc.message)
-			if got.Weight != 10 || got.Headers != HeadersNone || !got.Problem.HeadersOnly {
+			if got.Weight != 10 || got.Headers != plan.HeadersNone || !got.Problem.HeadersOnly {
 				t.Errorf("got %+v", got)
 			}
-			_, err := Patch(obj, reviews, Target{HeaderRoutes: headerRoutes})
+			_, err := Patch(obj, reviews, plan.Traffic{HeaderRoutes: headerRoutes})
 			if diff := cmp.Diff(got.Problem, problemOf(t, err)); diff != "" {
 				t.Errorf("Patch has another problem (-Read +Patch):\n%s", diff)
 			}
-			if weight := Read(applied(t, obj, reviews, Target{}), reviews, nil).Weight; weight != 0 {
+			if weight := Read(applied(t, obj, reviews, plan.Traffic{}), reviews, nil).Weight; weight != 0 {
 				t.Errorf("without header routes, the weight is %d", weight)
 			}
 		})
@@ -101,7 +102,7 @@ func TestBadExpressionIsRefused(t *testing.T) {
 	bad := header("role", "qa(")
 	bad.Headers[0].Type = ptr.To(gatewayv1.HeaderMatchRegularExpression)
 	routes := []v1alpha1.SetHeaderRoute{headerRoute("qa", bad)}
-	_, err := Patch(routeOf(t, atRest), reviews, Target{HeaderRoutes: routes})
+	_, err := Patch(routeOf(t, atRest), reviews, plan.Traffic{HeaderRoutes: routes})
 	wantProblem(t, problemOf(t, err), v1alpha1.ReasonInvalidRegularExpression, `matches[0].headers[0].value: "qa(" is no regular expression`)
 	if got := Read(routeOf(t, atRest), reviews, routes); !got.Problem.HeadersOnly {
 		t.Error("the weights cannot be written either")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/jsonpatch"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
 const (
@@ -69,7 +70,7 @@ func (s source) mirrorFilter(share int32) map[string]any {
 	}}
 }
 
-// mirrorShare returns the percentage that our only filter in the rule copies, 0 if there is none, or MixedWeight.
+// mirrorShare returns the percentage that our only filter in the rule copies, 0 if there is none, or plan.MixedWeight.
 func (s source) mirrorShare(pair Pair) int32 {
 	switch own := pair.mirrors(s.rule); len(own) {
 	case 0:
@@ -80,16 +81,16 @@ func (s source) mirrorShare(pair Pair) int32 {
 			return share
 		}
 	}
-	return MixedWeight
+	return plan.MixedWeight
 }
 
-// mirror returns the percentage that all managed rules agree on, or MixedWeight.
+// mirror returns the percentage that all managed rules agree on, or plan.MixedWeight.
 func (l *layout) mirror() int32 {
 	var agreed int32
 	for i, s := range l.sources {
 		share := s.mirrorShare(l.pair)
 		if i > 0 && share != agreed {
-			return MixedWeight
+			return plan.MixedWeight
 		}
 		agreed = share
 	}
@@ -141,24 +142,23 @@ func (p Pair) withoutMirror(filters []any) []any {
 // mirrorProblem returns why the rules cannot have a mirror, or nil.
 func (l *layout) mirrorProblem() *Problem {
 	if !l.kind.matchesHeaders {
-		return &Problem{Reason: v1alpha1.ReasonMirrorNotSupported, Message: fmt.Sprintf(
+		return newProblem(v1alpha1.ReasonMirrorNotSupported,
 			"%s carries no requests that setMirrorRoute could copy: take it out of the steps, or the route out of spec.traffic.routes",
-			l.label)}
+			l.label)
 	}
 	if l.pair.Missing.MirrorFraction {
-		return &Problem{Reason: v1alpha1.ReasonMirrorNotSupported, Message: fmt.Sprintf(
+		return newProblem(v1alpha1.ReasonMirrorNotSupported,
 			"%s: the installed CustomResourceDefinition of its kind has no requestMirror.fraction, so a mirror would copy every request: "+
-				"install Gateway API v1.3 or newer, or take setMirrorRoute out of the steps", l.label)}
+				"install Gateway API v1.3 or newer, or take setMirrorRoute out of the steps", l.label)
 	}
 	for _, s := range l.sources {
 		if s.rule["filters"] != nil && list(s.rule, "filters") == nil {
-			return &Problem{Reason: v1alpha1.ReasonMirrorNotSupported, Path: fieldPath(s.index),
-				Message: l.at(s.index) + " has filters that cannot be read: make them a list"}
+			return ruleProblem(s.index, v1alpha1.ReasonMirrorNotSupported, "%s has filters that cannot be read: make them a list", l.at(s.index))
 		}
 		if len(l.pair.withoutMirror(list(s.rule, "filters"))) >= maxFilters {
-			return &Problem{Reason: v1alpha1.ReasonRouteLimitExceeded, Path: fieldPath(s.index), Message: fmt.Sprintf(
+			return ruleProblem(s.index, v1alpha1.ReasonRouteLimitExceeded,
 				"%s has %d filters, as many as the Gateway API allows, so there is no room for a mirror: use fewer, or take setMirrorRoute out of the steps",
-				l.at(s.index), maxFilters)}
+				l.at(s.index), maxFilters)
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
 const (
@@ -46,13 +47,13 @@ func TestMirror(t *testing.T) {
 		"as it should be":          {filtered(oursOf("9970", "9080"), usersFilter), 10, 10, filtered(oursOf("9970", "9080"), usersFilter)},
 		"taken out":                {filtered(usersFilter, oursOf("9970", "9080")), 10, 0, filtered(usersFilter)},
 		"the only one taken out":   {filtered(oursOf("9970", "9080")), 10, 0, plain},
-		"twice":                    {filtered(oursOf("9970", "9080"), usersFilter, oursOf("9970", "9080")), MixedWeight, 10, filtered(usersFilter, oursOf("9970", "9080"))},
-		"twice, and none wanted":   {filtered(oursOf("9970", "9080"), oursOf("9970", "9080")), MixedWeight, 0, plain},
-		"to a port of former days": {filtered(oursOf("9970", "9081")), MixedWeight, 10, filtered(oursOf("9970", "9080"))},
+		"twice":                    {filtered(oursOf("9970", "9080"), usersFilter, oursOf("9970", "9080")), plan.MixedWeight, 10, filtered(usersFilter, oursOf("9970", "9080"))},
+		"twice, and none wanted":   {filtered(oursOf("9970", "9080"), oursOf("9970", "9080")), plan.MixedWeight, 0, plain},
+		"to a port of former days": {filtered(oursOf("9970", "9081")), plan.MixedWeight, 10, filtered(oursOf("9970", "9080"))},
 		"the group by its name": {`[{backendRefs: [{group: core, name: reviews-stable, port: 9080, weight: 100}, {group: core, name: reviews-canary, port: 9080, weight: 0}]}]`, 0, 10,
 			`[{backendRefs: [{group: core, name: reviews-stable, port: 9080, weight: 100}, {group: core, name: reviews-canary, port: 9080, weight: 0}], filters: [` +
 				strings.Replace(oursOf("9970", "9080"), `group: ""`, "group: core", 1) + `]}]`},
-		"one rule of two": {`[{` + pairRefs + `}, {` + pairRefs + `, filters: [` + oursOf("9970", "9080") + `]}]`, MixedWeight, 10,
+		"one rule of two": {`[{` + pairRefs + `}, {` + pairRefs + `, filters: [` + oursOf("9970", "9080") + `]}]`, plan.MixedWeight, 10,
 			`[{` + pairRefs + `, filters: [` + oursOf("9970", "9080") + `]}, {` + pairRefs + `, filters: [` + oursOf("9970", "9080") + `]}]`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -60,7 +61,7 @@ func TestMirror(t *testing.T) {
 			if got := Read(obj, reviews, nil).Mirror; got != tc.reads {
 				t.Errorf("reads a mirror of %d, want %d", got, tc.reads)
 			}
-			after := applied(t, obj, reviews, Target{Mirror: tc.share})
+			after := applied(t, obj, reviews, plan.Traffic{Mirror: tc.share})
 			if diff := cmp.Diff(routeOf(t, tc.want).Object["spec"], after.Object["spec"]); diff != "" {
 				t.Errorf("spec (-want +got):\n%s", diff)
 			}
@@ -80,13 +81,13 @@ func TestMirrorStaysOutOfHeaderRules(t *testing.T) {
 		"alone": {nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			target := Target{Mirror: 10, HeaderRoutes: qa}
-			after := applied(t, applied(t, routeOf(t, filtered(tc.filters...)), reviews, Target{Mirror: 10}), reviews, target)
+			target := plan.Traffic{Mirror: 10, HeaderRoutes: qa}
+			after := applied(t, applied(t, routeOf(t, filtered(tc.filters...)), reviews, plan.Traffic{Mirror: 10}), reviews, target)
 			rules := list(after.Object, "spec", "rules")
 			if diff := cmp.Diff(tc.want, list(rules[0].(map[string]any), "filters")); diff != "" {
 				t.Errorf("filters of the header rule (-want +got):\n%s", diff)
 			}
-			if got := Read(after, reviews, qa); got.Mirror != 10 || got.Headers != HeadersCurrent {
+			if got := Read(after, reviews, qa); got.Mirror != 10 || got.Headers != plan.HeadersCurrent {
 				t.Errorf("reads %+v", got)
 			}
 		})
@@ -106,12 +107,12 @@ func TestMirrorProblems(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			wantProblem(t, Read(tc.obj, reviews, nil).MirrorProblem, tc.reason, tc.message)
-			_, err := Patch(tc.obj, reviews, Target{Mirror: 10})
+			_, err := Patch(tc.obj, reviews, plan.Traffic{Mirror: 10})
 			wantProblem(t, problemOf(t, err), tc.reason, tc.message)
-			applied(t, tc.obj, reviews, Target{Weight: 10})
+			applied(t, tc.obj, reviews, plan.Traffic{Weight: 10})
 		})
 	}
-	if _, err := Patch(routeOf(t, atRest), reviews, Target{Mirror: 101}); err == nil {
+	if _, err := Patch(routeOf(t, atRest), reviews, plan.Traffic{Mirror: 101}); err == nil {
 		t.Error("a mirror of 101 % is not refused")
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
 // TestMirrorWithoutFractions checks mirrors with a CRD older than Gateway API v1.3. It drops the fraction: 10 %
@@ -19,7 +20,7 @@ func TestMirrorWithoutFractions(t *testing.T) {
 	old := reviews
 	old.Missing.MirrorFraction = true
 	const pruned = `{type: RequestMirror, requestMirror: {backendRef: {group: "", kind: Service, name: reviews-canary, port: 9080}}}`
-	_, err := Patch(routeOf(t, filtered()), old, Target{Mirror: 10})
+	_, err := Patch(routeOf(t, filtered()), old, plan.Traffic{Mirror: 10})
 	wantProblem(t, problemOf(t, err), v1alpha1.ReasonMirrorNotSupported, "has no requestMirror.fraction")
 	wantProblem(t, Read(routeOf(t, filtered()), old, nil).MirrorProblem, v1alpha1.ReasonMirrorNotSupported, "install Gateway API v1.3 or newer")
 	for name, tc := range map[string]struct{ rules, want string }{
@@ -28,11 +29,11 @@ func TestMirrorWithoutFractions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			obj := routeOf(t, tc.rules)
-			if got := Read(obj, old, nil).Mirror; got != MixedWeight {
+			if got := Read(obj, old, nil).Mirror; got != plan.MixedWeight {
 				t.Errorf("reads a mirror of %d", got)
 			}
-			after := applied(t, obj, old, Target{Weight: 10})
-			want := applied(t, routeOf(t, tc.want), old, Target{Weight: 10})
+			after := applied(t, obj, old, plan.Traffic{Weight: 10})
+			want := applied(t, routeOf(t, tc.want), old, plan.Traffic{Weight: 10})
 			if diff := cmp.Diff(want.Object["spec"], after.Object["spec"]); diff != "" {
 				t.Errorf("spec (-want +got):\n%s", diff)
 			}
@@ -52,16 +53,16 @@ func TestMirrorWithoutFractions(t *testing.T) {
 func TestHeaderRulesWithoutNames(t *testing.T) {
 	old := reviews
 	old.Missing.RuleNames = true
-	target := Target{HeaderRoutes: []v1alpha1.SetHeaderRoute{headerRoute("qa", header("role", "qa")), headerRoute("beta", header("role", "beta"))}}
+	target := plan.Traffic{HeaderRoutes: []v1alpha1.SetHeaderRoute{headerRoute("qa", header("role", "qa")), headerRoute("beta", header("role", "beta"))}}
 	after := applied(t, routeOf(t, atRest), old, target)
 	rules := list(after.Object, "spec", "rules")
 	if isNamed := func(rule any) bool { return nameOf(rule) != "" }; slices.ContainsFunc(rules, isNamed) {
 		t.Errorf("a rule has a name: %v", rules)
 	}
-	if got := Read(after, old, target.HeaderRoutes).Headers; got != HeadersCurrent {
+	if got := Read(after, old, target.HeaderRoutes).Headers; got != plan.HeadersCurrent {
 		t.Errorf("header rules are %s", got)
 	}
-	if got := applied(t, after, old, Target{}); len(list(got.Object, "spec", "rules")) != len(rules)-2 {
+	if got := applied(t, after, old, plan.Traffic{}); len(list(got.Object, "spec", "rules")) != len(rules)-2 {
 		t.Errorf("header rules are left: %v", got.Object["spec"])
 	}
 }

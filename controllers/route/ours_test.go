@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
 func TestRecognition(t *testing.T) {
@@ -47,14 +48,14 @@ func TestRecognition(t *testing.T) {
 			const source = `{matches: [{path: {type: PathPrefix, value: /}}], backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 0}]}`
 			obj := routeOf(t, "["+tc.rule+","+source+"]")
 			want := routeOf(t, "["+source+"]")
-			state := HeadersOther
+			state := plan.HeadersOther
 			if !tc.want {
-				want, state = obj, HeadersNone
+				want, state = obj, plan.HeadersNone
 			}
 			if got := Read(obj, reviews, nil).Headers; got != state {
 				t.Errorf("got %s, want %s", got, state)
 			}
-			if diff := cmp.Diff(encode(t, want), encode(t, applied(t, obj, reviews, Target{}))); diff != "" {
+			if diff := cmp.Diff(encode(t, want), encode(t, applied(t, obj, reviews, plan.Traffic{}))); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -68,16 +69,16 @@ func TestRolloutsWhoseNamesBeginAlike(t *testing.T) {
 	obj := routeOf(t, `
 - backendRefs: [{name: a-stable, weight: 100}, {name: a-canary, weight: 0}]
 - backendRefs: [{name: a-b-stable, weight: 100}, {name: a-b-canary, weight: 0}]`)
-	both := applied(t, applied(t, obj, a, Target{HeaderRoutes: qa}), ab, Target{HeaderRoutes: qa})
-	if got := Read(both, a, qa).Headers; got != HeadersCurrent {
+	both := applied(t, applied(t, obj, a, plan.Traffic{HeaderRoutes: qa}), ab, plan.Traffic{HeaderRoutes: qa})
+	if got := Read(both, a, qa).Headers; got != plan.HeadersCurrent {
 		t.Errorf("a: got %s", got)
 	}
-	if got := Read(both, ab, qa).Headers; got != HeadersCurrent {
+	if got := Read(both, ab, qa).Headers; got != plan.HeadersCurrent {
 		t.Errorf("a-b: got %s", got)
 	}
-	_, err := Patch(both, a, Target{HeaderRoutes: []v1alpha1.SetHeaderRoute{headerRoute("b-qa", header("role", "qa"))}})
+	_, err := Patch(both, a, plan.Traffic{HeaderRoutes: []v1alpha1.SetHeaderRoute{headerRoute("b-qa", header("role", "qa"))}})
 	wantProblem(t, problemOf(t, err), v1alpha1.ReasonHeaderRouteConflict, "another rule with the name canaryrollout-a-b-qa-0")
-	rest := applied(t, applied(t, both, a, Target{}), ab, Target{})
+	rest := applied(t, applied(t, both, a, plan.Traffic{}), ab, plan.Traffic{})
 	if diff := cmp.Diff(encode(t, obj), encode(t, rest)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -91,18 +92,18 @@ func TestNamesPruned(t *testing.T) {
 - {matches: [{path: {type: PathPrefix, value: /}}], backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 0}]}
 - {matches: [{path: {type: PathPrefix, value: /b}}], backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 0}]}`)
 	headerRoutes := append([]v1alpha1.SetHeaderRoute{headerRoute("beta", header("role", "beta"))}, qa...)
-	pruned := pruneNames(applied(t, obj, reviews, Target{HeaderRoutes: headerRoutes}))
-	if got := Read(pruned, reviews, headerRoutes).Headers; got != HeadersCurrent {
+	pruned := pruneNames(applied(t, obj, reviews, plan.Traffic{HeaderRoutes: headerRoutes}))
+	if got := Read(pruned, reviews, headerRoutes).Headers; got != plan.HeadersCurrent {
 		t.Fatalf("got %s", got)
 	}
-	if patch, err := Patch(pruned, reviews, Target{HeaderRoutes: headerRoutes}); patch != nil || err != nil {
+	if patch, err := Patch(pruned, reviews, plan.Traffic{HeaderRoutes: headerRoutes}); patch != nil || err != nil {
 		t.Fatalf("got %s, %v", patch, err)
 	}
-	changed := pruneNames(applied(t, pruned, reviews, Target{Weight: 10, HeaderRoutes: qa}))
-	if got := Read(changed, reviews, qa); got.Headers != HeadersCurrent || got.Weight != 10 {
+	changed := pruneNames(applied(t, pruned, reviews, plan.Traffic{Weight: 10, HeaderRoutes: qa}))
+	if got := Read(changed, reviews, qa); got.Headers != plan.HeadersCurrent || got.Weight != 10 {
 		t.Fatalf("got %+v", got)
 	}
-	if diff := cmp.Diff(encode(t, obj), encode(t, applied(t, changed, reviews, Target{}))); diff != "" {
+	if diff := cmp.Diff(encode(t, obj), encode(t, applied(t, changed, reviews, plan.Traffic{}))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -80,14 +80,14 @@ func layoutOf(obj *unstructured.Unstructured, pair Pair) *layout {
 	switch {
 	case l.problem != nil || len(l.sources) > 0:
 	case otherNamespace >= 0:
-		l.rejectRule(otherNamespace, v1alpha1.ReasonBackendPairCrossNamespace, l.crossNamespace(otherNamespace))
+		l.reject(l.crossNamespace(otherNamespace))
 	case len(pair.RuleNames) > 0:
-		l.reject(Problem{Reason: v1alpha1.ReasonBackendPairNotFound, Message: fmt.Sprintf(
+		l.reject(newProblem(v1alpha1.ReasonBackendPairNotFound,
 			"none of the rules %s of %s names both Services: put backendRefs to %s and to %s into one of them, or correct ruleNames",
-			strings.Join(pair.RuleNames, ", "), l.label, pair.Stable, pair.Canary)})
+			strings.Join(pair.RuleNames, ", "), l.label, pair.Stable, pair.Canary))
 	default:
-		l.reject(Problem{Reason: v1alpha1.ReasonBackendPairNotFound, Message: fmt.Sprintf(
-			"no rule of %s names both Services: put backendRefs to %s and to %s into the same rule", l.label, pair.Stable, pair.Canary)})
+		l.reject(newProblem(v1alpha1.ReasonBackendPairNotFound,
+			"no rule of %s names both Services: put backendRefs to %s and to %s into the same rule", l.label, pair.Stable, pair.Canary))
 	}
 	return l
 }
@@ -101,11 +101,11 @@ func (l *layout) sort(i int, rule map[string]any, uses uses) {
 	case stables == 1 && canaries == 1:
 		l.manage(newSource(i, rule, uses))
 	case stables > 0 && canaries > 0:
-		l.rejectRule(i, v1alpha1.ReasonBackendPairAmbiguous, fmt.Sprintf(
+		l.reject(ruleProblem(i, v1alpha1.ReasonBackendPairAmbiguous,
 			"%s names %s %d times and %s %d times: name each once in a rule, and give each further port a rule of its own",
 			l.at(i), l.pair.Stable, stables, l.pair.Canary, canaries))
 	case uses.splitAcrossNamespaces():
-		l.rejectRule(i, v1alpha1.ReasonBackendPairCrossNamespace, l.crossNamespace(i))
+		l.reject(l.crossNamespace(i))
 	case l.pair.owns(rule):
 		l.own.Insert(i)
 	default:
@@ -135,25 +135,22 @@ func (p Pair) isScoped(rule map[string]any) bool {
 func (l *layout) manage(s source) {
 	l.sources = append(l.sources, s)
 	if s.total() == 0 {
-		l.rejectRule(s.index, v1alpha1.ReasonWeightNotRepresentable, fmt.Sprintf(
+		l.reject(ruleProblem(s.index, v1alpha1.ReasonWeightNotRepresentable,
 			"%s gives %s and %s no weight beside other backends, so there is nothing to split: set the weight of %s to the share that both are to have together, for example 100",
 			l.at(s.index), l.pair.Stable, l.pair.Canary, l.pair.Stable))
 	}
 }
 
 // reject keeps the first problem.
-func (l *layout) reject(problem Problem) {
+func (l *layout) reject(problem *Problem) {
 	if l.problem == nil {
-		l.problem = &problem
+		l.problem = problem
 	}
 }
 
-func (l *layout) rejectRule(i int, reason, message string) {
-	l.reject(Problem{Reason: reason, Message: message, Path: fieldPath(i)})
-}
-
-func (l *layout) crossNamespace(i int) string {
-	return fmt.Sprintf("%s names %s and %s in two namespaces or in another one: Services, routes and rollout must be in namespace %s; move the Services there and leave namespace out of the backendRefs",
+func (l *layout) crossNamespace(i int) *Problem {
+	return ruleProblem(i, v1alpha1.ReasonBackendPairCrossNamespace,
+		"%s names %s and %s in two namespaces or in another one: Services, routes and rollout must be in namespace %s; move the Services there and leave namespace out of the backendRefs",
 		l.at(i), l.pair.Stable, l.pair.Canary, l.pair.Namespace)
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
 func TestPairProblems(t *testing.T) {
@@ -51,10 +52,10 @@ func TestPairProblems(t *testing.T) {
 			obj := routeOf(t, tc.rules)
 			got := Read(obj, reviews, nil)
 			wantProblem(t, got.Problem, tc.reason, tc.message)
-			if got.Weight != MixedWeight || got.Generation != 4 || got.Problem.HeadersOnly {
+			if got.Weight != plan.MixedWeight || got.Generation != 4 || got.Problem.HeadersOnly {
 				t.Errorf("got %+v", got)
 			}
-			patch, err := Patch(obj, reviews, Target{Weight: 10})
+			patch, err := Patch(obj, reviews, plan.Traffic{Weight: 10})
 			if diff := cmp.Diff(got.Problem, problemOf(t, err)); diff != "" || patch != nil {
 				t.Errorf("Patch returns %s and another problem (-Read +Patch):\n%s", patch, diff)
 			}
@@ -75,7 +76,7 @@ func TestPairIsFoundByGroupKindNamespaceAndName(t *testing.T) {
 - backendRefs: [{name: reviews-stable, weight: 90}, {name: reviews-canary, weight: 10}]`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			want := Reading{Generation: 4, Weight: 10, Headers: HeadersNone}
+			want := Reading{Generation: 4, Weight: 10, Headers: plan.HeadersNone}
 			if diff := cmp.Diff(want, Read(routeOf(t, rules), reviews, nil)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -102,7 +103,7 @@ func TestOtherUsesAreNamedAndLeftAlone(t *testing.T) {
 - name: canaryrollout-ratings-qa-0
   backendRefs: [{name: ratings-canary, weight: 997}]
 `)
-	if diff := cmp.Diff(wantRules.Object, applied(t, obj, reviews, Target{Weight: 20}).Object); diff != "" {
+	if diff := cmp.Diff(wantRules.Object, applied(t, obj, reviews, plan.Traffic{Weight: 20}).Object); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -11,13 +11,14 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/canaryrollout/canaryrollout/controllers/jsonpatch"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
 // Patch returns a JSON patch (RFC 6902) that makes the route carry the target, or nil if it already does. The patch
 // tests uid, generation, and everything that it replaces or inserts next to (T5). A route that has changed since it
 // was read rejects the whole patch with HTTP 422, to be treated as a conflict. The rest of the route stays byte for
 // byte. The error is a *Problem: the one that Read reports, or that the weights are too coarse for this target.
-func Patch(obj *unstructured.Unstructured, pair Pair, target Target) ([]byte, error) {
+func Patch(obj *unstructured.Unstructured, pair Pair, target plan.Traffic) ([]byte, error) {
 	l := layoutOf(obj, pair)
 	if l.problem != nil {
 		return nil, l.problem
@@ -46,7 +47,7 @@ func Patch(obj *unstructured.Unstructured, pair Pair, target Target) ([]byte, er
 }
 
 // operations puts the weights and mirrors first, while every rule is still in its place.
-func (l *layout) operations(target Target, c changes) ([]jsonpatch.Operation, *Problem) {
+func (l *layout) operations(target plan.Traffic, c changes) ([]jsonpatch.Operation, *Problem) {
 	var operations []jsonpatch.Operation
 	for _, s := range l.sources {
 		weights, ok := s.weightOperations(target.Weight)

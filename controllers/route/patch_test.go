@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
 // A patch has operations only for what differs, and tests only for what they depend on (T5). The plugin of Argo
@@ -18,33 +20,33 @@ func TestPatchIsMinimal(t *testing.T) {
 	const guards = `{"op":"test","path":"/metadata/uid","value":"7e0c2b0e-9c57-4a4c-a5a4-4f7d7c3f3a01"},{"op":"test","path":"/metadata/generation","value":4}`
 	for name, tc := range map[string]struct {
 		rules  string
-		target Target
+		target plan.Traffic
 		want   string
 	}{
-		"nothing differs": {atRest, Target{}, ``},
-		"replaced": {atRest, Target{Weight: 10}, `[` + guards +
+		"nothing differs": {atRest, plan.Traffic{}, ``},
+		"replaced": {atRest, plan.Traffic{Weight: 10}, `[` + guards +
 			`,{"op":"test","path":"/spec/rules/0/backendRefs/0/name","value":"reviews-stable"}` +
 			`,{"op":"test","path":"/spec/rules/0/backendRefs/1/name","value":"reviews-canary"}` +
 			`,{"op":"test","path":"/spec/rules/0/backendRefs/0/weight","value":100},{"op":"replace","path":"/spec/rules/0/backendRefs/0/weight","value":90}` +
 			`,{"op":"test","path":"/spec/rules/0/backendRefs/1/weight","value":0},{"op":"replace","path":"/spec/rules/0/backendRefs/1/weight","value":10}]`},
-		"added": {`[{backendRefs: [{name: reviews-canary}, {name: reviews-stable}]}]`, Target{Weight: 1}, `[` + guards +
+		"added": {`[{backendRefs: [{name: reviews-canary}, {name: reviews-stable}]}]`, plan.Traffic{Weight: 1}, `[` + guards +
 			`,{"op":"test","path":"/spec/rules/0/backendRefs/1/name","value":"reviews-stable"}` +
 			`,{"op":"test","path":"/spec/rules/0/backendRefs/0/name","value":"reviews-canary"}` +
 			`,{"op":"add","path":"/spec/rules/0/backendRefs/1/weight","value":99}]`},
 		"one rule of two": {`
 - backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 0}]
-- backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 1}]`, Target{}, `[` + guards +
+- backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 1}]`, plan.Traffic{}, `[` + guards +
 			`,{"op":"test","path":"/spec/rules/1/backendRefs/0/name","value":"reviews-stable"}` +
 			`,{"op":"test","path":"/spec/rules/1/backendRefs/1/name","value":"reviews-canary"}` +
 			`,{"op":"test","path":"/spec/rules/1/backendRefs/1/weight","value":1},{"op":"replace","path":"/spec/rules/1/backendRefs/1/weight","value":0}]`},
-		"header rule": {`[{backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 0}]}]`, Target{HeaderRoutes: qa}, `[` + guards +
+		"header rule": {`[{backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 0}]}]`, plan.Traffic{HeaderRoutes: qa}, `[` + guards +
 			`,{"op":"test","path":"/spec/rules/0/backendRefs/0/name","value":"reviews-stable"}` +
 			`,{"op":"test","path":"/spec/rules/0/backendRefs/1/name","value":"reviews-canary"}` +
 			`,{"op":"add","path":"/spec/rules/0","value":{"backendRefs":[{"name":"reviews-canary","weight":997}]` +
 			`,"matches":[{"headers":[{"name":"role","type":"Exact","value":"qa"}],"path":{"type":"PathPrefix","value":"/"}}],"name":"canaryrollout-reviews-qa-0"}}]`},
 		"header rule out": {`
 - {name: canaryrollout-reviews-qa-0, backendRefs: [{name: reviews-canary}]}
-- backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 0}]`, Target{}, `[` + guards +
+- backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 0}]`, plan.Traffic{}, `[` + guards +
 			`,{"op":"test","path":"/spec/rules/0","value":{"backendRefs":[{"name":"reviews-canary"}],"name":"canaryrollout-reviews-qa-0"}},{"op":"remove","path":"/spec/rules/0"}]`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -64,7 +66,7 @@ func TestPatchRefusesAChangedRoute(t *testing.T) {
 	read := routeOf(t, `
 - {name: canaryrollout-reviews-old-0, backendRefs: [{name: reviews-canary, weight: 997}]}
 - backendRefs: [{name: reviews-stable}, {name: reviews-canary, weight: 40}]`)
-	patch, err := Patch(read, reviews, Target{Weight: 10, HeaderRoutes: qa})
+	patch, err := Patch(read, reviews, plan.Traffic{Weight: 10, HeaderRoutes: qa})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,8 +107,8 @@ func TestPatchKeepsUnknownFields(t *testing.T) {
   - {name: reviews-canary, port: 80, weight: 0, filters: [{type: X, x: {y: 0.1}}]}
 `)
 	want := encode(t, obj)
-	there := applied(t, obj, reviews, Target{Weight: 30, HeaderRoutes: onNamedRules(qa...)})
-	back := applied(t, there, reviews, Target{})
+	there := applied(t, obj, reviews, plan.Traffic{Weight: 30, HeaderRoutes: onNamedRules(qa...)})
+	back := applied(t, there, reviews, plan.Traffic{})
 	if diff := cmp.Diff(want, encode(t, back)); diff != "" {
 		t.Errorf("there and back (-want +got):\n%s", diff)
 	}
@@ -120,7 +122,7 @@ func TestEmptyObjects(t *testing.T) {
 		if got := Read(obj, reviews, qa); got.Problem == nil {
 			t.Errorf("no problem with %v", obj.Object)
 		}
-		if patch, err := Patch(obj, reviews, Target{}); patch != nil || err == nil {
+		if patch, err := Patch(obj, reviews, plan.Traffic{}); patch != nil || err == nil {
 			t.Errorf("got %s, %v", patch, err)
 		}
 		if got := Accepted(obj, nil); got.Generation != 0 || got.Unversioned || got.Pending == "" {
@@ -134,8 +136,8 @@ func TestOldRuleIsTestedAsTheServerWritesIt(t *testing.T) {
 	obj := routeOf(t, `
 - {name: canaryrollout-reviews-qa-0, matches: [{headers: [{name: a, value: "<a&b>\u2028"}]}], backendRefs: [{name: reviews-canary}]}
 - backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 0}]`)
-	got := applied(t, obj, reviews, Target{})
-	if !json.Valid([]byte(encode(t, got))) || Read(got, reviews, nil).Headers != HeadersNone {
+	got := applied(t, obj, reviews, plan.Traffic{})
+	if !json.Valid([]byte(encode(t, got))) || Read(got, reviews, nil).Headers != plan.HeadersNone {
 		t.Errorf("the rule is still there: %v", got.Object)
 	}
 }

@@ -5,7 +5,6 @@ package route
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -48,8 +47,8 @@ func (l *layout) cannotCarry(headerRoute v1alpha1.SetHeaderRoute) *Problem {
 			l.label, headerRoute.Name)
 	}
 	if err := CheckExpressions(headerRoute); err != nil {
-		return &Problem{Reason: v1alpha1.ReasonInvalidRegularExpression, HeadersOnly: true, Message: fmt.Sprintf(
-			"header route %s: %v; correct it in setHeaderRoute: a gateway may accept the rule, and leave it out", headerRoute.Name, err)}
+		return headersProblem(v1alpha1.ReasonInvalidRegularExpression,
+			"header route %s: %v; correct it in setHeaderRoute: a gateway may accept the rule, and leave it out", headerRoute.Name, err)
 	}
 	for _, s := range l.sources {
 		if name := nameOf(s.rule); name != "" && !headerRoute.AllowNamedRules {
@@ -62,10 +61,10 @@ func (l *layout) cannotCarry(headerRoute v1alpha1.SetHeaderRoute) *Problem {
 // namedRule refuses to copy a rule that has a name. A policy can be attached to that name, and the copy would escape
 // the policy (T7).
 func (l *layout) namedRule(headerRoute string, index int, name string) *Problem {
-	return &Problem{Reason: v1alpha1.ReasonHeaderRouteOnNamedRule, HeadersOnly: true, Message: fmt.Sprintf(
+	return headersProblem(v1alpha1.ReasonHeaderRouteOnNamedRule,
 		"header route %s would copy %s, which has the name %s: a policy that is attached to that name by sectionName does not hold for the copy; "+
 			"if there is none, or that is meant, set allowNamedRules: true in setHeaderRoute; otherwise take the name off the rule and attach the policy to the route",
-		headerRoute, l.at(index), name)}
+		headerRoute, l.at(index), name)
 }
 
 // join ANDs each match of the source with each of the header route. Pairs that no request can match are omitted.

@@ -4,12 +4,14 @@
 package route
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
 // Pair is the two backends of one rollout.
@@ -33,47 +35,20 @@ type Missing struct {
 	MirrorFraction bool
 }
 
-// Target is what a route should carry.
-type Target struct {
-	// Weight is the canary's share of the pair's requests, in percent.
-	Weight int32
-	// Mirror is the percentage of the pair's requests that are copied to the canary.
-	Mirror int32
-	// HeaderRoutes are the header routes in force; those without matches have no rules.
-	HeaderRoutes []v1alpha1.SetHeaderRoute
-}
-
-// HeaderState says how the header rules of a route compare to those that it should carry.
-type HeaderState string
-
-// The states of a route's header rules.
-const (
-	// HeadersNone means that there is no rule of ours.
-	HeadersNone HeaderState = "None"
-	// HeadersCurrent means exactly the rules that are asked for, in step with their source rules.
-	HeadersCurrent HeaderState = "Current"
-	// HeadersOther means anything else.
-	HeadersOther HeaderState = "Other"
-)
-
-// MixedWeight is the Weight or Mirror of a route whose managed rules do not all carry one value that we would have
-// written.
-const MixedWeight int32 = -1
-
 // Reading is what a route carries.
 type Reading struct {
 	// Generation is the generation of the route's spec.
 	Generation int64
-	// Weight is the canary's share in percent in every managed rule, or MixedWeight.
+	// Weight is the canary's share in percent in every managed rule, or plan.MixedWeight.
 	Weight int32
-	// Mirror is the percentage that a filter of ours copies to the canary in every managed rule, or MixedWeight.
+	// Mirror is the percentage that a filter of ours copies to the canary in every managed rule, or plan.MixedWeight.
 	Mirror int32
 	// Mirrored reports whether a managed rule has a mirror of the user's.
 	Mirrored bool
 	// MirrorProblem is what the user has to fix before a mirror can be written.
 	MirrorProblem *Problem
 	// Headers compares our header rules to the ones asked for.
-	Headers HeaderState
+	Headers plan.HeaderState
 	// Total is the greatest common divisor of the pair's totals in the managed rules with other weighted backends; 0
 	// if there is no such rule. A weight w can be written if Total*w is divisible by 100.
 	Total int32
@@ -85,15 +60,31 @@ type Reading struct {
 
 // Problem is something in a route that the user has to fix. It is also the error of Patch.
 type Problem struct {
-	// Reason is one of the condition reasons of the API.
-	Reason string
-	// Message says what is wrong and what to write instead.
-	Message string
+	plan.Problem
+
 	// Path is the rule to change, for example spec.rules[0]; empty if it is not about one rule.
 	Path string
 	// HeadersOnly reports whether only the header routes cannot be written. The weights can then be read, and written
 	// without header routes, so that a problem with a header route never blocks an abort.
 	HeadersOnly bool
+}
+
+func newProblem(reason, format string, args ...any) *Problem {
+	return &Problem{Problem: plan.Problem{Reason: reason, Message: fmt.Sprintf(format, args...)}}
+}
+
+// headersProblem concerns only header routes.
+func headersProblem(reason, format string, args ...any) *Problem {
+	problem := newProblem(reason, format, args...)
+	problem.HeadersOnly = true
+	return problem
+}
+
+// ruleProblem concerns one rule.
+func ruleProblem(rule int, reason, format string, args ...any) *Problem {
+	problem := newProblem(reason, format, args...)
+	problem.Path = fieldPath(rule)
+	return problem
 }
 
 // Error implements error.
@@ -105,8 +96,8 @@ func Read(obj *unstructured.Unstructured, pair Pair, headerRoutes []v1alpha1.Set
 	changes, problem := l.headerChanges(headerRoutes)
 	reading := Reading{
 		Generation: obj.GetGeneration(),
-		Weight:     MixedWeight,
-		Mirror:     MixedWeight,
+		Weight:     plan.MixedWeight,
+		Mirror:     plan.MixedWeight,
 		Headers:    l.headerState(changes, problem),
 		OtherUses:  strings.Join(l.others, "; "),
 		Problem:    l.problem,

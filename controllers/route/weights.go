@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
 const (
@@ -62,24 +63,24 @@ func (s source) split(share int32) (stable, canary int64, ok bool) {
 	return total - canary, canary, total*int64(share)%percent == 0
 }
 
-// share is the inverse of split: it returns the share for which these weights would be written, or MixedWeight.
+// share is the inverse of split: it returns the share for which these weights would be written, or plan.MixedWeight.
 func (s source) share() int32 {
 	stable, stableOK := weightOf(s.stable.ref)
 	canary, canaryOK := weightOf(s.canary.ref)
 	total := s.total()
 	if !stableOK || !canaryOK || total == 0 || stable+canary != total || canary*percent%total != 0 {
-		return MixedWeight
+		return plan.MixedWeight
 	}
 	return int32(canary * percent / total)
 }
 
-// weight returns the share that all managed rules agree on, or MixedWeight.
+// weight returns the share that all managed rules agree on, or plan.MixedWeight.
 func (l *layout) weight() int32 {
-	weight := MixedWeight
+	weight := plan.MixedWeight
 	for i, s := range l.sources {
 		share := s.share()
 		if i > 0 && share != weight {
-			return MixedWeight
+			return plan.MixedWeight
 		}
 		weight = share
 	}
@@ -117,9 +118,9 @@ func (l *layout) total() int32 {
 // tooCoarse says how to make a share possible that the rule's weights cannot express (T5).
 func (l *layout) tooCoarse(s source, share int32) *Problem {
 	total := s.total()
-	return &Problem{Reason: v1alpha1.ReasonWeightNotRepresentable, Path: fieldPath(s.index), Message: fmt.Sprintf(
+	return ruleProblem(s.index, v1alpha1.ReasonWeightNotRepresentable,
 		"%s gives %s and %s a total weight of %d, of which %d percent is no whole number: multiply all weights of that rule by %d",
-		l.at(s.index), l.pair.Stable, l.pair.Canary, total, share, percent/gcd(total, percent))}
+		l.at(s.index), l.pair.Stable, l.pair.Canary, total, share, percent/gcd(total, percent))
 }
 
 func gcd(a, b int64) int64 {

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
 func TestReadWeights(t *testing.T) {
@@ -20,26 +21,26 @@ func TestReadWeights(t *testing.T) {
 		"ten percent":                 {`[{backendRefs: [{name: reviews-stable, weight: 90}, {name: reviews-canary, weight: 10}]}]`, 10, 0},
 		"all":                         {`[{backendRefs: [{name: reviews-stable, weight: 0}, {name: reviews-canary, weight: 100}]}]`, 100, 0},
 		"plain JSON numbers":          {`[{backendRefs: [{name: reviews-stable, weight: 9.0e+1}, {name: reviews-canary, weight: 1.0e+1}]}]`, 10, 0},
-		"defaults, one to one":        {`[{backendRefs: [{name: reviews-stable}, {name: reviews-canary}]}]`, MixedWeight, 0},
-		"right share, other total":    {`[{backendRefs: [{name: reviews-stable, weight: 9}, {name: reviews-canary, weight: 1}]}]`, MixedWeight, 0},
-		"all zero":                    {`[{backendRefs: [{name: reviews-stable, weight: 0}, {name: reviews-canary, weight: 0}]}]`, MixedWeight, 0},
-		"unreadable":                  {`[{backendRefs: [{name: reviews-stable, weight: much}, {name: reviews-canary, weight: 10}]}]`, MixedWeight, 0},
-		"huge":                        {`[{backendRefs: [{name: reviews-stable, weight: 9223372036854775807}, {name: reviews-canary, weight: -9223372036854775707}]}]`, MixedWeight, 0},
-		"fraction":                    {`[{backendRefs: [{name: reviews-stable, weight: 99.5}, {name: reviews-canary, weight: 0.5}]}]`, MixedWeight, 0},
+		"defaults, one to one":        {`[{backendRefs: [{name: reviews-stable}, {name: reviews-canary}]}]`, plan.MixedWeight, 0},
+		"right share, other total":    {`[{backendRefs: [{name: reviews-stable, weight: 9}, {name: reviews-canary, weight: 1}]}]`, plan.MixedWeight, 0},
+		"all zero":                    {`[{backendRefs: [{name: reviews-stable, weight: 0}, {name: reviews-canary, weight: 0}]}]`, plan.MixedWeight, 0},
+		"unreadable":                  {`[{backendRefs: [{name: reviews-stable, weight: much}, {name: reviews-canary, weight: 10}]}]`, plan.MixedWeight, 0},
+		"huge":                        {`[{backendRefs: [{name: reviews-stable, weight: 9223372036854775807}, {name: reviews-canary, weight: -9223372036854775707}]}]`, plan.MixedWeight, 0},
+		"fraction":                    {`[{backendRefs: [{name: reviews-stable, weight: 99.5}, {name: reviews-canary, weight: 0.5}]}]`, plan.MixedWeight, 0},
 		"two rules agree":             {`[{backendRefs: [{name: reviews-stable, weight: 90}, {name: reviews-canary, weight: 10}]}, {backendRefs: [{name: reviews-canary, weight: 10}, {name: reviews-stable, weight: 90}]}]`, 10, 0},
-		"two rules differ":            {`[{backendRefs: [{name: reviews-stable, weight: 90}, {name: reviews-canary, weight: 10}]}, {backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 0}]}]`, MixedWeight, 0},
+		"two rules differ":            {`[{backendRefs: [{name: reviews-stable, weight: 90}, {name: reviews-canary, weight: 10}]}, {backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 0}]}]`, plan.MixedWeight, 0},
 		"beside others":               {`[{backendRefs: [{name: reviews-stable, weight: 45}, {name: reviews-canary, weight: 5}, {name: details, weight: 50}]}]`, 10, 50},
 		"beside the default weight":   {`[{backendRefs: [{name: reviews-stable, weight: 45}, {name: reviews-canary, weight: 5}, {name: details}]}]`, 10, 50},
 		"beside an unreadable weight": {`[{backendRefs: [{name: reviews-stable, weight: 45}, {name: reviews-canary, weight: 5}, {name: details, weight: x}]}]`, 10, 50},
 		"beside weight 0 it is alone": {`[{backendRefs: [{name: reviews-stable, weight: 90}, {name: reviews-canary, weight: 10}, {name: details, weight: 0}]}]`, 10, 0},
-		"no whole percentage":         {`[{backendRefs: [{name: reviews-stable, weight: 2}, {name: reviews-canary, weight: 1}, {name: details, weight: 50}]}]`, MixedWeight, 3},
+		"no whole percentage":         {`[{backendRefs: [{name: reviews-stable, weight: 2}, {name: reviews-canary, weight: 1}, {name: details, weight: 50}]}]`, plan.MixedWeight, 3},
 		"totals of several rules": {`
 - backendRefs: [{name: reviews-stable, weight: 45}, {name: reviews-canary, weight: 5}, {name: details, weight: 50}]
 - backendRefs: [{name: reviews-stable, weight: 90}, {name: reviews-canary, weight: 10}]
 - backendRefs: [{name: reviews-stable, weight: 18}, {name: reviews-canary, weight: 2}, {name: details, weight: 1}]`, 10, 10},
 	} {
 		t.Run(name, func(t *testing.T) {
-			want := Reading{Generation: 4, Weight: tc.weight, Headers: HeadersNone, Total: tc.total}
+			want := Reading{Generation: 4, Weight: tc.weight, Headers: plan.HeadersNone, Total: tc.total}
 			if diff := cmp.Diff(want, Read(routeOf(t, tc.rules), reviews, nil)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -101,7 +102,7 @@ func TestPatchWeights(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			target := Target{Weight: tc.weight}
+			target := plan.Traffic{Weight: tc.weight}
 			if len(routeOf(t, tc.rules).Object["spec"].(map[string]any)["rules"].([]any)) > 1 {
 				target.HeaderRoutes = qa
 			}
@@ -118,17 +119,17 @@ func TestPatchWeights(t *testing.T) {
 
 func TestWeightsThatDoNotDivide(t *testing.T) {
 	obj := routeOf(t, `[{backendRefs: [{name: reviews-stable, weight: 10}, {name: reviews-canary, weight: 0}, {name: details, weight: 90}]}]`)
-	_, err := Patch(obj, reviews, Target{Weight: 5})
+	_, err := Patch(obj, reviews, plan.Traffic{Weight: 5})
 	wantProblem(t, problemOf(t, err), v1alpha1.ReasonWeightNotRepresentable,
 		"HTTPRoute bookinfo spec.rules[0] gives reviews-stable and reviews-canary a total weight of 10, of which 5 percent is no whole number: multiply all weights of that rule by 10")
-	if got := Read(applied(t, obj, reviews, Target{Weight: 20}), reviews, nil).Weight; got != 20 {
+	if got := Read(applied(t, obj, reviews, plan.Traffic{Weight: 20}), reviews, nil).Weight; got != 20 {
 		t.Errorf("got %d, want 20", got)
 	}
 }
 
 func TestWeightsOutOfRangeAreNotWritten(t *testing.T) {
 	for _, weight := range []int32{-1, 101} {
-		if patch, err := Patch(routeOf(t, atRest), reviews, Target{Weight: weight}); err == nil || patch != nil {
+		if patch, err := Patch(routeOf(t, atRest), reviews, plan.Traffic{Weight: weight}); err == nil || patch != nil {
 			t.Errorf("weight %d gives %s", weight, patch)
 		}
 	}
