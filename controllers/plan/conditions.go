@@ -62,7 +62,7 @@ func (s *summary) availableCondition() metav1.Condition {
 	}
 	message := fmt.Sprintf("stable revision %s has %d of %s%s", stable, s.replicaSet(stable).Available,
 		Quantity(s.spec.replicas, "available pod"), s.trouble(stable))
-	if alarm := s.strategy.alarm(s.view); alarm != "" {
+	if alarm := s.strategy.exposure(s.view).alarm; alarm != "" {
 		return condition(v1alpha1.ConditionAvailable, false, v1alpha1.ReasonStableUnavailable, alarm)
 	}
 	if !s.stableIsAvailable() {
@@ -92,18 +92,18 @@ func (s *summary) pausedCondition() metav1.Condition {
 // trafficCondition also names, without judging them, other uses of the two Services (T1), and the answers that do not
 // count (T4).
 func (s *summary) trafficCondition() metav1.Condition {
-	remarks, isUnversioned := s.strategy.remarks(s.view)
-	status, reason, message := s.routed(isUnversioned)
+	exposure := s.strategy.exposure(s.view)
+	status, reason, message := s.routed(exposure)
 	if s.pending != "" {
 		message += "; " + s.pending
 	}
 	if status && s.pending != "" {
 		reason = v1alpha1.ReasonTrafficChangePending
 	}
-	return condition(v1alpha1.ConditionTrafficRouted, status, reason, strings.Join(append([]string{message}, remarks...), "; "))
+	return condition(v1alpha1.ConditionTrafficRouted, status, reason, strings.Join(append([]string{message}, exposure.remarks...), "; "))
 }
 
-func (s *summary) routed(isUnversioned bool) (status bool, reason, message string) {
+func (s *summary) routed(exposure exposure) (status bool, reason, message string) {
 	problem := s.trafficProblem()
 	switch {
 	case problem != nil:
@@ -111,10 +111,10 @@ func (s *summary) routed(isUnversioned bool) (status bool, reason, message strin
 	case !s.isManaging():
 		return false, v1alpha1.ReasonWaitingForPods, "the Services are set as soon as pods are available"
 	case !s.isVerified():
-		return false, s.strategy.unverifiedReason(s.view), s.trafficWait()
+		return false, exposure.unverifiedReason, s.trafficWait()
 	}
 	reason = v1alpha1.ReasonVerified
-	if isUnversioned {
+	if exposure.isUnversioned {
 		reason = v1alpha1.ReasonVerifiedUnversioned
 	}
 	return true, reason, fmt.Sprintf("the canary Service gets %d %% on every route", s.mem.Traffic.Weight)

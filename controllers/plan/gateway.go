@@ -5,7 +5,6 @@ package plan
 
 import (
 	"slices"
-	"time"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
@@ -105,23 +104,24 @@ func (gatewayCanary) canServe(v view, pods int32) gate {
 	return v.serves(v.in.Observed.Canary, v.mem.CanaryService, pods)
 }
 
-// preparation: the canary Service moves to the current revision once that has its pods and the Service carries nothing (T1).
-func (g gatewayCanary) preparation(v view, size int32) (isDue bool, hasPods gate) {
+// prepare: the canary Service moves to the current revision once that has its pods and the Service carries nothing (T1).
+func (gatewayCanary) prepare(v view, size int32) (due decision, hasPods gate) {
 	if v.mem.CanaryService.Revision == v.mem.CurrentRevision || size == 0 {
-		return false, gate{}
+		return nil, gate{}
 	}
 	waits, since := v.waitsForEndpoints(size)
 	if hasPods = v.sized(size); !waits && hasPods.shut {
 		hasPods.opensAt = since.opensAt
-		return false, hasPods
+		return nil, hasPods
 	}
-	return !v.traffic().reachesCanary(), gate{}
-}
-
-func (gatewayCanary) prepare(t *transition) {
-	if t.await(t.settled()) {
-		moveService(&t.mem.CanaryService, t.mem.CurrentRevision)
+	if v.traffic().reachesCanary() {
+		return nil, gate{}
 	}
+	return func(t *transition) {
+		if t.await(t.settled()) {
+			moveService(&t.mem.CanaryService, t.mem.CurrentRevision)
+		}
+	}, gate{}
 }
 
 // waitsForEndpoints reports whether the pods of the current revision are there, and may become ready only as endpoints of a
@@ -165,28 +165,33 @@ func isRepaired(v view) bool {
 	return ready(canary) > 0 && canary.isMisdirected(v.mem.CanaryService.Revision)
 }
 
-// isLost: a canary without a ready endpoint gives its requests to the stable revision; it gets them back by T2. The stable
-// Service is taken back from a revision that has died behind both Services, while the pods of the stable one still exist:
-// nothing is ready that could be lost by that (T1); traffic follows once it can.
-func (gatewayCanary) isLost(v view) bool {
+// failOver gives the requests of a canary without a ready endpoint to the stable revision; it gets them back by T2.
+func (g gatewayCanary) failOver(v view) decision {
 	observed, current, stable := v.in.Observed, v.mem.CurrentRevision, v.mem.StableRevision
 	if v.mem.StableService.Revision == current {
-		return ready(observed.Stable) == 0 && ready(observed.Canary) == 0 &&
-			v.replicaSet(current).Ready == 0 && v.replicaSet(stable).Ready > 0
+		return g.failOverPromotion(v)
 	}
-	return v.traffic().reachesCanary() && !isRepaired(v) && v.isDown(observed.Canary, current) && readyOf(observed.Stable, stable) > 0
+	if !v.traffic().reachesCanary() || isRepaired(v) || !v.isDown(observed.Canary, current) || readyOf(observed.Stable, stable) == 0 {
+		return nil
+	}
+	return func(t *transition) {
+		t.warn(EventCanaryUnavailable, "revision %s has no ready endpoint: its traffic goes to %s until it is back", current, stable)
+		t.setTraffic(Traffic{})
+	}
 }
 
-func (g gatewayCanary) failOver(t *transition) {
-	current, stable := t.mem.CurrentRevision, t.mem.StableRevision
-	if t.mem.StableService.Revision == current {
-		t.warn(EventCanaryUnavailable, "no pod of revision %s is ready: Service %s goes back to %s until one is",
-			current, t.in.Observed.Stable.Name, stable)
-		g.takeStableBack(t)
-		return
+// failOverPromotion takes the stable Service back from a revision that has died behind both Services, while the pods of the
+// stable one still exist. Nothing is ready that could be lost by that (T1); traffic follows once it can.
+func (g gatewayCanary) failOverPromotion(v view) decision {
+	observed, current, stable := v.in.Observed, v.mem.CurrentRevision, v.mem.StableRevision
+	if ready(observed.Stable) > 0 || ready(observed.Canary) > 0 || v.replicaSet(current).Ready > 0 || v.replicaSet(stable).Ready == 0 {
+		return nil
 	}
-	t.warn(EventCanaryUnavailable, "revision %s has no ready endpoint: its traffic goes to %s until it is back", current, stable)
-	t.setTraffic(Traffic{})
+	return func(t *transition) {
+		t.warn(EventCanaryUnavailable, "no pod of revision %s is ready: Service %s goes back to %s until one is",
+			current, observed.Stable.Name, stable)
+		g.takeStableBack(t)
+	}
 }
 
 // takeStableBack does not wait for verification. What was measured while both Services had one revision says nothing of
@@ -251,22 +256,4 @@ func (gatewayCanary) hasMoveTargetDied(v view) bool {
 	return v.mem.Phase != v1alpha1.PhaseStepping && current != v.mem.StableRevision &&
 		v.mem.StableService.Revision == current && service.Revision == v.mem.StableRevision &&
 		ready(service) > 0 && v.replicaSet(current).Ready == 0
-}
-
-// verifyTimeout is never shorter than a gateway that names no generation needs until a weight counts as verified.
-func (gatewayCanary) verifyTimeout(v view) time.Duration {
-	for _, route := range v.in.Observed.Routes {
-		if route.Unversioned {
-			return max(v.spec.verifyTimeout, unversionedWait)
-		}
-	}
-	return v.spec.verifyTimeout
-}
-
-// unverifiedReason distinguishes a route that nothing serves from one that a gateway has not accepted yet.
-func (gatewayCanary) unverifiedReason(v view) string {
-	if slices.ContainsFunc(v.in.Observed.Routes, func(route Route) bool { return route.Orphaned }) {
-		return v1alpha1.ReasonRouteWithoutParent
-	}
-	return v1alpha1.ReasonRouteNotVerified
 }

@@ -25,11 +25,6 @@ func (v view) hasOtherNames() bool {
 	return v.mem.StableService.Name != v.in.Spec.Traffic.StableService || v.mem.CanaryService.Name != v.in.Spec.Traffic.CanaryService
 }
 
-// isRetargeted: under way, taking over the names of the spec could move a Service that carries traffic, so it waits until
-// both select the stable revision: whatever the weights are then, requests reach that. Names of which nothing was written
-// are taken over at once.
-func (gatewayCanary) isRetargeted(v view) bool { return v.hasOtherNames() && mayRename(v) }
-
 // waitForNames says why the names of the spec are not taken over yet.
 func (gatewayCanary) waitForNames(t *transition) {
 	if t.hasOtherNames() && !mayRename(t.view) {
@@ -38,12 +33,21 @@ func (gatewayCanary) waitForNames(t *transition) {
 	}
 }
 
-// retarget takes over the names of the spec.
-func (gatewayCanary) retarget(t *transition) {
+// retarget takes over the names of the spec. Under way that could move a Service that carries traffic, so it waits until both
+// select the stable revision: whatever the weights are then, requests reach that. Names of which nothing was written are
+// taken over at once.
+func (g gatewayCanary) retarget(v view) decision {
+	if !v.hasOtherNames() || !mayRename(v) {
+		return nil
+	}
+	return g.takeOverNames
+}
+
+func (gatewayCanary) takeOverNames(t *transition) {
 	traffic, stable, canary := t.in.Spec.Traffic, &t.mem.StableService, &t.mem.CanaryService
 	kept := []string{traffic.StableService, traffic.CanaryService}
 	for _, service := range []Service{t.in.Observed.Stable, t.in.Observed.Canary} {
-		if service.Found && service.Problem == nil && service.Revision != "" && !slices.Contains(kept, service.Name) {
+		if service.isLeft() && !slices.Contains(kept, service.Name) {
 			t.mem.LeavingServices = append(t.mem.LeavingServices, service.Name)
 		}
 	}

@@ -18,7 +18,7 @@ func (gatewayCanary) mayLeave(v view) bool {
 
 func (g gatewayCanary) promote(t *transition) {
 	full := max(t.spec.replicas, 1)
-	isDue, hasPods := g.preparation(t.view, full)
+	prepare, hasPods := g.prepare(t.view, full)
 	switch stage := promotionStage(t.mem); {
 	case isMigration(t.view):
 		moveService(&t.mem.StableService, "")
@@ -30,8 +30,8 @@ func (g gatewayCanary) promote(t *transition) {
 		if t.await(t.serves(t.in.Observed.Stable, t.mem.StableService, full)) {
 			t.setTraffic(Traffic{})
 		}
-	case isDue:
-		g.prepare(t)
+	case prepare != nil:
+		prepare(t)
 	case stage == StagePromoteCanary:
 		t.await(hasPods)
 		if t.await(g.canServe(t.view, full)) {

@@ -5,12 +5,21 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/utils/ptr"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
+
+func (g gatewayCanary) exposure(v view) exposure {
+	return exposure{
+		alarm: g.alarm(v), restWait: g.restWait(v), verifyTimeout: g.verifyTimeout(v), unverifiedReason: g.unverifiedReason(v),
+		isUnversioned: isUnversioned(v), remarks: g.remarks(v), recheck: g.recheck(v),
+	}
+}
 
 // alarm says that the stable Service has lost its endpoints while requests go to it.
 func (gatewayCanary) alarm(v view) string {
@@ -68,10 +77,9 @@ func priorRouteStatus(v view, route Route) *v1alpha1.RouteStatus {
 }
 
 // remarks name, without judging them, other uses of the two Services (T1), and the answers that do not count (T4).
-func (gatewayCanary) remarks(v view) (remarks []string, isUnversioned bool) {
+func (gatewayCanary) remarks(v view) (remarks []string) {
 	var others, ignored []string
 	for _, route := range v.in.Observed.Routes {
-		isUnversioned = isUnversioned || route.Unversioned
 		if route.OtherUses != "" {
 			others = append(others, route.OtherUses)
 		}
@@ -85,5 +93,26 @@ func (gatewayCanary) remarks(v view) (remarks []string, isUnversioned bool) {
 	if len(ignored) > 0 {
 		remarks = append(remarks, "status entries that do not count: "+strings.Join(ignored, "; "))
 	}
-	return remarks, isUnversioned
+	return remarks
+}
+
+// isUnversioned reports whether a gateway that accepts a route never says which generation it means.
+func isUnversioned(v view) bool {
+	return slices.ContainsFunc(v.in.Observed.Routes, func(route Route) bool { return route.Unversioned })
+}
+
+// verifyTimeout is never shorter than a gateway that names no generation needs until a weight counts as verified.
+func (gatewayCanary) verifyTimeout(v view) time.Duration {
+	if isUnversioned(v) {
+		return max(v.spec.verifyTimeout, unversionedWait)
+	}
+	return v.spec.verifyTimeout
+}
+
+// unverifiedReason distinguishes a route that nothing serves from one that a gateway has not accepted yet.
+func (gatewayCanary) unverifiedReason(v view) string {
+	if slices.ContainsFunc(v.in.Observed.Routes, func(route Route) bool { return route.Orphaned }) {
+		return v1alpha1.ReasonRouteWithoutParent
+	}
+	return v1alpha1.ReasonRouteNotVerified
 }

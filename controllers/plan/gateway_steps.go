@@ -66,30 +66,25 @@ func (gatewayCanary) recheck(v view) gate {
 	return gate{}
 }
 
-// isRefused reports whether a gateway refuses a route that carries a mirror or header routes for the first time.
-func (g gatewayCanary) isRefused(v view) bool { return g.refused(v) != nil }
-
-// refused is the first route that is refused for its mirror or header routes. Nothing waits for that: a gateway may not serve
-// a route that it refuses. A weight alone is never taken back, since every gateway has to support it.
-func (gatewayCanary) refused(v view) *Route {
-	if len(extras(v)) == 0 || readyOf(v.in.Observed.Stable, v.mem.StableRevision) == 0 {
+// takeOut takes the mirror and the header routes out of the target when a gateway refuses a route that carries them for the
+// first time. Nothing waits for that: a gateway may not serve a route that it refuses. A weight alone is never taken back,
+// since every gateway has to support it.
+func (gatewayCanary) takeOut(v view) decision {
+	extras := extras(v)
+	if len(extras) == 0 || readyOf(v.in.Observed.Stable, v.mem.StableRevision) == 0 {
 		return nil
 	}
-	for i := range v.in.Observed.Routes {
-		route := &v.in.Observed.Routes[i]
-		record := recordOf(v.mem.Traffic.Routes, *route)
-		if record != nil && !record.Accepted && route.RefusedGeneration >= record.Generation && !isHandedBack(v, *route) {
-			return route
+	for _, route := range v.in.Observed.Routes {
+		record := recordOf(v.mem.Traffic.Routes, route)
+		if record == nil || record.Accepted || route.RefusedGeneration < record.Generation || isHandedBack(v, route) {
+			continue
+		}
+		return func(t *transition) {
+			t.mem.StepRefusal = fmt.Sprintf("refused %s in %s %s: %s", quote(strings.Join(extras, " and ")), route.Kind, route.Name, quote(route.Pending))
+			t.setTraffic(Traffic{Weight: t.mem.Traffic.Weight})
 		}
 	}
 	return nil
-}
-
-// takeOut takes the mirror and the header routes out of the target.
-func (g gatewayCanary) takeOut(t *transition) {
-	route := g.refused(t.view)
-	t.mem.StepRefusal = fmt.Sprintf("refused %s in %s %s: %s", quote(strings.Join(extras(t.view), " and ")), route.Kind, route.Name, quote(route.Pending))
-	t.setTraffic(Traffic{Weight: t.mem.Traffic.Weight})
 }
 
 // extras are the mirror and the header routes in the target, as steps name them.

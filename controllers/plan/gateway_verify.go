@@ -48,15 +48,7 @@ func (g gatewayCanary) verify(t *transition) {
 		t.awaitTraffic(measured)
 		isVerified = !measured.shut
 	}
-	if !isVerified {
-		traffic.VerifiedAt = nil
-		t.awaitVerification()
-		return
-	}
-	if traffic.VerifiedAt == nil {
-		traffic.VerifiedAt = t.now()
-	}
-	traffic.VerifiedWeight, traffic.UnverifiedSince = traffic.Weight, nil
+	t.recordVerification(isVerified)
 }
 
 // waitToWrite says why a route does not carry the target, if something is wrong with it that nothing else says.

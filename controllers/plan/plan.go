@@ -65,6 +65,6 @@ func conclude(w *writes, t *transition) Plan {
 	if !slices.ContainsFunc(w.actions, func(action Action) bool { _, isGone := action.(RemoveFinalizer); return isGone }) {
 		status = (&summary{transition: t}).report()
 	}
-	t.await(t.strategy.recheck(t.view))
+	t.await(t.strategy.exposure(t.view).recheck)
 	return Plan{Actions: w.actions, Status: status, Events: t.events, WakeAt: t.wakeAt, Probe: t.probe}
 }

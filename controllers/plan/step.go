@@ -15,16 +15,17 @@ import (
 // step walks the steps towards the current revision.
 func (t *transition) step() {
 	target, blocked, size := t.target(), t.blocked(), t.canarySize()
-	isDue, hasPods := t.strategy.preparation(t.view, size)
+	failOver, takeOut := t.strategy.failOver(t.view), t.strategy.takeOut(t.view)
+	prepare, hasPods := t.strategy.prepare(t.view, size)
 	switch {
 	case target != "" && target != t.mem.CurrentRevision:
 		t.supersede(target)
-	case t.strategy.isLost(t.view):
-		t.strategy.failOver(t)
+	case failOver != nil:
+		failOver(t)
 	case t.mem.StepsHash != t.in.Observed.StepsHash:
 		t.startOver()
-	case t.strategy.isRefused(t.view):
-		t.strategy.takeOut(t)
+	case takeOut != nil:
+		takeOut(t)
 	case blocked.shut:
 		t.await(blocked)
 	case t.spec.replicas == 0:
@@ -32,8 +33,8 @@ func (t *transition) step() {
 	case int(t.mem.StepIndex) >= len(t.in.Spec.Steps):
 		t.event(EventPromoting, "the steps are done: promoting revision %s", t.mem.CurrentRevision)
 		t.setPhase(v1alpha1.PhasePromoting)
-	case isDue:
-		t.strategy.prepare(t)
+	case prepare != nil:
+		prepare(t)
 	default:
 		t.await(hasPods)
 		t.follow()

@@ -33,7 +33,7 @@ func (s *summary) summarize() verdict {
 		v = verdict{v1alpha1.StateDegraded, v1alpha1.ReasonProgressDeadlineExceeded, fmt.Sprintf(
 			"%s: %s", s.lateness(), v.message), true}
 	}
-	alarms := []string{s.strategy.alarm(s.view)}
+	alarms := []string{s.strategy.exposure(s.view).alarm}
 	if v.state == v1alpha1.StatePaused && s.isManaging() && !s.isVerified() {
 		alarms = append(alarms, s.trafficWait())
 	}
@@ -115,7 +115,7 @@ func (s *summary) restWait() string {
 	if problem := s.problem(); problem != nil {
 		return problem.Message
 	}
-	if wait := s.strategy.restWait(s.view); wait != "" {
+	if wait := s.strategy.exposure(s.view).restWait; wait != "" {
 		return wait
 	}
 	if s.isVerified() && s.pending != "" {
@@ -128,5 +128,5 @@ func (s *summary) restWait() string {
 // spec.traffic may not be complete yet.
 func (v view) isWell() bool {
 	return v.mem.Phase == v1alpha1.PhaseIdle && v.mem.StableRevision != "" && v.target() == v.mem.StableRevision &&
-		v.stableIsAvailable() && v.strategy.restWait(v) == "" && v.isVerified() && v.problem() == nil
+		v.stableIsAvailable() && v.strategy.exposure(v).restWait == "" && v.isVerified() && v.problem() == nil
 }

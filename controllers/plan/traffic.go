@@ -121,6 +121,20 @@ func (t *transition) shiftTraffic() {
 	t.setTraffic(asked)
 }
 
+// recordVerification notes since when the target is verified, or is not.
+func (t *transition) recordVerification(isVerified bool) {
+	traffic := &t.mem.Traffic
+	if !isVerified {
+		traffic.VerifiedAt = nil
+		t.awaitVerification()
+		return
+	}
+	if traffic.VerifiedAt == nil {
+		traffic.VerifiedAt = t.now()
+	}
+	traffic.VerifiedWeight, traffic.UnverifiedSince = traffic.Weight, nil
+}
+
 func (t *transition) voidVerification() {
 	t.probe = nil
 	t.mem.Traffic.Routes, t.mem.Traffic.VerifiedAt, t.mem.Traffic.UnverifiedSince = nil, nil, nil
@@ -186,7 +200,8 @@ func (t *transition) keepLoad() {
 // keepVerifyTimeout never lets a weight that is not verified pass in silence (T4): after a while the rollout says that it
 // is stuck, or aborts, as the user wants it. What is wrong with a route itself has a reason of its own.
 func (t *transition) keepVerifyTimeout() {
-	since, timeout := t.mem.Traffic.UnverifiedSince, t.strategy.verifyTimeout(t.view)
+	since, exposure := t.mem.Traffic.UnverifiedSince, t.strategy.exposure(t.view)
+	timeout := exposure.verifyTimeout
 	if since == nil || t.problem() != nil || !t.await(t.until(since.Add(timeout))) {
 		return
 	}
@@ -195,5 +210,5 @@ func (t *transition) keepVerifyTimeout() {
 		t.abort(fmt.Sprintf("weight %d was not verified within %s", weight, timeout))
 		return
 	}
-	t.stall(&Problem{Reason: t.strategy.unverifiedReason(t.view), Message: fmt.Sprintf("weight %d is not verified after %s: %s", weight, timeout, wait)})
+	t.stall(&Problem{Reason: exposure.unverifiedReason, Message: fmt.Sprintf("weight %d is not verified after %s: %s", weight, timeout, wait)})
 }

@@ -49,10 +49,10 @@ func (t *transition) reconcile() {
 // move makes at most one move of the state machine. Nothing that a user asks for holds up the requests of a canary that
 // cannot serve them.
 func (t *transition) move() {
-	command, next := t.mem.Command, t.acceptable()
+	command, next, retarget := t.mem.Command, t.acceptable(), t.strategy.retarget(t.view)
 	switch {
-	case t.strategy.isRetargeted(t.view):
-		t.strategy.retarget(t)
+	case retarget != nil:
+		retarget(t)
 		t.awaitVerification()
 	case next != nil:
 		t.accept(*next)
@@ -70,8 +70,8 @@ func (t *transition) move() {
 
 // keepServing is the part of advance that no command takes the place of.
 func (t *transition) keepServing() {
-	if t.isGoingForward() && t.strategy.isLost(t.view) {
-		t.strategy.failOver(t)
+	if failOver := t.strategy.failOver(t.view); failOver != nil && t.isGoingForward() {
+		failOver(t)
 	}
 }
 
@@ -121,12 +121,12 @@ func (t *transition) start(revision string) {
 
 // promote brings the current revision into the place of the stable one (T8).
 func (t *transition) promote() {
-	target, blocked := t.target(), t.blocked()
+	target, blocked, failOver := t.target(), t.blocked(), t.strategy.failOver(t.view)
 	switch {
 	case target != "" && target != t.mem.CurrentRevision && t.strategy.mayLeave(t.view):
 		t.supersede(target)
-	case t.strategy.isLost(t.view):
-		t.strategy.failOver(t)
+	case failOver != nil:
+		failOver(t)
 	case blocked.shut:
 		t.await(blocked)
 	default:
