@@ -25,7 +25,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/framework/helm"
 )
 
-// inMidCanary has 30 % of the requests on version 2, and waits to be promoted.
+// inMidCanary returns an app with 30 % of its requests on version 2, paused until promoted.
 func inMidCanary(t *testing.T) (a *harness.App, stable string) {
 	t.Helper()
 	a = harness.New(t, env, builder.Weight(30), builder.Hold())
@@ -36,7 +36,7 @@ func inMidCanary(t *testing.T) (a *harness.App, stable string) {
 	return a, stable
 }
 
-// picture is all that a rollout is about: its objects in words, its status, and how often its route was written.
+// picture describes everything that a rollout manages: its objects, its status, and how often its route was written.
 func picture(t *testing.T, a *harness.App) string {
 	t.Helper()
 	route := &unstructured.Unstructured{}
@@ -60,7 +60,7 @@ func checkUnchanged(t *testing.T, a *harness.App, before string) {
 	a.CheckNoLoss()
 }
 
-// finish promotes what waits in mid-canary: whoever leads now is able to.
+// finish promotes the paused canary: the current leader must be able to.
 func finish(t *testing.T, a *harness.App, stable string) {
 	t.Helper()
 	a.Annotate(v1alpha1.PromoteAnnotation, "true")
@@ -68,8 +68,8 @@ func finish(t *testing.T, a *harness.App, stable string) {
 	a.CheckLoss()
 }
 
-// TestUpgradeInMidCanary: an upgrade of the release, from a chart with an older CRD and other flags, moves no traffic and
-// starts no revision. The canary goes on where it was.
+// TestUpgradeInMidCanary upgrades the release from a chart with an older CRD and other flags: no traffic moves, no
+// revision starts, and the canary continues where it was.
 func TestUpgradeInMidCanary(t *testing.T) {
 	r := install(t, olderChart(t))
 	if got := shortNames(t); got != "" {
@@ -94,7 +94,7 @@ func TestUpgradeInMidCanary(t *testing.T) {
 	finish(t, a, stable)
 }
 
-// olderChart is a copy of the chart as if it were of an earlier version: its CRD has no short name.
+// olderChart returns a copy of the chart that looks like an earlier version: its CRD has no short name.
 func olderChart(t *testing.T) string {
 	t.Helper()
 	folder := filepath.Join(t.TempDir(), "canaryrollout")
@@ -125,7 +125,7 @@ func shortNames(t *testing.T) string {
 	return kubectl(t, "get", "crd", crd, "-o=jsonpath={.spec.names.shortNames}")
 }
 
-// leaderOf is who holds the manager's lease; nobody after it was given up.
+// leaderOf returns the holder of the manager's lease; empty after it was released.
 func leaderOf(t *testing.T) string {
 	t.Helper()
 	held := &coordinationv1.Lease{}
@@ -135,8 +135,8 @@ func leaderOf(t *testing.T) string {
 	return ptr.Deref(held.Spec.HolderIdentity, "")
 }
 
-// TestUninstallInMidCanary: without the release everything stays as it is, the rollout with its finalizer included. When
-// it is installed again, the canary goes on where it was.
+// TestUninstallInMidCanary: without the release everything stays as it is, including the rollout with its finalizer. When
+// the chart is installed again, the canary continues where it was.
 func TestUninstallInMidCanary(t *testing.T) {
 	r := install(t, helm.Chart())
 	r.start()
@@ -157,7 +157,7 @@ func TestUninstallInMidCanary(t *testing.T) {
 	finish(t, a, stable)
 }
 
-// TestRemoveAll: in the documented order nothing hangs, and with --cascade=orphan the stable pods serve on.
+// TestRemoveAll: in the documented order nothing hangs, and with --cascade=orphan the stable pods keep serving.
 func TestRemoveAll(t *testing.T) {
 	r := install(t, helm.Chart())
 	r.start()

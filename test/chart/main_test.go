@@ -1,9 +1,9 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package chart installs the Helm chart, config/chart, into a real cluster. The pods of the Deployment that it makes are
-// admitted and scheduled, but run nothing; so the manager runs as a process, with exactly the flags of these pods and by
-// a token of their service account. What is tested without a cluster is in hack/chart.
+// Package chart installs the Helm chart, config/chart, into a real cluster. The pods of its Deployment are admitted and
+// scheduled, but run nothing. So the manager runs as a process, with exactly the flags of these pods and with a token of
+// their service account. Tests of the chart without a cluster are in hack/chart.
 package chart
 
 import (
@@ -40,25 +40,25 @@ const (
 	lease     = "manager.canaryrollout.dev"
 )
 
-// env is one cluster for all tests. Each installs the chart anew, so none is parallel.
+// env is one cluster for all tests. Each test installs the chart again, so none is parallel.
 var env = &harness.Env{}
 
 func TestMain(m *testing.M) {
 	harness.Main(m, env, harness.EnvOptions{Bare: true, Build: []harness.Build{helm.Build}})
 }
 
-// release is the installed chart, and the manager that works for it.
+// release is the installed chart and its manager.
 type release struct {
 	t         *testing.T
 	client    helm.Client
 	installed bool
 	operator  *operator.Operator
-	// config is the service account's, as of the last start.
+	// config has the rights of the service account at the last start.
 	config *rest.Config
 }
 
-// install installs a chart by helm; the manager does not run yet. When the test is over all rollouts go, and then the
-// release, in the order that is documented.
+// install installs a chart with helm, without starting the manager. At the end of the test, all rollouts are deleted, and
+// then the release, in the documented order.
 func install(t *testing.T, chart string, args ...string) *release {
 	t.Helper()
 	r := &release{t: t, client: helm.Client{Home: t.TempDir(), Kubeconfig: env.Cluster.Kubeconfig(cluster.Admin)}}
@@ -91,8 +91,8 @@ func (r *release) uninstall() string {
 	return output
 }
 
-// takeLease ends the lease of a manager that lost its rights before it could give it up. The next one would wait for it
-// for fifteen seconds.
+// takeLease deletes the lease of a manager that lost its rights before it could release it. The next manager would wait
+// fifteen seconds for it.
 func (r *release) takeLease() {
 	r.t.Helper()
 	kubectl(r.t, "delete", "lease", lease, "-n", namespace)
@@ -112,8 +112,8 @@ func (r *release) waitForPods() {
 	kubectl(r.t, "rollout", "status", "-n", namespace, "deployment/"+manager, "--timeout=1m")
 }
 
-// start runs the manager as its pods would. One thing is told to it that a pod finds in a file of its own: the namespace
-// that it is in, where its lease is. A flag of the chart wins over that.
+// start runs the manager as its pods would. A pod reads its namespace, which has its lease, from a file; the manager gets
+// it as a flag here. A flag of the chart overrides it.
 func (r *release) start() {
 	r.t.Helper()
 	pod := r.deployment().Spec.Template.Spec
@@ -144,7 +144,7 @@ func (r *release) deployment() *appsv1.Deployment {
 	return deployment
 }
 
-// actAs is how a pod with this service account talks to the API server.
+// actAs returns the configuration of a client with a token of this service account, as a pod has.
 func (r *release) actAs(serviceAccount string) *rest.Config {
 	r.t.Helper()
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: serviceAccount}}
@@ -173,7 +173,7 @@ func writeKubeconfig(t *testing.T, from *rest.Config) string {
 	return path
 }
 
-// remove leaves the cluster to the next test as it was, whatever has become of this one.
+// remove cleans up for the next test, even if this one has failed.
 func (r *release) remove() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.t.Context()), 3*time.Minute)
 	defer cancel()
@@ -190,7 +190,7 @@ func (r *release) remove() {
 	}
 }
 
-// kubectl runs kubectl as an administrator, as a person would, and returns what it says.
+// kubectl runs kubectl as an administrator, and returns its output.
 func kubectl(t *testing.T, args ...string) string {
 	t.Helper()
 	output, err := runKubectl(t.Context(), args...)

@@ -25,7 +25,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/framework/helm"
 )
 
-// TestClusterWide: with the flags and the rights of the default values a release goes through, and a deletion.
+// TestClusterWide: a release and a deletion complete with the flags and permissions of the default values.
 func TestClusterWide(t *testing.T) {
 	r := install(t, helm.Chart())
 	r.start()
@@ -40,10 +40,10 @@ func TestClusterWide(t *testing.T) {
 	a.CheckLoss()
 }
 
-// secretLimit is how large a Secret may be.
+// secretLimit is the maximum size of a Secret.
 const secretLimit = 1 << 20
 
-// checkReleaseSecret says how much room the release takes where helm keeps it.
+// checkReleaseSecret checks the size of the Secret in which helm keeps the release.
 func checkReleaseSecret(t *testing.T) {
 	t.Helper()
 	secrets := &corev1.SecretList{}
@@ -52,19 +52,19 @@ func checkReleaseSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(secrets.Items) == 0 {
-		t.Fatal("helm keeps no release")
+		t.Fatal("helm has no Secret for the release")
 	}
 	for _, secret := range secrets.Items {
 		size := len(secret.Data["release"])
 		t.Logf("Secret %s has %d bytes of %d", secret.Name, size, secretLimit)
 		if size > secretLimit/2 {
-			t.Errorf("Secret %s has %d bytes, more than half of what it may have", secret.Name, size)
+			t.Errorf("Secret %s has %d bytes, more than half of the limit", secret.Name, size)
 		}
 	}
 }
 
-// checkMetrics: the manager may find out who asks for its metrics and whether they may. It is ready before it serves
-// them.
+// checkMetrics checks that the manager has the permissions to authenticate and authorize requests for its metrics. The
+// manager is ready before it serves them.
 func checkMetrics(t *testing.T, a *harness.App) {
 	t.Helper()
 	tests := map[cluster.User]int{cluster.Admin: http.StatusOK, cluster.Spare1: http.StatusForbidden}
@@ -77,7 +77,7 @@ func checkMetrics(t *testing.T, a *harness.App) {
 		}
 		request.Header.Set("Authorization", "Bearer "+env.Cluster.RESTConfig(user).BearerToken)
 		var got int
-		a.Eventually("an answer of the metrics", func() (bool, string) {
+		a.Eventually("an answer from the metrics endpoint", func() (bool, string) {
 			response, err := (&http.Client{Transport: transport}).Do(request)
 			if err != nil {
 				return false, err.Error()
@@ -87,14 +87,14 @@ func checkMetrics(t *testing.T, a *harness.App) {
 			return true, ""
 		})
 		if got != want {
-			t.Errorf("the metrics answer %s with %d, want %d", user, got, want)
+			t.Errorf("%s gets status %d for the metrics, want %d", user, got, want)
 		}
 	}
 }
 
-// TestNamespaced: with rights in two namespaces alone a release goes through there, and a deletion; a rollout elsewhere
-// is not touched. The release begins cluster-wide, as the CRD must be there before a rollout's namespace is prepared,
-// so the change between the modes is tested, too.
+// TestNamespaced: with permissions in only two namespaces, a release and a deletion complete there, and a rollout in
+// another namespace is not touched. The chart is first installed cluster-wide, because the CRD must exist before the
+// namespace of a rollout is prepared. So the change of mode is tested, too.
 func TestNamespaced(t *testing.T) {
 	r := install(t, helm.Chart())
 	options := harness.Options{Steps: []v1alpha1.Step{builder.Weight(50)}}
@@ -127,7 +127,7 @@ func TestNamespaced(t *testing.T) {
 	}
 }
 
-// elsewhere makes a rollout in another namespace, which nobody works on.
+// elsewhere creates a rollout in a namespace that the manager does not watch.
 func elsewhere(t *testing.T) *v1alpha1.CanaryRollout {
 	t.Helper()
 	rollout := builder.MakeRollout("elsewhere", "reviews").Obj()
@@ -139,7 +139,8 @@ func elsewhere(t *testing.T) *v1alpha1.CanaryRollout {
 	return rollout
 }
 
-// checkRights: the service account has what it needs in its namespaces, and nothing elsewhere. The lease is in the first.
+// checkRights checks that the service account has what it needs in its namespaces, and nothing elsewhere. The lease is in
+// the first namespace.
 func checkRights(t *testing.T, r *release, own, second string) {
 	t.Helper()
 	clients := kubernetes.NewForConfigOrDie(r.config)
@@ -163,7 +164,7 @@ func checkRights(t *testing.T, r *release, own, second string) {
 			}
 		}
 	}
-	// The role of the former mode has gone.
+	// The role of the former mode is gone.
 	key := client.ObjectKey{Name: manager}
 	if err := env.Admin.Get(t.Context(), key, &rbacv1.ClusterRole{}); !apierrors.IsNotFound(err) {
 		t.Errorf("ClusterRole %s is still there: %v", manager, err)

@@ -5,7 +5,7 @@ package docs
 
 import "testing"
 
-// testInstall has a cluster where the operator runs on this machine, and stops it where the page says that it is gone.
+// testInstall starts with an operator that runs on this machine, and stops it where the page assumes that it is gone.
 func testInstall(t *testing.T, stopOperator func()) {
 	p := open(t, "docs/install.md", "shop-two")
 	inRoot := *p.Terminal
@@ -14,7 +14,7 @@ func testInstall(t *testing.T, stopOperator func()) {
 	p.leave("make docker-build", needsImage)
 	p.run("kubectl delete canaryrollouts -A --all --wait\n")
 	const removeCRD = "kubectl delete crd canaryrollouts.canaryrollout.dev"
-	p.Run(removeCRD) // a cluster that has seen nothing of ours
+	p.Run(removeCRD) // back to a cluster without anything of ours
 
 	p.run("helm install canaryrollout ./config/chart -n canaryrollout-system")
 	p.run("kubectl label namespace")
@@ -34,7 +34,7 @@ func testInstall(t *testing.T, stopOperator func()) {
 	p.Run("kubectl delete canaryrollout reviews --wait=false")
 	p.run("kubectl patch canaryrollout")
 	p.Run("kubectl wait --for=delete --timeout=1m canaryrollout/reviews")
-	p.run("helm uninstall") // and the CRD
+	p.run("helm uninstall") // removes the CRD, too
 
 	p.Run("kubectl create namespace shop --dry-run=client -o yaml | kubectl apply -f -")
 	p.run("helm install canaryrollout ./config/chart -n shop-operator")

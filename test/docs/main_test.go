@@ -1,8 +1,8 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package docs types the commands of the documentation, page by page, as they stand there, on a real cluster with the
-// manager running beside it. It leaves out what needs an image, a network or another tool, and says so.
+// Package docs runs the commands of the documentation exactly as written, page by page, on a real cluster with the manager
+// as a process. It skips and logs commands that need an image, a network or another tool.
 package docs
 
 import (
@@ -17,10 +17,10 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/framework/repository"
 )
 
-// pages is not set by `make test`: the pauses of the sample alone take minutes.
-var pages = flag.Bool("pages", false, "type the commands of all pages")
+// pages is set by `make test-docs` alone: the pauses of the sample take minutes.
+var pages = flag.Bool("pages", false, "run the commands of all pages")
 
-// env is one cluster, without anything of ours: the pages say how to install it.
+// env is a cluster without anything of ours: the pages say how to install it.
 var env = &harness.Env{}
 
 // root is the root of the repository.

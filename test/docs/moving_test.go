@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// deployment is what moves over in docs/coming-from-a-deployment.md.
+// deployment is migrated in docs/coming-from-a-deployment.md.
 const deployment = `
 apiVersion: apps/v1
 kind: Deployment
@@ -21,7 +21,7 @@ spec:
     spec: {containers: [{name: reviews, image: "istio/examples-bookinfo-reviews-v1:1.20.2", ports: [{containerPort: 9080}], env: [{name: A, value: a}]}]}
 `
 
-// around is what stands around it.
+// around has the objects that use the Deployment.
 const around = `
 apiVersion: v1
 kind: Service
@@ -68,18 +68,18 @@ func testDeployment(t *testing.T) {
 	p.Run("kubectl canary undo reviews && kubectl canary status reviews --wait --timeout=2m")
 	p.run("kubectl delete canaryrollout")
 	if after := pods(p); after != before {
-		t.Errorf("the pods were %s, and are %s on the way back", before, after)
+		t.Errorf("the pods were %s, and are %s after the way back", before, after)
 	}
 	p.end()
 }
 
-// pods are the names of those that are not on their way out.
+// pods returns the names of the pods that are not terminating.
 func pods(p *page) string {
 	p.t.Helper()
 	return p.Run(`kubectl get pods -l app=reviews -o go-template='{{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}} {{end}}{{end}}'`)
 }
 
-// former is what Argo Rollouts has made: the pods of a Rollout, and Services that select them.
+// former has the objects of Argo Rollouts: the pods of a Rollout, and Services that select them.
 const former = `
 apiVersion: apps/v1
 kind: ReplicaSet

@@ -13,8 +13,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 )
 
-// page is a reader at a terminal who goes through a page of the documentation. Each command is typed, or left out for a
-// reason: what nobody touched fails the test, so a new command cannot be forgotten.
+// page runs the commands of a page of the documentation in a terminal. Each command is run or skipped with a reason. Any
+// other command fails the test, so a new one cannot be forgotten.
 type page struct {
 	*harness.Terminal
 	t        *testing.T
@@ -22,7 +22,7 @@ type page struct {
 	commands []*command
 }
 
-// command is a block of commands, or what stands behind a prompt in a block that shows a dialogue.
+// command is a block of commands, or one command after a prompt in a block that shows a dialogue.
 type command struct {
 	text string
 	done bool
@@ -33,7 +33,7 @@ var (
 	prompt = regexp.MustCompile(`(?m)^ *\$ (.*)$`)
 )
 
-// read opens a page, named from the root of the repository, in a folder that has what a clone has.
+// read opens a page, named by its path in the repository. The folder of the terminal has the files of a clone.
 func read(t *testing.T, terminal *harness.Terminal, name string) *page {
 	t.Helper()
 	p := &page{Terminal: terminal, t: t, name: name}
@@ -53,7 +53,7 @@ func read(t *testing.T, terminal *harness.Terminal, name string) *page {
 	return p
 }
 
-// next is the first command that begins so and was not typed yet.
+// next returns the first command with this beginning that was not used yet.
 func (p *page) next(begin string) string {
 	p.t.Helper()
 	for _, c := range p.commands {
@@ -66,13 +66,13 @@ func (p *page) next(begin string) string {
 	return ""
 }
 
-// run types the next block that begins so.
+// run runs the next block with this beginning.
 func (p *page) run(begin string) (output string) {
 	p.t.Helper()
 	return p.Run(p.next(begin))
 }
 
-// refused types a command that is documented to fail.
+// refused runs a command that is documented to fail.
 func (p *page) refused(begin, says string) {
 	p.t.Helper()
 	text := p.next(begin)
@@ -82,30 +82,31 @@ func (p *page) refused(begin, says string) {
 	}
 }
 
-// watch types the next block that begins so, whose last command goes on until Ctrl-C, and ends it when it has shown a text.
+// watch runs the next block with this beginning, whose last command runs until Ctrl-C, and ends it when it has printed a
+// text.
 func (p *page) watch(begin, until string) {
 	p.t.Helper()
 	p.Start(p.next(begin), until)()
 }
 
-// lines are the commands of a block of alternatives, which makes no sense at one go.
+// lines returns the commands of a block of alternatives, which are not meant to run one after the other.
 func (p *page) lines(begin string) []string {
 	p.t.Helper()
 	return strings.Split(strings.TrimSpace(p.next(begin)), "\n")
 }
 
-// leave says why a block is not typed.
+// leave skips a block for a reason.
 func (p *page) leave(begin, reason string) {
 	p.t.Helper()
-	p.t.Logf("%s, left out: %s: %s", p.name, strings.ReplaceAll(strings.TrimSpace(p.next(begin)), "\n", "; "), reason)
+	p.t.Logf("%s, skipped: %s: %s", p.name, strings.ReplaceAll(strings.TrimSpace(p.next(begin)), "\n", "; "), reason)
 }
 
-// end is the end of the page.
+// end checks that no command of the page is left.
 func (p *page) end() {
 	p.t.Helper()
 	for _, c := range p.commands {
 		if !c.done {
-			p.t.Errorf("%s: nobody typed this:\n%s", p.name, c.text)
+			p.t.Errorf("%s: this was not run:\n%s", p.name, c.text)
 		}
 	}
 }

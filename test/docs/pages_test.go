@@ -15,18 +15,18 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/framework/helm"
 )
 
-// Reasons to leave commands out.
+// Reasons to skip commands.
 const (
 	needsImage   = "it needs a container engine or an image"
 	needsNetwork = "it needs the internet"
 	needsTool    = "it needs another tool, which is not in these tests"
-	isTheCluster = "the cluster of the tests is that one"
-	isTested     = "it is typed in another test, under load"
-	isARace      = "it shows what happens when somebody else was quicker"
+	isTheCluster = "the test has its cluster already"
+	isTested     = "another test runs it, under load"
+	isARace      = "it shows what happens when another user was faster"
 )
 
-// TestPages is everything: first the pages that go through releases, at the same time, each in a namespace of its own; then
-// the one that installs and uninstalls for the whole cluster.
+// TestPages runs all pages: first those with releases, in parallel, each in its own namespace; then the page that installs
+// and uninstalls for the whole cluster.
 func TestPages(t *testing.T) {
 	if !*pages {
 		t.Skip("takes minutes: make test-docs")
@@ -52,8 +52,8 @@ func TestPages(t *testing.T) {
 	t.Run("install", func(t *testing.T) { testInstall(t, stop) })
 }
 
-// open gives the reader of a page a folder with what a clone has, the programs that a page has them install, and a
-// namespace.
+// open opens a page in a new terminal and namespace. The terminal's folder has the files of a clone, and the programs that
+// the pages say how to install.
 func open(t *testing.T, name, namespace string) *page {
 	t.Helper()
 	terminal := env.Terminal(t, namespace)
@@ -78,7 +78,7 @@ func open(t *testing.T, name, namespace string) *page {
 	return read(t, terminal, name)
 }
 
-// deploySample deploys the sample, with a hostname of its own, in the namespace of the page.
+// deploySample deploys the sample with its own hostname in the namespace of the page.
 func deploySample(p *page, namespace string) {
 	p.t.Helper()
 	sample := p.Run("kubectl kustomize config/samples/reviews")
@@ -95,20 +95,20 @@ func write(p *page, name, text string) {
 	}
 }
 
-// release starts one by a new image, and waits for its first pause.
+// release starts a release of a new image, and waits for its first pause.
 func release(p *page, version string) {
 	p.t.Helper()
 	p.Run("kubectl canary set image reviews reviews=istio/examples-bookinfo-reviews-" + version + ":1.20.2")
 	p.until("{.status.pause.reason}", "PauseStep")
 }
 
-// until waits for a value of the rollout's.
+// until waits for a value of a field of the rollout.
 func (p *page) until(path, value string) {
 	p.t.Helper()
 	p.Run("kubectl wait --for=jsonpath='" + path + "'=" + value + " --timeout=3m canaryrollout/reviews")
 }
 
-// shows wants an output to be like what the documentation shows.
+// shows checks that an output matches what the documentation shows.
 func (p *page) shows(output, pattern string) {
 	p.t.Helper()
 	if !regexp.MustCompile(pattern).MatchString(output) {
@@ -117,7 +117,7 @@ func (p *page) shows(output, pattern string) {
 }
 
 func testGettingStarted(t *testing.T, began *page) {
-	// The rest of the page is read by a test that may fail on its own.
+	// The rest of the page is another test, which can fail alone.
 	p := read(t, began.Terminal, began.name)
 	p.leave("kind create", needsNetwork)
 	p.leave("make docker-build", needsImage)
@@ -146,20 +146,20 @@ func testGettingStarted(t *testing.T, began *page) {
 	p.end()
 }
 
-// revisionOf is the revision of the pod of this name.
+// revisionOf returns the revision of the pod with this name.
 func revisionOf(pod string) string { return pod[:strings.LastIndex(pod, "-")] }
 
 func testReadme(t *testing.T) {
 	p := open(t, "README.md", "readme")
 	p.leave("make demo", "it runs all of this")
-	p.leave("make docker-build", needsImage) // its last command is typed in testInstall
+	p.leave("make docker-build", needsImage) // testInstall runs its last command
 	deploySample(p, "readme")
 	p.run("kubectl patch")
 	p.until("{.status.step}", "3/12")
 	p.shows(p.run("kubectl get cro"), `NAME +STATUS +STEP +WEIGHT +REVISION +READY +AGE\nreviews +Paused +3/12 +0 +\w+ +5/5`)
 	commands := p.lines("kubectl annotate")
 	promote, full, guarded, abort, retry := commands[0], commands[1], commands[2], commands[3], commands[4]
-	p.Run(guarded) // of a revision that is not here: nothing happens
+	p.Run(guarded) // for a revision that does not exist: nothing happens
 	p.Run("until kubectl events --for canaryrollout/reviews | grep -q CommandIgnored; do sleep 0.2; done")
 	p.Run(promote)
 	p.until("{.status.step}", "5/12")
@@ -191,13 +191,13 @@ func testCLI(t *testing.T) {
 	inRoot := *p.Terminal
 	inRoot.Dir = root
 	for _, commands := range []string{install, complete} {
-		inRoot.Run(strings.ReplaceAll(commands, "/usr/local/bin/", local)) // the machine stays as it is
+		inRoot.Run(strings.ReplaceAll(commands, "/usr/local/bin/", local)) // without changes to the machine
 	}
 	deploySample(p, "shop")
 	p.shows(p.Run("kubectl_complete-canary promote rev"), `(?m)^reviews`)
 	p.shows(p.run("kubectl canary list"), `reviews +\S* ?Healthy +12/12 +100`)
 	p.shows(p.run("kubectl canary status"), "^Healthy ")
-	p.leave("echo $?", "the test takes it")
+	p.leave("echo $?", "the test reads it")
 	p.leave("kubectl canary promote", isARace)
 
 	p.shows(p.run("kubectl canary set image"), `next: step 1/12, setCanaryScale 1 pod`)
@@ -252,7 +252,7 @@ func testOperations(t *testing.T) {
 	p.end()
 }
 
-// testElsewhere is for pages whose commands are typed by other tests, as they stand there.
+// testElsewhere has the pages whose commands other tests run as written.
 func testElsewhere(t *testing.T) {
 	p := open(t, "docs/health.md", "elsewhere")
 	for range 6 {
@@ -277,6 +277,6 @@ func testElsewhere(t *testing.T) {
 func needsJQ(t *testing.T) {
 	t.Helper()
 	if _, err := exec.LookPath("jq"); err != nil {
-		t.Skip("the commands of this page take jq")
+		t.Skip("the commands of this page need jq")
 	}
 }

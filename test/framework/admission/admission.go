@@ -1,8 +1,8 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package admission has what the API server refuses and what it accepts, as edits of the sample: for the tests that ask a
-// real one, and for those of whatever has to come to the same verdict without it.
+// Package admission has edits of the sample that the API server refuses, and edits that it accepts. Some tests send them
+// to a real API server, others to code that must give the same verdict without one.
 package admission
 
 import (
@@ -14,20 +14,20 @@ import (
 
 const duration = "must be a positive duration, for example 10s, 5m or 1h30m"
 
-// Steps is an edit that replaces the steps.
+// Steps returns an edit that replaces the steps.
 func Steps(list string) string { return "spec.steps: " + list }
 
-// match is an edit to a single header route with one match.
+// match returns an edit to a single header route with one match.
 func match(fields string) string {
 	return Steps(`[{setHeaderRoute: {name: qa, matches: [` + fields + `]}}]`)
 }
 
-// Container is an edit to a template with one container, which has a name and an image if fields do not say otherwise.
+// Container returns an edit to a template with one container, with a name and an image unless the fields set them.
 func Container(fields string) string {
 	return `spec.template.spec: {containers: [{name: a, image: b, ` + fields + `}]}`
 }
 
-// Refused has edits that break the sample in one way at a time, and a part of the message, which must say what to write
+// Refused has edits that break the sample in one way each, with a part of the message, which must say what to write
 // instead.
 var Refused = map[string]struct{ Edits, Want string }{
 	"name of 47 characters": {"metadata.name: " + strings.Repeat("a", 47), "metadata.name must be at most 46 characters long"},
@@ -205,7 +205,7 @@ var Accepted = map[string]string{
 	"ports by name and number":  Container("readinessProbe: {httpGet: {port: http}}, livenessProbe: {tcpSocket: {port: 9080}}"),
 }
 
-// repeat joins n copies of format, each with its number.
+// repeat joins n copies of format, each with its index.
 func repeat(n int, format string) string {
 	var list []string
 	for i := range n {
@@ -220,7 +220,7 @@ func Edit(object map[string]any, edits string) error {
 	for line := range strings.Lines(edits) {
 		path, text, ok := strings.Cut(line, ": ")
 		if !ok {
-			return fmt.Errorf("%q is no edit", line)
+			return fmt.Errorf("%q is not an edit", line)
 		}
 		fields := strings.Split(strings.TrimSpace(path), ".")
 		parent := object

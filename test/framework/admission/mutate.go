@@ -16,10 +16,10 @@ import (
 //go:embed template.yaml
 var templateFile []byte
 
-// values take the place of whatever stands in a template: right in some places, wrong in others.
+// values replace each value of a template in turn: they are valid in some places and invalid in others.
 var values = []any{nil, "", "a", "100m", "Never", int64(0), int64(-1), int64(70000), 0.5, true, map[string]any{}, []any{}}
 
-// Mutants are pod templates that differ from a rich and valid one in one place each, by what they are called.
+// Mutants returns pod templates, by name, each of which differs from a rich and valid one in one place.
 func Mutants() (map[string]map[string]any, error) {
 	original := map[string]any{}
 	if err := yaml.Unmarshal(templateFile, &original); err != nil {
@@ -50,7 +50,7 @@ func normalize(value any) any {
 	return value
 }
 
-// mutator changes root in place, keeps a copy, and puts things right again.
+// mutator changes root in place, keeps a copy, and reverts the change.
 type mutator struct {
 	root    map[string]any
 	mutants map[string]map[string]any
@@ -67,9 +67,9 @@ func (m *mutator) walkMap(path string, node map[string]any) {
 		node[key] = was
 		m.walk(path+"."+key, was, func(value any) { node[key] = value })
 	}
-	node["fieldOfNobody"] = "a"
+	node["unknownField"] = "a"
 	m.add(path + " with an unknown field")
-	delete(node, "fieldOfNobody")
+	delete(node, "unknownField")
 }
 
 func (m *mutator) walk(path string, node any, set func(any)) {

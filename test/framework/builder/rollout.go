@@ -1,7 +1,7 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package builder makes the objects of tests in few words.
+// Package builder makes objects for tests in few words.
 //
 //	builder.MakeRollout("shop", "reviews").Replicas(2).Steps(builder.Weight(50), builder.Hold()).Obj()
 package builder
@@ -21,11 +21,11 @@ const (
 	ImageV3 = "istio/examples-bookinfo-reviews-v3:1.20.2"
 )
 
-// Rollout is a CanaryRollout in the making.
+// Rollout is a CanaryRollout under construction.
 type Rollout struct{ made v1alpha1.CanaryRollout }
 
-// MakeRollout begins with a rollout that is quick: two pods that end at once, no settling and no delay. A rollout
-// called x has pods labelled app=x, the Services x-stable and x-canary, and the HTTPRoute x.
+// MakeRollout starts with a fast rollout: two pods that terminate immediately, no settling and no delay. A rollout named x
+// has pods labeled app=x, the Services x-stable and x-canary, and the HTTPRoute x.
 func MakeRollout(namespace, name string) *Rollout {
 	labels := map[string]string{"app": name}
 	return &Rollout{v1alpha1.CanaryRollout{
@@ -90,7 +90,7 @@ func (r *Rollout) Paused() *Rollout {
 	return r
 }
 
-// Image sets the image of the one container.
+// Image sets the image of the container.
 func (r *Rollout) Image(image string) *Rollout {
 	SetImage(&r.made, image)
 	return r
@@ -102,7 +102,7 @@ func (r *Rollout) PodAnnotation(key, value string) *Rollout {
 	return r
 }
 
-// PodsOf makes the pods those of another application.
+// PodsOf gives the pods the label of another application.
 func (r *Rollout) PodsOf(app string) *Rollout {
 	labels := map[string]string{"app": app}
 	r.made.Spec.Selector.MatchLabels = labels
@@ -110,13 +110,13 @@ func (r *Rollout) PodsOf(app string) *Rollout {
 	return r
 }
 
-// Services names the two Services.
+// Services sets the names of the two Services.
 func (r *Rollout) Services(stable, canary string) *Rollout {
 	r.made.Spec.Traffic.StableService, r.made.Spec.Traffic.CanaryService = stable, canary
 	return r
 }
 
-// Routes names the HTTPRoutes.
+// Routes sets the names of the HTTPRoutes.
 func (r *Rollout) Routes(names ...string) *Rollout {
 	r.made.Spec.Traffic.Routes = nil
 	for _, name := range names {
@@ -125,5 +125,5 @@ func (r *Rollout) Routes(names ...string) *Rollout {
 	return r
 }
 
-// Obj is the rollout as it was described.
+// Obj returns a copy of the rollout.
 func (r *Rollout) Obj() *v1alpha1.CanaryRollout { return r.made.DeepCopy() }

@@ -12,33 +12,33 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// Weight is a setWeight step.
+// Weight returns a setWeight step.
 func Weight(percent int32) v1alpha1.Step { return v1alpha1.Step{SetWeight: &percent} }
 
-// Scale is a setCanaryScale step to a number of pods.
+// Scale returns a setCanaryScale step to a number of pods.
 func Scale(replicas int32) v1alpha1.Step {
 	return v1alpha1.Step{SetCanaryScale: &v1alpha1.SetCanaryScale{Replicas: &replicas}}
 }
 
-// Hold is a pause until promoted.
+// Hold returns a pause until promoted.
 func Hold() v1alpha1.Step { return v1alpha1.Step{Pause: &v1alpha1.Pause{}} }
 
-// HoldAtMost is a pause until promoted that ends otherwise after a while.
+// HoldAtMost returns a pause until promoted, with a timeout.
 func HoldAtMost(d time.Duration, onTimeout v1alpha1.TimeoutAction) v1alpha1.Step {
 	return v1alpha1.Step{Pause: &v1alpha1.Pause{Timeout: &metav1.Duration{Duration: d}, OnTimeout: onTimeout}}
 }
 
-// Pause is a pause by the clock.
+// Pause returns a timed pause.
 func Pause(d time.Duration) v1alpha1.Step {
 	return v1alpha1.Step{Pause: &v1alpha1.Pause{Duration: &metav1.Duration{Duration: d}}}
 }
 
-// Mirror is a setMirrorRoute step.
+// Mirror returns a setMirrorRoute step.
 func Mirror(percent int32) v1alpha1.Step {
 	return v1alpha1.Step{SetMirrorRoute: &v1alpha1.SetMirrorRoute{Percent: &percent}}
 }
 
-// HeaderRoute is a setHeaderRoute step with one header to match.
+// HeaderRoute returns a setHeaderRoute step with one header to match.
 func HeaderRoute(name, header, value string) v1alpha1.Step {
 	return v1alpha1.Step{SetHeaderRoute: &v1alpha1.SetHeaderRoute{Name: name, Matches: []v1alpha1.RequestMatch{{
 		Headers: []gatewayv1.HTTPHeaderMatch{{Name: gatewayv1.HTTPHeaderName(header), Value: value}},

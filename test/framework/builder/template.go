@@ -12,7 +12,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// Template is a pod template as the spec of a rollout holds it. Its keys are sorted, as in what is read from the API server.
+// Template returns a pod template as the spec of a rollout holds it. Its keys are sorted, as in objects read from the API
+// server.
 func Template(template corev1.PodTemplateSpec) runtime.RawExtension {
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&template)
 	if err != nil {
@@ -25,7 +26,7 @@ func Template(template corev1.PodTemplateSpec) runtime.RawExtension {
 	return runtime.RawExtension{Raw: raw}
 }
 
-// TemplateOf is the pod template of a rollout.
+// TemplateOf returns the pod template of a rollout.
 func TemplateOf(rollout *v1alpha1.CanaryRollout) corev1.PodTemplateSpec {
 	var template corev1.PodTemplateSpec
 	if err := json.Unmarshal(rollout.Spec.Template.Raw, &template); err != nil {
@@ -41,7 +42,7 @@ func EditTemplate(rollout *v1alpha1.CanaryRollout, edit func(*corev1.PodTemplate
 	rollout.Spec.Template = Template(template)
 }
 
-// GracePeriod sets how long the pods of a rollout answer after their deletion.
+// GracePeriod sets how long the pods of a rollout answer after they are deleted.
 func GracePeriod(rollout *v1alpha1.CanaryRollout, seconds int64) {
 	EditTemplate(rollout, func(t *corev1.PodTemplateSpec) { t.Spec.TerminationGracePeriodSeconds = &seconds })
 }

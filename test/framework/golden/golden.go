@@ -1,7 +1,7 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package golden compares what tests get with files that the tests themselves write when asked to.
+// Package golden compares results with golden files, which tests refresh with -update.
 package golden
 
 import (
@@ -13,9 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "refresh the golden files")
 
-// Check says how the text differs from that of the file, which is written first when the test runs with -update.
+// Check reports an error if the text differs from the golden file. With -update, it writes the file first.
 func Check(t *testing.T, file, got string) {
 	t.Helper()
 	if *update {

@@ -21,10 +21,10 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/framework/repository"
 )
 
-// binaryVariable tells a program that has no network where helm is.
+// binaryVariable holds the path of helm, for a program that has no network.
 const binaryVariable = "CANARYROLLOUT_HELM"
 
-// Build builds helm when the user's cache folder does not have it yet, some minutes the first time. Call it before
+// Build builds helm if the user's cache folder does not have it yet, which takes some minutes. Call it before
 // cluster.Isolate.
 func Build(progress io.Writer) error {
 	if Binary() != "" {
@@ -39,21 +39,21 @@ func Build(progress io.Writer) error {
 	return os.Setenv(binaryVariable, strings.TrimSpace(string(path)))
 }
 
-// Binary is the program, once it is built.
+// Binary returns the path of helm, once it is built.
 func Binary() string { return os.Getenv(binaryVariable) }
 
-// Chart is the chart's folder.
+// Chart returns the folder of the chart.
 func Chart() string { return repository.Path("config", "chart") }
 
 // Client runs helm.
 type Client struct {
-	// Home is an empty folder for what helm keeps: nothing of the user's own is read or changed.
+	// Home is an empty folder for helm's files: the user's own files are neither read nor changed.
 	Home string
-	// Kubeconfig is that of the cluster. Whatever works without a cluster works without it.
+	// Kubeconfig is the path of the cluster's kubeconfig. Commands that need no cluster work without it.
 	Kubeconfig string
 }
 
-// Run runs a command of helm and returns what it prints. An error has helm's words.
+// Run runs a helm command and returns its output. An error includes helm's message.
 func (c Client) Run(ctx context.Context, args ...string) (string, error) {
 	command := exec.CommandContext(ctx, Binary(), args...)
 	command.Env = c.environment()
@@ -80,7 +80,7 @@ func (c Client) environment() []string {
 		"HELM_CACHE_HOME="+c.Home, "HELM_CONFIG_HOME="+c.Home, "HELM_DATA_HOME="+c.Home)
 }
 
-// Decode reads the objects of YAML documents.
+// Decode returns the objects of YAML documents.
 func Decode(manifest string) ([]*unstructured.Unstructured, error) {
 	decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(manifest), 4096)
 	var objects []*unstructured.Unstructured
@@ -93,7 +93,7 @@ func Decode(manifest string) ([]*unstructured.Unstructured, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(object.Object) > 0 { // a document may hold nothing but comments
+		if len(object.Object) > 0 { // a document may consist of comments
 			objects = append(objects, object)
 		}
 	}

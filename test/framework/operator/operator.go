@@ -1,8 +1,8 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package operator runs the manager of this repository against a test cluster: as a process of its own, under exactly
-// the service account and roles that config/ ships, with leader election on.
+// Package operator runs the manager of this repository against a test cluster: as a separate process, with exactly the
+// service account and roles of config/, and with leader election.
 package operator
 
 import (
@@ -33,7 +33,7 @@ func Build(progress io.Writer, race bool) error {
 	return repository.Build(progress, binaryVariable, "cmd/manager", race)
 }
 
-// Install applies config/default, all but the Deployment: the manager runs as a process here.
+// Install applies config/default without the Deployment, because the manager runs as a process.
 func Install(ctx context.Context, c *cluster.Cluster) error {
 	command := exec.CommandContext(ctx, "kubectl", "kustomize", repository.Path("config", "default"))
 	command.Stderr = os.Stderr
@@ -64,19 +64,19 @@ type Operator struct {
 	err     error
 }
 
-// Options of a manager.
+// Options configures a manager.
 type Options struct {
-	// Name tells the logs of several managers apart. Default: operator.
+	// Name is the name of the log file, without its extension. Default: operator.
 	Name string
 	// ProbePort and MetricsPort are on 127.0.0.1. Defaults: 8081 and 8443.
 	ProbePort, MetricsPort int
-	// Args are added to the flags; they win over those that are there.
+	// Args are added to the flags, and override them.
 	Args []string
-	// Kubeconfig says who the manager is. Default: cluster.Operator's.
+	// Kubeconfig is the path of the manager's kubeconfig. Default: that of cluster.Operator.
 	Kubeconfig string
 }
 
-// Start runs the manager until Stop or Kill, and returns when it is ready.
+// Start starts the manager and returns when it is ready. It runs until Stop or Kill.
 func Start(ctx context.Context, c *cluster.Cluster, options Options) (*Operator, error) {
 	options = defaulted(options)
 	args := append([]string{
@@ -121,7 +121,7 @@ func (o *Operator) waitReady(ctx context.Context, port int) error {
 	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
 		select {
 		case <-o.done:
-			return false, fmt.Errorf("the manager has ended: %w", o.err)
+			return false, fmt.Errorf("the manager has exited: %w", o.err)
 		default:
 		}
 		response, err := http.Get(url)
@@ -136,14 +136,14 @@ func (o *Operator) waitReady(ctx context.Context, port int) error {
 	return nil
 }
 
-// PID is the manager's process id.
+// PID returns the manager's process ID.
 func (o *Operator) PID() int { return o.command.Process.Pid }
 
-// Done is closed when the manager has ended.
+// Done returns a channel that is closed when the manager has exited.
 func (o *Operator) Done() <-chan struct{} { return o.done }
 
-// Stop ends the manager as a kubelet does, and says when it did not end well: a data race that the detector found is
-// such an end.
+// Stop terminates the manager as a kubelet does. It returns an error if the manager failed, for example because of a data
+// race.
 func (o *Operator) Stop() error {
 	_ = o.command.Process.Signal(syscall.SIGTERM)
 	select {
@@ -151,15 +151,15 @@ func (o *Operator) Stop() error {
 	case <-time.After(30 * time.Second):
 		_ = o.command.Process.Kill()
 		<-o.done
-		return errors.New("the manager did not end within 30 s of SIGTERM")
+		return errors.New("the manager did not exit within 30 s of SIGTERM")
 	}
 	if o.err != nil {
-		return fmt.Errorf("the manager ended badly, see %s: %w", o.Log, o.err)
+		return fmt.Errorf("the manager failed, see %s: %w", o.Log, o.err)
 	}
 	return nil
 }
 
-// Crashed says when the log has a data race or a panic, of this manager or of one before it that wrote into the same log.
+// Crashed returns an error if the log has a data race or a panic, of this manager or of an earlier one with the same log.
 func (o *Operator) Crashed() error {
 	log, err := os.ReadFile(o.Log)
 	if err != nil {
@@ -173,7 +173,7 @@ func (o *Operator) Crashed() error {
 	return nil
 }
 
-// Kill ends the manager as a crash does.
+// Kill kills the manager, like a crash.
 func (o *Operator) Kill() {
 	_ = o.command.Process.Kill()
 	<-o.done
