@@ -20,12 +20,12 @@ func commands(t *testing.T, heading string) string {
 
 // The headings.
 const (
-	untilEnded   = "### Until a release has ended"
-	untilPaused  = "### Until it pauses"
-	untilProven  = "### Until a weight is proven"
-	untilAborted = "### Until an abort is through"
-	untilGone    = "### Until it is gone"
-	rollout      = "## Instead of kubectl rollout"
+	untilEnded    = "### Until a release has ended"
+	untilPaused   = "### Until it pauses"
+	untilVerified = "### Until a weight is proven"
+	untilAborted  = "### Until an abort is through"
+	untilGone     = "### Until it is gone"
+	rollout       = "## Instead of kubectl rollout"
 )
 
 // isReadyNow must not accept an outdated status.
@@ -70,9 +70,9 @@ func TestScriptRelease(t *testing.T) {
 	}
 	at := pausedAt(t, a, s)
 	checkState(t, a, v1alpha1.StatePaused)
-	s.Run(commands(t, untilProven))
+	s.Run(commands(t, untilVerified))
 	if got := a.Get().Status.Traffic.VerifiedWeight; got != 50 {
-		t.Errorf("%d %% are proven, want 50", got)
+		t.Errorf("%d %% are verified, want 50", got)
 	}
 	s.Run("kubectl annotate canaryrollout reviews canaryrollout.dev/promote=" + at)
 	s.Run(commands(t, untilEnded))

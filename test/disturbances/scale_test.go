@@ -130,7 +130,7 @@ func evict(t *testing.T, a *harness.App, revision string) {
 		if err := env.Admin.SubResource("eviction").Create(t.Context(), pod, &policyv1.Eviction{}); err != nil {
 			t.Fatal(err)
 		}
-		a.Eventually("the pod to be on its way out", func() (bool, string) {
+		a.Eventually("the pod to be terminating", func() (bool, string) {
 			_, stays := podsOf(t, a)[name]
 			return !stays, "it stays"
 		})

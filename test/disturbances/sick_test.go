@@ -95,14 +95,14 @@ func fallSick(t *testing.T, a *harness.App, who string, hadTraffic bool) (excuse
 		a.Eventually("no pod of "+revision, func() (bool, string) { return a.Available(revision) == 0, a.Describe() })
 	}
 	if who == "canary" && hadTraffic {
-		fled := a.WaitFor("all traffic on stable", func(s v1alpha1.CanaryRolloutStatus) bool {
+		rerouted := a.WaitFor("all traffic on stable", func(s v1alpha1.CanaryRolloutStatus) bool {
 			m := s.Memory.Traffic
 			return m.Weight == 0 && !m.HeaderRoutesActive && m.VerifiedAt != nil
 		})
 		a.Answers(20)
-		a.CheckNever(canary, fled.Add(harness.Propagation), time.Now())
+		a.CheckNever(canary, rerouted.Add(harness.Propagation), time.Now())
 		// Both Services may have selected only the canary.
-		excuses[0].To = later(excuses[0].To, fled.Add(harness.Propagation))
+		excuses[0].To = later(excuses[0].To, rerouted.Add(harness.Propagation))
 	}
 	for _, revision := range sick {
 		a.Fail(revision, "false")

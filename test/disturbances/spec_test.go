@@ -103,8 +103,8 @@ func TestTwiceInASecond(t *testing.T) {
 	}
 }
 
-// TestThereAndBackAgain replaces version 2 with version 3 in mid-canary, and returns to it within a second.
-func TestThereAndBackAgain(t *testing.T) {
+// TestReturnWithinASecond replaces version 2 with version 3 in mid-canary, and returns to it within a second.
+func TestReturnWithinASecond(t *testing.T) {
 	t.Parallel()
 	a, stable, canary := at40(t, nil)
 	a.SetImage(builder.ImageV3)

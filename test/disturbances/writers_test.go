@@ -82,8 +82,8 @@ func midCanary(t *testing.T) *harness.App {
 
 const carriedMidCanary = "canaryrollout-reviews-qa-0 60/40"
 
-// waitUntilPutRight waits until the route carries what the steps ask for and that is verified.
-func waitUntilPutRight(t *testing.T, a *harness.App) {
+// waitUntilRestored waits until the route carries what the steps ask for and that is verified.
+func waitUntilRestored(t *testing.T, a *harness.App) {
 	t.Helper()
 	a.Eventually("traffic as the steps ask for", func() (bool, string) {
 		rollout, route := a.Get(), a.Route()
@@ -131,13 +131,13 @@ func checkRepairs(t *testing.T, a *harness.App, resource string, from time.Time)
 		}
 	}
 	if len(took) == 0 || len(open) > 0 {
-		t.Fatalf("%d of %d writes to %s were put right", len(took), foreign, resource)
+		t.Fatalf("%d of %d writes to %s were reverted", len(took), foreign, resource)
 	}
 	slices.Sort(took)
 	t.Logf("%d foreign writes to %s; wrong for %s in the median, %s at most (target %s); the operator's requests: %v",
 		foreign, resource, took[len(took)/2].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond), repairTarget, counts)
 	if median := took[len(took)/2]; median > repairLimit {
-		t.Errorf("%s were wrong for %s in the median", resource, median)
+		t.Errorf("%s were wrong for a median of %s", resource, median)
 	}
 	if n := counts["patch "+resource+"/"]; n > foreign {
 		t.Errorf("%d writes of %s for %d foreign ones", n, resource, foreign)
@@ -206,7 +206,7 @@ func TestWeights(t *testing.T) {
 				tc.write(a, s)
 				<-tick.C
 			}
-			waitUntilPutRight(t, a)
+			waitUntilRestored(t, a)
 			waitForWarning(t, a, "RouteOverwritten", tc.manager, tc.wrote, "back to 40 %")
 			checkRepairs(t, a, "httproutes", begun)
 			a.CheckHeaderRoute(time.Now(), a.Get().Status.Canary.Revision)
@@ -243,7 +243,7 @@ func TestSelectors(t *testing.T) {
 		},
 	} {
 		write()
-		a.Eventually("the selectors to be put right", func() (bool, string) {
+		a.Eventually("the selectors to be restored", func() (bool, string) {
 			var got []string
 			for name, revision := range revisions {
 				selector, _, _ := unstructured.NestedStringMap(readService(t, a, name).Object, "spec", "selector")
@@ -256,7 +256,7 @@ func TestSelectors(t *testing.T) {
 	}
 	waitForWarning(t, a, "ServiceOverwritten", "argocd-controller", "every revision")
 	checkRepairs(t, a, "services", begun)
-	waitUntilPutRight(t, a) // while the canary Service had none of its endpoints, traffic was on stable
+	waitUntilRestored(t, a) // while the canary Service had none of its endpoints, traffic was on stable
 	a.CheckHeaderRoute(time.Now(), v2)
 	finish(t, a, v1)
 	a.CheckLoss()
@@ -305,7 +305,7 @@ const settle = time.Second
 // returns the time by which the gateway must have applied that.
 func back(t *testing.T, a *harness.App) time.Time {
 	t.Helper()
-	waitUntilPutRight(t, a)
+	waitUntilRestored(t, a)
 	status := a.Get().Status
 	for service, revision := range map[string]*v1alpha1.RevisionStatus{"reviews-stable": status.Stable, "reviews-canary": status.Canary} {
 		a.Eventually("the endpoints of "+service, func() (bool, string) {
@@ -439,11 +439,11 @@ func replicaSetsOf(t *testing.T, a *harness.App) []string {
 	return names
 }
 
-// checkRecognised waits until the operator has processed a template with other bytes than those it knew, and checks
+// checkRecognized waits until the operator has processed a template with other bytes than those it knew, and checks
 // that the revision is the same.
-func checkRecognised(t *testing.T, a *harness.App, hash string, before v1alpha1.CanaryRolloutStatus, sets []string) {
+func checkRecognized(t *testing.T, a *harness.App, hash string, before v1alpha1.CanaryRolloutStatus, sets []string) {
 	t.Helper()
-	a.Eventually("the template to be recognised", func() (bool, string) {
+	a.Eventually("the template to be recognized", func() (bool, string) {
 		now := a.Get().Status.Memory.Template
 		return now.Hash != hash, now.Hash
 	})
@@ -487,7 +487,7 @@ func TestCRDUpgrade(t *testing.T) {
 		return policy == corev1.RestartPolicyAlways, string(policy)
 	})
 	a.Touch()
-	checkRecognised(t, a, before.Memory.Template.Hash, before, sets)
+	checkRecognized(t, a, before.Memory.Template.Hash, before, sets)
 	finish(t, a, before.Stable.Revision)
 	a.CheckLoss()
 }
@@ -529,7 +529,7 @@ func TestOperatorUpgrade(t *testing.T) {
 	if err := env.StartOperator(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	checkRecognised(t, a, former, before, sets)
+	checkRecognized(t, a, former, before, sets)
 	finish(t, a, before.Stable.Revision)
 	a.CheckLoss()
 }

@@ -68,7 +68,7 @@ func table(events []auditv1.Event) string {
 
 // budget is the maximum cost of the full bookinfo release, by request:
 //
-//	1 dry run      recognises the new template
+//	1 dry run      recognizes the new template
 //	6 ReplicaSet   created, then sized for 40, 60 and 100 %, marked as stable, and the former one scaled to zero
 //	2 Services     the canary's before the first weight, the stable one's in the promotion
 //	7 routes       header route, five weights, and back to 0 at the end of the promotion

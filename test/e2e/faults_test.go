@@ -15,15 +15,15 @@ import (
 // TestDyingCanary makes all pods of the canary fail at 40 %: stable gets all traffic at once, and the canary gets its
 // share back when its pods recover.
 func TestDyingCanary(t *testing.T) {
-	a := beside(t, builder.Scale(1), builder.Weight(40), builder.Hold())
+	a := parallelApp(t, builder.Scale(1), builder.Weight(40), builder.Hold())
 	a.SetImage(builder.ImageV2)
 	a.WaitForPause("3/3")
 	canary := a.Get().Status.Canary.Revision
 	died := a.Fail(canary, "true")
-	fled := a.WaitFor("weight 0", func(s v1alpha1.CanaryRolloutStatus) bool {
+	rerouted := a.WaitFor("weight 0", func(s v1alpha1.CanaryRolloutStatus) bool {
 		return s.Traffic.DesiredWeight == 0 && s.Memory.Traffic.VerifiedAt != nil
 	})
-	t.Logf("weight 0 was verified %s after the pods died", fled.Sub(died).Round(time.Millisecond))
+	t.Logf("weight 0 was verified %s after the pods died", rerouted.Sub(died).Round(time.Millisecond))
 	a.Fail(canary, "false")
 	back := a.WaitFor("weight 40 again", func(s v1alpha1.CanaryRolloutStatus) bool {
 		return s.Traffic.DesiredWeight == 40 && s.Memory.Traffic.VerifiedAt != nil

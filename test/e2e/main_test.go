@@ -26,8 +26,8 @@ func TestMain(m *testing.M) {
 	harness.Main(m, env, harness.EnvOptions{Parallel: parallel, AsShipped: true})
 }
 
-// beside is harness.New for a parallel test.
-func beside(t *testing.T, steps ...v1alpha1.Step) *harness.App {
+// parallelApp is harness.New for a parallel test.
+func parallelApp(t *testing.T, steps ...v1alpha1.Step) *harness.App {
 	t.Helper()
 	t.Parallel()
 	return harness.Start(t, env, harness.Options{Steps: steps, Rate: rate})

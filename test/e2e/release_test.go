@@ -40,7 +40,7 @@ func TestBookinfo(t *testing.T) {
 }
 
 func TestPromoteFull(t *testing.T) {
-	a := beside(t, bookinfoSteps()...)
+	a := parallelApp(t, bookinfoSteps()...)
 	v1 := a.Stable()
 	a.SetImage(builder.ImageV2)
 	a.WaitForPause("3/12")
@@ -51,7 +51,7 @@ func TestPromoteFull(t *testing.T) {
 }
 
 func TestAbortAt40(t *testing.T) {
-	a := beside(t, bookinfoSteps()...)
+	a := parallelApp(t, bookinfoSteps()...)
 	v1 := a.Stable()
 	a.SetImage(builder.ImageV2)
 	a.WaitForPause("3/12")
@@ -69,7 +69,7 @@ func TestAbortAt40(t *testing.T) {
 // TestAbortInPromotion: an abort overrides a full promotion until that is complete. Argo Rollouts ignores it
 // (argo-rollouts#4461).
 func TestAbortInPromotion(t *testing.T) {
-	a := beside(t, builder.Hold())
+	a := parallelApp(t, builder.Hold())
 	v1 := a.Stable()
 	a.SetImage(builder.ImageV2)
 	a.WaitForPause("1/1")
@@ -86,7 +86,7 @@ func TestAbortInPromotion(t *testing.T) {
 }
 
 func TestRollbackByReapply(t *testing.T) {
-	a := beside(t, builder.Scale(1), builder.Weight(40), builder.Hold())
+	a := parallelApp(t, builder.Scale(1), builder.Weight(40), builder.Hold())
 	v1 := a.Stable()
 	a.SetImage(builder.ImageV2)
 	a.WaitForPause("3/3")
@@ -105,7 +105,7 @@ func TestRollbackByReapply(t *testing.T) {
 // TestCanaryNeverReady: the deadline passes, the abort is carried out, and the pods are removed. In Argo Rollouts,
 // the deadline did not fire, the abort had no effect, and the bad pods stayed (argo-rollouts#4128, #1593).
 func TestCanaryNeverReady(t *testing.T) {
-	a := beside(t, builder.Weight(40), builder.Hold())
+	a := parallelApp(t, builder.Weight(40), builder.Hold())
 	v1 := a.Stable()
 	begun := time.Now()
 	a.Patch(`{"spec":{"progressDeadlineSeconds":5}}`)

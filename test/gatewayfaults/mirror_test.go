@@ -91,7 +91,7 @@ func (j *journey) checkCopies() {
 	}
 	j.CheckNever(j.Get().Status.Canary.Revision, since, time.Now())
 	if s := j.Get().Status.Traffic; s.MirrorPercent != copied {
-		j.t.Errorf("the status tells of a mirror of %d", s.MirrorPercent)
+		j.t.Errorf("the status has a mirror of %d", s.MirrorPercent)
 	}
 }
 

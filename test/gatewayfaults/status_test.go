@@ -107,7 +107,7 @@ func TestLate(t *testing.T) {
 	j.toTheFirstPause("3/3")
 	// The operator may have seen its own write later than the gateway did.
 	if took := j.proof(40); took < late-time.Second {
-		t.Errorf("weight 40 was believed %s after it was seen", took)
+		t.Errorf("weight 40 was taken as verified %s after it was seen", took)
 	}
 	j.finish()
 }
@@ -138,10 +138,10 @@ func TestUnversioned(t *testing.T) {
 			j.WaitForPause("4/4")
 			j.checkVerified(40, v1alpha1.ReasonVerifiedUnversioned)
 			if took := j.proof(40); took < 30*time.Second || took > 33*time.Second {
-				t.Errorf("weight 40 was believed %s after it was seen", took)
+				t.Errorf("weight 40 was taken as verified %s after it was seen", took)
 			}
 			j.gateway.Behave(fakegateway.Behaviour{})
-			j.Eventually("the gateway to be believed again", func() (bool, string) {
+			j.Eventually("the gateway to be trusted again", func() (bool, string) {
 				routed := trafficRouted(j.Get().Status)
 				return routed.Reason == v1alpha1.ReasonVerified, routed.Reason
 			})

@@ -130,7 +130,7 @@ func TestDeletionOfNamespace(t *testing.T) {
 		return published.rollout.DeletionTimestamp != nil
 	}).at
 	if took := a.waitUntilGone().Sub(asked); took > 5*time.Second {
-		t.Errorf("the rollout let go after %s", took.Round(time.Second/10))
+		t.Errorf("the rollout was gone after %s", took.Round(time.Second/10))
 	}
 	took := a.within(90*time.Second, "the namespace to go", func() (bool, string) {
 		namespace := &corev1.Namespace{}

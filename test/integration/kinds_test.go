@@ -44,13 +44,13 @@ func TestRouteKindNotServed(t *testing.T) {
 	made.Spec.Traffic.Routes = append(made.Spec.Traffic.Routes, v1alpha1.RouteReference{Kind: "TCPRoute", Name: "stream"})
 	a.create(made)
 	a.wrote(made)
-	a.waitForProblem(problem{reason: v1alpha1.ReasonRouteKindNotServed, says: "the cluster serves no TCPRoute: install the Gateway API with it"})
+	a.waitForProblem(problem{reason: v1alpha1.ReasonRouteKindNotServed, message: "the cluster serves no TCPRoute: install the Gateway API with it"})
 	a.waitFor("ready pods", func(r *v1alpha1.CanaryRollout) bool { return r.Status.Ready == "2/2" })
 	checkConditions(t, a.barrier(), inFlight("Initializing").with(
 		"Available", "False Initializing", "TrafficRouted", "False "+v1alpha1.ReasonRouteKindNotServed))
 	a.checkUntouched(before)
 	serve(t, "v1alpha2")
-	a.waitForProblem(problem{reason: v1alpha1.ReasonRouteNotFound, says: "TCPRoute stream does not exist: create it"})
+	a.waitForProblem(problem{reason: v1alpha1.ReasonRouteNotFound, message: "TCPRoute stream does not exist: create it"})
 	a.apply(stream)
 	a.waitFor("the gateway that does not know the kind", func(r *v1alpha1.CanaryRollout) bool {
 		return strings.Contains(r.Status.Message, "TCPRoute stream is not verified: Gateway default/http-gateway has not answered")
@@ -62,7 +62,7 @@ func TestRouteKindNotServed(t *testing.T) {
 		return strings.Contains(string(log), `"kind":"TCPRoute","version":"v1"`), err
 	})
 	mustKubectl(t, "", "delete", "tcproutes.v1."+gatewayv1.GroupName, "stream", "-n", a.namespace)
-	a.waitForProblem(problem{reason: v1alpha1.ReasonRouteNotFound, says: "TCPRoute stream does not exist: create it"})
+	a.waitForProblem(problem{reason: v1alpha1.ReasonRouteNotFound, message: "TCPRoute stream does not exist: create it"})
 	a.patch(`{"spec":{"traffic":{"routes":[{"kind":"HTTPRoute","name":%q}]}}}`, a.name)
 	a.waitForState(v1alpha1.StateHealthy)
 }
@@ -139,11 +139,11 @@ func TestMissingGatewayAPI(t *testing.T) {
 	services, route, _ := strings.Cut(workload, "\n---\napiVersion: gateway.networking.k8s.io/v1\n")
 	a := newAppOf(t, services)
 	a.deploy(a.make())
-	a.waitForProblem(problem{reason: v1alpha1.ReasonRouteKindNotServed, says: "the cluster serves no HTTPRoute: install the Gateway API with it"})
+	a.waitForProblem(problem{reason: v1alpha1.ReasonRouteKindNotServed, message: "the cluster serves no HTTPRoute: install the Gateway API with it"})
 	mustKubectl(t, "", "delete", "canaryrollout", a.name, "-n", a.namespace, "--timeout=30s")
 
 	a.deploy(a.make())
-	a.waitForProblem(problem{reason: v1alpha1.ReasonRouteKindNotServed, says: "the cluster serves no HTTPRoute"})
+	a.waitForProblem(problem{reason: v1alpha1.ReasonRouteKindNotServed, message: "the cluster serves no HTTPRoute"})
 	if err := install(t.Context()); err != nil {
 		t.Fatal(err)
 	}

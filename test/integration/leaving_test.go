@@ -37,7 +37,7 @@ func TestRouteLeaves(t *testing.T) {
 		t.Fatalf("partners carries %s, want 50/50", got)
 	}
 	a.patch(`{"spec":{"traffic":{"routes":[{"kind":"HTTPRoute","name":"reviews"}]}}}`)
-	a.waitFor("the route to be let go", func(r *v1alpha1.CanaryRollout) bool { return len(r.Status.Memory.Routes) == 1 })
+	a.waitFor("the route to be released", func(r *v1alpha1.CanaryRollout) bool { return len(r.Status.Memory.Routes) == 1 })
 	if got := a.trafficOf("partners"); got != "100/0 " {
 		t.Errorf("partners carries %s, want 100/0", got)
 	}

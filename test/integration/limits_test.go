@@ -21,8 +21,8 @@ func TestRouteLimits(t *testing.T) {
 	twoMatches.SetHeaderRoute.Matches = append(twoMatches.SetHeaderRoute.Matches,
 		v1alpha1.RequestMatch{Headers: []gatewayv1.HTTPHeaderMatch{{Name: "role", Value: "dev"}}})
 	for name, tc := range map[string]struct {
-		says string
-		fill func(*gatewayv1.HTTPRouteSpec)
+		message string
+		fill    func(*gatewayv1.HTTPRouteSpec)
 	}{
 		"rules": {"would have 17 rules, and the Gateway API allows 16", func(spec *gatewayv1.HTTPRouteSpec) {
 			spec.Rules = append(spec.Rules, slices.Repeat(spec.Rules[1:], 14)...)
@@ -37,7 +37,7 @@ func TestRouteLimits(t *testing.T) {
 			a.editRoute(tc.fill)
 			before, writes := a.userObjects(), len(a.operatorWrites())
 			a.annotate(v1alpha1.PromoteAnnotation, "true")
-			a.waitForProblem(problem{reason: v1alpha1.ReasonRouteLimitExceeded, says: tc.says})
+			a.waitForProblem(problem{reason: v1alpha1.ReasonRouteLimitExceeded, message: tc.message})
 			checkConditions(t, a.barrier(), stalled(v1alpha1.ReasonRouteLimitExceeded).with("TrafficRouted", "False "+v1alpha1.ReasonRouteLimitExceeded))
 			if after := a.userObjects(); after != before || len(a.operatorWrites()) != writes {
 				t.Errorf("the user's objects were written:\nwas %s\nis  %s", before, after)

@@ -36,8 +36,8 @@ func TestMetrics(t *testing.T) {
 		name, token string
 		want        int
 	}{
-		{"nobody", "", http.StatusUnauthorized},
-		{"somebody without the role", env.Cluster.RESTConfig(cluster.Spare2).BearerToken, http.StatusForbidden},
+		{"anonymous", "", http.StatusUnauthorized},
+		{"a user without the role", env.Cluster.RESTConfig(cluster.Spare2).BearerToken, http.StatusForbidden},
 		{"a reader", env.Cluster.RESTConfig(cluster.Spare1).BearerToken, http.StatusOK},
 	} {
 		status, body := scrape(t, tc.token)

@@ -32,7 +32,7 @@ func (a *app) within(limit time.Duration, what string, condition func() (ok bool
 		case ok:
 			return time.Since(begun)
 		case time.Since(begun) > limit:
-			a.t.Fatalf("waited %s in vain for %s: %s", limit, what, found)
+			a.t.Fatalf("timed out after %s waiting for %s: %s", limit, what, found)
 		}
 		select {
 		case <-a.t.Context().Done():

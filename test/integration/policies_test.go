@@ -172,9 +172,9 @@ func TestManagerPolicy(t *testing.T) {
 		patch  string
 		want   string
 	}{
-		{"the size of a ReplicaSet of nobody", orphan, `{"spec":{"replicas":3}}`, notOurs},
-		{"the size of somebody's ReplicaSet", owned, `{"spec":{"replicas":3}}`, notOurs},
-		{"an owner in somebody's ReplicaSet", owned, fmt.Sprintf(adoption, ""), notOurs},
+		{"the size of an unowned ReplicaSet", orphan, `{"spec":{"replicas":3}}`, notOurs},
+		{"the size of another owner's ReplicaSet", owned, `{"spec":{"replicas":3}}`, notOurs},
+		{"an owner in another owner's ReplicaSet", owned, fmt.Sprintf(adoption, ""), notOurs},
 		{"an adoption with another image", orphan, fmt.Sprintf(adoption, `,"spec":{"template":{"spec":{"priority":1}}}`), noTemplate},
 		{"an adoption", orphan, fmt.Sprintf(adoption, ""), ""},
 		{"the size of one of ours", orphan, `{"spec":{"minReadySeconds":3}}`, ""},
@@ -199,7 +199,7 @@ func TestManagerPolicy(t *testing.T) {
 		fresh.Spec.Template.Spec.Containers = []corev1.Container{{Name: "a", Image: "a"}}
 		return manager.Create(ctx, fresh)
 	})
-	attempt(t, "the deletion of somebody's ReplicaSet", notOurs, func(ctx context.Context) error { return manager.Delete(ctx, owned.DeepCopy()) })
+	attempt(t, "the deletion of another owner's ReplicaSet", notOurs, func(ctx context.Context) error { return manager.Delete(ctx, owned.DeepCopy()) })
 	attempt(t, "the deletion of one of ours", "", func(ctx context.Context) error {
 		return client.IgnoreNotFound(manager.Delete(ctx, orphan.DeepCopy()))
 	})

@@ -26,51 +26,51 @@ const (
 type problem struct {
 	// reason is the reason of the condition and of the Event.
 	reason string
-	// says is part of the message.
-	says string
+	// message is part of the message.
+	message string
 	// waits reports whether it may resolve by itself, so that the rollout stalls only after the deadline.
-	waits       bool
-	spoil, mend func(a *app)
+	waits      bool
+	cause, fix func(a *app)
 }
 
 func problems() map[string]problem {
 	return map[string]problem{
 		"service-not-found": {
-			reason: "ServiceNotFound", waits: true, says: "Service reviews-canary does not exist: create it",
-			spoil: func(a *app) { a.delete("reviews-canary", &corev1.Service{}) },
-			mend:  func(a *app) { a.apply(workload) },
+			reason: "ServiceNotFound", waits: true, message: "Service reviews-canary does not exist: create it",
+			cause: func(a *app) { a.delete("reviews-canary", &corev1.Service{}) },
+			fix:   func(a *app) { a.apply(workload) },
 		},
 		"route-not-found": {
-			reason: "RouteNotFound", waits: true, says: "HTTPRoute reviews does not exist: create it",
-			spoil: func(a *app) { a.delete("reviews", &gatewayv1.HTTPRoute{}) },
-			mend:  func(a *app) { a.apply(workload) },
+			reason: "RouteNotFound", waits: true, message: "HTTPRoute reviews does not exist: create it",
+			cause: func(a *app) { a.delete("reviews", &gatewayv1.HTTPRoute{}) },
+			fix:   func(a *app) { a.apply(workload) },
 		},
 		"pair-not-found": {
-			reason: "BackendPairNotFound", says: "put backendRefs to reviews-stable and to reviews-canary into the same rule",
-			spoil: func(a *app) { a.setBackends(stableRef) },
-			mend:  func(a *app) { a.setBackends(pairRefs) },
+			reason: "BackendPairNotFound", message: "put backendRefs to reviews-stable and to reviews-canary into the same rule",
+			cause: func(a *app) { a.setBackends(stableRef) },
+			fix:   func(a *app) { a.setBackends(pairRefs) },
 		},
 		"pair-ambiguous": {
-			reason: "BackendPairAmbiguous", says: "reviews-canary 2 times",
-			spoil: func(a *app) { a.setBackends(pairRefs + `,{"name":"reviews-canary","port":9081}`) },
-			mend:  func(a *app) { a.setBackends(pairRefs) },
+			reason: "BackendPairAmbiguous", message: "reviews-canary 2 times",
+			cause: func(a *app) { a.setBackends(pairRefs + `,{"name":"reviews-canary","port":9081}`) },
+			fix:   func(a *app) { a.setBackends(pairRefs) },
 		},
 		"pair-cross-namespace": {
-			reason: "BackendPairCrossNamespace", says: "must be in namespace ",
-			spoil: func(a *app) {
+			reason: "BackendPairCrossNamespace", message: "must be in namespace ",
+			cause: func(a *app) {
 				a.setBackends(stableRef + `,{"name":"reviews-canary","port":9080,"namespace":"default"}`)
 			},
-			mend: func(a *app) { a.setBackends(pairRefs) },
+			fix: func(a *app) { a.setBackends(pairRefs) },
 		},
 		"service-without-selector": {
-			reason: "ServiceWithoutSelector", says: "Service reviews-stable has no selector",
-			spoil: func(a *app) { a.setSelector("reviews-stable", "null") },
-			mend:  func(a *app) { a.setSelector("reviews-stable", `{"app":"reviews"}`) },
+			reason: "ServiceWithoutSelector", message: "Service reviews-stable has no selector",
+			cause: func(a *app) { a.setSelector("reviews-stable", "null") },
+			fix:   func(a *app) { a.setSelector("reviews-stable", `{"app":"reviews"}`) },
 		},
 		"service-selector-mismatch": {
-			reason: "ServiceSelectorMismatch", says: "selects pods by tier=web",
-			spoil: func(a *app) { a.setSelector("reviews-stable", `{"app":"reviews","tier":"web"}`) },
-			mend:  func(a *app) { a.setSelector("reviews-stable", `{"app":"reviews"}`) },
+			reason: "ServiceSelectorMismatch", message: "selects pods by tier=web",
+			cause: func(a *app) { a.setSelector("reviews-stable", `{"app":"reviews","tier":"web"}`) },
+			fix:   func(a *app) { a.setSelector("reviews-stable", `{"app":"reviews"}`) },
 		},
 	}
 }
@@ -95,7 +95,7 @@ func TestProblemAtFirst(t *testing.T) {
 	for name, p := range problems() {
 		t.Run(name, func(t *testing.T) {
 			a := parallel(t)
-			p.spoil(a)
+			p.cause(a)
 			before := a.userObjects()
 			a.deploy(a.make())
 			a.waitForProblem(p)
@@ -107,7 +107,7 @@ func TestProblemAtFirst(t *testing.T) {
 			}
 			checkConditions(t, rollout, state.with("Available", "False Initializing", "TrafficRouted", "False "+p.reason))
 			a.checkUntouched(before)
-			p.mend(a)
+			p.fix(a)
 			checkConditions(t, a.waitForState(v1alpha1.StateHealthy), atRest)
 			if !p.waits {
 				a.waitForEvent("Normal", "RolloutRecovered", p.reason+" is over")
@@ -125,7 +125,7 @@ func TestWeightTooCoarse(t *testing.T) {
 	a.deploy(a.make().Steps(builder.Weight(25), builder.Hold()))
 	checkConditions(t, a.waitForState(v1alpha1.StateHealthy), atRest)
 	a.setImage(builder.ImageV2)
-	a.waitForProblem(problem{reason: "WeightNotRepresentable", says: "multiply every weight of that rule by 2"})
+	a.waitForProblem(problem{reason: "WeightNotRepresentable", message: "multiply every weight of that rule by 2"})
 	a.setBackends(thirdBeside(100, 0, 100))
 	a.waitForStep(v1alpha1.StatePaused, "2/2")
 }
@@ -136,7 +136,7 @@ func (a *app) waitForProblem(p problem) {
 	a.waitFor(p.reason, func(r *v1alpha1.CanaryRollout) bool {
 		return conditionsOf(r)["TrafficRouted"] == "False "+p.reason
 	})
-	a.waitForEvent("Warning", p.reason, p.says)
+	a.waitForEvent("Warning", p.reason, p.message)
 }
 
 // checkUntouched reports an error if a Service or route has changed in any byte, or if the operator tried to write
@@ -160,14 +160,14 @@ func TestProblemInMidCanary(t *testing.T) {
 			p := problems()[name]
 			a := paused(t, "2/3", builder.Weight(50), builder.Hold(), builder.Weight(100))
 			stable := a.rollout().Status.Stable.Revision
-			p.spoil(a)
+			p.cause(a)
 			a.waitForProblem(p)
 			a.annotate(promote, "full")
 			a.waitForNoCommand()
 			if rollout := a.barrier(); rollout.Status.Stable.Revision != stable || rollout.Status.State == v1alpha1.StateHealthy {
 				t.Errorf("promoted in spite of %s: %s", p.reason, describe(rollout))
 			}
-			p.mend(a)
+			p.fix(a)
 			a.waitForStable(builder.ImageV2)
 			a.checkTraffic("100/0")
 		})
@@ -183,7 +183,7 @@ func TestSelectorAheadOfPods(t *testing.T) {
 	selector := `{"app":"reviews","pod-template-hash":"` + stable + `"%s}`
 	a.setSelector("reviews-stable", fmt.Sprintf(selector, `,"tier":"web"`))
 	a.patch(`{"spec":{"template":{"metadata":{"labels":{"tier":"web"}}}}}`)
-	p := problem{reason: "ServiceSelectorMismatch", says: "selects pods by tier=web, which the pods of revision " + stable + ", that serve, do not have"}
+	p := problem{reason: "ServiceSelectorMismatch", message: "selects pods by tier=web, which the pods of revision " + stable + ", that serve, do not have"}
 	a.waitForProblem(p)
 	a.waitForState(v1alpha1.StateDegraded)
 	a.barrier()
@@ -220,7 +220,7 @@ func TestServiceConflict(t *testing.T) {
 	before := older.userObjects()
 	writes := len(older.operatorWrites())
 	younger.deploy(younger.make().Services("reviews-stable", "another-canary"))
-	p := problem{reason: "ServiceConflict", says: "Service reviews-stable is managed by CanaryRollout reviews, which is older"}
+	p := problem{reason: "ServiceConflict", message: "Service reviews-stable is managed by CanaryRollout reviews, which is older"}
 	younger.waitForProblem(p)
 	younger.waitFor("ready pods", func(r *v1alpha1.CanaryRollout) bool { return r.Status.Ready == "2/2" })
 	checkConditions(t, younger.barrier(), stalled(p.reason).with("Available", "False Initializing", "TrafficRouted", "False "+p.reason))

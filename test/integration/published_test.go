@@ -111,7 +111,7 @@ func (a *app) waitForPublication(what string, fits func(publication) bool) publi
 		case <-a.t.Context().Done():
 			a.t.Fatal(a.t.Context().Err())
 		case <-deadline:
-			a.t.Fatalf("waited %s in vain for %s", patience, what)
+			a.t.Fatalf("timed out after %s waiting for %s", patience, what)
 		}
 	}
 }

@@ -112,7 +112,7 @@ func (d *driver) do(step script.Step) (note string) {
 	case script.Recreate:
 		d.recreate()
 	default:
-		d.t.Fatalf("nobody knows how to %s", step.Op)
+		d.t.Fatalf("unknown operation %s", step.Op)
 	}
 	return ""
 }

@@ -60,7 +60,7 @@ func TestStress(t *testing.T) {
 			d := start(t, r, kill)
 			d.play()
 			d.calm()
-			shares += d.judge()
+			shares += d.check()
 		})
 	}
 	if shares == 0 && *seedFlag == 0 {
@@ -92,9 +92,9 @@ func start(t *testing.T, r run, kill func()) *driver {
 	return d
 }
 
-// judge stops the requests, and checks all of them against the rules. It returns how many weights other than 0 were
+// check stops the requests, and checks all of them against the rules. It returns how many weights other than 0 were
 // measured.
-func (d *driver) judge() (measured int) {
+func (d *driver) check() (measured int) {
 	d.t.Helper()
 	until := time.Now()
 	d.CheckLoss(d.excuses...)
@@ -105,7 +105,7 @@ func (d *driver) judge() (measured int) {
 		Moments: d.Moments(), Traffic: d.Traffic.Results(all), StableOnly: d.StableOnly.Results(all), Copies: copies,
 		Killed: d.killed, Lag: harness.Propagation + settle, Until: until,
 	}
-	evidence.Foreign = rules.PutRight(d.writes, d.Audited(d.began), evidence.Moments, d.late)
+	evidence.Foreign = rules.InForce(d.writes, d.Audited(d.began), evidence.Moments, d.late)
 	if d.strict != nil {
 		for i := range evidence.Foreign {
 			evidence.Foreign[i].To = evidence.Foreign[i].To.Add(behind)
@@ -172,7 +172,7 @@ func (d *driver) logRepairs(all []rules.Foreign) {
 		}
 		slices.Sort(took)
 		if len(took) > 0 {
-			d.t.Logf("%s were wrong for %s in the median, %s at most, with the operator dead or cut off for a part of it; all: %s",
+			d.t.Logf("%s were wrong for a median of %s and a maximum of %s, including times without an operator; all: %s",
 				resource, took[len(took)/2], took[len(took)-1], took)
 		}
 	}

@@ -311,7 +311,7 @@ func waitForText(t *testing.T, out *safeBuffer, text string) {
 	t.Helper()
 	for end := time.Now().Add(5 * time.Second); !strings.Contains(out.String(), text); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("waited in vain for %q in:\n%s", text, out)
+			t.Fatalf("timed out waiting for %q in:\n%s", text, out)
 		}
 	}
 }

@@ -4,7 +4,7 @@
 // Package fakegateway is a small implementation of the Gateway API for tests, strict and controlled by the test. It
 // complements the real one of the test cluster (Traefik) with what a real one does only when it is broken or slow:
 //
-//   - It reports what it is told to report: see [Behaviour]. The zero value is a gateway that follows the Gateway API.
+//   - It reports what the test asks for: see [Behaviour]. The zero value is a gateway that follows the Gateway API.
 //   - It routes what it reports, or later than it reports, or endpoints later than weights: [Behaviour.RouteLag] and
 //     [Behaviour.EndpointLag].
 //   - It is strict. It never retries, never reuses a connection to a pod, and has no fallback: a backendRef that cannot

@@ -22,8 +22,8 @@ func (b *bench) sent() string {
 	return ""
 }
 
-// told returns the generation that is reported, or 0 if there is none.
-func (b *bench) told(name string) int64 {
+// reportedGeneration returns the generation that is reported, or 0 if there is none.
+func (b *bench) reportedGeneration(name string) int64 {
 	b.t.Helper()
 	if parents := b.read(name).Status.Parents; len(parents) > 0 {
 		return parents[0].Conditions[0].ObservedGeneration
@@ -72,9 +72,9 @@ func newRoutedBench(t *testing.T, behaviour Behaviour) *bench {
 // TestLags runs through two edits, and checks at each moment what is routed and what is reported.
 func TestLags(t *testing.T) {
 	type moment struct {
-		after time.Duration
-		sent  string
-		told  int64
+		after    time.Duration
+		sent     string
+		reported int64
 	}
 	for name, tc := range map[string]struct {
 		behaviour Behaviour
@@ -98,7 +98,7 @@ func TestLags(t *testing.T) {
 					b.edit("r", toBackend("c"))
 				}
 				b.after(want.after)
-				if got := (moment{want.after, b.sent(), b.told("r")}); got != want {
+				if got := (moment{want.after, b.sent(), b.reportedGeneration("r")}); got != want {
 					t.Errorf("moment %d: got %v, want %v", i, got, want)
 				}
 			}
@@ -124,13 +124,13 @@ func TestCatchUp(t *testing.T) {
 	b.edit("r", toBackend("b"))
 	b.seeSlice(slice(t, "b", "10.0.0.1:80"))
 	b.after(time.Minute)
-	if b.sent() != "a" || b.told("r") != 1 {
-		t.Errorf("routed to %s, told %d", b.sent(), b.told("r"))
+	if b.sent() != "a" || b.reportedGeneration("r") != 1 {
+		t.Errorf("routed to %s, reported generation %d", b.sent(), b.reportedGeneration("r"))
 	}
 	b.Behave(Behaviour{})
 	b.after(0)
-	if got := b.table.Load().entries[0].rule.backends[0]; got.name != "b" || len(got.addresses) != 1 || b.told("r") != 2 {
-		t.Errorf("routed to %v, told %d", got, b.told("r"))
+	if got := b.table.Load().entries[0].rule.backends[0]; got.name != "b" || len(got.addresses) != 1 || b.reportedGeneration("r") != 2 {
+		t.Errorf("routed to %v, reported generation %d", got, b.reportedGeneration("r"))
 	}
 }
 
@@ -193,11 +193,11 @@ func TestDeletedRoute(t *testing.T) {
 	if b.after(1); b.sent() != "" || len(b.records) != 0 {
 		t.Errorf("it is still there: %q, %d records", b.sent(), len(b.records))
 	}
-	anew := gone.DeepCopy()
-	anew.UID, anew.Generation = "v", 1
-	toBackend("b")(anew)
+	recreated := gone.DeepCopy()
+	recreated.UID, recreated.Generation = "v", 1
+	toBackend("b")(recreated)
 	b.Behave(Behaviour{})
-	b.seeRoute(anew)
+	b.seeRoute(recreated)
 	if b.after(0); b.sent() != "b" {
 		t.Errorf("the route of the same name is not followed: %q", b.sent())
 	}
@@ -210,8 +210,8 @@ func TestOldNews(t *testing.T) {
 	old := b.read("r")
 	b.edit("r", toBackend("b"))
 	b.seeRoute(old)
-	if b.after(0); b.sent() != "b" || b.told("r") != 2 {
-		t.Errorf("all goes to %s, told is %d", b.sent(), b.told("r"))
+	if b.after(0); b.sent() != "b" || b.reportedGeneration("r") != 2 {
+		t.Errorf("all goes to %s, reported generation is %d", b.sent(), b.reportedGeneration("r"))
 	}
 }
 
@@ -239,14 +239,14 @@ func TestLoops(t *testing.T) {
 		t.Helper()
 		for deadline := time.Now().Add(10 * time.Second); !is(); {
 			if time.Now().After(deadline) {
-				t.Fatal("waited in vain until ", what)
+				t.Fatal("timed out waiting until ", what)
 			}
 			<-time.After(time.Millisecond)
 		}
 	}
 	until("the report is waited for", b.clock.HasWaiters)
 	b.clock.Step(time.Minute)
-	until("the route is reported", func() bool { return b.told("r") == 1 })
+	until("the route is reported", func() bool { return b.reportedGeneration("r") == 1 })
 	if b.sent() != "" {
 		t.Error("it is routed already")
 	}

@@ -172,10 +172,10 @@ func (g *Gateway) writes(now time.Time) (writes []write, next time.Time) {
 
 // status returns the status to write, or nil if it is up to date or nothing is to be reported.
 func (r report) status(about *record) []byte {
-	if about.object == nil || about.told == nil || r.behaviour.Silent {
+	if about.object == nil || about.processed == nil || r.behaviour.Silent {
 		return nil
 	}
-	parents := r.parents(about.object, about.told)
+	parents := r.parents(about.object, about.processed)
 	status := encode(parents, r.behaviour.Generations)
 	if about.written == string(status) && about.writtenAs == about.object.ResourceVersion {
 		return nil // nobody has written since

@@ -63,7 +63,7 @@ rules: [{matches: [{path: {type: PathPrefix, value: /twice}}], `+to("younger")+`
 		"wildcard host":                    {target: "http://a.b.example.com/twice", want: "younger"},
 		"wildcard needs a label":           {target: "http://example.com/twice", want: ""},
 		"any host":                         {target: "http://elsewhere.org/twice/exact", want: "any"},
-		"a host is told by its name":       {target: "http://SHOP.example.com:8000/cart", want: "cart"},
+		"a host is matched by name":        {target: "http://SHOP.example.com:8000/cart", want: "cart"},
 		"no rule":                          {target: "http://elsewhere.org/", want: ""},
 	} {
 		t.Run(name, func(t *testing.T) {

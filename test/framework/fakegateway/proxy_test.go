@@ -173,6 +173,6 @@ rules:
 		t.Errorf("%.2f of the requests were mirrored, want 0.25", got)
 	}
 	if got := b.Mirrored("living") + b.Mirrored("empty"); got != 0 {
-		t.Errorf("%d copies went astray", got)
+		t.Errorf("%d copies were misrouted", got)
 	}
 }

@@ -14,8 +14,8 @@ import (
 type record struct {
 	// object is the newest one seen; nil if it is deleted. Its status is the one to write.
 	object *gatewayv1.HTTPRoute
-	// told is the version that reports refer to; nil before the first.
-	told *gatewayv1.HTTPRoute
+	// processed is the version that reports refer to; nil before the first.
+	processed *gatewayv1.HTTPRoute
 	// routed is the version that the data path uses; nil if there is none.
 	routed *gatewayv1.HTTPRoute
 	// ahead are the versions that the data path does not use yet, oldest first.
@@ -63,7 +63,7 @@ func (r *record) take(now time.Time, b Behaviour) (next time.Time) {
 		if due := v.seen.Add(b.StatusLag); now.Before(due) {
 			return due
 		}
-		r.told = v.route
+		r.processed = v.route
 	}
 	return time.Time{}
 }

@@ -33,16 +33,16 @@ type report struct {
 }
 
 // parents returns the desired entries of status.parents: those of others, followed by our own.
-func (r report) parents(route, told *gatewayv1.HTTPRoute) []gatewayv1.RouteParentStatus {
+func (r report) parents(route, processed *gatewayv1.HTTPRoute) []gatewayv1.RouteParentStatus {
 	had := route.Status.Parents
 	want := slices.DeleteFunc(slices.Clone(had), func(entry gatewayv1.RouteParentStatus) bool { return r.isOurs(entry, route.Namespace) })
-	for _, ref := range told.Spec.ParentRefs {
+	for _, ref := range processed.Spec.ParentRefs {
 		if !r.owns(ref, route.Namespace) {
 			continue
 		}
-		want = append(want, r.entry(had, Controller, ref, told))
+		want = append(want, r.entry(had, Controller, ref, processed))
 		if r.behaviour.Second != SecondAbsent {
-			want = append(want, r.entry(had, SecondController, ref, told))
+			want = append(want, r.entry(had, SecondController, ref, processed))
 		}
 	}
 	if len(want) > 0 && r.behaviour.Leftovers {
@@ -60,10 +60,10 @@ func (r report) isOurs(entry gatewayv1.RouteParentStatus, namespace string) bool
 // entry returns what a controller reports about the route for one parent. It has no conditions if there is nothing to
 // report.
 func (r report) entry(had []gatewayv1.RouteParentStatus, controller gatewayv1.GatewayController, ref gatewayv1.ParentReference,
-	told *gatewayv1.HTTPRoute,
+	processed *gatewayv1.HTTPRoute,
 ) (made gatewayv1.RouteParentStatus) {
 	made = gatewayv1.RouteParentStatus{ParentRef: ref, ControllerName: controller}
-	generation := told.Generation
+	generation := processed.Generation
 	if r.behaviour.Behind {
 		generation--
 	}
@@ -74,7 +74,7 @@ func (r report) entry(had []gatewayv1.RouteParentStatus, controller gatewayv1.Ga
 		generation = 0
 	}
 	before := conditionsIn(had, controller, ref)
-	for _, condition := range r.conditions(controller, ref, told) {
+	for _, condition := range r.conditions(controller, ref, processed) {
 		condition.ObservedGeneration = generation
 		condition.LastTransitionTime = r.since(before, condition)
 		made.Conditions = append(made.Conditions, condition)
@@ -83,9 +83,9 @@ func (r report) entry(had []gatewayv1.RouteParentStatus, controller gatewayv1.Ga
 }
 
 // conditions returns Accepted, ResolvedRefs and, if it applies, PartiallyInvalid.
-func (r report) conditions(controller gatewayv1.GatewayController, ref gatewayv1.ParentReference, told *gatewayv1.HTTPRoute,
+func (r report) conditions(controller gatewayv1.GatewayController, ref gatewayv1.ParentReference, processed *gatewayv1.HTTPRoute,
 ) []metav1.Condition {
-	all := []metav1.Condition{r.accepted(controller, ref, told), r.resolved(told)}
+	all := []metav1.Condition{r.accepted(controller, ref, processed), r.resolved(processed)}
 	if refusal, refused := r.behaviour.Refusals[string(ref.Name)]; refused && controller == Controller {
 		refused := say(refusal.Condition, false, refusal.Reason, refusal.Message)
 		meta.RemoveStatusCondition(&all, refused.Type)
@@ -97,12 +97,12 @@ func (r report) conditions(controller gatewayv1.GatewayController, ref gatewayv1
 	return all
 }
 
-func (r report) accepted(controller gatewayv1.GatewayController, ref gatewayv1.ParentReference, told *gatewayv1.HTTPRoute,
+func (r report) accepted(controller gatewayv1.GatewayController, ref gatewayv1.ParentReference, processed *gatewayv1.HTTPRoute,
 ) metav1.Condition {
 	no := func(reason gatewayv1.RouteConditionReason, message string) metav1.Condition {
 		return say(gatewayv1.RouteConditionAccepted, false, reason, message)
 	}
-	err := refusalOf(told)
+	err := refusalOf(processed)
 	switch {
 	case controller == SecondController && r.behaviour.Second == SecondRefuses:
 		return no(gatewayv1.RouteReasonNotAllowedByListeners, "the second controller does not like it")
@@ -110,7 +110,7 @@ func (r report) accepted(controller gatewayv1.GatewayController, ref gatewayv1.P
 		return no(gatewayv1.RouteReasonNoMatchingParent, "there is no such listener")
 	case err != nil:
 		return no(gatewayv1.RouteReasonUnsupportedValue, err.Error())
-	case r.behaviour.NoMirrors && mirrors(told):
+	case r.behaviour.NoMirrors && mirrors(processed):
 		return no(gatewayv1.RouteReasonUnsupportedValue, "requests cannot be copied here")
 	case r.isDown():
 		return no(gatewayv1.RouteReasonPending, "the proxies are out of reach")
@@ -120,8 +120,8 @@ func (r report) accepted(controller gatewayv1.GatewayController, ref gatewayv1.P
 }
 
 // mirrors reports whether a rule mirrors requests.
-func mirrors(told *gatewayv1.HTTPRoute) bool {
-	return slices.ContainsFunc(told.Spec.Rules, func(rule gatewayv1.HTTPRouteRule) bool {
+func mirrors(processed *gatewayv1.HTTPRoute) bool {
+	return slices.ContainsFunc(processed.Spec.Rules, func(rule gatewayv1.HTTPRouteRule) bool {
 		return slices.ContainsFunc(rule.Filters, func(filter gatewayv1.HTTPRouteFilter) bool { return filter.RequestMirror != nil })
 	})
 }
@@ -140,10 +140,10 @@ func (r report) nextFlap() time.Time {
 }
 
 // resolved returns ResolvedRefs. If it is False, it names the first backendRef that cannot be resolved.
-func (r report) resolved(told *gatewayv1.HTTPRoute) metav1.Condition {
-	for i := range told.Spec.Rules {
-		for _, ref := range referencesOf(&told.Spec.Rules[i]) {
-			if _, problem := r.known.resolve(ref, told.Namespace); problem != nil {
+func (r report) resolved(processed *gatewayv1.HTTPRoute) metav1.Condition {
+	for i := range processed.Spec.Rules {
+		for _, ref := range referencesOf(&processed.Spec.Rules[i]) {
+			if _, problem := r.known.resolve(ref, processed.Namespace); problem != nil {
 				return say(gatewayv1.RouteConditionResolvedRefs, false, problem.reason, problem.message)
 			}
 		}

@@ -21,15 +21,15 @@ func TestExcuse(t *testing.T) {
 		failure load.Result
 		want    bool
 	}{
-		"a pod of the revision":         {Killed("b", killed), at(0, "reviews-b-1"), true},
-		"no pod was left":               {Killed("b", killed), at(0, ""), true},
-		"a pod of another revision":     {Killed("b", killed), at(0, "reviews-a-1"), false},
-		"too late":                      {Killed("b", killed), at(1100*time.Millisecond, "reviews-b-1"), false},
-		"too early":                     {Killed("b", killed), at(-1100*time.Millisecond, "reviews-b-1"), false},
-		"that very pod":                 {KilledPod("reviews-b-1", killed), at(0, "reviews-b-1"), true},
-		"that very pod, too late":       {KilledPod("reviews-b-1", killed), at(1100*time.Millisecond, "reviews-b-1"), false},
-		"another pod of the revision":   {KilledPod("reviews-b-1", killed), at(0, "reviews-b-2"), false},
-		"nobody knows which pod it was": {KilledPod("reviews-b-1", killed), at(0, ""), false},
+		"a pod of the revision":       {Killed("b", killed), at(0, "reviews-b-1"), true},
+		"no pod was left":             {Killed("b", killed), at(0, ""), true},
+		"a pod of another revision":   {Killed("b", killed), at(0, "reviews-a-1"), false},
+		"too late":                    {Killed("b", killed), at(1100*time.Millisecond, "reviews-b-1"), false},
+		"too early":                   {Killed("b", killed), at(-1100*time.Millisecond, "reviews-b-1"), false},
+		"that very pod":               {KilledPod("reviews-b-1", killed), at(0, "reviews-b-1"), true},
+		"that very pod, too late":     {KilledPod("reviews-b-1", killed), at(1100*time.Millisecond, "reviews-b-1"), false},
+		"another pod of the revision": {KilledPod("reviews-b-1", killed), at(0, "reviews-b-2"), false},
+		"unknown pod":                 {KilledPod("reviews-b-1", killed), at(0, ""), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := tc.excuse.covers(tc.failure); got != tc.want {

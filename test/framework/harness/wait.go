@@ -130,7 +130,7 @@ func (a *App) Eventually(what string, condition func() (bool, string)) {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	a.t.Fatalf("waited %s in vain for %s: %s", patience, what, last)
+	a.t.Fatalf("timed out after %s waiting for %s: %s", patience, what, last)
 }
 
 // WaitForDrain waits until a former revision's pods are gone and memory no longer lists it, under constant traffic.

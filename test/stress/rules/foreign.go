@@ -39,18 +39,18 @@ type Foreign struct {
 // the one that the operator saw last.
 const sure = time.Second
 
-// PutRight reads from the audit log how long each write stayed in force. An operator's patch is guarded by what it
+// InForce reads from the audit log how long each write stayed in force. An operator's patch is guarded by what it
 // expects to find, so the first one to succeed after a write was made with knowledge of it. A route that already
 // carried the target needs no patch: it is verified again. In the spans of late, endpoints were not updated.
-func PutRight(writes []Write, events []auditv1.Event, moments []harness.Moment, late []Span) (all []Foreign) {
+func InForce(writes []Write, events []auditv1.Event, moments []harness.Moment, late []Span) (all []Foreign) {
 	for _, write := range writes {
 		foreign := Foreign{Span: Span{write.From, forever}, Resource: write.Resource}
 		at := write.storedAt(events)
 		if repaired := write.repairedAt(events, at); !repaired.IsZero() {
 			foreign.To, foreign.Took = repaired, repaired.Sub(at)
 		}
-		if proven := provenAfter(moments, at.Add(sure)); write.Resource == Routes && !proven.IsZero() && proven.Before(foreign.To) {
-			foreign.To, foreign.Took = proven, 0
+		if verified := verifiedAfter(moments, at.Add(sure)); write.Resource == Routes && !verified.IsZero() && verified.Before(foreign.To) {
+			foreign.To, foreign.Took = verified, 0
 		}
 		foreign.To = caughtUp(foreign.To, late)
 		all = append(all, foreign)
@@ -81,8 +81,8 @@ func (w Write) repairedAt(events []auditv1.Event, after time.Time) time.Time {
 	return time.Time{}
 }
 
-// provenAfter returns when a verification later than the given time was published; zero for never.
-func provenAfter(moments []harness.Moment, after time.Time) time.Time {
+// verifiedAfter returns when a verification later than the given time was published; zero for never.
+func verifiedAfter(moments []harness.Moment, after time.Time) time.Time {
 	for _, moment := range moments {
 		if m := moment.Status.Memory; m != nil && m.Traffic.VerifiedAt != nil && m.Traffic.VerifiedAt.After(after) {
 			return moment.At

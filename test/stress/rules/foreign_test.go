@@ -34,13 +34,13 @@ func audit(s float64, user, resource, name string) auditv1.Event {
 	}
 }
 
-// TestPutRight: a write is in force until the operator next writes the same object, or verifies that the write was
+// TestInForce: a write is in force until the operator next writes the same object, or verifies that the write was
 // right.
-func TestPutRight(t *testing.T) {
+func TestInForce(t *testing.T) {
 	const operator = cluster.OperatorUsername
 	route := Write{Span{second(10), second(10.1)}, Routes, "reviews"}
 	service := Write{Span{second(10), second(10.1)}, Services, "stable"}
-	proven := func(at, verified float64) harness.Moment {
+	verified := func(at, verified float64) harness.Moment {
 		m := moment(at)
 		m.Status.Memory.Traffic.VerifiedAt.Time = second(verified)
 		return m
@@ -55,7 +55,7 @@ func TestPutRight(t *testing.T) {
 	}{
 		"repaired": {
 			write:   route,
-			moments: []harness.Moment{proven(14, 13.9)},
+			moments: []harness.Moment{verified(14, 13.9)},
 			events:  []auditv1.Event{audit(10.02, "admin", Routes, "reviews"), audit(10.09, operator, Routes, "reviews")},
 			to:      10.1, took: 0.07,
 		},
@@ -79,7 +79,7 @@ func TestPutRight(t *testing.T) {
 		},
 		"right by chance": {
 			write:   route,
-			moments: []harness.Moment{proven(9, 9), proven(10.5, 10.4), proven(14, 13.9)},
+			moments: []harness.Moment{verified(9, 9), verified(10.5, 10.4), verified(14, 13.9)},
 			events:  []auditv1.Event{audit(20, operator, Routes, "reviews")},
 			to:      14,
 		},
@@ -92,9 +92,9 @@ func TestPutRight(t *testing.T) {
 			},
 			to: 11.01, took: 0.98,
 		},
-		"a proof says nothing of a Service": {
+		"a verification does not cover Services": {
 			write:   service,
-			moments: []harness.Moment{proven(14, 13.9)},
+			moments: []harness.Moment{verified(14, 13.9)},
 			events:  []auditv1.Event{audit(20, operator, Services, "stable")},
 			to:      20.01, took: 9.91},
 		"endpoints are late": {
@@ -107,7 +107,7 @@ func TestPutRight(t *testing.T) {
 		"only the user again": {write: service, events: []auditv1.Event{audit(12, "admin", Services, "stable")}, to: -1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := PutRight([]Write{tc.write}, tc.events, tc.moments, tc.late)[0]
+			got := InForce([]Write{tc.write}, tc.events, tc.moments, tc.late)[0]
 			want := second(tc.to)
 			if tc.to < 0 {
 				want = forever

@@ -29,8 +29,8 @@ type edit func(*v1alpha1.Memory)
 func moment(s float64, edits ...edit) harness.Moment {
 	m := &v1alpha1.Memory{StableRevision: "a", CurrentRevision: "a"}
 	m.StableService.Revision, m.CanaryService.Revision = "a", "a"
-	proven := &metav1.MicroTime{Time: second(s)}
-	m.StableService.ReadyAt, m.CanaryService.ReadyAt, m.Traffic.VerifiedAt = proven, proven, proven
+	verified := &metav1.MicroTime{Time: second(s)}
+	m.StableService.ReadyAt, m.CanaryService.ReadyAt, m.Traffic.VerifiedAt = verified, verified, verified
 	for _, edit := range edits {
 		edit(m)
 	}
@@ -94,34 +94,34 @@ func TestStrays(t *testing.T) {
 		stableOnly bool
 		isStray    bool
 	}{
-		"stable at rest":                    {moments: release(), answer: answer(5, "", "a")},
-		"nobody knows it":                   {moments: release(), answer: answer(5, "", "x"), isStray: true},
-		"canary at weight 0":                {moments: release(), answer: answer(15, "", "b"), isStray: true},
-		"tester at weight 0":                {moments: release(), answer: answer(15, testers, "b")},
-		"tester before":                     {moments: release(), answer: answer(8, testers, "b"), isStray: true},
-		"the news of it is late":            {moments: release(), answer: answer(9.5, testers, "b")},
-		"written, not proven":               {moments: release(), answer: answer(20.1, "", "b")},
-		"canary at 20 %":                    {moments: release(), answer: answer(30, "", "b")},
-		"stable at 20 %":                    {moments: release(), answer: answer(30, "", "a")},
-		"aborted, not proven":               {moments: release(), answer: answer(40.9, "", "b")},
-		"aborted, on its way to proxies":    {moments: release(), answer: answer(42, "", "b")},
-		"aborted and proven":                {moments: release(), answer: answer(42.5, "", "b"), isStray: true},
-		"aborted and proven, for a tester":  {moments: release(), answer: answer(42.5, testers, "b"), isStray: true},
-		"selectors stripped":                {moments: release(), foreign: stripped, answer: answer(51, "", "b")},
-		"put right, on its way":             {moments: release(), foreign: stripped, answer: answer(53, "", "b")},
-		"put right":                         {moments: release(), foreign: stripped, answer: answer(54, "", "b"), isStray: true},
-		"canary by the stable-only rule":    {moments: release(), answer: answer(30, "", "b"), stableOnly: true, isStray: true},
-		"stable by the stable-only rule":    {moments: release(), answer: answer(30, "", "a"), stableOnly: true},
-		"stable at 100 %":                   {moments: promotion(), answer: answer(13, "", "a"), isStray: true},
-		"stable at 100 %, overwritten":      {moments: promotion(), foreign: overwritten, answer: answer(14.5, "", "a")},
-		"stable at 100 %, put right":        {moments: promotion(), foreign: overwritten, answer: answer(17, "", "a"), isStray: true},
-		"stable Service moves":              {moments: promotion(), answer: answer(21, "", "a"), stableOnly: true},
-		"stable Service has moved":          {moments: promotion(), answer: answer(24, "", "a"), stableOnly: true, isStray: true},
-		"stable Service is about to move":   {moments: promotion(), answer: answer(18, "", "b"), stableOnly: true, isStray: true},
-		"new behind both Services":          {moments: promotion(), answer: answer(32, "", "b")},
-		"former behind neither":             {moments: promotion(), answer: answer(32, "", "a"), isStray: true},
-		"under way while all was different": {moments: promotion(), answer: load.Result{Start: second(12), Duration: 5 * time.Second, Revision: "a"}},
-		"no answer":                         {moments: release(), answer: load.Result{Start: second(5), Err: errors.New("reset")}},
+		"stable at rest":                     {moments: release(), answer: answer(5, "", "a")},
+		"unknown revision":                   {moments: release(), answer: answer(5, "", "x"), isStray: true},
+		"canary at weight 0":                 {moments: release(), answer: answer(15, "", "b"), isStray: true},
+		"tester at weight 0":                 {moments: release(), answer: answer(15, testers, "b")},
+		"tester before":                      {moments: release(), answer: answer(8, testers, "b"), isStray: true},
+		"the status is late":                 {moments: release(), answer: answer(9.5, testers, "b")},
+		"written, not verified":              {moments: release(), answer: answer(20.1, "", "b")},
+		"canary at 20 %":                     {moments: release(), answer: answer(30, "", "b")},
+		"stable at 20 %":                     {moments: release(), answer: answer(30, "", "a")},
+		"aborted, not verified":              {moments: release(), answer: answer(40.9, "", "b")},
+		"aborted, on its way to proxies":     {moments: release(), answer: answer(42, "", "b")},
+		"aborted and verified":               {moments: release(), answer: answer(42.5, "", "b"), isStray: true},
+		"aborted and verified, for a tester": {moments: release(), answer: answer(42.5, testers, "b"), isStray: true},
+		"selectors stripped":                 {moments: release(), foreign: stripped, answer: answer(51, "", "b")},
+		"reverted, on its way":               {moments: release(), foreign: stripped, answer: answer(53, "", "b")},
+		"reverted":                           {moments: release(), foreign: stripped, answer: answer(54, "", "b"), isStray: true},
+		"canary by the stable-only rule":     {moments: release(), answer: answer(30, "", "b"), stableOnly: true, isStray: true},
+		"stable by the stable-only rule":     {moments: release(), answer: answer(30, "", "a"), stableOnly: true},
+		"stable at 100 %":                    {moments: promotion(), answer: answer(13, "", "a"), isStray: true},
+		"stable at 100 %, overwritten":       {moments: promotion(), foreign: overwritten, answer: answer(14.5, "", "a")},
+		"stable at 100 %, reverted":          {moments: promotion(), foreign: overwritten, answer: answer(17, "", "a"), isStray: true},
+		"stable Service moves":               {moments: promotion(), answer: answer(21, "", "a"), stableOnly: true},
+		"stable Service has moved":           {moments: promotion(), answer: answer(24, "", "a"), stableOnly: true, isStray: true},
+		"stable Service is about to move":    {moments: promotion(), answer: answer(18, "", "b"), stableOnly: true, isStray: true},
+		"new behind both Services":           {moments: promotion(), answer: answer(32, "", "b")},
+		"former behind neither":              {moments: promotion(), answer: answer(32, "", "a"), isStray: true},
+		"under way while all was different":  {moments: promotion(), answer: load.Result{Start: second(12), Duration: 5 * time.Second, Revision: "a"}},
+		"no answer":                          {moments: release(), answer: load.Result{Start: second(5), Err: errors.New("reset")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			evidence := Evidence{Moments: tc.moments, Foreign: tc.foreign, Lag: lag, Until: second(60)}
@@ -149,10 +149,10 @@ func TestStraysOfAMirror(t *testing.T) {
 		isStray bool
 	}{
 		"before":                   {answer: answer(5, "", "b"), isStray: true},
-		"written, not proven":      {answer: answer(10.2, "", "b")},
+		"written, not verified":    {answer: answer(10.2, "", "b")},
 		"in force":                 {answer: answer(15, "", "b")},
 		"to stable":                {answer: answer(15, "", "a"), isStray: true},
-		"over, not proven":         {answer: answer(20.5, "", "b")},
+		"over, not verified":       {answer: answer(20.5, "", "b")},
 		"over, on its way":         {answer: answer(22, "", "b")},
 		"over":                     {answer: answer(23, "", "b"), isStray: true},
 		"over, selectors stripped": {answer: answer(51, "", "a")},

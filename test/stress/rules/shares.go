@@ -30,17 +30,17 @@ type Share struct {
 	// Sent is the number of answers to requests without a header, and Got of those from the canary; Low and High are
 	// the bounds of the 99 % interval.
 	Sent, Got, Low, High int
-	// Testers is the number of answers to testers, and Astray of those not from the canary, if header routes were in
+	// Testers is the number of answers to testers, and Misrouted the number of those not from the canary, if header routes were in
 	// force.
-	Testers, Astray int
+	Testers, Misrouted int
 }
 
 // Fits reports whether the share matches the weight, and every tester reached the canary.
-func (s Share) Fits() bool { return s.Got >= s.Low && s.Got <= s.High && s.Astray == 0 }
+func (s Share) Fits() bool { return s.Got >= s.Low && s.Got <= s.High && s.Misrouted == 0 }
 
 func (s Share) String() string {
-	return fmt.Sprintf("%s for %4.1fs: weight %d, %d of %d answers from %s (99 %%: %d to %d), %d of %d testers astray",
-		s.From.Format("15:04:05.000"), s.length().Seconds(), s.Weight, s.Got, s.Sent, s.Revision, s.Low, s.High, s.Astray, s.Testers)
+	return fmt.Sprintf("%s for %4.1fs: weight %d, %d of %d answers from %s (99 %%: %d to %d), %d of %d testers misrouted",
+		s.From.Format("15:04:05.000"), s.length().Seconds(), s.Weight, s.Got, s.Sent, s.Revision, s.Low, s.High, s.Misrouted, s.Testers)
 }
 
 // standing is what must stay constant for a share to be measured.
@@ -97,7 +97,7 @@ func (e Evidence) measure(now standing, span Span) []Share {
 		case result.Stream == testers && now.headers:
 			share.Testers++
 			if !isCanary {
-				share.Astray++
+				share.Misrouted++
 			}
 		case result.Stream != testers:
 			share.Sent++

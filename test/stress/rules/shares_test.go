@@ -46,7 +46,7 @@ func TestSharesAreMeasured(t *testing.T) {
 			foreign: []Foreign{{Span: Span{second(30), second(30.1)}, Resource: Routes}},
 			want:    [][3]float64{{11.4, 19.8, 0}, {22.4, 29.8, 20}, {31.5, 39.8, 20}, {42.4, 44.8, 0}},
 		},
-		"never put right": {
+		"never reverted": {
 			foreign: []Foreign{{Span: Span{second(30), forever}, Resource: Services}},
 			want:    [][3]float64{{11.4, 19.8, 0}, {22.4, 29.8, 20}},
 		},
@@ -78,7 +78,7 @@ func TestSharesFit(t *testing.T) {
 		"too few":             {share: 12},
 		"none":                {share: 0},
 		"testers":             {share: 20, extra: []load.Result{answer(30, testers, "b")}, fits: true},
-		"a tester astray":     {share: 20, extra: []load.Result{answer(30, testers, "a")}},
+		"a misrouted tester":  {share: 20, extra: []load.Result{answer(30, testers, "a")}},
 		"excused failures":    {share: 20, extra: slices.Repeat([]load.Result{{Start: second(30), Err: errLost}}, 700), fits: true},
 		"one in many at zero": {share: 20, extra: []load.Result{answer(15, "", "b")}},
 	} {

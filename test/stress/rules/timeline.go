@@ -22,15 +22,15 @@ type possible[T comparable] struct {
 }
 
 // timeline lists the values that memory had, in order of their start. One ends when another is verified.
-func timeline[T comparable](moments []harness.Moment, lag time.Duration, of func(*v1alpha1.Memory) (value T, proven bool)) []possible[T] {
+func timeline[T comparable](moments []harness.Moment, lag time.Duration, of func(*v1alpha1.Memory) (value T, verified bool)) []possible[T] {
 	var all []possible[T]
 	var open []int
 	for _, moment := range moments {
 		if moment.Status.Memory == nil {
 			continue
 		}
-		value, proven := of(moment.Status.Memory)
-		if proven {
+		value, verified := of(moment.Status.Memory)
+		if verified {
 			open = slices.DeleteFunc(open, func(i int) bool {
 				isOver := all[i].value != value
 				if isOver {

@@ -37,8 +37,8 @@ var mixed = harness.Kind{Name: "HTTPRoute", Hosts: true, Path: "/reviews/0", Sta
     backendRefs: [{name: reviews-stable, port: 9080}]
 `}
 
-// audience has a match of each kind.
-func audience() v1alpha1.Step {
+// matchOfEachKind has a match of each kind.
+func matchOfEachKind() v1alpha1.Step {
 	pattern := ptr.To(gatewayv1.HeaderMatchRegularExpression)
 	return v1alpha1.Step{SetHeaderRoute: &v1alpha1.SetHeaderRoute{Name: "qa", Matches: []v1alpha1.RequestMatch{
 		{Headers: []gatewayv1.HTTPHeaderMatch{{Name: "role", Value: "qa"}}},
@@ -55,7 +55,7 @@ func audience() v1alpha1.Step {
 // workloads share its header route also matched requests to the others (argo-rollouts#3879).
 func TestAudience(t *testing.T) {
 	t.Parallel()
-	a := harness.Start(t, env, harness.Options{Kind: &mixed, Rate: rate, Steps: []v1alpha1.Step{builder.Scale(1), audience(), builder.Hold()}})
+	a := harness.Start(t, env, harness.Options{Kind: &mixed, Rate: rate, Steps: []v1alpha1.Step{builder.Scale(1), matchOfEachKind(), builder.Hold()}})
 	a.SetImage(builder.ImageV2)
 	a.CheckHeaderRoute(a.WaitForPause("3/3"), a.Get().Status.Revision)
 	for name, tc := range map[string]struct {
