@@ -66,18 +66,11 @@ type app struct {
 	version    string
 }
 
-// workload is what a user has, with a filter and a second rule that must not change.
-const workload = `
-apiVersion: v1
-kind: Service
-metadata: {name: %[2]s-stable, namespace: %[1]s}
-spec: {ports: [{port: 9080, name: http}], selector: {app: %[2]s}}
----
-apiVersion: v1
-kind: Service
-metadata: {name: %[2]s-canary, namespace: %[1]s}
-spec: {ports: [{port: 9080, name: http}], selector: {app: %[2]s}}
----
+// workload has the Services and the route of a user.
+const workload = builder.Services + "\n---\n" + userRoute
+
+// userRoute has a filter and a second rule that must not change.
+const userRoute = `
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: %[2]s, namespace: %[1]s}

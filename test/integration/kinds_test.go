@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/framework/builder"
 	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
 	"github.com/canaryrollout/canaryrollout/test/framework/operator"
 )
@@ -136,8 +137,7 @@ func TestMissingGatewayAPI(t *testing.T) {
 		t.Errorf("the log does not say what is missing: %v\n%s", err, log)
 	}
 
-	services, route, _ := strings.Cut(workload, "\n---\napiVersion: gateway.networking.k8s.io/v1\n")
-	a := newAppOf(t, services)
+	a := newAppOf(t, builder.Services)
 	a.deploy(a.make())
 	a.waitForProblem(problem{reason: v1alpha1.ReasonRouteKindNotServed, message: "the cluster serves no HTTPRoute: install the Gateway API with it"})
 	mustKubectl(t, "", "delete", "canaryrollout", a.name, "-n", a.namespace, "--timeout=30s")
@@ -147,6 +147,6 @@ func TestMissingGatewayAPI(t *testing.T) {
 	if err := install(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	a.apply("apiVersion: gateway.networking.k8s.io/v1\n" + route)
+	a.apply(userRoute)
 	a.waitForState(v1alpha1.StateHealthy)
 }

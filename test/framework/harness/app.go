@@ -9,6 +9,7 @@ package harness
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -111,7 +112,8 @@ func Prepare(t *testing.T, env *Env, options Options) *App {
 	a := &App{t: t, env: env, Namespace: NamespaceOf(t), rate: cmp.Or(options.Rate, Rate),
 		kind: ptr.Deref(options.Kind, HTTPRoute), propagation: cmp.Or(options.Propagation, Propagation), gateway: ptr.Deref(options.Gateway, env.gateway())}
 	a.Create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: a.Namespace}})
-	a.manifest(services + a.kind.manifest(a.gateway.Parents, a.Host()))
+	a.apply(fmt.Sprintf(builder.Services, a.Namespace, "reviews"))
+	a.AddRoute(a.kind)
 	a.record()
 	return a
 }
@@ -122,19 +124,6 @@ func NamespaceOf(t *testing.T) string {
 	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(strings.TrimPrefix(t.Name(), "Test")))
 	return name[:min(len(name), 60)]
 }
-
-// services are the two Services of the bookinfo sample.
-const services = `
-apiVersion: v1
-kind: Service
-metadata: {name: reviews-stable, labels: {app: reviews}}
-spec: {ports: [{port: 9080, name: http}], selector: {app: reviews}}
----
-apiVersion: v1
-kind: Service
-metadata: {name: reviews-canary, labels: {app: reviews}}
-spec: {ports: [{port: 9080, name: http}], selector: {app: reviews}}
----`
 
 // Host returns the route's hostname.
 func (a *App) Host() string { return a.Namespace + ".example.com" }
@@ -190,17 +179,16 @@ func (a *App) Load(kind Kind, path string, rate float64) *load.Generator {
 	return generator
 }
 
-// AddRoute adds a route of another kind for the same hosts.
+// AddRoute creates the route of a kind.
 func (a *App) AddRoute(kind Kind) {
 	a.t.Helper()
-	a.manifest(kind.manifest(a.gateway.Parents, a.Host()))
+	a.apply(kind.manifest(a.Namespace, a.gateway.Parents, a.Host()))
 }
 
-// manifest applies YAML in the app's namespace.
-func (a *App) manifest(text string) {
+// apply applies YAML.
+func (a *App) apply(manifest string) {
 	a.t.Helper()
-	text = strings.ReplaceAll(text, "metadata: {", "metadata: {namespace: "+a.Namespace+", ")
-	if err := cluster.Apply(a.t.Context(), a.env.Cluster.RESTConfig(cluster.Admin), []byte(text)); err != nil {
+	if err := cluster.Apply(a.t.Context(), a.env.Cluster.RESTConfig(cluster.Admin), []byte(manifest)); err != nil {
 		a.t.Fatal(err)
 	}
 }

@@ -63,7 +63,7 @@ const pairAlone = `
 `
 
 // manifest returns a route of this kind, with the name that all apps use.
-func (k Kind) manifest(parents []gatewayv1.ParentReference, host string) string {
+func (k Kind) manifest(namespace string, parents []gatewayv1.ParentReference, host string) string {
 	encoded, _ := json.Marshal(parents) // strings and numbers only
 	hosts := ""
 	if k.Hosts {
@@ -72,8 +72,8 @@ func (k Kind) manifest(parents []gatewayv1.ParentReference, host string) string 
 	return fmt.Sprintf(`
 apiVersion: gateway.networking.k8s.io/v1
 kind: %s
-metadata: {name: bookinfo-reviews}
+metadata: {name: bookinfo-reviews, namespace: %s}
 spec:
   parentRefs: %s%s
-  rules:%s`, k.Name, encoded, hosts, k.Rules)
+  rules:%s`, k.Name, namespace, encoded, hosts, k.Rules)
 }

@@ -21,28 +21,28 @@ const Rollouts = "canaryrollout.yaml"
 func Path(file string) string { return repository.Path("config", "samples", "reviews", file) }
 
 // Rollout returns the sample's CanaryRollout.
-func Rollout(t testing.TB) *v1alpha1.CanaryRollout {
-	t.Helper()
+func Rollout(tb testing.TB) *v1alpha1.CanaryRollout {
+	tb.Helper()
 	rollout := &v1alpha1.CanaryRollout{}
-	decode(t, rollout)
+	decode(tb, rollout)
 	return rollout
 }
 
 // Object returns the fields of the sample's CanaryRollout exactly as written.
-func Object(t testing.TB) map[string]any {
-	t.Helper()
+func Object(tb testing.TB) map[string]any {
+	tb.Helper()
 	object := map[string]any{}
-	decode(t, &object)
+	decode(tb, &object)
 	return object
 }
 
-func decode(t testing.TB, into any) {
-	t.Helper()
+func decode(tb testing.TB, into any) {
+	tb.Helper()
 	content, err := os.ReadFile(Path(Rollouts))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := yaml.UnmarshalStrict(content, into); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
