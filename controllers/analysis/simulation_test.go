@@ -1,0 +1,114 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package analysis
+
+import (
+	"math"
+	"math/rand/v2"
+)
+
+const (
+	interval  = 5.0 // seconds between two looks
+	intervals = 120 // ten minutes
+)
+
+// traffic is what reaches a service: requests a second, and the rate of bad ones that any version would have.
+type traffic func(second float64, random *rand.Rand) (load, bad float64)
+
+func steady(load, bad float64) traffic {
+	return func(float64, *rand.Rand) (float64, float64) { return load, bad }
+}
+
+// daily lets load and bad rate vary as over a day, which is as long as the release here.
+func daily(load, bad float64) traffic {
+	return func(second float64, _ *rand.Rand) (float64, float64) {
+		wave := math.Sin(2 * math.Pi * second / (interval * intervals))
+		return load * (1 + 0.8*wave), bad * (1 + 0.9*math.Cos(2*math.Pi*second/(interval*intervals)))
+	}
+}
+
+// bursty lets every tenth interval have a burst: five times the load, and twenty times the bad rate, for both versions.
+func bursty(load, bad float64) traffic {
+	return func(_ float64, random *rand.Rand) (float64, float64) {
+		if random.Float64() < 0.1 {
+			return 5 * load, math.Min(20*bad, 1)
+		}
+		return load, bad
+	}
+}
+
+// weightAt raises the weight of the canary over a release: 5, 10, 20, 50 %.
+func weightAt(i int) float64 { return []float64{0.05, 0.1, 0.2, 0.5}[i*4/intervals] }
+
+// release simulates the counts of a release, interval by interval, until look returns false. canary returns the bad rate of
+// the canary for that of stable.
+func release(random *rand.Rand, of traffic, weight func(i int) float64, canary func(bad float64) float64, look func(second float64, counts Counts) bool) {
+	for i := range intervals {
+		load, bad := of(float64(i)*interval, random)
+		total := float64(binomial(random, int(2*load*interval), 0.5)) // about load*interval, spread as arrivals are
+		canaryTotal := float64(binomial(random, int(total), weight(i)))
+		counts := Counts{CanaryTotal: canaryTotal, StableTotal: total - canaryTotal}
+		counts.CanaryBad = float64(binomial(random, int(canaryTotal), math.Min(canary(bad), 1)))
+		counts.StableBad = float64(binomial(random, int(counts.StableTotal), bad))
+		if !look(float64(i+1)*interval, counts) {
+			return
+		}
+	}
+}
+
+// binomial draws how many of n events happen with a probability. It jumps from one to the next, which is fast for rare ones.
+func binomial(random *rand.Rand, n int, probability float64) int {
+	switch {
+	case probability <= 0:
+		return 0
+	case probability >= 1:
+		return n
+	case probability > 0.5:
+		return n - binomial(random, n, 1-probability)
+	}
+	count, scale := 0, math.Log1p(-probability)
+	for at := 0; ; count++ {
+		at += 1 + int(math.Log(1-random.Float64())/scale)
+		if at > n {
+			return count
+		}
+	}
+}
+
+// chanceOfMore is the chance of at least that many events in n tries, by the binomial distribution.
+func chanceOfMore(count, n int, probability float64) float64 {
+	chance := 0.0
+	for k := count; k <= n; k++ {
+		log := logChoose(n, k) + float64(k)*math.Log(probability) + float64(n-k)*math.Log1p(-probability)
+		chance += math.Exp(log)
+	}
+	return chance
+}
+
+func logChoose(n, k int) float64 {
+	whole, _ := math.Lgamma(float64(n + 1))
+	part, _ := math.Lgamma(float64(k + 1))
+	rest, _ := math.Lgamma(float64(n - k + 1))
+	return whole - part - rest
+}
+
+// recipe is the usual way to judge a canary: the share of good requests of a window of 30 s has to be at least 99 %, and a
+// second window that misses it aborts.
+type recipe struct {
+	good, total float64
+	misses      int
+}
+
+func (r *recipe) look(second float64, counts Counts) (isFailed bool) {
+	r.good += counts.CanaryTotal - counts.CanaryBad
+	r.total += counts.CanaryTotal
+	if math.Mod(second, 30) != 0 {
+		return false
+	}
+	if r.total > 0 && r.good/r.total < 0.99 {
+		r.misses++
+	}
+	r.good, r.total = 0, 0
+	return r.misses > 1
+}
