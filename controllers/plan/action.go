@@ -5,12 +5,12 @@ package plan
 
 import "slices"
 
-// Action is one write to the cluster. Actions are carried out in order, and some of them may fail: any part of a plan is
-// safe, because nothing in it relies on the effect of what comes before but RemoveFinalizer, which comes last.
+// Action is one write to the cluster. Actions are carried out in order, and some of them may fail. Any part of a plan is
+// safe, because no action relies on the effect of an earlier one, except RemoveFinalizer, which comes last.
 //
 //sumtype:decl
 type Action interface {
-	// Because says in words why this is done, for the log and the transcript.
+	// Because returns the reason for the action, for the log and the transcript.
 	Because() string
 	isAction()
 }
@@ -22,19 +22,19 @@ type Reason string
 func (r Reason) Because() string { return string(r) }
 
 type (
-	// AddFinalizer puts our finalizer on the rollout.
+	// AddFinalizer adds our finalizer to the rollout.
 	AddFinalizer struct{ Reason }
 
-	// RemoveFinalizer lets the rollout go.
+	// RemoveFinalizer removes our finalizer, so that the rollout is deleted.
 	RemoveFinalizer struct{ Reason }
 
-	// RemoveAnnotations takes command annotations off the rollout, all in one patch.
+	// RemoveAnnotations removes command annotations from the rollout, all in one patch.
 	RemoveAnnotations struct {
 		Reason
 		Keys []string
 	}
 
-	// SetReplicas gives spec.replicas a value while the user gives none: the scale subresource cannot be read without.
+	// SetReplicas sets spec.replicas while the user does not: the scale subresource cannot be read without it.
 	SetReplicas struct {
 		Reason
 		Replicas int32
@@ -60,7 +60,7 @@ type (
 		Replicas, MinReadySeconds int32
 	}
 
-	// MarkReplicaSet writes the marks of a ReplicaSet into its annotations.
+	// MarkReplicaSet writes the marks of a ReplicaSet to its annotations.
 	MarkReplicaSet struct {
 		Reason
 		Name  string
@@ -73,13 +73,13 @@ type (
 		Name string
 	}
 
-	// PointService sets pod-template-hash in a Service's selector, or takes it out when Revision is empty.
+	// PointService sets pod-template-hash in the selector of a Service, or removes it when Revision is empty.
 	PointService struct {
 		Reason
 		Name, Revision string
 	}
 
-	// SetTraffic makes a route carry this traffic to the canary, and nothing else.
+	// SetTraffic makes a route send exactly this traffic to the canary.
 	SetTraffic struct {
 		Reason
 		Kind, Name string
@@ -112,9 +112,9 @@ func NeedsLiveRead(actions []Action) bool {
 	})
 }
 
-// IsRemembered says whether the status of a plan is written although these of its actions were not carried out. There
-// must be one: with none, the pass ended before its first action. A command is carried out no more than once, so its
-// annotation has to be removed first; and orphans are looked for only while there is no memory.
+// IsRemembered reports whether the status of a plan is written although these of its actions were not carried out. There
+// must be at least one: with none, the pass ended before its first action. A command is carried out at most once, so its
+// annotation has to be removed first. Orphans are listed only while there is no memory.
 func IsRemembered(undone []Action) bool {
 	return len(undone) > 0 && !slices.ContainsFunc(undone, func(action Action) bool {
 		switch action.(type) {

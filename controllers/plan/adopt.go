@@ -11,7 +11,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// begin makes the first memory: nothing, or what is found running (adoption, a restore, a status that was lost).
+// begin makes the first memory. Revisions may already be running: after an adoption, a restore, or the loss of the status.
 func begin(w *writes, t *transition) {
 	w.addFinalizer()
 	if t.target() == "" {
@@ -22,8 +22,8 @@ func begin(w *writes, t *transition) {
 	if len(candidates) > 0 {
 		stable = slices.MaxFunc(candidates, candidate.compare)
 	}
-	if decided := t.decided(stable, candidates); decided.shut {
-		t.await(decided)
+	if known := t.stableKnown(stable, candidates); known.shut {
+		t.await(known)
 		return
 	}
 	w.setReplicas()
@@ -42,8 +42,8 @@ func begin(w *writes, t *transition) {
 	t.event(EventStarted, "first deploy of revision %s (%s)", t.target(), t.in.Observed.Template.Images)
 }
 
-// runningSize stands in for spec.replicas while that is not set: what serves keeps its size, and a first deploy gets one
-// pod. While there is no memory, all that runs serves.
+// runningSize is the default of spec.replicas: the serving revision keeps its size, and a first deploy gets one pod. While
+// there is no memory, everything that runs is taken to serve.
 func (v view) runningSize() int32 {
 	if v.in.Prior.Memory != nil {
 		if rs := v.replicaSet(cmp.Or(v.mem.StableRevision, v.mem.CurrentRevision)); rs.Name != "" {
@@ -61,16 +61,17 @@ func (v view) runningSize() int32 {
 	return max(size, 1)
 }
 
-// candidate is a revision that could be the stable one.
+// candidate is a revision that could become stable.
 type candidate struct {
 	revision string
 	marks    Marks
-	// named says that the stable Service selects it, equal that spec.template does, runs that it has pods.
+	// named is set if the stable Service selects it, equal if it has the template of the spec, runs if it has pods.
 	named, equal, runs bool
 	ready              int32
 }
 
-// candidates are the revisions that run. When none does that was not aborted, those that were stable before are among them.
+// candidates returns the revisions that run. If all of these were aborted, or there are none, it also returns revisions that
+// were stable before.
 func (v view) candidates() []candidate {
 	var all []candidate
 	add := func(c candidate) {
@@ -87,13 +88,14 @@ func (v view) candidates() []candidate {
 	return slices.DeleteFunc(all, func(c candidate) bool { return !c.runs && (isRunning || !c.wasStable()) })
 }
 
-// wasStable says that a revision was stable when its status was lost.
+// wasStable reports whether a revision was stable when the status was lost.
 func (c candidate) wasStable() bool {
 	return c.named || c.marks.Promotion > 0 && c.marks.AbortReason == ""
 }
 
-// compare puts the revision last that becomes stable: the one that the stable Service names, or the one that was promoted
-// last, or the one of spec.template, or the one with the most ready pods. One that was aborted comes first.
+// compare orders candidates by precedence, the highest last: an aborted revision, any other one, the revision of
+// spec.template, one that was promoted, the one that the stable Service selects. Between equals, the last promotion and then
+// the number of ready pods decide.
 func (c candidate) compare(other candidate) int {
 	rank := func(c candidate) int {
 		switch {
@@ -113,10 +115,10 @@ func (c candidate) compare(other candidate) int {
 		cmp.Compare(c.ready, other.ready), cmp.Compare(c.revision, other.revision))
 }
 
-// decided is shut while what was stable cannot be known yet, or cannot serve yet while another revision does: a restore
-// brings back one object after the other. Nothing is written then, since a revision that was never verified could get all
-// the traffic.
-func (v view) decided(stable candidate, all []candidate) gate {
+// stableKnown is shut while the stable revision cannot be known yet, or while it cannot serve and another revision can: a
+// restore recreates one object after the other. Nothing is written then, since a revision that was never verified could get
+// all the traffic.
+func (v view) stableKnown(stable candidate, all []candidate) gate {
 	service := v.in.Observed.Stable
 	other := slices.IndexFunc(all, func(c candidate) bool { return c.revision != stable.revision && c.ready > 0 })
 	switch {
@@ -132,13 +134,13 @@ func (v view) decided(stable candidate, all []candidate) gate {
 	case stable.marks.AbortReason != "":
 		return stalledBy(v1alpha1.ReasonStableUnavailable, "revision %s runs alone, and was aborted (%s): restore the ReplicaSet of the stable "+
 			"revision; to make %s stable, delete the annotation %s of its ReplicaSet",
-			stable.revision, quote(stable.marks.AbortReason), stable.revision, v1alpha1.AbortedAnnotation)
+			stable.revision, excerpt(stable.marks.AbortReason), stable.revision, v1alpha1.AbortedAnnotation)
 	default:
 		return gate{}
 	}
 }
 
-// isKnown says that a revision has a ReplicaSet.
+// isKnown reports whether a revision has a ReplicaSet.
 func (v view) isKnown(revision string) bool {
 	return v.replicaSet(revision).Name != "" ||
 		slices.ContainsFunc(v.in.Observed.Orphans, func(orphan Orphan) bool { return orphan.Revision == revision })
@@ -151,15 +153,15 @@ func (t *transition) adopt(revision string) {
 	if running := t.runningSize(); running != t.spec.replicas {
 		more = fmt.Sprintf("; spec.replicas takes it from %d to %s", running, Quantity(t.spec.replicas, "pod"))
 	}
-	if reason := t.wasAborted(t.target()); reason != "" && t.target() != revision {
+	if reason := t.priorAbortReason(t.target()); reason != "" && t.target() != revision {
 		t.mem.AbortedRevision, t.mem.AbortReason = t.target(), reason
 		more += fmt.Sprintf("; revision %s was aborted before (%s)", t.target(), reason)
 	}
 	t.event(EventAdopted, "revision %s runs already: adopted as stable, no pod restarts%s", revision, more)
 }
 
-// wasAborted is the reason for which a revision was aborted when its status was lost; empty if it was not.
-func (v view) wasAborted(revision string) string {
+// priorAbortReason returns why a revision was aborted before the status was lost; empty if it was not.
+func (v view) priorAbortReason(revision string) string {
 	for _, orphan := range v.in.Observed.Orphans {
 		if orphan.Revision == revision {
 			return orphan.Marks.AbortReason
@@ -168,8 +170,8 @@ func (v view) wasAborted(revision string) string {
 	return v.replicaSet(revision).Marks.AbortReason
 }
 
-// markReplicaSets notes on the ReplicaSets which revision is stable, and which one was aborted: a backup keeps their
-// annotations, and drops the status of the rollout.
+// markReplicaSets records on the ReplicaSets which revision is stable and which one was aborted. A backup keeps their
+// annotations, but not the status of the rollout.
 func (w *writes) markReplicaSets() {
 	for _, rs := range w.in.Observed.ReplicaSets {
 		marks := rs.Marks
@@ -188,7 +190,7 @@ func (w *writes) markReplicaSets() {
 	}
 }
 
-// promotion is the mark of the stable ReplicaSet: higher than that of any other one.
+// promotion returns the mark of the stable ReplicaSet. It is higher than that of any other ReplicaSet.
 func (w *writes) promotion(stable ReplicaSet) int64 {
 	highest := int64(0)
 	for _, rs := range w.in.Observed.ReplicaSets {

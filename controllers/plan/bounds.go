@@ -10,50 +10,50 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// The bounds of a status. Users, gateways and admission webhooks write texts of any length; what a status keeps of them
-// is bounded, so that no text can make a status that the API server refuses to store.
+// The bounds of a status. Users, gateways and admission webhooks write texts of any length. A status keeps a bounded part of
+// them, so that no text can make a status that the API server rejects.
 const (
-	// maxQuote is how much is kept of a text that somebody else wrote, in runes.
-	maxQuote = 256
-	// maxMessage is how long a message may be, in bytes of its JSON.
+	// maxExcerpt is the length to which foreign text is truncated, in runes.
+	maxExcerpt = 256
+	// maxMessage is the maximum length of a message, in bytes of its JSON.
 	maxMessage = 1024
-	// maxHeaderRoutes is how much memory the header routes in force may take, in bytes of their JSON.
+	// maxHeaderRoutes is the maximum size of the header routes in force, in bytes of their JSON.
 	maxHeaderRoutes = 64 << 10
 
 	ellipsis = "..."
 )
 
-// bound cuts the texts of a status.
+// bound truncates the texts of a status.
 func bound(status *v1alpha1.CanaryRolloutStatus) {
-	status.Message = message(status.Message)
-	status.Images = message(status.Images)
+	status.Message = truncateMessage(status.Message)
+	status.Images = truncateMessage(status.Images)
 	for i := range status.Conditions {
-		status.Conditions[i].Message = message(status.Conditions[i].Message)
+		status.Conditions[i].Message = truncateMessage(status.Conditions[i].Message)
 	}
 	if status.Traffic != nil {
 		for i := range status.Traffic.Routes {
-			status.Traffic.Routes[i].Pending = message(status.Traffic.Routes[i].Pending)
+			status.Traffic.Routes[i].Pending = truncateMessage(status.Traffic.Routes[i].Pending)
 		}
 	}
 	for i := range status.History {
 		entry := &status.History[i]
-		entry.Images, entry.Message = quote(entry.Images), quote(entry.Message)
+		entry.Images, entry.Message = excerpt(entry.Images), excerpt(entry.Message)
 	}
 	if status.Memory != nil {
-		status.Memory.AbortReason = quote(status.Memory.AbortReason)
+		status.Memory.AbortReason = excerpt(status.Memory.AbortReason)
 	}
 }
 
-// quote cuts a text that somebody else wrote.
-func quote(text string) string {
-	if len(text) <= maxQuote || utf8.RuneCountInString(text) <= maxQuote {
+// excerpt truncates a text that somebody else wrote.
+func excerpt(text string) string {
+	if len(text) <= maxExcerpt || utf8.RuneCountInString(text) <= maxExcerpt {
 		return text
 	}
-	return string([]rune(text)[:maxQuote-len(ellipsis)]) + ellipsis
+	return string([]rune(text)[:maxExcerpt-len(ellipsis)]) + ellipsis
 }
 
-// message cuts a message at the boundary of a character.
-func message(text string) string {
+// truncateMessage truncates a message between two characters.
+func truncateMessage(text string) string {
 	size, end := 0, 0
 	for i, r := range text {
 		if size <= maxMessage-len(ellipsis) {
@@ -66,7 +66,7 @@ func message(text string) string {
 	return text
 }
 
-// encodedSize is how many bytes of JSON a character takes.
+// encodedSize returns the number of bytes that a character takes in JSON.
 func encodedSize(r rune) int {
 	switch {
 	case r < ' ', r == '<', r == '>', r == '&', r == utf8.RuneError, r == '\u2028', r == '\u2029':
@@ -78,7 +78,7 @@ func encodedSize(r rune) int {
 	}
 }
 
-// fitsMemory says that a status has room for these header routes.
+// fitsMemory reports whether a status has room for these header routes.
 func fitsMemory(routes []v1alpha1.SetHeaderRoute) bool {
 	encoded, err := json.Marshal(routes)
 	return err == nil && len(encoded) <= maxHeaderRoutes

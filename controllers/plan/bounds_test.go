@@ -98,7 +98,7 @@ func checkBounds(t *testing.T, status v1alpha1.CanaryRolloutStatus) {
 		t.Fatal(err)
 	}
 	for text := range bytes.SplitSeq(encoded, []byte{'"'}) {
-		if len(text) > max(maxMessage, 6*maxQuote) {
+		if len(text) > max(maxMessage, 6*maxExcerpt) {
 			t.Errorf("a text takes %d bytes: %s...", len(text), text[:100])
 		}
 	}
@@ -149,12 +149,12 @@ func TestCutTexts(t *testing.T) {
 	for _, char := range []string{"x", "ä", "<", "\u2028", "\x00", "\xff", `"`} {
 		for _, length := range []int{0, 1, 100, 256, 257, 1022, 1024, 1025, 5000} {
 			text := strings.Repeat(char, length)
-			quoted, said := quote(text), message(text)
-			if got := utf8.RuneCountInString(quoted); got > maxQuote || length <= maxQuote && quoted != text || quote(quoted) != quoted {
+			quoted, said := excerpt(text), truncateMessage(text)
+			if got := utf8.RuneCountInString(quoted); got > maxExcerpt || length <= maxExcerpt && quoted != text || excerpt(quoted) != quoted {
 				t.Errorf("%d of %q quoted are %d characters: %s", length, char, got, quoted)
 			}
 			encoded := len(mustEncode(t, text)) - len(`""`)
-			if got := len(mustEncode(t, said)) - len(`""`); got > maxMessage || encoded <= maxMessage && said != text || message(said) != said {
+			if got := len(mustEncode(t, said)) - len(`""`); got > maxMessage || encoded <= maxMessage && said != text || truncateMessage(said) != said {
 				t.Errorf("%d of %q in a message are %d bytes: %s", length, char, got, said)
 			}
 		}

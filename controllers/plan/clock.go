@@ -11,8 +11,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// clampTimes puts remembered moments that lie in the future at now. A clock that was ahead, this one's or that of a former
-// leader, wrote them; after its correction every wait that counts from them would last until the clock gets there again.
+// clampTimes sets the times in memory that lie in the future to now. A clock that was ahead wrote them, on this node or on
+// that of a former leader. Every wait that starts at such a time would otherwise be longer by the difference.
 func clampTimes(mem *v1alpha1.Memory, now time.Time) {
 	clamp := func(moment *metav1.MicroTime) {
 		if moment != nil && moment.After(now) {
@@ -21,7 +21,7 @@ func clampTimes(mem *v1alpha1.Memory, now time.Time) {
 	}
 	clamp(mem.TransitionedAt)
 	clamp(mem.PauseClockStoppedAt)
-	if mem.TransitionedAt != nil { // no clock of a pause was stopped for longer than the pause lasts
+	if mem.TransitionedAt != nil { // the clock of a pause cannot have been stopped for longer than the pause has lasted
 		mem.PauseClockStoppedMilliseconds = min(mem.PauseClockStoppedMilliseconds, now.Sub(mem.TransitionedAt.Time).Milliseconds())
 	}
 	clamp(mem.ForcedReleaseSince)

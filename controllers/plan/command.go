@@ -13,19 +13,19 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// A command is carried out exactly once, through a crash at any point: the pass that first sees it writes it to
-// memory, for the revision and step that it was given for; the next pass removes the annotation and acts. An abort's
-// traffic does not wait for that: it is part of the first of the two writes.
+// A command is carried out exactly once, even after a crash at any point. The pass that first sees it writes it to memory,
+// with the revision and the step that it was given for. The next pass removes the annotation and acts. The traffic of an
+// abort does not wait for that: the first of the two passes already writes its target.
 
 // request is one command annotation as a user set it.
 type request struct {
 	key, value string
 	command    v1alpha1.Command
-	// refused says why the command makes no sense; empty if it does.
+	// refused is why the command makes no sense; empty if it does.
 	refused string
 }
 
-// requests lists the command annotations in the order of their precedence.
+// requests returns the command annotations in the order of their precedence.
 func (v view) requests() []request {
 	var all []request
 	add := func(key string, value *string, check func(string) (v1alpha1.Command, string)) {
@@ -40,8 +40,8 @@ func (v view) requests() []request {
 	return all
 }
 
-// accepted is the first request that makes sense.
-func accepted(requests []request) *request {
+// firstValid returns the first request that makes sense.
+func firstValid(requests []request) *request {
 	for i := range requests {
 		if requests[i].refused == "" {
 			return &requests[i]
@@ -50,22 +50,23 @@ func accepted(requests []request) *request {
 	return nil
 }
 
-// outranks reports whether an abort came while another command was under way.
+// outranks reports whether the request is an abort and another command is in progress.
 func (v view) outranks(winner *request) bool {
 	return winner != nil && winner.command == v1alpha1.CommandAbort && v.mem.Command.Command != v1alpha1.CommandAbort
 }
 
-// acceptable is the request that becomes the command in memory; nil while another one is under way that it does not outrank.
+// acceptable returns the request that becomes the command in memory; nil while another one is in progress that it does not
+// outrank.
 func (v view) acceptable() *request {
-	winner := accepted(v.requests())
+	winner := firstValid(v.requests())
 	if v.mem.Command == nil || v.outranks(winner) {
 		return winner
 	}
 	return nil
 }
 
-// removeCommands removes the annotations that came with the command in memory; or, when there is none, those that make
-// no sense. What was set since the command was accepted is left for the next pass.
+// removeCommands removes the annotations that came with the command in memory or, if there is no command, those that make
+// no sense. Annotations that were set after the command was accepted are left for the next pass.
 func (w *writes) removeCommands() {
 	if w.acceptable() != nil {
 		return
@@ -86,7 +87,7 @@ func (w *writes) removeCommands() {
 }
 
 func (r request) annotation() v1alpha1.CommandAnnotation {
-	return v1alpha1.CommandAnnotation{Key: r.key, Value: quote(r.value)}
+	return v1alpha1.CommandAnnotation{Key: r.key, Value: excerpt(r.value)}
 }
 
 func (w *writes) warnIgnored(request request) {
@@ -120,15 +121,15 @@ func (t *transition) accept(winner request) {
 		t.keepStalled()
 		return
 	}
-	reason := quote(winner.value)
+	reason := excerpt(winner.value)
 	if reason == "true" {
 		reason = "by hand"
 	}
 	t.abort(reason)
 }
 
-// keepStalled keeps what stalls a rollback: a pass that accepts a command does not look for it, and must not report that it
-// is over.
+// keepStalled keeps the problem that stalls a rollback. A pass that accepts a command does not check for it, and must not
+// report that it is resolved.
 func (t *transition) keepStalled() {
 	stalled := meta.FindStatusCondition(t.in.Prior.Conditions, v1alpha1.ConditionStalled)
 	if t.mem.Phase == v1alpha1.PhaseRollingBack && stalled != nil && stalled.Reason == v1alpha1.ReasonStableUnavailable {
@@ -141,8 +142,8 @@ func (v view) isOutdated(command v1alpha1.CommandMemory) bool {
 	return command.Revision != v.mem.CurrentRevision || command.StepIndex != v.mem.StepIndex
 }
 
-// isMove reports whether carrying out a command is the move of a pass. An abort made its own when it was accepted, and
-// a retry makes none.
+// isMove reports whether carrying out a command is the move of a pass. An abort made its move when it was accepted, and a
+// retry makes none.
 func (v view) isMove(command v1alpha1.CommandMemory) bool {
 	return !v.isOutdated(command) && (command.Command == v1alpha1.CommandPromote || command.Command == v1alpha1.CommandPromoteFull)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// conditions carries the transition times of the prior conditions over.
+// conditions returns the conditions. Those that do not change keep their transition times.
 func (s *summary) conditions() []metav1.Condition {
 	conditions := make([]metav1.Condition, 0, 7)
 	for i := range s.in.Prior.Conditions {
@@ -89,8 +89,8 @@ func (s *summary) pausedCondition() metav1.Condition {
 	return condition(v1alpha1.ConditionPaused, true, s.paused, s.verdict.message)
 }
 
-// trafficCondition also names, without judging them, other uses of the two Services (T1), and the answers that do not
-// count (T4).
+// trafficCondition also lists other uses of the two Services (T1) and route status entries that do not count (T4). These
+// are for information only.
 func (s *summary) trafficCondition() metav1.Condition {
 	exposure := s.strategy.exposure(s.view)
 	status, reason, message := s.routed(exposure)
@@ -120,7 +120,7 @@ func (s *summary) routed(exposure exposure) (status bool, reason, message string
 	return true, reason, fmt.Sprintf("the canary Service gets %d %% on every route", s.mem.Traffic.Weight)
 }
 
-// trafficProblem is what keeps traffic from being managed, whatever the template is.
+// trafficProblem returns the problem that keeps traffic from being managed, whatever the template is.
 func (s *summary) trafficProblem() *Problem {
 	if problem := s.problem(); problem != s.in.Observed.Template.Problem {
 		return problem
@@ -128,7 +128,7 @@ func (s *summary) trafficProblem() *Problem {
 	return nil
 }
 
-// problemEvent warns of what a user has to put right, when it comes us.
+// problemEvent warns of a problem that a user has to fix, when it comes up.
 func (s *summary) problemEvent(c metav1.Condition) {
 	prior := meta.FindStatusCondition(s.in.Prior.Conditions, c.Type)
 	if prior != nil && prior.Status == c.Status && prior.Reason == c.Reason {
@@ -146,8 +146,8 @@ func (s *summary) problemEvent(c metav1.Condition) {
 	}
 }
 
-// stableEvent warns when the stable Service begins to serve nothing, and says when that is over. Pods may come and go for
-// hours, so both are counted.
+// stableEvent warns when the stable Service loses its last endpoint, and reports when it has endpoints again. Pods may come
+// and go for hours, so both Events are counted.
 func (s *summary) stableEvent(c metav1.Condition, prior *metav1.Condition) {
 	switch {
 	case c.Reason == v1alpha1.ReasonStableUnavailable && (s.stalled == nil || s.stalled.Reason != c.Reason):
@@ -158,26 +158,26 @@ func (s *summary) stableEvent(c metav1.Condition, prior *metav1.Condition) {
 	}
 }
 
-// Failed is the status of a pass that the API server refused a write of, for good: its memory, and beside it for people
-// what was refused. The prior status is the one that stands.
+// Failed returns the status of a pass in which the API server permanently rejected a write: the memory of the pass, and the
+// rejection as the message. prior is the status as stored.
 func Failed(prior, next v1alpha1.CanaryRolloutStatus, generation int64, message string, now time.Time) v1alpha1.CanaryRolloutStatus {
-	return helpless(prior, next, generation, Problem{Reason: v1alpha1.ReasonReconcileError, Message: message}, now)
+	return overridden(prior, next, generation, Problem{Reason: v1alpha1.ReasonReconcileError, Message: message}, now)
 }
 
-// helpless is a status over which a problem stands that is not the planner's own.
-func helpless(prior, next v1alpha1.CanaryRolloutStatus, generation int64, problem Problem, now time.Time) v1alpha1.CanaryRolloutStatus {
+// overridden returns a status whose state, message and summary conditions report a problem from outside the planner.
+func overridden(prior, next v1alpha1.CanaryRolloutStatus, generation int64, problem Problem, now time.Time) v1alpha1.CanaryRolloutStatus {
 	status := *next.DeepCopy()
-	text := message(problem.Message)
+	text := truncateMessage(problem.Message)
 	status.State, status.Message, status.ObservedGeneration = v1alpha1.StateDegraded, text, generation
-	status.Conditions = prior.DeepCopy().Conditions // which know since when it stands
-	stand := func(kind string, is bool) {
+	status.Conditions = prior.DeepCopy().Conditions // for their transition times
+	set := func(kind string, is bool) {
 		c := condition(kind, is, problem.Reason, text)
 		c.ObservedGeneration, c.LastTransitionTime = generation, metav1.Time{Time: now}.Rfc3339Copy()
 		meta.SetStatusCondition(&status.Conditions, c)
 	}
-	stand(v1alpha1.ConditionReady, false)
-	stand(v1alpha1.ConditionReconciling, false)
-	stand(v1alpha1.ConditionStalled, true)
+	set(v1alpha1.ConditionReady, false)
+	set(v1alpha1.ConditionReconciling, false)
+	set(v1alpha1.ConditionStalled, true)
 	for _, c := range next.Conditions {
 		switch c.Type {
 		case v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled:

@@ -10,8 +10,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// keepDeadline counts the time since the last real progress, but only while the rollout waits for pods or for a route:
-// never at rest, in a pause in which the canary serves, or when there is nothing that could come by itself.
+// keepDeadline counts the time since the last real progress, but only while the rollout waits for pods or for a route. It
+// does not count while the rollout is idle, in a pause in which the canary serves, or when only a user can make progress.
 func (t *transition) keepDeadline() {
 	t.keepLoss()
 	isLost := t.mem.Progress.EndpointsLostAt != nil
@@ -35,13 +35,13 @@ func (t *transition) keepDeadline() {
 	}
 }
 
-// drains says that a revision is on its way out and goes at a moment that is known.
+// drains reports whether a revision drains and the time at which its pods are deleted is known.
 func (v view) drains() bool {
 	return slices.ContainsFunc(v.mem.Draining, func(drain v1alpha1.DrainMemory) bool { return drain.Since != nil })
 }
 
-// keepLoss forgets a loss of all endpoints once the next ones have stayed for half of the deadline. A canary that crashes
-// again and again does not get there: its flights and returns are no progress, and the deadline counts from the first.
+// keepLoss clears a loss of all endpoints once new ones have stayed ready for half of the deadline. A canary in a crash loop
+// never gets there: losing and regaining its endpoints is no progress, and the deadline counts from the first loss.
 func (t *transition) keepLoss() {
 	progress, readyAt := &t.mem.Progress, t.mem.CanaryService.ReadyAt
 	switch {
@@ -51,7 +51,7 @@ func (t *transition) keepLoss() {
 	}
 }
 
-// lateness says why the deadline has passed.
+// lateness returns why the deadline has passed.
 func (v view) lateness() string {
 	if lost := v.mem.Progress.EndpointsLostAt; lost != nil {
 		return fmt.Sprintf("revision %s lost its last ready endpoint at %s and has not kept one for %s since",
@@ -64,24 +64,24 @@ func (v view) mayAbort() bool {
 	return v.mem.StableRevision != "" && v.mem.AbortedRevision == "" && v.isGoingForward()
 }
 
-// progressed compares the parts of memory that only change when the rollout gets on.
+// progressed reports whether a part of memory has changed that only changes with progress.
 func (t *transition) progressed() bool {
 	before, after := t.before.mem, t.mem
 	return before.Phase != after.Phase || before.StepIndex != after.StepIndex || before.StepsHash != after.StepsHash ||
 		before.Template.Revision != after.Template.Revision ||
 		before.Traffic.Weight != after.Traffic.Weight || before.Traffic.HeaderRoutesActive != after.Traffic.HeaderRoutesActive ||
 		before.Traffic.MirrorPercent != after.Traffic.MirrorPercent ||
-		before.Traffic.VerifiedWeight != after.Traffic.VerifiedWeight || // not each proof: a gateway may take it back for ever
+		before.Traffic.VerifiedWeight != after.Traffic.VerifiedWeight || // not VerifiedAt: a gateway may accept and refuse a route endlessly
 		serviceProgressed(before.StableService, after.StableService) ||
 		serviceProgressed(before.CanaryService, after.CanaryService) && !t.isAheadOfPods()
 }
 
-// serviceProgressed says that a Service has got another target, or its endpoints.
+// serviceProgressed reports whether a Service got another target, or its endpoints became ready.
 func serviceProgressed(before, after v1alpha1.ServiceMemory) bool {
 	return before.Name != after.Name || before.Revision != after.Revision || !before.ReadyAt.Equal(after.ReadyAt)
 }
 
-// isAheadOfPods says that the canary Service has moved to pods of which none is ready: they have not got on by that.
+// isAheadOfPods reports whether the canary Service has moved to pods of which none is ready. That is no progress of the pods.
 func (t *transition) isAheadOfPods() bool {
 	before, after := t.before.mem.CanaryService, t.mem.CanaryService
 	return before.Revision != after.Revision && after.Revision == t.mem.CurrentRevision && t.replicaSet(after.Revision).Ready == 0

@@ -1,36 +1,36 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package plan decides. Compute is a total, deterministic function of small values: no client, no clock, no log. All
-// that is known about rollouts is here, and nothing about API objects.
+// Package plan makes the decisions. Compute is a total, deterministic function of small values: no client, no clock, no log.
+// All knowledge about rollouts is here, and none about API objects.
 //
 // # How a pass works
 //
 // A pass first derives its actions from the memory as it was last written, and from what was observed: wherever an
-// object differs from its target in memory, the target is written again. That one rule creates, moves and repairs
-// alike, so a restart, a GitOps overwrite or a hand edit needs no code of its own (T6). Then it computes the next
-// memory. So a target stands in the status before an object is touched for it, and an action never relies on the
-// effect of another action in the same plan: any prefix of a plan is safe.
+// object differs from its target in memory, the target is written. That one rule creates, moves and repairs objects, so a
+// restart, a GitOps overwrite or a manual edit needs no code of its own (T6). Then it computes the next memory. So a target
+// is in the status before an object is changed for it, and an action never relies on the effect of another action in the
+// same plan: any prefix of a plan is safe.
 //
 // # Types
 //
 // What a function may do shows in its receiver.
 //
-//	view        reads: what was observed, and one memory. A gate is its answer to whether something may happen now, and
-//	            says what it waits for.
+//	view        reads: what was observed, and one memory. Its gates tell whether something may happen now, and what that
+//	            waits for.
 //	writes      makes the actions, from a view of the memory as last written. It cannot see the next one.
 //	transition  owns the next memory, and makes at most one move of the state machine.
 //	summary     makes the report: state, message, conditions. It decides nothing.
-//	notes       collects waits, wake-ups and Events. Of all queries only await writes to it.
+//	notes       collects waits, wake-ups and Events. await is the only query that writes to it.
 //
-// What is common to all releases is apart from how requests get to a revision. That is a strategy; gatewayCanary, the
-// only one, is in the files gateway*.go, which hold the rules T1 to T9. What a kind of step does is in step_kinds.go.
+// How requests get to a revision is a strategy, apart from what is common to all releases. gatewayCanary, the only one, is
+// in the files gateway*.go, which hold the rules T1 to T9. What a kind of step does is in step_kinds.go.
 //
 // # What moves
 //
 // Memory holds three targets: the canary's share of traffic (with the mirror and the header routes), the revision of the stable
-// Service, and the revision of the canary Service. The two long manoeuvres are walks over these three; where a
-// manoeuvre stands is read off the targets, so there is no cursor that could be wrong after a crash.
+// Service, and the revision of the canary Service. Promotions and rollbacks are walks over these three. Their stage is
+// derived from the targets, so there is no cursor that could be wrong after a crash.
 //
 //	Promoting (T8)                          RollingBack (T9)
 //	canary Service -> new, ready, settled   if the stable Service has moved:
@@ -42,19 +42,20 @@
 // # Phases
 //
 //	Idle         nothing in flight. A new template starts Stepping; an aborted one waits for a retry.
-//	Stepping     walks the steps. At their end Promoting; another template or an abort: RollingBack.
-//	Promoting    T8. The first deploy is Promoting without a stable revision. Another template or an abort: RollingBack.
-//	RollingBack  T9. At its end Idle, which decides by the template in spec what comes next.
+//	Stepping     walks the steps, then Promoting. Another template or an abort: RollingBack.
+//	Promoting    T8, then Idle. A first deploy is Promoting without a stable revision. Another template or an abort:
+//	             RollingBack.
+//	RollingBack  T9, then Idle, where the template in the spec decides what comes next.
 //
 // # Invariants
 //
 // They hold for every plan in every reachable world; the model check walks them all.
 //
-//	T1  A Service moves to another revision only while it carries nothing: weight 0, no header route, verified and
+//	T1  A Service moves to another revision only while it gets no requests: weight 0, no header route, verified and
 //	    settled; or while it has no ready endpoint that could be lost.
 //	T2  A revision's weight rises only when its Service has enough ready endpoints of it, settled after a move.
-//	T3  A revision's last pods go only when neither Service selects it, its endpoints have left their slices, and
+//	T3  A revision's last pods are deleted only when neither Service selects it, its endpoints have left their slices, and
 //	    settleSeconds and scaleDownDelaySeconds have passed.
-//	T4  No manoeuvre goes on before every route is verified, and measured where there is a probe.
+//	T4  No promotion, rollback or step continues before every route is verified, and measured where there is a probe.
 //	T9  An abort moves all weight to a stable revision with a ready endpoint in the pass after it was seen.
 package plan

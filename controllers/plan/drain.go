@@ -12,8 +12,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// watchDraining notes for every revision on its way out since when nothing can reach it any more (T3). One that comes
-// back as the canary keeps the moment that it had.
+// watchDraining records for every draining revision since when no requests can reach it (T3). A revision that returns as the
+// canary keeps its time.
 func (t *transition) watchDraining() {
 	prior := t.mem.Draining
 	t.mem.Draining = nil
@@ -44,8 +44,8 @@ func drainOf(draining []v1alpha1.DrainMemory, revision string) *v1alpha1.DrainMe
 	return nil
 }
 
-// isWarm reports whether a revision came back as the canary before the time of the pods that it was to lose, and when that
-// time comes. Requests from before may still be under way in them.
+// isWarm reports whether a revision returned as the canary before the pods that it was to lose were deleted, and returns when
+// they may be. They may still be handling earlier requests.
 func (v view) isWarm(revision string) (isWarm bool, cold gate) {
 	drain := drainOf(v.mem.Draining, revision)
 	if drain == nil || v.mem.Phase != v1alpha1.PhaseStepping {
@@ -58,12 +58,12 @@ func (v view) isWarm(revision string) (isWarm bool, cold gate) {
 	return cold.shut, cold
 }
 
-// drained is when the pods of a revision that nothing reaches may be deleted.
+// drained returns when the pods of a revision that no requests reach may be deleted.
 func (v view) drained(drain v1alpha1.DrainMemory) time.Time {
 	return drain.Since.Add(v.spec.settle + v.spec.scaleDownDelay)
 }
 
-// drainingSize is the size of a revision on its way out.
+// drainingSize returns the size of a draining revision.
 func (v view) drainingSize(rs ReplicaSet) (size int32, change gate) {
 	drain := drainOf(v.mem.Draining, rs.Revision)
 	if drain == nil || drain.Since == nil || v.strategy.isReachable(v, rs.Revision) {
@@ -75,7 +75,7 @@ func (v view) drainingSize(rs ReplicaSet) (size int32, change gate) {
 	return 0, gate{}
 }
 
-// trimHistory deletes the oldest ReplicaSets without pods that are past the limit.
+// trimHistory deletes the oldest ReplicaSets without pods beyond the limit.
 func (w *writes) trimHistory() {
 	var old []ReplicaSet
 	for _, rs := range w.in.Observed.ReplicaSets {

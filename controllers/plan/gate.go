@@ -8,50 +8,50 @@ import (
 	"time"
 )
 
-// gate tells whether something may happen now, and if not, what it waits for. Evaluating a gate has no effect; await
-// records what it says. The zero value is open.
+// gate tells whether something may happen now and, if not, what it waits for. Evaluating a gate has no effect; await
+// records it. The zero value is open.
 type gate struct {
 	shut bool
-	// message tells a person what the gate waits for; empty if nobody has to know.
+	// message is what the gate waits for, for people; empty if nobody has to know.
 	message string
 	// opensAt is when the clock opens the gate; zero if something else does.
 	opensAt time.Time
-	// problem is what a person has to fix before the gate can open; nil if time may help.
+	// problem is what a person has to fix before the gate can open; nil if it may open without help.
 	problem *Problem
-	// paused is the reason of the pause that shuts the gate; empty if none does.
+	// paused is the reason of the pause that shuts the gate; empty if it is not a pause.
 	paused string
 }
 
-// waitFor returns a gate that an observation opens.
+// waitFor returns a shut gate that opens with a later observation.
 func waitFor(format string, args ...any) gate {
 	return gate{shut: true, message: fmt.Sprintf(format, args...)}
 }
 
-// stalledBy returns a gate that only a person can open.
+// stalledBy returns a shut gate that only a person can open.
 func stalledBy(reason, format string, args ...any) gate {
 	return gate{shut: true, problem: &Problem{Reason: reason, Message: fmt.Sprintf(format, args...)}}
 }
 
-// notes collects what a pass says: what it waits for, when to look again, and its Events. Where several gates are shut,
-// the first message is the one that a person has to know.
+// notes collects what a pass waits for, when to look again, and its Events. If several gates are shut, the first message is
+// reported.
 type notes struct {
 	events []Event
-	// waiting is what the first shut gate waits for.
+	// waiting is the message of the first shut gate.
 	waiting string
-	// trafficWaiting is what the first route that is not verified waits for.
+	// trafficWaiting is what the first unverified route waits for.
 	trafficWaiting string
-	// pending is the first change of spec.traffic that is not complete yet, and why.
+	// pending is the first incomplete change of spec.traffic, and why it is incomplete.
 	pending string
-	// stalled is what keeps the rollout from progressing without help.
+	// stalled is the problem that keeps the rollout from progressing without help.
 	stalled *Problem
 	// wakeAt is when to look again if nothing happens before; zero means never.
 	wakeAt time.Time
-	// paused is the reason of the pause that holds the rollout, or empty; pausedUntil is when it ends by the clock.
+	// paused is the reason of the current pause; empty if there is none. pausedUntil is when it ends by itself.
 	paused      string
 	pausedUntil time.Time
 }
 
-// await reports whether a gate is open, and records what a shut one waits for. It is the only query that writes.
+// await reports whether a gate is open, and records what a shut gate waits for. It is the only query that writes.
 func (n *notes) await(g gate) bool {
 	if g.shut {
 		n.wait(g.message)
@@ -109,7 +109,7 @@ func (n *notes) warn(reason, format string, args ...any) {
 	n.events = append(n.events, Event{Warning: true, Reason: reason, Message: fmt.Sprintf(format, args...)})
 }
 
-// warnRepeated is warn for what somebody may cause every second.
+// warnRepeated is warn for Events that may recur every second.
 func (n *notes) warnRepeated(reason, format string, args ...any) {
 	n.warn(reason, format, args...)
 	n.events[len(n.events)-1].Repeats = true

@@ -9,14 +9,14 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// gatewayCanary sends requests to a canary by the weights that Gateway API routes give to a stable and a canary Service,
-// by the rules T1 to T9.
+// gatewayCanary sends requests to a canary by the weights of a stable and a canary Service in Gateway API routes. It follows
+// the rules T1 to T9.
 type gatewayCanary struct{}
 
 var _ strategy = gatewayCanary{}
 
-// examine adds the endpoints that other workloads would lose when the Services are narrowed to this rollout for the first
-// time. A first deploy replaces what answered before (T8).
+// examine adds a problem if other workloads would lose endpoints when a Service is narrowed to this rollout for the first
+// time. A first deploy replaces what served before (T8).
 func (gatewayCanary) examine(v view) Observed {
 	observed := v.in.Observed
 	if v.mem.StableRevision == "" || v.in.Spec.Traffic.OtherEndpoints == v1alpha1.OtherEndpointsRemove {
@@ -104,7 +104,7 @@ func (gatewayCanary) canServe(v view, pods int32) gate {
 	return v.serves(v.in.Observed.Canary, v.mem.CanaryService, pods)
 }
 
-// prepare: the canary Service moves to the current revision once that has its pods and the Service carries nothing (T1).
+// prepare moves the canary Service to the current revision once that has its pods and the Service gets no requests (T1).
 func (gatewayCanary) prepare(v view, size int32) (due decision, hasPods gate) {
 	if v.mem.CanaryService.Revision == v.mem.CurrentRevision || size == 0 {
 		return nil, gate{}
@@ -124,10 +124,10 @@ func (gatewayCanary) prepare(v view, size int32) (due decision, hasPods gate) {
 	}, gate{}
 }
 
-// waitsForEndpoints reports whether the pods of the current revision are there, and may become ready only as endpoints of a
-// Service: a load balancer opens their readiness gates for its targets. The template says so; an admission webhook may
-// have added gates that it does not name, so half of the progress deadline without a ready pod says so, too. The canary
-// Service carries nothing when it moves, and its traffic waits for ready endpoints (T2).
+// waitsForEndpoints reports whether the pods of the current revision exist, but may only become ready as endpoints of a
+// Service, because a load balancer sets their readiness gates. The template shows such gates, but not those that an admission
+// webhook adds, so half of the progress deadline without a ready pod is taken for the same. Moving the canary Service is
+// safe: it gets no requests at that time, and its traffic waits for ready endpoints (T2).
 func (v view) waitsForEndpoints(size int32) (waits bool, since gate) {
 	rs, progress := v.replicaSet(v.mem.CurrentRevision), v.mem.Progress.At
 	switch {
@@ -143,7 +143,7 @@ func (v view) waitsForEndpoints(size int32) (waits bool, since gate) {
 	}
 }
 
-// canaryCarriesNothing is the condition of T1 for the canary Service.
+// canaryCarriesNothing is open when the canary Service may move (T1).
 func (t *transition) canaryCarriesNothing() gate {
 	if t.traffic().reachesCanary() {
 		return gate{shut: true}
@@ -151,7 +151,7 @@ func (t *transition) canaryCarriesNothing() gate {
 	return t.settled()
 }
 
-// stableCarriesNothing is the condition of T1 for the stable Service.
+// stableCarriesNothing is open when the stable Service may move (T1).
 func (t *transition) stableCarriesNothing() gate {
 	if t.mem.Traffic.Weight != 100 {
 		return gate{shut: true}
@@ -159,13 +159,13 @@ func (t *transition) stableCarriesNothing() gate {
 	return t.settled()
 }
 
-// isRepaired reports whether the canary Service still has endpoints to lose, and its selector is repaired in this pass.
+// isRepaired reports whether the canary Service still has ready endpoints, and its selector is restored in this pass.
 func isRepaired(v view) bool {
 	canary := v.in.Observed.Canary
 	return ready(canary) > 0 && canary.isMisdirected(v.mem.CanaryService.Revision)
 }
 
-// failOver gives the requests of a canary without a ready endpoint to the stable revision; it gets them back by T2.
+// failOver sends the requests of a canary without a ready endpoint to the stable revision. The canary gets them back by T2.
 func (g gatewayCanary) failOver(v view) decision {
 	observed, current, stable := v.in.Observed, v.mem.CurrentRevision, v.mem.StableRevision
 	if v.mem.StableService.Revision == current {
@@ -180,8 +180,8 @@ func (g gatewayCanary) failOver(v view) decision {
 	}
 }
 
-// failOverPromotion takes the stable Service back from a revision that has died behind both Services, while the pods of the
-// stable one still exist. Nothing is ready that could be lost by that (T1); traffic follows once it can.
+// failOverPromotion returns the stable Service to the stable revision when the new one has died behind both Services, and the
+// stable one still has ready pods. No ready endpoint is lost by that (T1). Traffic follows once it can.
 func (g gatewayCanary) failOverPromotion(v view) decision {
 	observed, current, stable := v.in.Observed, v.mem.CurrentRevision, v.mem.StableRevision
 	if ready(observed.Stable) > 0 || ready(observed.Canary) > 0 || v.replicaSet(current).Ready > 0 || v.replicaSet(stable).Ready == 0 {
@@ -190,13 +190,13 @@ func (g gatewayCanary) failOverPromotion(v view) decision {
 	return func(t *transition) {
 		t.warn(EventCanaryUnavailable, "no pod of revision %s is ready: Service %s goes back to %s until one is",
 			current, observed.Stable.Name, stable)
-		g.takeStableBack(t)
+		g.restoreStable(t)
 	}
 }
 
-// takeStableBack does not wait for verification. What was measured while both Services had one revision says nothing of
-// a weight.
-func (gatewayCanary) takeStableBack(t *transition) {
+// restoreStable returns the stable Service to the stable revision without waiting for verification. It drops the verification
+// of the weight: what was measured while both Services selected one revision does not apply.
+func (gatewayCanary) restoreStable(t *transition) {
 	moveService(&t.mem.StableService, t.mem.StableRevision)
 	t.mem.Traffic.VerifiedAt = nil
 }
@@ -206,7 +206,7 @@ func (gatewayCanary) watchServices(t *transition) {
 	t.watchService(t.in.Observed.Canary, &t.mem.CanaryService)
 }
 
-// writeServices points both Services at the revisions in memory. A move that may not be made any more is not made.
+// writeServices points both Services at the revisions in memory. It skips moves that are no longer safe.
 func (g gatewayCanary) writeServices(w *writes) {
 	carries, target := w.in.Observed, w.traffic()
 	if !g.isMoveBackUnsafe(w.view) && !g.hasMoveTargetDied(w.view) {
@@ -215,8 +215,8 @@ func (g gatewayCanary) writeServices(w *writes) {
 	w.writeService(carries.Canary, w.mem.CanaryService, g.stillIdle(w.view, !target.reachesCanary()))
 }
 
-// stillIdle is open when the target leaves a Service idle, every route shows that target, and its verification in memory
-// has settled.
+// stillIdle is open when the target sends no requests to a Service, every route has that target in its spec, and the
+// verification in memory has settled.
 func (g gatewayCanary) stillIdle(v view, isTarget bool) gate {
 	if !isTarget {
 		return gate{shut: true}
@@ -229,19 +229,19 @@ func (g gatewayCanary) stillIdle(v view, isTarget bool) gate {
 	})}
 }
 
-// revokeMoves takes back the moves of the stable Service that may not be made any more.
+// revokeMoves undoes the moves of the stable Service that are no longer safe.
 func (g gatewayCanary) revokeMoves(t *transition) {
 	switch {
 	case g.isMoveBackUnsafe(t.before):
 		moveService(&t.mem.StableService, t.mem.CurrentRevision)
-	case g.hasMoveTargetDied(t.before): // it never left, and has served since before this phase began
+	case g.hasMoveTargetDied(t.before): // the Service never moved, and has served since before this phase began
 		moveService(&t.mem.StableService, t.mem.StableRevision)
 		t.mem.StableService.ReadyAt = t.before.mem.TransitionedAt
 	}
 }
 
-// isMoveBackUnsafe reports whether pods of the canary came back before the stable Service was moved away from them. It was
-// to go back at once because nothing was ready behind it. By now that would be a move under traffic (T1).
+// isMoveBackUnsafe reports whether pods of the canary became ready before the stable Service was moved away from them. The
+// Service was to move back at once because it had no ready endpoint. Now it would move under traffic (T1).
 func (gatewayCanary) isMoveBackUnsafe(v view) bool {
 	service, target, stable := v.in.Observed.Stable, v.mem.StableService, v.mem.StableRevision
 	wasToGoBack := v.mem.Phase != v1alpha1.PhaseStepping && v.mem.CurrentRevision != stable && target.Revision == stable && target.ReadyAt == nil
@@ -249,8 +249,8 @@ func (gatewayCanary) isMoveBackUnsafe(v view) bool {
 	return wasToGoBack && service.Revision == v.mem.CurrentRevision && ready(service) > 0 && !carriesNothing
 }
 
-// hasMoveTargetDied reports whether the revision that the stable Service was to move to has died before the move. The Service
-// still has the ready endpoints that it had, and traffic can go back to them.
+// hasMoveTargetDied reports whether the revision that the stable Service was to move to died before the move. The Service
+// still has its former ready endpoints, and traffic can return to them.
 func (gatewayCanary) hasMoveTargetDied(v view) bool {
 	service, current := v.in.Observed.Stable, v.mem.CurrentRevision
 	return v.mem.Phase != v1alpha1.PhaseStepping && current != v.mem.StableRevision &&

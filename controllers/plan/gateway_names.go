@@ -10,11 +10,11 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// What spec.traffic names may change at any time. Memory knows by name what was written, so that what leaves the spec is
-// handed back: a route at once, by weight 0 that is verified and settled; a Service when nothing is in flight.
+// The Services and routes in spec.traffic may change at any time. Memory has the names of those that were written, so that
+// those that leave the spec are handed back: a route at once, by weight 0 that is verified and settled; a Service when
+// nothing is in flight.
 
-// rememberNames remembers the names of the spec where memory has none: at the beginning, and in a memory of a version that
-// kept none.
+// rememberNames adds the names of the spec to a memory that has none: a new one, or one written by a version without names.
 func (gatewayCanary) rememberNames(t *transition) {
 	t.mem.StableService.Name = cmp.Or(t.mem.StableService.Name, t.in.Spec.Traffic.StableService)
 	t.mem.CanaryService.Name = cmp.Or(t.mem.CanaryService.Name, t.in.Spec.Traffic.CanaryService)
@@ -25,7 +25,7 @@ func (v view) hasOtherNames() bool {
 	return v.mem.StableService.Name != v.in.Spec.Traffic.StableService || v.mem.CanaryService.Name != v.in.Spec.Traffic.CanaryService
 }
 
-// waitForNames says why the names of the spec are not taken over yet.
+// waitForNames records why the Services in the spec are not used yet.
 func (gatewayCanary) waitForNames(t *transition) {
 	if t.hasOtherNames() && !mayRename(t.view) {
 		t.pend("spec.traffic names the Services %s and %s: they take the place of %s and %s when nothing is in flight and those select the stable revision",
@@ -33,17 +33,17 @@ func (gatewayCanary) waitForNames(t *transition) {
 	}
 }
 
-// retarget takes over the names of the spec. Under way that could move a Service that carries traffic, so it waits until both
-// select the stable revision: whatever the weights are then, requests reach that. Names of which nothing was written are
-// taken over at once.
+// retarget switches to the Services in the spec. During a release that could move a Service that carries traffic, so it waits
+// until both select the stable revision: requests then reach that revision at any weight. Services that were never written
+// are replaced at once.
 func (g gatewayCanary) retarget(v view) decision {
 	if !v.hasOtherNames() || !mayRename(v) {
 		return nil
 	}
-	return g.takeOverNames
+	return g.switchServices
 }
 
-func (gatewayCanary) takeOverNames(t *transition) {
+func (gatewayCanary) switchServices(t *transition) {
 	traffic, stable, canary := t.in.Spec.Traffic, &t.mem.StableService, &t.mem.CanaryService
 	kept := []string{traffic.StableService, traffic.CanaryService}
 	for _, service := range []Service{t.in.Observed.Stable, t.in.Observed.Canary} {
@@ -58,8 +58,8 @@ func (gatewayCanary) takeOverNames(t *transition) {
 	t.pend("the Services %s and %s take their place", stable.Name, canary.Name)
 }
 
-// rename lets the endpoints of the other Service settle again, but for one that takes the place of a missing one during a
-// release: that is pointed at its revision at once.
+// rename switches to another Service, whose endpoints have to settle. A Service that replaces a missing one during a release
+// does not wait: it is pointed at its revision at once.
 func (t *transition) rename(memory *v1alpha1.ServiceMemory, name string) {
 	if memory.Name == name {
 		return
@@ -72,11 +72,11 @@ func (t *transition) rename(memory *v1alpha1.ServiceMemory, name string) {
 
 func mayRename(v view) bool {
 	traffic, stable, canary := v.in.Spec.Traffic, v.mem.StableService, v.mem.CanaryService
-	isAtRest := func(service Service) bool {
+	isIdle := func(service Service) bool {
 		return !service.Found || service.Problem != nil ||
 			service.Revision == v.mem.StableRevision && !servesOther(service, v.mem.StableRevision)
 	}
-	if v.mem.Phase == v1alpha1.PhaseIdle && !v.traffic().reachesCanary() && isAtRest(v.in.Observed.Stable) && isAtRest(v.in.Observed.Canary) {
+	if v.mem.Phase == v1alpha1.PhaseIdle && !v.traffic().reachesCanary() && isIdle(v.in.Observed.Stable) && isIdle(v.in.Observed.Canary) {
 		return true
 	}
 	isUnused := func(service Service, memory v1alpha1.ServiceMemory) bool {
@@ -91,8 +91,8 @@ func mayRename(v view) bool {
 // isLeft reports whether a Service that left the spec still has our label in its selector.
 func (s Service) isLeft() bool { return s.Found && s.Problem == nil && s.Revision != "" }
 
-// handBackServices takes the hash out of the selectors of Services that left the spec, as a deletion does: only while the
-// stable revision alone has pods, so that no endpoint changes.
+// handBackServices removes the hash from the selectors of Services that left the spec, as a deletion does. It does so only
+// while no other revision than the stable one has pods, so that no endpoint changes.
 func (gatewayCanary) handBackServices(w *writes) {
 	if w.mem.Phase != v1alpha1.PhaseIdle {
 		return
@@ -108,7 +108,7 @@ func (gatewayCanary) handBackServices(w *writes) {
 	}
 }
 
-// keepLeavingServices remembers the Services that left the spec until they are handed back.
+// keepLeavingServices keeps the Services that left the spec in memory until they are handed back.
 func (gatewayCanary) keepLeavingServices(t *transition) {
 	t.mem.LeavingServices = nil
 	for _, service := range t.in.Observed.Leaving {
@@ -119,8 +119,8 @@ func (gatewayCanary) keepLeavingServices(t *transition) {
 	}
 }
 
-// keepRoutes remembers the routes of the spec before they are written, and those that left it until they are handed back.
-// A rule that left ruleNames stays with its route until that carries nothing for the canary.
+// keepRoutes adds the routes of the spec to memory before they are written, and keeps those that left it until they are
+// handed back. A rule that left ruleNames stays with its route until the route carries nothing for the canary.
 func (gatewayCanary) keepRoutes(t *transition) {
 	t.mem.Routes = nil
 	for _, route := range t.in.Observed.Routes {
@@ -147,7 +147,7 @@ func (gatewayCanary) keepRoutes(t *transition) {
 	}
 }
 
-// union is all rules when one of the two is.
+// union returns the rules of both lists. An empty list stands for all rules.
 func union(a, b []string) []string {
 	if len(a) == 0 || len(b) == 0 {
 		return nil
@@ -155,7 +155,7 @@ func union(a, b []string) []string {
 	return slices.Compact(slices.Sorted(slices.Values(slices.Concat(a, b))))
 }
 
-// lacksAny reports whether some of the rules in force are not among those of the spec.
+// lacksAny reports whether the spec lacks some of the rules in force.
 func lacksAny(ofSpec, inForce []string) bool {
 	if len(ofSpec) == 0 {
 		return false
@@ -163,21 +163,20 @@ func lacksAny(ofSpec, inForce []string) bool {
 	return len(inForce) == 0 || slices.ContainsFunc(inForce, func(name string) bool { return !slices.Contains(ofSpec, name) })
 }
 
-// hasJustLeft reports whether a route left the spec since the last pass. What was verified of it may have been about another
-// target.
+// hasJustLeft reports whether a route left the spec since the last pass. Its verification may have been for another target.
 func hasJustLeft(v view, route Route) bool {
 	known := managedRoute(v, route)
 	return route.Leaving && known != nil && !known.Leaving
 }
 
-// isUnused reports whether a route that left the spec carries nothing of this rollout, and never will: it is gone, it lost
-// the Services, or nothing was ever written.
+// isUnused reports whether a route that left the spec carries nothing of this rollout, and never will: it was deleted, it lost
+// the Services, or it was never written.
 func isUnused(v view, route Route) bool {
 	return !route.Found || route.Problem != nil && route.Problem.Reason == v1alpha1.ReasonBackendPairNotFound || !mayWriteRoutes(v)
 }
 
-// isHandedBack reports whether a route that left the spec gets weight 0 and no rules. It needs a ready stable endpoint, and
-// a stable Service that is not on the move; until then the route is treated as the others.
+// isHandedBack reports whether a route that left the spec gets weight 0 and no rules. That takes a ready stable endpoint, and
+// a stable Service that is not being moved. Until then the route is treated like the others.
 func isHandedBack(v view, route Route) bool {
 	if !route.Leaving {
 		return false

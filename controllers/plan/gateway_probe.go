@@ -10,9 +10,9 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// measurement is open when the data plane was measured to do what all routes are accepted with, where the user wants it
-// measured; until then it also returns what to measure. Each target is measured once. Where no pod is wanted, or a deletion
-// finds no route, nothing answers.
+// measurement is open when a probe has measured that the data plane follows the accepted routes, or when the user asks for no
+// probe. Until then it also returns what to measure. Each target is measured once. A rollout without pods, or a deletion
+// that finds no route, has nothing to measure.
 func (gatewayCanary) measurement(v view) (gate, *ProbeRequest) {
 	traffic, observed := v.mem.Traffic, v.in.Observed
 	if v.in.Spec.Traffic.Probe == nil || v.spec.replicas == 0 || !v.isManaging() || traffic.VerifiedAt != nil || len(traffic.Routes) == 0 {
@@ -38,9 +38,9 @@ func (gatewayCanary) measurement(v view) (gate, *ProbeRequest) {
 	return waitFor("%s", cmp.Or(found.Pending, fmt.Sprintf("the probe measures weight %d", traffic.Weight))), &request
 }
 
-// endpointsDistinct is open when only pods of its own revision can answer for a Service. Right after a move, pods of the
-// other revision may do so by either Service, at any weight. A Service whose own pods are dead is not waited for: they may
-// never come back.
+// endpointsDistinct is open when only pods of its own revision can answer for a Service. Right after a move, either Service
+// may still send requests to pods of the other revision, at any weight. It does not wait for a Service whose own pods are
+// dead: they may never come back.
 func (v view) endpointsDistinct(service Service, memory v1alpha1.ServiceMemory) gate {
 	switch {
 	case memory.Revision == "": // somebody else's pods

@@ -5,9 +5,9 @@ package plan
 
 import "github.com/canaryrollout/canaryrollout/api/v1alpha1"
 
-// mayLeave keeps a first deploy on its course once the stable Service selects its pods and they answer, since no other
-// revision could serve in the meantime; and a revision that the user wants finished because stable cannot serve, for as long
-// as it serves itself.
+// mayLeave does not let a first deploy be superseded once the stable Service selects its pods and has ready endpoints, since
+// no other revision could serve in the meantime. Nor does it let a revision be superseded that the user promotes because
+// stable cannot serve, as long as that revision serves.
 func (gatewayCanary) mayLeave(v view) bool {
 	observed, current := v.in.Observed, v.mem.CurrentRevision
 	if v.mem.ForcedRevision == current && ready(observed.Stable)+ready(observed.Canary) > 0 {
@@ -46,7 +46,7 @@ func (g gatewayCanary) promote(t *transition) {
 	}
 }
 
-// endPromotion commits once all traffic is back on the stable Service, which selects the new revision by now. A first deploy
+// endPromotion commits once all traffic is back on the stable Service, which now selects the new revision. A first deploy
 // moves its Services at once, with weight 0.
 func (gatewayCanary) endPromotion(t *transition, full int32) {
 	if t.mem.StableRevision == "" && !t.await(t.serves(t.in.Observed.Stable, t.mem.StableService, full)) {
@@ -57,9 +57,9 @@ func (gatewayCanary) endPromotion(t *transition, full int32) {
 	}
 }
 
-// hasNothingToLose reports whether no ready endpoint but the current revision's own is in either Service, and no stable
-// revision has to be kept: a first deploy that is no migration, or a rollout without pods. A migration goes by T8 to its
-// end, also when the slices have lost the others' endpoints by then: data planes may not have.
+// hasNothingToLose reports whether neither Service has ready endpoints of anything but the current revision, and no stable
+// revision has to be kept: a first deploy that is no migration, or a rollout without pods. A migration follows T8 to its end,
+// even if the slices lose the other endpoints in between: data planes may still have them.
 func hasNothingToLose(v view) bool {
 	if v.spec.replicas > 0 && (v.mem.StableRevision != "" || v.mem.Traffic.Weight > 0) {
 		return false
@@ -72,8 +72,8 @@ func hasNothingToLose(v view) bool {
 	return true
 }
 
-// isMigration reports whether a first deploy was to move its Services at once, and others answer by the stable Service by
-// now.
+// isMigration reports whether a first deploy was to move its Services at once, but the stable Service now has ready endpoints
+// of others.
 func isMigration(v view) bool {
 	stable, memory := v.in.Observed.Stable, v.mem.StableService
 	return v.mem.StableRevision == "" && v.mem.Traffic.Weight == 0 && memory.Revision == v.mem.CurrentRevision &&
@@ -96,8 +96,8 @@ func (gatewayCanary) promoteAtOnce(t *transition) {
 	}
 }
 
-// stableProblem says why nothing answers by the stable Service, so that traffic stays where it is; nil where the rollout
-// shows that anyway.
+// stableProblem returns why the stable Service has no ready endpoint, so that traffic stays where it is; nil if the rollout
+// reports that anyway.
 func (gatewayCanary) stableProblem(v view) *Problem {
 	service, stable := v.in.Observed.Stable, v.mem.StableRevision
 	switch problem := service.Problem; {

@@ -3,7 +3,7 @@
 
 package plan
 
-// handBack waits until the Services and the routes are with the stable revision alone.
+// handBack waits until the Services and the routes lead to the stable revision alone.
 func (g gatewayCanary) handBack(t *transition) {
 	stable, observed := t.mem.StableRevision, t.in.Observed
 	switch {
@@ -19,7 +19,8 @@ func (g gatewayCanary) handBack(t *transition) {
 	}
 }
 
-// handBackFirstDeploy has no stable revision to go back to: what the stable Service selects without us keeps serving.
+// handBackFirstDeploy has no stable revision to return to. The pods that the stable Service selects without our label keep
+// serving.
 func (g gatewayCanary) handBackFirstDeploy(t *transition) {
 	if t.traffic().reachesCanary() {
 		g.dropTraffic(t)
@@ -28,7 +29,7 @@ func (g gatewayCanary) handBackFirstDeploy(t *transition) {
 	t.isReleased = t.mem.CanaryService.Revision == "" || t.await(t.settled())
 }
 
-// release takes the hash out of all selectors, which changes no endpoint any more.
+// release removes the hash from all selectors. At this point that changes no endpoint.
 func (gatewayCanary) release(w *writes) {
 	if w.mem.StableService.Revision == "" && w.mem.CanaryService.Revision == "" { // the hash is not ours
 		return
@@ -41,7 +42,7 @@ func (gatewayCanary) release(w *writes) {
 	}
 }
 
-// rollBackUnverified leaves the traffic where nothing answers but the canary: there is nothing better to hand over to.
+// rollBackUnverified leaves the traffic on the canary if only the canary has ready endpoints.
 func (g gatewayCanary) rollBackUnverified(w *writes, t *transition, why Reason, endOthers bool) {
 	if ready(w.in.Observed.Stable) == 0 && ready(w.in.Observed.Canary) > 0 {
 		return
@@ -58,7 +59,7 @@ func (g gatewayCanary) rollBackUnverified(w *writes, t *transition, why Reason, 
 	}
 }
 
-// leaveStable leaves the stable revision alone behind both Services, and then in pods.
+// leaveStable points both Services at the stable revision, and then removes the pods of the others.
 func (g gatewayCanary) leaveStable(w *writes, t *transition, why Reason) {
 	observed, stable := w.in.Observed, t.mem.StableRevision
 	t.mem.StableService.Revision, t.mem.CanaryService.Revision = stable, stable

@@ -16,12 +16,12 @@ import (
 
 func (g gatewayCanary) exposure(v view) exposure {
 	return exposure{
-		alarm: g.alarm(v), restWait: g.restWait(v), verifyTimeout: g.verifyTimeout(v), unverifiedReason: g.unverifiedReason(v),
+		alarm: g.alarm(v), idleWait: g.idleWait(v), verifyTimeout: g.verifyTimeout(v), unverifiedReason: g.unverifiedReason(v),
 		isUnversioned: isUnversioned(v), remarks: g.remarks(v), recheck: g.recheck(v),
 	}
 }
 
-// alarm says that the stable Service has lost its endpoints while requests go to it.
+// alarm returns a message if the stable Service has lost its endpoints while requests go to it; empty otherwise.
 func (gatewayCanary) alarm(v view) string {
 	service, memory := v.in.Observed.Stable, v.mem.StableService
 	if v.isTerminating() || v.mem.StableRevision == "" || memory.ReadyAt == nil || v.spec.replicas == 0 ||
@@ -31,7 +31,7 @@ func (gatewayCanary) alarm(v view) string {
 	return fmt.Sprintf("Service %s has no ready endpoint, so requests to it fail%s", service.Name, v.trouble(memory.Revision))
 }
 
-func (g gatewayCanary) restWait(v view) string {
+func (g gatewayCanary) idleWait(v view) string {
 	stable, observed := v.mem.StableRevision, v.in.Observed
 	switch {
 	case g.alarm(v) != "":
@@ -43,7 +43,7 @@ func (g gatewayCanary) restWait(v view) string {
 	}
 }
 
-// report says of each route what is wanted and what was last verified of it.
+// report adds the desired weight of each route, and the weight that was last verified.
 func (gatewayCanary) report(t *transition, status *v1alpha1.TrafficStatus) {
 	for _, route := range t.in.Observed.Routes {
 		report := v1alpha1.RouteStatus{Kind: route.Kind, Name: route.Name, DesiredWeight: t.mem.Traffic.Weight}
@@ -63,7 +63,7 @@ func (gatewayCanary) report(t *transition, status *v1alpha1.TrafficStatus) {
 	}
 }
 
-// priorRouteStatus is what the prior status says of a route; nil if nothing.
+// priorRouteStatus returns the prior status of a route; nil if there is none.
 func priorRouteStatus(v view, route Route) *v1alpha1.RouteStatus {
 	if v.in.Prior.Traffic == nil {
 		return nil
@@ -76,7 +76,7 @@ func priorRouteStatus(v view, route Route) *v1alpha1.RouteStatus {
 	return nil
 }
 
-// remarks name, without judging them, other uses of the two Services (T1), and the answers that do not count (T4).
+// remarks lists other uses of the two Services (T1) and route status entries that do not count (T4), for information only.
 func (gatewayCanary) remarks(v view) (remarks []string) {
 	var others, ignored []string
 	for _, route := range v.in.Observed.Routes {
@@ -101,7 +101,8 @@ func isUnversioned(v view) bool {
 	return slices.ContainsFunc(v.in.Observed.Routes, func(route Route) bool { return route.Unversioned })
 }
 
-// verifyTimeout is never shorter than a gateway that names no generation needs until a weight counts as verified.
+// verifyTimeout returns the timeout of the spec, or the time after which a weight counts as verified with a gateway that
+// reports no generation, if that is longer.
 func (gatewayCanary) verifyTimeout(v view) time.Duration {
 	if isUnversioned(v) {
 		return max(v.spec.verifyTimeout, unversionedWait)
@@ -109,7 +110,7 @@ func (gatewayCanary) verifyTimeout(v view) time.Duration {
 	return v.spec.verifyTimeout
 }
 
-// unverifiedReason distinguishes a route that nothing serves from one that a gateway has not accepted yet.
+// unverifiedReason distinguishes a route without a parent from one that a gateway has not accepted yet.
 func (gatewayCanary) unverifiedReason(v view) string {
 	if slices.ContainsFunc(v.in.Observed.Routes, func(route Route) bool { return route.Orphaned }) {
 		return v1alpha1.ReasonRouteWithoutParent

@@ -5,7 +5,7 @@ package plan
 
 import "github.com/canaryrollout/canaryrollout/api/v1alpha1"
 
-// rollBack brings all traffic back to the stable revision (T9).
+// rollBack makes the next move that returns all traffic to the stable revision (T9).
 func (g gatewayCanary) rollBack(t *transition) {
 	canary := t.in.Observed.Canary
 	switch StageOf(t.mem) {
@@ -29,18 +29,18 @@ func (g gatewayCanary) rollBack(t *transition) {
 	}
 }
 
-// returnStableService takes a stable Service that was moved already back: by way of weight 100 on the canary, or at
-// once when nothing is ready behind it that could be lost.
+// returnStableService returns a stable Service that was already moved: by way of weight 100 on the canary, or at once if it
+// has no ready endpoint to lose.
 func (g gatewayCanary) returnStableService(t *transition) {
 	observed, stable := t.in.Observed, t.mem.StableRevision
 	switch {
-	case stable == "" && ready(observed.Stable) > 0: // a first deploy answers after all, and nothing else could
+	case stable == "" && ready(observed.Stable) > 0: // a first deploy serves after all, and nothing else could
 		t.began(t.mem.CurrentRevision)
 		t.setPhase(v1alpha1.PhasePromoting)
 	case t.replicaSet(stable).Ready == 0 && ready(observed.Stable) > 0:
 		t.stall(g.stableProblem(t.view))
 	case ready(observed.Stable) == 0:
-		g.takeStableBack(t)
+		g.restoreStable(t)
 	case t.mem.Traffic.Weight < 100:
 		if t.await(t.serves(observed.Canary, t.mem.CanaryService, 1)) {
 			t.setTraffic(allTraffic)
@@ -50,7 +50,7 @@ func (g gatewayCanary) returnStableService(t *transition) {
 	}
 }
 
-// dropTraffic takes all requests off the canary Service.
+// dropTraffic removes all requests from the canary Service.
 func (g gatewayCanary) dropTraffic(t *transition) {
 	if t.await(g.mayDropTraffic(t)) {
 		t.setTraffic(Traffic{})
@@ -58,8 +58,8 @@ func (g gatewayCanary) dropTraffic(t *transition) {
 	}
 }
 
-// mayDropTraffic needs one ready stable endpoint, not full capacity; and none when the canary has none either, or gets
-// nothing but copies.
+// mayDropTraffic is open when the stable Service has one ready endpoint; full capacity is not required. It is also open when
+// the canary has no ready endpoint, or gets only copies of requests.
 func (g gatewayCanary) mayDropTraffic(t *transition) gate {
 	observed, traffic := t.in.Observed, t.traffic()
 	switch {
@@ -75,9 +75,9 @@ func (g gatewayCanary) mayDropTraffic(t *transition) gate {
 	}
 }
 
-// stableAnswers is the condition of T9 for traffic that goes back. It asks for an endpoint of the stable revision, and
-// not for the selector: one that somebody changed may be impossible to repair while the Service has a problem.
-// Nothing has to settle while the steps are walked: the Service has not moved since the release began.
+// stableAnswers is the condition of T9 for returning traffic. It requires an endpoint of the stable revision, but does not
+// check the selector: a changed selector cannot be restored while the Service has a problem. During the steps nothing has to
+// settle: the Service has not moved since the release began.
 func (t *transition) stableAnswers() gate {
 	service, memory := t.in.Observed.Stable, t.mem.StableService
 	switch {

@@ -11,9 +11,9 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// writeRoutes makes every route carry the target in memory (T5, T6). What was verified of a route that no longer carries it
-// is void first, and the repair left to the pass that follows: if both were done in one pass and its status were lost, the
-// next one would find the target carried, and an old verification for it (T4).
+// writeRoutes makes every route carry the target in memory (T5, T6). If a route no longer carries it, this pass only drops the
+// verification, and the next one restores the route. If one pass did both and its status were lost, the next pass would
+// find the target carried, with an old verification (T4).
 func (g gatewayCanary) writeRoutes(w *writes) {
 	if !mayWriteRoutes(w.view) {
 		return
@@ -30,14 +30,14 @@ func (g gatewayCanary) writeRoutes(w *writes) {
 			w.awaitTraffic(allowed)
 			continue
 		}
-		target := wanted(w.view, route)
+		target := desiredTraffic(w.view, route)
 		w.act(SetTraffic{Reason: Reason(trafficReason(route, target)), Kind: route.Kind, Name: route.Name, Traffic: target})
 	}
 }
 
-// mayWriteRoutes keeps a first deploy from touching a route before all is complete. While nothing answers, the weights are
-// written before there is a pod: the two Services get their first endpoints one after the other, and with the weights that
-// the user's route had, half of the requests in between would meet the one that has none.
+// mayWriteRoutes keeps a first deploy from changing a route before the configuration is complete. If nothing serves yet, the
+// weights are written before there are pods: the two Services get their first endpoints one after the other, and with the
+// user's initial weights, half of the requests in between could reach the Service that has none.
 func mayWriteRoutes(v view) bool {
 	if v.mem.StableRevision != "" || v.mem.StableService.Revision != "" || v.mem.CanaryService.Revision != "" {
 		return true
@@ -47,41 +47,41 @@ func mayWriteRoutes(v view) bool {
 
 // canExpress reports whether the target is a whole number in the rules of the route that it shares with others.
 func canExpress(v view, route Route) bool {
-	return int64(route.Total)*int64(wanted(v, route).Weight)%100 == 0
+	return int64(route.Total)*int64(desiredTraffic(v, route).Weight)%100 == 0
 }
 
-// carries reports whether a route shows the target in its spec.
+// carries reports whether a route has the target in its spec.
 func carries(v view, route Route) bool {
-	target, headers := wanted(v, route), HeadersNone
+	target, headers := desiredTraffic(v, route), HeadersNone
 	if len(target.HeaderRoutes) > 0 {
 		headers = HeadersCurrent
 	}
 	return route.Found && route.Problem == nil && route.Headers == headers && route.Weight == target.Weight && route.Mirror == target.Mirror
 }
 
-// wanted is what a route should carry: the target in memory, or nothing for the canary when it is handed back.
-func wanted(v view, route Route) Traffic {
+// desiredTraffic returns what a route should carry: the target in memory, or nothing for the canary when it is handed back.
+func desiredTraffic(v view, route Route) Traffic {
 	if isHandedBack(v, route) {
 		return Traffic{}
 	}
 	return v.traffic()
 }
 
-// isOutOfReach reports whether nothing waits for a route: the rollout is being deleted and nobody would fix it any more,
-// or the route left the spec and carries nothing of ours.
+// isOutOfReach reports whether a route is not waited for: the rollout is being deleted and the route has a problem that nobody
+// will fix, or the route left the spec and carries nothing of ours.
 func isOutOfReach(v view, route Route) bool {
 	return v.isTerminating() && (!route.Found || route.Problem != nil) || route.Leaving && isUnused(v, route)
 }
 
-// mayCarry holds a write to a route against the endpoints of this pass. The target may have been written to memory long
-// before, and the pods that were to get the traffic may be gone since.
+// mayCarry checks a write to a route against the endpoints of this pass. The target may have been written to memory long
+// before, and the pods that were to get the traffic may no longer exist.
 func (g gatewayCanary) mayCarry(v view, route Route) gate {
 	stable, canary, memory := v.in.Observed.Stable, v.in.Observed.Canary, v.mem.CanaryService
-	if need := raises(v, route); need > 0 && (readyOf(canary, memory.Revision) < need || v.isDown(canary, memory.Revision)) {
+	if need := endpointsToRaise(v, route); need > 0 && (readyOf(canary, memory.Revision) < need || v.isDown(canary, memory.Revision)) {
 		return waitFor("%s %s gets its traffic back when Service %s has %s of revision %s", route.Kind, route.Name,
 			canary.Name, Quantity(need, "ready endpoint"), memory.Revision)
 	}
-	weight := wanted(v, route).Weight
+	weight := desiredTraffic(v, route).Weight
 	lowers := weight < 100 && (route.Weight == MixedWeight || route.Weight > weight)
 	if lowers && (stable.Found || !v.isTerminating()) && ready(stable) == 0 && ready(canary) > 0 {
 		return gate{shut: true, problem: g.stableProblem(v)}
@@ -89,9 +89,9 @@ func (g gatewayCanary) mayCarry(v view, route Route) gate {
 	return gate{}
 }
 
-// raises is the number of ready canary endpoints that a route needs to get more traffic by the target than it has (T2);
-// 0 when it gets no more.
-func raises(v view, route Route) int32 {
+// endpointsToRaise returns how many ready canary endpoints it takes to give a route more traffic than it has, as the target
+// asks for (T2); 0 if it gets no more.
+func endpointsToRaise(v view, route Route) int32 {
 	if isHandedBack(v, route) {
 		return 0
 	}
@@ -101,16 +101,16 @@ func raises(v view, route Route) int32 {
 	switch {
 	case !isMore:
 		return 0
-	case v.mem.Phase == v1alpha1.PhaseRollingBack: // one is enough for a way back that leads by the canary Service (T9)
+	case v.mem.Phase == v1alpha1.PhaseRollingBack: // one is enough for a rollback by way of the canary Service (T9)
 		return 1
 	default:
 		return max(1, v.podsFor(target.load()))
 	}
 }
 
-// warnOverwritten names who wrote into a route that carried the target already, and what (T6). The record of that goes
-// with the status of this pass, so each foreign write is reported once. A route that was deleted and created again was
-// not overwritten.
+// warnOverwritten reports who overwrote a route that carried the target, and with what (T6). The status of this pass drops
+// the record of the route, so each foreign write is reported once. A route that was deleted and created again was not
+// overwritten.
 func warnOverwritten(w *writes, route Route, record v1alpha1.RouteMemory) {
 	target := w.traffic()
 	what := overwritten(route, target)
@@ -124,16 +124,16 @@ func warnOverwritten(w *writes, route Route, record v1alpha1.RouteMemory) {
 	if target.Mirror > 0 {
 		with = append(with, fmt.Sprintf("a mirror of %d %%", target.Mirror))
 	}
-	wanted := fmt.Sprintf("%d %% for the canary", target.Weight)
+	desired := fmt.Sprintf("%d %% for the canary", target.Weight)
 	if len(with) > 0 {
-		wanted += ", with " + strings.Join(with, " and ")
+		desired += ", with " + strings.Join(with, " and ")
 	}
 	w.warnRepeated(EventRouteOverwritten, "%s wrote %s into %s %s: it is put back to %s",
-		writer(route.FieldManager), what, route.Kind, route.Name, wanted)
+		writer(route.FieldManager), what, route.Kind, route.Name, desired)
 }
 
-// overwritten is what a route carries instead of the target. It is empty for header rules that are merely out of step: they
-// follow an edit of their source rule, which is not worth a warning.
+// overwritten returns what a route carries instead of the target. It is empty for header rules that only lag behind an edit
+// of their source rule, which is not worth a warning.
 func overwritten(route Route, target Traffic) string {
 	switch {
 	case route.Weight != target.Weight:
@@ -170,7 +170,7 @@ func trafficReason(route Route, to Traffic) string {
 	}
 }
 
-// managedRoute is what memory knows of a route; nil if nothing, and then nothing may be written.
+// managedRoute returns the entry of a route in memory; nil if there is none, and then the route must not be written.
 func managedRoute(v view, route Route) *v1alpha1.ManagedRoute {
 	for i := range v.mem.Routes {
 		if managed := &v.mem.Routes[i]; managed.Kind == route.Kind && managed.Name == route.Name {
@@ -180,7 +180,7 @@ func managedRoute(v view, route Route) *v1alpha1.ManagedRoute {
 	return nil
 }
 
-// recordOf is what is remembered of a route that carried the target; nil if it never did.
+// recordOf returns the record of a route that carried the target; nil if it never did.
 func recordOf(records []v1alpha1.RouteMemory, route Route) *v1alpha1.RouteMemory {
 	for i := range records {
 		if records[i].Kind == route.Kind && records[i].Name == route.Name {

@@ -12,14 +12,15 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// What routes cannot do of what steps ask for.
+// What steps ask for and routes cannot do.
 
-// MirrorRecheck is how long a gateway that cannot do what a step asks for is trusted: classes are not watched.
+// MirrorRecheck is the interval at which a gateway that does not support a step is checked again: GatewayClasses are not
+// watched.
 const MirrorRecheck = 30 * time.Second
 
-// stepProblem is what holds the steps: weights that a route cannot express, which are known before the first step is walked,
-// and what its gateway does not support, which holds the step that asks for it. Neither holds a deployment, which walks no
-// steps, nor a promotion or a rollback, which take the weights 0 and 100 only and no mirror.
+// stepProblem returns what blocks the steps: weights that a route cannot express, which block even the first step, or a
+// feature that its gateway does not support, which blocks the step that asks for it. Neither blocks a first deploy, which
+// has no steps, nor a promotion or a rollback, which use only the weights 0 and 100 and no mirror.
 func (gatewayCanary) stepProblem(v view, route Route) *Problem {
 	if !v.isWalking() {
 		return nil
@@ -27,14 +28,14 @@ func (gatewayCanary) stepProblem(v view, route Route) *Problem {
 	return cmp.Or(WeightProblem(route, v.in.Spec.Steps), unsupportedTargets(v, route))
 }
 
-// isWalking reports whether steps are walked, or would be by the next pass.
+// isWalking reports whether the rollout is at a step, or would be after the next pass.
 func (v view) isWalking() bool {
 	target := v.target()
 	isWaiting := v.mem.Phase == v1alpha1.PhaseIdle && target != "" && target != v.mem.StableRevision && target != v.mem.AbortedRevision
 	return v.mem.StableRevision != "" && (v.mem.Phase == v1alpha1.PhaseStepping || isWaiting)
 }
 
-// unsupportedTargets is what the steps ask for by now and the gateway of a route cannot do.
+// unsupportedTargets returns what the steps ask for up to the current one and the gateway of a route does not support.
 func unsupportedTargets(v view, route Route) *Problem {
 	if v.mem.Phase != v1alpha1.PhaseStepping {
 		return nil
@@ -56,7 +57,7 @@ func unsupportedTargets(v view, route Route) *Problem {
 	return problem
 }
 
-// recheck is when to ask a gateway again that cannot do what the steps ask for.
+// recheck is shut until a gateway that does not support what the steps ask for is checked again.
 func (gatewayCanary) recheck(v view) gate {
 	for _, route := range v.in.Observed.Routes {
 		if !route.Leaving && v.isWalking() && unsupportedTargets(v, route) != nil {
@@ -66,10 +67,10 @@ func (gatewayCanary) recheck(v view) gate {
 	return gate{}
 }
 
-// takeOut takes the mirror and the header routes out of the target when a gateway refuses a route that carries them for the
-// first time. Nothing waits for that: a gateway may not serve a route that it refuses. A weight alone is never taken back,
-// since every gateway has to support it.
-func (gatewayCanary) takeOut(v view) decision {
+// removeRefused removes the mirror and the header routes from the target when a gateway refuses a route that carries them for
+// the first time. It does not wait: a gateway may not serve a route that it refuses. A weight alone is never removed, since
+// every gateway has to support it.
+func (gatewayCanary) removeRefused(v view) decision {
 	extras := extras(v)
 	if len(extras) == 0 || readyOf(v.in.Observed.Stable, v.mem.StableRevision) == 0 {
 		return nil
@@ -80,14 +81,14 @@ func (gatewayCanary) takeOut(v view) decision {
 			continue
 		}
 		return func(t *transition) {
-			t.mem.StepRefusal = fmt.Sprintf("refused %s in %s %s: %s", quote(strings.Join(extras, " and ")), route.Kind, route.Name, quote(route.Pending))
+			t.mem.StepRefusal = fmt.Sprintf("refused %s in %s %s: %s", excerpt(strings.Join(extras, " and ")), route.Kind, route.Name, excerpt(route.Pending))
 			t.setTraffic(Traffic{Weight: t.mem.Traffic.Weight})
 		}
 	}
 	return nil
 }
 
-// extras are the mirror and the header routes in the target, as steps name them.
+// extras returns the mirror and the header routes in the target, as steps name them.
 func extras(v view) []string {
 	var extras []string
 	add := func(step v1alpha1.Step) {
@@ -104,8 +105,8 @@ func extras(v view) []string {
 	return extras
 }
 
-// refusedStep holds the steps while what they ask for is refused. It does not hold an abort, nor a promotion, which is
-// without a mirror and without header routes.
+// refusedStep blocks the steps while a gateway refuses what they ask for. It does not block an abort, nor a promotion, which
+// has no mirror and no header routes.
 func (gatewayCanary) refusedStep(v view) *Problem {
 	if v.mem.StepRefusal == "" {
 		return nil
@@ -114,7 +115,7 @@ func (gatewayCanary) refusedStep(v view) *Problem {
 		"step %s waits: a gateway %s. It was taken out of the routes: edit the steps; or fix the cause, abort and retry", v.stepNumber(), v.mem.StepRefusal)}
 }
 
-// WeightProblem says when the pair's total in a shared rule cannot express every weight of the steps (T5).
+// WeightProblem returns a problem if the pair's total in a shared rule cannot express every weight of the steps (T5).
 func WeightProblem(route Route, steps []v1alpha1.Step) *Problem {
 	if route.Total == 0 {
 		return nil

@@ -10,8 +10,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// unversionedWait is how long a weight has to stand before it counts as verified by a gateway that accepts the route but
-// never says which generation it means (T4). Conformance tests of the Gateway API allow 30 s for convergence.
+// unversionedWait is how long a route has to carry a weight before it counts as verified by a gateway that accepts the route
+// but reports no generation (T4). The conformance tests of the Gateway API allow 30 s for convergence.
 const unversionedWait = 30 * time.Second
 
 // routeKey identifies a route of a rollout.
@@ -19,7 +19,7 @@ type routeKey struct{ kind, name string }
 
 func (r Route) key() routeKey { return routeKey{r.Kind, r.Name} }
 
-// verify finds out whether every route is verified to carry the target (T4).
+// verify checks whether every route is verified to carry the target (T4).
 func (g gatewayCanary) verify(t *transition) {
 	traffic := &t.mem.Traffic
 	traffic.Routes = nil
@@ -35,12 +35,12 @@ func (g gatewayCanary) verify(t *transition) {
 			continue
 		}
 		record := firstCarried(t.before, route)
-		accepted := isAccepted(t.view, route, record)
-		t.awaitTraffic(accepted)
-		record.Accepted = record.Accepted || !accepted.shut
+		acceptance := accepted(t.view, route, record)
+		t.awaitTraffic(acceptance)
+		record.Accepted = record.Accepted || !acceptance.shut
 		traffic.Routes = append(traffic.Routes, record)
-		t.verifiedRoutes[route.key()] = !accepted.shut
-		isVerified = isVerified && !accepted.shut
+		t.verifiedRoutes[route.key()] = !acceptance.shut
+		isVerified = isVerified && !acceptance.shut
 	}
 	if isVerified {
 		var measured gate
@@ -51,7 +51,7 @@ func (g gatewayCanary) verify(t *transition) {
 	t.recordVerification(isVerified)
 }
 
-// waitToWrite says why a route does not carry the target, if something is wrong with it that nothing else says.
+// waitToWrite records why a route does not carry the target, if that is not reported otherwise.
 func waitToWrite(t *transition, route Route) {
 	switch {
 	case route.Leaving && route.Problem != nil:
@@ -62,8 +62,8 @@ func waitToWrite(t *transition, route Route) {
 	}
 }
 
-// firstCarried finds the generation that first carried the target: a shared route may have been changed by others
-// since, and a gateway that took any generation from that one on has taken the target.
+// firstCarried returns the record of the generation that first carried the target. Others may have changed a shared route
+// since. A gateway that accepted that generation or a later one has accepted the target.
 func firstCarried(v view, route Route) v1alpha1.RouteMemory {
 	record := recordOf(v.mem.Traffic.Routes, route)
 	// A route that was deleted and created again counts its generations from 1.
@@ -73,8 +73,8 @@ func firstCarried(v view, route Route) v1alpha1.RouteMemory {
 	return v1alpha1.RouteMemory{Kind: route.Kind, Name: route.Name, Generation: route.Generation, CarriedAt: v.now()}
 }
 
-// isAccepted trusts every parent that says which generation it means, and waits for one that never does.
-func isAccepted(v view, route Route, record v1alpha1.RouteMemory) gate {
+// accepted is open when every parent has accepted the target. A parent that reports no generation is given time.
+func accepted(v view, route Route, record v1alpha1.RouteMemory) gate {
 	if route.AcceptedGeneration < record.Generation && (!route.Unversioned || route.AcceptedGeneration > 0) {
 		return waitFor("%s %s is not verified: %s", route.Kind, route.Name, route.Pending)
 	}
@@ -90,8 +90,8 @@ func isAccepted(v view, route Route, record v1alpha1.RouteMemory) gate {
 	return g
 }
 
-// warnLostVerification warns of a route that a gateway does not accept any more, although it still carries the target: the
-// rollout was not asked for anything that would explain it. A route that carries it no more was overwritten.
+// warnLostVerification warns of a route that a gateway no longer accepts although it still carries the target and the rollout
+// did not change it. A route that no longer carries the target was overwritten, and is reported elsewhere.
 func (g gatewayCanary) warnLostVerification(t *transition) {
 	before, after := t.before.mem.Traffic, t.mem.Traffic
 	isCarried := slices.ContainsFunc(t.in.Observed.Routes, func(route Route) bool { return carries(t.before, route) })

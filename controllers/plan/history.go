@@ -21,7 +21,7 @@ func (t *transition) began(revision string) {
 	}
 }
 
-// ended closes the entry of a release; one that was aborted before it began gets its entry now.
+// ended closes the entry of a release. A release that was aborted before it began gets its entry now.
 func (t *transition) ended(revision string, outcome v1alpha1.Outcome, message string) {
 	if len(t.history) == 0 || t.history[0].Revision != revision || t.history[0].Outcome != v1alpha1.OutcomeInProgress {
 		t.began(revision)

@@ -228,7 +228,7 @@ func checkWorld(w *world) string {
 
 // isGivenUp says that a deletion took so long that the rollout is let go, whatever becomes of its requests.
 func (w *world) isGivenUp() bool {
-	return !w.deleted.IsZero() && !w.now.Before(w.deleted.Add(terminationPatience))
+	return !w.deleted.IsZero() && !w.now.Before(w.deleted.Add(handBackTimeout))
 }
 
 // lost names a backend that would fail a request right now, or is empty.

@@ -9,31 +9,31 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// Input is all that a plan is made from.
+// Input is everything that a plan depends on.
 type Input struct {
 	// Namespace and Name are those of the rollout, for the commands in messages.
 	Namespace, Name string
-	// Spec is what the user wants; its optional numbers are defaulted by Compute. Without spec.replicas, what runs keeps
-	// its size.
+	// Spec is the spec of the rollout. Compute defaults its optional numbers. Without spec.replicas, running revisions keep
+	// their size.
 	Spec v1alpha1.CanaryRolloutSpec
-	// Prior is the status as last written. Of it only Memory and History are inputs of decisions; the conditions
-	// lend their transition times.
+	// Prior is the status as last written. Decisions use only its Memory and History. Its conditions provide their transition
+	// times.
 	Prior v1alpha1.CanaryRolloutStatus
 	// Generation is that of the spec.
 	Generation int64
-	// Commands are the command annotations as they stand.
+	// Commands are the current command annotations.
 	Commands Commands
-	// DeletedAt is when deletion was asked for; zero while it was not.
+	// DeletedAt is when deletion was requested; zero if it was not.
 	DeletedAt time.Time
-	// HasFinalizer says whether our finalizer is on the object.
+	// HasFinalizer is set if our finalizer is on the object.
 	HasFinalizer bool
 	// Observed is the cluster.
 	Observed Observed
-	// Now is the one clock reading of this pass.
+	// Now is the time of this pass. The clock is read once.
 	Now time.Time
 }
 
-// Commands are the values of the command annotations; nil where there is none.
+// Commands are the values of the command annotations; nil for those that are not set.
 type Commands struct {
 	Promote, Abort, Retry *string
 }
@@ -42,86 +42,86 @@ type Commands struct {
 // last write to any of these objects.
 type Observed struct {
 	Template Template
-	// StepsHash is taken over the raw spec.steps. It tells whether they were edited.
+	// StepsHash is a hash of the raw spec.steps. It shows whether they were edited.
 	StepsHash   string
 	ReplicaSets []ReplicaSet
-	// Orphans are ReplicaSets without an owner that match the selector and could be adopted; looked for only while there
+	// Orphans are ReplicaSets without an owner that match the selector and could be adopted. They are listed only while there
 	// is no memory.
 	Orphans []Orphan
 	// Stable and Canary are the user's two Services: those that memory names.
 	Stable, Canary Service
-	// Leaving are the Services of Memory.LeavingServices. Their endpoints are not looked at.
+	// Leaving are the Services of Memory.LeavingServices. Their endpoints are not observed.
 	Leaving []Service
-	// Routes are in the order of spec.traffic.routes. Those that left it follow, while memory has them.
+	// Routes are in the order of spec.traffic.routes, followed by those that left the spec and are still in memory.
 	Routes []Route
-	// Probe is what was measured for the request of the last plan; the zero value when nothing was.
+	// Probe is what was measured for the request of the last plan; the zero value if nothing was.
 	Probe Probe
-	// NamespaceTerminating lets a deletion go without its traffic handed back.
+	// NamespaceTerminating lets a deletion finish before its traffic is handed back.
 	NamespaceTerminating bool
 }
 
-// ProbeRequest asks for the share of the canary to be measured, until the plan that asks for none, or for another.
+// ProbeRequest asks for the share of the canary to be measured, until a plan makes no request or another one.
 type ProbeRequest struct {
-	// Weight is the share to be found, in percent.
+	// Weight is the expected share, in percent.
 	Weight int32
 	// Stable and Canary are the revisions that the two Services are meant to select.
 	Stable, Canary string
-	// CarriedAt is since when the last route carries the target, in microseconds since 1970: a target that was asked for
-	// anew is measured anew.
+	// CarriedAt is when the last route began to carry the target, in microseconds since 1970. It distinguishes the request
+	// from an earlier one with the same target, which has to be measured again.
 	CarriedAt int64
 }
 
 // Probe is what was measured for a request.
 type Probe struct {
 	ProbeRequest
-	// Fits says that the answers are divided as the request has it.
+	// Fits is set if the responses have the requested share.
 	Fits bool
-	// Pending says what was found instead; empty while nothing was.
+	// Pending is what was found instead; empty if nothing was.
 	Pending string
 }
 
-// Problem is something that a user has to put right; nothing is written to Services and routes until then.
+// Problem is something that a user has to fix. Nothing is written to the affected Services and routes until then.
 type Problem struct {
 	// Reason is one of the condition reasons of the API.
 	Reason string
-	// Message says what is wrong and what to do.
+	// Message tells what is wrong and what to do.
 	Message string
 }
 
-// Template is spec.template, recognised.
+// Template is spec.template, matched to a revision.
 type Template struct {
-	// Hash is taken over the raw template; it only ever means "the same bytes as then".
+	// Hash is a hash of the raw template. Equal hashes mean equal bytes, and nothing else.
 	Hash string
-	// Revision is that of an equal ReplicaSet, or a new one.
+	// Revision is that of a ReplicaSet with an equal template, or a new one.
 	Revision string
 	// Images are the images of its containers, joined by commas.
 	Images string
-	// Problem is set when the API server refuses the template; Revision is then empty.
+	// Problem is set if the API server rejects the template; Revision is then empty.
 	Problem *Problem
 }
 
-// ReplicaSet is one of ours that is not being deleted.
+// ReplicaSet is one of our ReplicaSets that is not being deleted.
 type ReplicaSet struct {
 	Name, Revision, Images string
 	// Desired is its spec.replicas; the others are its status.
 	Desired, Replicas, Ready, Available int32
-	// Current says that the status is about the newest spec.
+	// Current is set if the status is about the newest spec.
 	Current bool
 	// MinReadySeconds is that of its spec.
 	MinReadySeconds int32
-	// Gated says that its pods have readiness gates, which something outside of them opens.
+	// Gated is set if its pods have readiness gates, which another controller sets.
 	Gated bool
 	// Created orders ReplicaSets by age.
 	Created time.Time
-	// Trouble says why pods are missing, or not ready; empty while nothing says so.
+	// Trouble is why pods are missing or not ready; empty if that is not known.
 	Trouble string
-	// Marks are what its annotations say.
+	// Marks are the marks in its annotations.
 	Marks Marks
 }
 
-// Marks are what the annotations of a ReplicaSet say about its revision, for a rollout that has lost its status.
+// Marks record the state of a revision in the annotations of its ReplicaSet, for a rollout that has lost its status.
 type Marks struct {
-	// Promotion is higher the later the revision was promoted; 0 if it never was.
+	// Promotion grows with each promotion, so the highest is the latest; 0 if the revision was never promoted.
 	Promotion int64
 	// AbortReason is why the revision was aborted; empty if it was not.
 	AbortReason string
@@ -130,11 +130,11 @@ type Marks struct {
 // Orphan is a ReplicaSet that could be adopted: it runs, or it was one of this rollout's.
 type Orphan struct {
 	Name, Revision string
-	// Equal says that its template equals spec.template after defaulting.
+	// Equal is set if its template equals spec.template after defaulting.
 	Equal bool
 	// Desired is its spec.replicas.
 	Desired, Ready int32
-	// Marks are what its annotations say.
+	// Marks are the marks in its annotations.
 	Marks Marks
 }
 
@@ -142,15 +142,15 @@ type Orphan struct {
 type Service struct {
 	Name  string
 	Found bool
-	// Problem is also set when the Service is not found.
+	// Problem is also set if the Service is not found.
 	Problem *Problem
-	// Revision is the value of pod-template-hash in its selector; empty when the selector has none.
+	// Revision is the value of pod-template-hash in its selector; empty if the selector has none.
 	Revision string
-	// FieldManager is the field manager that wrote the selector last; empty if the object does not say.
+	// FieldManager is the field manager that wrote the selector last; empty if the object does not tell.
 	FieldManager string
 	// Created is when the object was created, to the second.
 	Created time.Time
-	// Endpoints are those of its slices by revision; the ones of no ReplicaSet of ours have the revision "".
+	// Endpoints counts those in its slices by revision. Those of no ReplicaSet of ours have the revision "".
 	Endpoints []Endpoints
 	// Others are the names of the ready pods, or addresses, among those of no ReplicaSet of ours.
 	Others []string
@@ -159,9 +159,10 @@ type Service struct {
 // Endpoints counts the endpoints of one revision in the slices of a Service.
 type Endpoints struct {
 	Revision string
-	// Ready are ready to serve, by every port that the routes use; Total counts all that are still in the slices.
+	// Ready counts those that are ready to serve, at every port that the routes use; Total counts all that are still in the
+	// slices.
 	Ready, Total int32
-	// LacksPort says which port pods that are ready otherwise do not serve; empty when there are none.
+	// LacksPort tells which port is not served by pods that are ready otherwise; empty if there are none.
 	LacksPort string
 }
 
@@ -172,16 +173,17 @@ type HeaderState string
 const (
 	// HeadersNone has no rule of ours.
 	HeadersNone HeaderState = "None"
-	// HeadersCurrent has exactly the rules that memory asks for, in step with their source rules.
+	// HeadersCurrent has exactly the rules in memory, up to date with their source rules.
 	HeadersCurrent HeaderState = "Current"
 	// HeadersOther is anything else.
 	HeadersOther HeaderState = "Other"
 )
 
-// MixedWeight is the Weight of a route whose rules do not carry one share that we would have written.
+// MixedWeight is the Weight of a route whose rules do not all carry the same share, as we would have written it.
 const MixedWeight int32 = -1
 
-// Unsupported are the problems of a route with what steps may ask for. Each holds a step that asks for it, and nothing else.
+// Unsupported are the problems of a route with features that steps may use. Each blocks the steps that use the feature, and
+// nothing else.
 type Unsupported struct {
 	// Mirror is about setMirrorRoute; QueryParams and Method are about what a header route matches.
 	Mirror, QueryParams, Method *Problem
@@ -192,10 +194,10 @@ type Route struct {
 	Kind, Name string
 	// RuleNames are those of the spec.
 	RuleNames []string
-	// Leaving says that the spec does not name it any more.
+	// Leaving is set if the route is no longer in the spec.
 	Leaving bool
 	Found   bool
-	// Problem is also set when the route is not found.
+	// Problem is also set if the route is not found.
 	Problem *Problem
 	// Generation is that of its spec.
 	Generation int64
@@ -204,30 +206,30 @@ type Route struct {
 	// Mirror is the percentage of requests that our filters copy to the canary in every rule that has the pair, or
 	// MixedWeight.
 	Mirror int32
-	// Weights are those of the pair as they stand in the spec, for people.
+	// Weights are those of the pair in the spec, for people.
 	Weights string
-	// FieldManager is the field manager that wrote the rules last; empty if the object does not say.
+	// FieldManager is the field manager that wrote the rules last; empty if the object does not tell.
 	FieldManager string
 	// Headers compares its header rules to Memory.StepTargets.HeaderRoutes.
 	Headers HeaderState
 	// Total is the greatest common divisor of the pair's totals in rules with other weighted backends, where the
 	// total is the user's; 0 when there is no such rule. A weight w needs Total*w to be divisible by 100.
 	Total int32
-	// AcceptedGeneration is the newest generation that every parent that names one has taken without complaint; 0 when
-	// a parent complains, or none names one.
+	// AcceptedGeneration is the newest generation that every parent with an observedGeneration has accepted; 0 if a parent
+	// does not accept the route, or none reports a generation.
 	AcceptedGeneration int64
-	// RefusedGeneration is the newest that a parent refuses for what the route asks for; 0 when there is none.
+	// RefusedGeneration is the newest generation that a parent refuses because of its content; 0 if there is none.
 	RefusedGeneration int64
-	// Unversioned says that every parent accepts the route, but at least one never says which generation it means.
+	// Unversioned is set if every parent accepts the route, but at least one reports no generation.
 	Unversioned bool
-	// Pending says, parent by parent, what is missing while the newest generation is not accepted.
+	// Pending tells for each parent what is missing while the newest generation is not accepted.
 	Pending string
 	// Ignored names the controllers whose entries in the status of the route do not count, each with its parent.
 	Ignored string
-	// Orphaned says that nothing serves the route: it names no parent, and no parent has answered for it.
+	// Orphaned is set if nothing serves the route: it names no parent, and no parent reports a status for it.
 	Orphaned bool
-	// Unsupported is what a step may ask for that the route cannot carry, though it can be written.
+	// Unsupported are the features that steps may use and the route can be written with, but cannot carry.
 	Unsupported Unsupported
-	// OtherUses name what uses one of the two Services outside the pair.
+	// OtherUses names other uses of one of the two Services, outside of the pair.
 	OtherUses string
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// pauseKind is the kind of step that holds a release, once the canary serves what the steps ask for.
+// pauseKind is the kind of step that pauses a release once the canary serves what the steps ask for.
 type pauseKind struct{}
 
 func (k pauseKind) enter(t *transition, step *v1alpha1.Step) {
@@ -20,7 +20,7 @@ func (k pauseKind) enter(t *transition, step *v1alpha1.Step) {
 	t.await(k.done(t, step))
 }
 
-// done is open when a pause has ended by the clock.
+// done is open when a pause has ended by itself.
 func (pauseKind) done(t *transition, step *v1alpha1.Step) gate {
 	if serves := t.strategy.isServing(t.view); serves.shut {
 		return serves
@@ -71,7 +71,7 @@ func (v view) pauseEnds(after time.Duration, message string) gate {
 	return g
 }
 
-// pauseStep is the pause that is the current step, if it is one.
+// pauseStep returns the pause of the current step; nil if the step is not a pause.
 func (v view) pauseStep() *v1alpha1.Pause {
 	if v.mem.Phase != v1alpha1.PhaseStepping || int(v.mem.StepIndex) >= len(v.in.Spec.Steps) ||
 		v.mem.StepsHash != v.in.Observed.StepsHash {
@@ -80,8 +80,8 @@ func (v view) pauseStep() *v1alpha1.Pause {
 	return v.in.Spec.Steps[v.mem.StepIndex].Pause
 }
 
-// keepPauseClock stops the clock of a pause while the canary does not serve what the steps ask for: a pause in which the
-// canary had no endpoints, or not its weight, tested nothing.
+// keepPauseClock stops the clock of a pause while the canary does not serve what the steps ask for: without endpoints, or
+// without its weight, the canary is not tested.
 func (t *transition) keepPauseClock() {
 	mem, pause := t.mem, t.pauseStep()
 	if pause == nil || pause.Duration == nil && pause.Timeout == nil {

@@ -10,24 +10,24 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// Plan is what a pass does: the actions in order, then one status write when Status differs from the prior one, then
-// the events. WakeAt is when to look again if nothing happens before; zero means never.
+// Plan is what a pass does: the actions in order, then one status write if Status differs from the prior one, then the
+// events. WakeAt is when to look again if nothing happens before; zero means never.
 type Plan struct {
 	Actions []Action
 	Status  v1alpha1.CanaryRolloutStatus
 	Events  []Event
 	WakeAt  time.Time
-	// Probe is what to measure until the next plan; nil for nothing.
+	// Probe is what to measure until the next plan; nil if nothing.
 	Probe *ProbeRequest
 }
 
-// Event tells a person about a transition. Events are emitted only after the status that they speak of was written.
+// Event reports a transition. Events are emitted only after the status with that transition was written.
 type Event struct {
-	// Warning makes it a Warning; Normal otherwise.
+	// Warning is set for a Warning; the Event is Normal otherwise.
 	Warning bool
 	// Reason is stable and documented.
 	Reason string
-	// Repeats says that it may come again and again, by a cause outside: it is then told once, with a count.
+	// Repeats is set if an outside cause may repeat the Event: repetitions are aggregated into one Event with a count.
 	Repeats bool
 	// Message is for people.
 	Message string
@@ -59,10 +59,10 @@ func compute(in Input, strategy strategy) Plan {
 	return conclude(w, t)
 }
 
-// conclude makes the plan of what was written and decided. With its finalizer gone, a rollout has no status to write.
+// conclude makes the plan from the actions and the transition. A rollout without its finalizer has no status to write.
 func conclude(w *writes, t *transition) Plan {
 	status := *t.in.Prior.DeepCopy()
-	if !slices.ContainsFunc(w.actions, func(action Action) bool { _, isGone := action.(RemoveFinalizer); return isGone }) {
+	if !slices.ContainsFunc(w.actions, func(action Action) bool { _, isRemoval := action.(RemoveFinalizer); return isRemoval }) {
 		status = (&summary{transition: t}).report()
 	}
 	t.await(t.strategy.exposure(t.view).recheck)

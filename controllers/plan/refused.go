@@ -5,9 +5,9 @@ package plan
 
 import "github.com/canaryrollout/canaryrollout/api/v1alpha1"
 
-// Refused says why a command annotation would be ignored by the pass that finds it; empty if it would be accepted. It
-// is for those who want to know before they write one, and judges by the same rules, on what a status tells. The
-// target is the revision of spec.template, or empty while that is not known.
+// Refused returns why a pass would ignore a command annotation; empty if it would accept it. It lets clients check a command
+// before they write it, by the same rules, with what the status tells. target is the revision of spec.template, or empty
+// while that is not known.
 func Refused(rollout *v1alpha1.CanaryRollout, target, key, value string) string {
 	status := rollout.Status
 	if status.Memory == nil {
@@ -25,7 +25,7 @@ func Refused(rollout *v1alpha1.CanaryRollout, target, key, value string) string 
 			continue
 		}
 		v.in.Observed.ReplicaSets = append(v.in.Observed.ReplicaSets, ReplicaSet{Revision: revision.Revision, Ready: revision.Ready})
-		// A status does not tell endpoints; the ready pods of a canary are those of its Service, or will be.
+		// A status has no endpoints. The ready pods of a canary are, or will be, the endpoints of its Service.
 		v.in.Observed.Canary.Endpoints = append(v.in.Observed.Canary.Endpoints, Endpoints{Revision: revision.Revision, Ready: revision.Ready})
 	}
 	v.in.Commands = commandsOf(key, value)
@@ -35,8 +35,8 @@ func Refused(rollout *v1alpha1.CanaryRollout, target, key, value string) string 
 	return key + " is no command"
 }
 
-// SeenStepsHash is the hash of the steps as far as a status tells: they are those in memory once the status is about the
-// spec as it stands. It is empty for steps that may have been edited since, which no hash in memory is.
+// SeenStepsHash returns the hash of the steps in memory if the status is about the current spec. Otherwise the steps may have
+// been edited since, and it returns the empty string, which equals no hash in memory.
 func SeenStepsHash(rollout *v1alpha1.CanaryRollout) string {
 	if rollout.Status.ObservedGeneration < rollout.Generation {
 		return ""
@@ -57,8 +57,8 @@ func commandsOf(key, value string) Commands {
 	}
 }
 
-// CurrentStep is the index of the step that a rollout is at, counted from 0: the number of steps when all are done, and
-// -1 when none is walked. A pause is one that a promote would leave.
+// CurrentStep returns the index of the current step of a rollout, counted from 0: the number of steps when all are done, and
+// -1 outside of the steps. It also returns the pause that a promote would end, if the step is one.
 func CurrentStep(rollout *v1alpha1.CanaryRollout) (index int, pause *v1alpha1.Pause) {
 	memory := rollout.Status.Memory
 	if memory == nil {

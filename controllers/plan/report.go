@@ -14,13 +14,13 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// summary makes the report of a pass: the status beside memory, and the Events about its conditions. It decides nothing.
+// summary makes the report of a pass: the status apart from memory, and the Events about its conditions. It decides nothing.
 type summary struct {
 	*transition
 	verdict verdict
 }
 
-// report makes the status: the memory, and beside it what people and tools read.
+// report returns the status: the memory, and what people and tools read.
 func (s *summary) report() v1alpha1.CanaryRolloutStatus {
 	var status v1alpha1.CanaryRolloutStatus
 	status.ObservedGeneration = s.in.Generation
@@ -39,7 +39,7 @@ func (s *summary) report() v1alpha1.CanaryRolloutStatus {
 	return status
 }
 
-// shown is the revision that a person asks about: the one in flight or aborted, else the stable one.
+// shown returns the revision that a person asks about: the one in flight or aborted, else the stable one.
 func (v view) shown() string {
 	if v.isAborted() {
 		return v.mem.AbortedRevision
@@ -92,8 +92,8 @@ func (s *summary) reportTraffic(status *v1alpha1.CanaryRolloutStatus) {
 	}
 }
 
-// shownWeight is the share of the shown revision, or nil before a Service selects it. While the stable Service selects
-// it, that is 100 %, but not before the routes of a first deploy are verified to lead there.
+// shownWeight returns the share of the shown revision; nil before a Service selects it. While the stable Service selects it,
+// the share is 100 %, but in a first deploy not before the routes are verified to lead there.
 func (s *summary) shownWeight() *v1alpha1.RevisionWeight {
 	mem := s.mem
 	if mem.StableRevision == "" && mem.StableService.Revision == "" {
@@ -105,18 +105,18 @@ func (s *summary) shownWeight() *v1alpha1.RevisionWeight {
 		}
 		return &v1alpha1.RevisionWeight{Verified: 100, Desired: 100}
 	}
-	want := mem.Traffic.Weight
+	desired := mem.Traffic.Weight
 	switch mem.Phase {
 	case v1alpha1.PhaseStepping:
-		want = mem.StepTargets.Weight
+		desired = mem.StepTargets.Weight
 	case v1alpha1.PhasePromoting:
-		want = 100
+		desired = 100
 	case v1alpha1.PhaseIdle, v1alpha1.PhaseRollingBack:
 	}
-	return &v1alpha1.RevisionWeight{Verified: mem.Traffic.VerifiedWeight, Desired: want}
+	return &v1alpha1.RevisionWeight{Verified: mem.Traffic.VerifiedWeight, Desired: desired}
 }
 
-// weightText is a weight as status.weight shows it.
+// weightText formats a weight as status.weight shows it.
 func weightText(weight v1alpha1.RevisionWeight) string {
 	if weight.Verified == weight.Desired {
 		return fmt.Sprint(weight.Desired)
@@ -146,5 +146,5 @@ func (s *summary) reportStep(status *v1alpha1.CanaryRolloutStatus) {
 	}
 }
 
-// seconds is a time as the API server stores it, so that a status that was written and read back compares equal.
+// seconds truncates a time as the API server does, so that a status that was written and read back compares equal.
 func seconds(t time.Time) *metav1.Time { return &metav1.Time{Time: t.Truncate(time.Second)} }

@@ -11,7 +11,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// supersede leaves the current revision for what spec.template asks for now: a newer one, or the stable one again.
+// supersede abandons the current revision for the one of spec.template: a newer one, or the stable one again.
 func (t *transition) supersede(target string) {
 	current := t.mem.CurrentRevision
 	if target == t.mem.StableRevision {
@@ -24,7 +24,7 @@ func (t *transition) supersede(target string) {
 	t.startRollback()
 }
 
-// abort leaves the template in spec until a retry or another template.
+// abort abandons the revision of spec.template until a retry or another template.
 func (t *transition) abort(reason string) {
 	revision := t.mem.CurrentRevision
 	if target := t.target(); target != "" && target != t.mem.StableRevision && target != revision {
@@ -35,7 +35,7 @@ func (t *transition) abort(reason string) {
 	}
 	t.mem.AbortedRevision, t.mem.AbortReason = revision, reason
 	t.ended(revision, v1alpha1.OutcomeAborted, reason)
-	t.waiting, t.paused, t.pausedUntil = "", "", time.Time{} // what held the pass until now
+	t.waiting, t.paused, t.pausedUntil = "", "", time.Time{} // what blocked the rollout until now
 	t.warn(EventAborting, "revision %s is aborted (%s): all traffic goes back to %s", revision, reason, t.mem.StableRevision)
 	if t.mem.Phase == v1alpha1.PhaseIdle {
 		return
@@ -43,22 +43,22 @@ func (t *transition) abort(reason string) {
 	t.startRollback()
 }
 
-// startRollback starts T9, and makes its first move in the same pass: moving traffic away from a canary never waits.
+// startRollback starts T9 and makes its first move in the same pass: moving traffic away from a canary never waits.
 func (t *transition) startRollback() {
 	t.setPhase(v1alpha1.PhaseRollingBack)
 	t.mem.ForcedRevision = ""
 	t.mem.Draining = slices.DeleteFunc(t.mem.Draining, func(drain v1alpha1.DrainMemory) bool {
-		return drain.Revision == t.mem.CurrentRevision // it was reached again since
+		return drain.Revision == t.mem.CurrentRevision // requests have reached it again since
 	})
 	targets := v1alpha1.StepTargetsMemory{Scale: t.mem.StepTargets.Scale}
-	if t.mem.Traffic.HeaderRoutesActive { // nothing about the rules may change while traffic goes by the canary Service
+	if t.mem.Traffic.HeaderRoutesActive { // the rules must not change while traffic goes to the canary Service
 		targets.HeaderRoutes = t.mem.StepTargets.HeaderRoutes
 	}
 	t.mem.StepTargets = targets
 	t.strategy.rollBack(t)
 }
 
-// rolledBack ends T9. The template in spec decides what comes next.
+// rolledBack ends T9. The template in the spec decides what comes next.
 func (t *transition) rolledBack() {
 	from := t.mem.CurrentRevision
 	if t.mem.StableRevision == "" {

@@ -11,7 +11,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// SelectorProblem says why a Service could never select pods with these labels.
+// SelectorProblem returns why a Service could never select pods with these labels; nil if it could.
 func SelectorProblem(service string, selector, podLabels map[string]string) *Problem {
 	if len(selector) == 0 {
 		return &Problem{
@@ -29,8 +29,9 @@ func SelectorProblem(service string, selector, podLabels map[string]string) *Pro
 	return nil
 }
 
-// ServedProblem says why a Service does not select the pods of the revision that it is meant to, which have these labels,
-// though it could select those of the template: both were changed at once, and nothing answers until the pods are new.
+// ServedProblem returns why a Service does not select the pods of the revision that it should select, which have these
+// labels; nil if it does. The Service may select those of the template: if both were changed at once, the Service has no
+// endpoints until the new pods exist.
 func ServedProblem(service, revision string, selector, podLabels map[string]string) *Problem {
 	key := lacking(selector, podLabels)
 	if key == "" {
@@ -43,8 +44,8 @@ func ServedProblem(service, revision string, selector, podLabels map[string]stri
 	}
 }
 
-// lacking is the first key of a selector that pods with these labels do not meet; empty when they are selected. pod-template-hash
-// is ours and is ignored.
+// lacking returns the first key of a selector that pods with these labels do not match; empty if they are selected. It ignores
+// pod-template-hash, which is ours.
 func lacking(selector, podLabels map[string]string) string {
 	for _, key := range slices.Sorted(maps.Keys(selector)) {
 		if label, found := podLabels[key]; key != v1alpha1.RevisionLabel && (!found || label != selector[key]) {

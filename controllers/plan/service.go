@@ -11,10 +11,10 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// What a strategy that uses Services can ask of them, and how it moves them.
+// Queries and moves for strategies that use Services.
 
-// writeService lets a Service select the revision in memory: a move that was decided, or the repair of a selector that
-// somebody changed. isIdle is open while the Service certainly carries nothing.
+// writeService makes a Service select the revision in memory: it carries out a move, or restores a selector that somebody
+// changed. isIdle is open while the Service is verified to get no requests.
 func (w *writes) writeService(service Service, memory v1alpha1.ServiceMemory, isIdle gate) {
 	if !service.Found || service.Problem != nil || memory.Revision == "" || service.Revision == memory.Revision {
 		return
@@ -32,7 +32,7 @@ func (w *writes) writeService(service Service, memory v1alpha1.ServiceMemory, is
 		w.wait(fmt.Sprintf("Service %s moves to revision %s when the routes are proven again to send nothing to it", service.Name, memory.Revision))
 		return
 	}
-	if memory.Narrowed && memory.ReadyAt != nil && !service.Created.After(memory.ReadyAt.Time) { // this object selected that revision before
+	if memory.Narrowed && memory.ReadyAt != nil && !service.Created.After(memory.ReadyAt.Time) { // this object has selected that revision before
 		w.warnRepeated(EventServiceOverwritten, "%s made Service %s select %s: it is put back to revision %s",
 			writer(service.FieldManager), service.Name, selects(service), memory.Revision)
 	}
@@ -42,23 +42,25 @@ func (w *writes) writeService(service Service, memory v1alpha1.ServiceMemory, is
 	})
 }
 
-// isForward reports whether the canary Service moves to the revision in flight, whose pods may wait to become its endpoints.
+// isForward reports whether the canary Service moves to the revision in flight. The pods of that revision may wait to become
+// its endpoints.
 func (v view) isForward(service Service, memory v1alpha1.ServiceMemory) bool {
 	return service.Name == v.in.Observed.Canary.Name && !memory.Selected && memory.ReadyAt == nil &&
 		memory.Revision == v.mem.CurrentRevision && memory.Revision != v.mem.StableRevision
 }
 
-// isLossless reports whether a Service may be moved whatever the routes carry. With isIdle of writeService it holds T1 against the
-// world of this pass: the move may have been decided long before, and somebody may have changed the routes since. A Service
-// that selected its revision already is repaired at once, and so is one at rest; a move that takes no ready endpoint away
-// from a Service loses nothing.
+// isLossless reports whether a Service may be moved whatever the routes carry. Together with isIdle of writeService it checks
+// T1 against the observations of this pass: the move may have been decided long before, and somebody may have changed the
+// routes since. A Service that already selected its revision is restored at once, and so is one of an idle rollout. A move
+// that takes no ready endpoint away from a Service loses nothing.
 func (v view) isLossless(service Service, memory v1alpha1.ServiceMemory) bool {
 	isRepair := memory.Selected || memory.ReadyAt != nil || v.mem.Phase == v1alpha1.PhaseIdle
 	return isRepair || ready(service) == readyOf(service, memory.Revision)
 }
 
-// canReachDrained reports whether a Service reaches a revision that memory records as drained. That record is removed
-// first, and the repair left to the pass that follows: if its status were lost, the pods would go by the old moment (T3).
+// canReachDrained reports whether a Service reaches a revision that memory records as drained. This pass then only removes the
+// record, and the next one restores the Service: if the status of a pass that did both were lost, the pods would be deleted
+// by the old time (T3).
 func (v view) canReachDrained(service Service) bool {
 	return slices.ContainsFunc(v.mem.Draining, func(drain v1alpha1.DrainMemory) bool {
 		return drain.Since != nil && canReach(service, drain.Revision)
@@ -83,12 +85,12 @@ func selects(service Service) string {
 	return "revision " + service.Revision
 }
 
-// moveService gives a Service another revision. Its endpoints have to become ready and to settle again.
+// moveService sets another revision as the target of a Service. Its endpoints have to become ready and settle again.
 func moveService(memory *v1alpha1.ServiceMemory, revision string) {
 	*memory = v1alpha1.ServiceMemory{Name: memory.Name, Revision: revision, Narrowed: memory.Narrowed}
 }
 
-// watchService notes since when the endpoints of a moved Service are complete (T2).
+// watchService records since when the endpoints of a moved Service are complete (T2).
 func (t *transition) watchService(service Service, memory *v1alpha1.ServiceMemory) {
 	if memory.Revision != "" && service.Revision == memory.Revision {
 		memory.Selected, memory.Narrowed = true, true
@@ -102,8 +104,8 @@ func (t *transition) watchService(service Service, memory *v1alpha1.ServiceMemor
 	}
 }
 
-// watchLoss notes that a revision in flight has lost all its endpoints. Data planes have to learn of the next ones from
-// the start, so these settle again before they get a weight (T2). A return to the stable revision never waits for that
+// watchLoss records that a revision in flight has lost all its endpoints. Data planes have to learn new endpoints from
+// scratch, so these settle again before they get a weight (T2). A rollback to the stable revision never waits for that
 // (T9).
 func (t *transition) watchLoss(service Service, memory *v1alpha1.ServiceMemory) {
 	if memory.Revision == t.mem.StableRevision || !t.isDown(service, memory.Revision) {
@@ -115,13 +117,13 @@ func (t *transition) watchLoss(service Service, memory *v1alpha1.ServiceMemory) 
 	}
 }
 
-// isDown reports whether a revision serves nothing by a Service. A ReplicaSet often learns of its pods before the slices
-// do; either of them is enough.
+// isDown reports whether a revision has no ready endpoint in a Service, or no ready pod. The ReplicaSet often shows that
+// before the slices do.
 func (v view) isDown(service Service, revision string) bool {
 	return readyOf(service, revision) == 0 || v.replicaSet(revision).Ready == 0
 }
 
-// servesOnly reports whether the slices hold every ready pod of the revision and none of another one of ours.
+// servesOnly reports whether the slices have every ready pod of the revision, and no ready pod of another revision of ours.
 func (v view) servesOnly(service Service, revision string) bool {
 	return service.Revision == revision && !servesOther(service, revision) && !v.isDown(service, revision) &&
 		readyOf(service, revision) >= v.replicaSet(revision).Ready
@@ -133,8 +135,8 @@ func servesOther(service Service, revision string) bool {
 	})
 }
 
-// serves is the condition of T2: the Service holds enough ready endpoints of the revision that it is meant to select, and
-// has done so long enough since it was moved.
+// serves is open when the Service has enough ready endpoints of the revision that it should select, and the endpoints have
+// settled since it was moved (T2).
 func (v view) serves(service Service, memory v1alpha1.ServiceMemory, need int32) gate {
 	if service.Revision != memory.Revision || readyOf(service, memory.Revision) < need {
 		return endpointsMissing(service, memory.Revision, need)
@@ -161,7 +163,7 @@ func (v view) endpointsSettled(service Service, memory v1alpha1.ServiceMemory) g
 	return g
 }
 
-// portProblem says why pods that are ready get no traffic: a Service leads to them by a port that they do not have.
+// portProblem returns a problem if ready pods get no traffic because they do not serve a port of their Service.
 func portProblem(service Service, revision string) *Problem {
 	endpoints := endpointsOf(service, revision)
 	if endpoints.LacksPort == "" {
@@ -170,7 +172,7 @@ func portProblem(service Service, revision string) *Problem {
 	return &Problem{Reason: v1alpha1.ReasonServicePortNotServed, Message: fmt.Sprintf("revision %s would get no request: %s", revision, endpoints.LacksPort)}
 }
 
-// sharedProblem says which endpoints other workloads would lose when a Service is narrowed to this rollout for the first
+// sharedProblem returns which endpoints other workloads would lose when a Service is narrowed to this rollout for the first
 // time; nil if none.
 func sharedProblem(service Service, memory v1alpha1.ServiceMemory) *Problem {
 	if memory.Narrowed || memory.Revision == "" || len(service.Others) == 0 {
@@ -182,7 +184,7 @@ func sharedProblem(service Service, memory v1alpha1.ServiceMemory) *Problem {
 		service.Name, Quantity(int32(len(service.Others)), "ready endpoint"), some(service.Others), memory.Revision)} //nolint:gosec // a number of pods
 }
 
-// some are the first of many names.
+// some joins the first few names.
 func some(names []string) string {
 	const most = 3
 	if len(names) > most {
@@ -191,7 +193,7 @@ func some(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// ready counts all ready endpoints, foreign ones too: what would be lost.
+// ready returns the number of ready endpoints, including those of others: all that a move could lose.
 func ready(service Service) int32 {
 	var sum int32
 	for _, endpoints := range service.Endpoints {

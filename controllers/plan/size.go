@@ -9,7 +9,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// writeReplicaSets creates what is missing, sizes what is there, and deletes what is past the history limit.
+// writeReplicaSets creates missing ReplicaSets, scales the existing ones, and deletes those beyond the history limit.
 func (w *writes) writeReplicaSets() {
 	for _, revision := range w.wantedRevisions() {
 		w.createMissing(revision)
@@ -21,7 +21,7 @@ func (w *writes) writeReplicaSets() {
 	w.trimHistory()
 }
 
-// wantedRevisions are the revisions that memory wants pods of.
+// wantedRevisions returns the revisions that should have pods.
 func (v view) wantedRevisions() []string {
 	current, stable := v.mem.CurrentRevision, v.mem.StableRevision
 	switch {
@@ -34,7 +34,8 @@ func (v view) wantedRevisions() []string {
 	}
 }
 
-// createMissing can only make pods of the template in spec: another revision's template went with its ReplicaSet.
+// createMissing creates the ReplicaSet of a revision that has none. It can do so only for the template in the spec: the
+// template of any other revision was lost with its ReplicaSet.
 func (w *writes) createMissing(revision string) {
 	if w.replicaSet(revision).Name != "" || w.target() != revision || w.mem.Template.Revision != revision {
 		return
@@ -60,7 +61,7 @@ func (w *writes) scale(rs ReplicaSet) {
 	})
 }
 
-// size is how many pods a ReplicaSet should have, and when the clock may change that.
+// size returns how many pods a ReplicaSet should have, and a gate that opens when time changes that number.
 func (v view) size(rs ReplicaSet) (size int32, change gate) {
 	replicas := v.spec.replicas
 	switch {
@@ -82,7 +83,7 @@ func (v view) size(rs ReplicaSet) (size int32, change gate) {
 	}
 }
 
-// canarySize is the size that the steps ask for, and never less than the traffic needs; unless it is pinned.
+// canarySize returns the size that the steps ask for. Unless it is pinned, it is at least what the traffic needs.
 func (v view) canarySize() int32 {
 	byLoad := v.podsFor(max(v.mem.Traffic.MaxLoadPercent, v.traffic().load(), v.stepTraffic().load()))
 	isPinned, asked := v.stepScale()
@@ -91,12 +92,12 @@ func (v view) canarySize() int32 {
 	}
 	size := max(byLoad, asked)
 	if len(v.mem.StepTargets.HeaderRoutes) > 0 || v.mem.CanaryService.Revision == v.mem.CurrentRevision {
-		size = max(size, 1) // a header route never leads to no pod, and what the canary Service selects has one (T3)
+		size = max(size, 1) // header routes, and the canary Service (T3), need at least one pod
 	}
 	return size
 }
 
-// stepScale is the size that the last setCanaryScale asks for, and whether it is pinned.
+// stepScale returns the size that the last setCanaryScale asks for, and whether it is pinned.
 func (v view) stepScale() (isPinned bool, size int32) {
 	scale := v.mem.StepTargets.Scale
 	switch {
@@ -113,7 +114,7 @@ func (v view) stepScale() (isPinned bool, size int32) {
 	return false, size
 }
 
-// podsFor is the number of ready pods that a load takes, in percent of all requests (T2).
+// podsFor returns the number of ready pods that a load needs (T2). The load is in percent of all requests.
 func (v view) podsFor(load int32) int32 {
 	if load == 0 {
 		return 0

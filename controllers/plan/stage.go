@@ -5,7 +5,7 @@ package plan
 
 import "github.com/canaryrollout/canaryrollout/api/v1alpha1"
 
-// Stage is where a promotion (T8) or a rollback (T9) stands. It is read off the targets in memory, so there is no cursor
+// Stage is the stage of a promotion (T8) or a rollback (T9). It is derived from the targets in memory, so there is no cursor
 // that could be wrong after a crash.
 type Stage string
 
@@ -13,7 +13,7 @@ const (
 	// StageNone is outside of a promotion and of a rollback.
 	StageNone Stage = ""
 
-	// StagePromoteCanary brings the pods, and the canary Service to them, until they can get all requests.
+	// StagePromoteCanary scales the pods up and moves the canary Service to them, until they can get all requests.
 	StagePromoteCanary Stage = "PromoteCanary"
 	// StagePromoteWeight has weight 100 as the target, until that is verified and settled.
 	StagePromoteWeight Stage = "PromoteWeight"
@@ -22,13 +22,13 @@ const (
 	// StagePromoteEnd has weight 0 as the target again, until that is verified and settled.
 	StagePromoteEnd Stage = "PromoteEnd"
 
-	// StageRollBackWeight brings weight 100 to the canary Service, so that the stable Service can be moved back.
+	// StageRollBackWeight sets weight 100 on the canary Service, so that the stable Service can be moved back.
 	StageRollBackWeight Stage = "RollBackWeight"
 	// StageRollBackStable has moved the stable Service back, until its endpoints have settled.
 	StageRollBackStable Stage = "RollBackStable"
-	// StageRollBackTraffic takes all requests off the canary Service.
+	// StageRollBackTraffic removes all requests from the canary Service.
 	StageRollBackTraffic Stage = "RollBackTraffic"
-	// StageRollBackCanary has no requests for the canary Service as the target, until that is verified and settled.
+	// StageRollBackCanary has no requests to the canary Service as the target, until that is verified and settled.
 	StageRollBackCanary Stage = "RollBackCanary"
 	// StageRollBackEnd has moved the canary Service back.
 	StageRollBackEnd Stage = "RollBackEnd"

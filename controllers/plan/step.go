@@ -12,10 +12,10 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// step walks the steps towards the current revision.
+// step makes the next move of a release at its steps.
 func (t *transition) step() {
 	target, blocked, size := t.target(), t.blocked(), t.canarySize()
-	failOver, takeOut := t.strategy.failOver(t.view), t.strategy.takeOut(t.view)
+	failOver, removeRefused := t.strategy.failOver(t.view), t.strategy.removeRefused(t.view)
 	prepare, hasPods := t.strategy.prepare(t.view, size)
 	switch {
 	case target != "" && target != t.mem.CurrentRevision:
@@ -24,8 +24,8 @@ func (t *transition) step() {
 		failOver(t)
 	case t.mem.StepsHash != t.in.Observed.StepsHash:
 		t.startOver()
-	case takeOut != nil:
-		takeOut(t)
+	case removeRefused != nil:
+		removeRefused(t)
 	case blocked.shut:
 		t.await(blocked)
 	case t.spec.replicas == 0:
@@ -41,7 +41,7 @@ func (t *transition) step() {
 	}
 }
 
-// follow brings the traffic to what the steps ask for by now. With nothing left to do, it ends the current step.
+// follow moves the traffic towards what the steps ask for. If nothing is left to do, it ends the current step.
 func (t *transition) follow() {
 	step := &t.in.Spec.Steps[t.mem.StepIndex]
 	kind := kindOf(step)
@@ -59,13 +59,12 @@ func (t *transition) follow() {
 	}
 }
 
-// startOver returns to the first step, since the steps were edited. Weight and scale stay where they are. A mirror and
-// header routes are removed unless the new steps have them, too: they may be what could not be written, and was edited for
-// that.
+// startOver returns to the first step after the steps were edited. Weight and scale stay as they are. A mirror and header
+// routes are removed unless the new steps have them, too: the steps may have been edited because these could not be written.
 func (t *transition) startOver() {
 	t.event(EventStepsChanged, "the steps were edited: revision %s starts over at step 1, weight and scale stay where they are", t.mem.CurrentRevision)
 	targets := &t.mem.StepTargets
-	if t.mem.StepRefusal != "" { // its own step brings it back, in a list that has one
+	if t.mem.StepRefusal != "" { // what was refused comes back with its own step, if the new steps have it
 		t.mem.StepRefusal, targets.MirrorPercent = "", 0
 		t.setHeaderRoutes(nil)
 	}
@@ -82,14 +81,14 @@ func (t *transition) startOver() {
 	t.enterStep(0)
 }
 
-// nextStep ends the current step, and begins the next one.
+// nextStep ends the current step and begins the next one.
 func (t *transition) nextStep() {
 	short, _ := Describe(&t.in.Spec.Steps[t.mem.StepIndex])
 	t.event(EventStepCompleted, "step %s (%s) of revision %s is done", t.stepNumber(), short, t.mem.CurrentRevision)
 	t.enterStep(int(t.mem.StepIndex) + 1)
 }
 
-// enterStep makes a step the current one, and what it asks for the target.
+// enterStep makes a step the current one and sets the targets that it asks for.
 func (t *transition) enterStep(index int) {
 	t.mem.StepIndex, t.mem.TransitionedAt = int32(index), t.now()
 	t.mem.PauseClockStoppedAt, t.mem.PauseClockStoppedMilliseconds = nil, 0

@@ -13,19 +13,19 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// stepKind is all that the planner has to know of one kind of step.
+// stepKind is everything that the planner has to know about one kind of step.
 type stepKind interface {
-	// enter makes what a step asks for the target.
+	// enter sets the targets that a step asks for.
 	enter(t *transition, step *v1alpha1.Step)
-	// done is open once the rollout has all that a step asked for.
+	// done is open once the rollout has everything that a step asked for.
 	done(t *transition, step *v1alpha1.Step) gate
-	// abortReason is why a release is aborted when the step is done; empty where the next step follows.
+	// abortReason returns why a release is aborted when the step is done; empty if the next step follows.
 	abortReason(step *v1alpha1.Step) string
 	// describe returns what a step does, as its manifest names it, and the details that a line may have no room for.
 	describe(step *v1alpha1.Step) (short, details string)
 }
 
-// kindOf has no default: a kind that is missing here does not pass the linter.
+// kindOf has no default case, so that the linter reports a kind that is missing here.
 func kindOf(step *v1alpha1.Step) stepKind {
 	switch step.Kind() {
 	case v1alpha1.StepSetCanaryScale:
@@ -47,13 +47,13 @@ func kindOf(step *v1alpha1.Step) stepKind {
 // line may have no room for.
 func Describe(step *v1alpha1.Step) (short, details string) { return kindOf(step).describe(step) }
 
-// goesOn is embedded by the kinds that the next step follows in any case.
-type goesOn struct{}
+// neverAborts is embedded by the kinds that the next step always follows.
+type neverAborts struct{}
 
-func (goesOn) abortReason(*v1alpha1.Step) string { return "" }
+func (neverAborts) abortReason(*v1alpha1.Step) string { return "" }
 
 // whenVerified is embedded by the kinds that are done when every route is verified to carry what they ask for (T4).
-type whenVerified struct{ goesOn }
+type whenVerified struct{ neverAborts }
 
 func (whenVerified) done(t *transition, _ *v1alpha1.Step) gate { return t.verified() }
 
@@ -88,7 +88,7 @@ func Mirrors(steps []v1alpha1.Step) bool {
 
 type headerRouteKind struct{ whenVerified }
 
-// enter leaves a route out that a status has no room for. A step whose route is not in force is not done.
+// enter skips a route that does not fit into the status. A step whose route is not in force is not done.
 func (headerRouteKind) enter(t *transition, step *v1alpha1.Step) {
 	if routes := t.withHeaderRoute(*step.SetHeaderRoute.DeepCopy()); fitsMemory(routes) {
 		t.setHeaderRoutes(routes)
@@ -139,7 +139,8 @@ func describeTerm(name, kind, value string) string {
 	return name + "=" + value
 }
 
-// withHeaderRoute replaces the route of that name among those that the steps ask for, or removes it when it matches nothing.
+// withHeaderRoute returns the header routes that the steps ask for, with the route of that name replaced, or removed if the new
+// one has no matches.
 func (v view) withHeaderRoute(route v1alpha1.SetHeaderRoute) []v1alpha1.SetHeaderRoute {
 	routes := slices.DeleteFunc(slices.Clone(v.mem.StepTargets.HeaderRoutes), func(known v1alpha1.SetHeaderRoute) bool {
 		return known.Name == route.Name
@@ -153,7 +154,7 @@ func (v view) withHeaderRoute(route v1alpha1.SetHeaderRoute) []v1alpha1.SetHeade
 	return routes
 }
 
-type scaleKind struct{ goesOn }
+type scaleKind struct{ neverAborts }
 
 func (scaleKind) enter(t *transition, step *v1alpha1.Step) {
 	t.mem.StepTargets.Scale = nil
@@ -178,8 +179,8 @@ func (scaleKind) describe(step *v1alpha1.Step) (short, details string) {
 	return "setCanaryScale " + size, ""
 }
 
-// unknownKind is a step whose field this version does not know: a newer CRD lets it in.
-type unknownKind struct{ goesOn }
+// unknownKind is a step with a field that this version does not know. A newer CRD admits it.
+type unknownKind struct{ neverAborts }
 
 func (unknownKind) enter(*transition, *v1alpha1.Step) {}
 

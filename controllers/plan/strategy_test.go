@@ -31,7 +31,7 @@ func (podCanary) isServing(view) gate                                   { return
 func (podCanary) canServe(v view, pods int32) gate                      { return v.sized(pods) }
 func (podCanary) retarget(view) decision                                { return nil }
 func (podCanary) failOver(view) decision                                { return nil }
-func (podCanary) takeOut(view) decision                                 { return nil }
+func (podCanary) removeRefused(view) decision                           { return nil }
 func (podCanary) prepare(view, int32) (decision, gate)                  { return nil, gate{} }
 func (podCanary) mayLeave(view) bool                                    { return true }
 func (podCanary) handBack(t *transition)                                { t.isReleased = true }

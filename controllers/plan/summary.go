@@ -12,16 +12,16 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// verdict is the rollout in one word, with the reason for conditions and the message for people.
+// verdict is the state of the rollout, with the reason for conditions and the message for people.
 type verdict struct {
 	state           v1alpha1.State
 	reason, message string
-	// stalled says that it takes help.
+	// stalled is set if the rollout needs help.
 	stalled bool
 }
 
-// summarize sums the pass up in one word. An alarm stands before the message, whatever the rollout waits for: the stable
-// revision serves nothing, or a rollout that is held has lost the verification of its weight.
+// summarize returns the verdict of the pass. Alarms come before the message: the stable revision serves nothing, or a paused
+// rollout has lost the verification of its weight.
 func (s *summary) summarize() verdict {
 	v := s.summarizePhase()
 	v.message = cmp.Or(s.waiting, v.message)
@@ -42,8 +42,8 @@ func (s *summary) summarize() verdict {
 	return v
 }
 
-// urgent is what stalls a rollout at once. What is merely missing may be about to be created: that waits for the
-// progress deadline.
+// urgent returns the problem that stalls a rollout at once; nil if there is none. Missing objects may be about to be created:
+// they stall it only after the progress deadline.
 func (s *summary) urgent() *Problem {
 	if s.stalled != nil {
 		return s.stalled
@@ -106,16 +106,16 @@ func (s *summary) summarizeIdle() verdict {
 			"waiting for %s of stable revision %s: %d so far%s", Quantity(s.spec.replicas, "available pod"), s.mem.StableRevision,
 			s.replicaSet(s.mem.StableRevision).Available, s.trouble(s.mem.StableRevision))}
 	default:
-		return verdict{state: v1alpha1.StateProgressing, reason: v1alpha1.ReasonProgressing, message: s.restWait()}
+		return verdict{state: v1alpha1.StateProgressing, reason: v1alpha1.ReasonProgressing, message: s.idleWait()}
 	}
 }
 
-// restWait says what an idle rollout waits for when its pods are available.
-func (s *summary) restWait() string {
+// idleWait returns what an idle rollout waits for when its pods are available.
+func (s *summary) idleWait() string {
 	if problem := s.problem(); problem != nil {
 		return problem.Message
 	}
-	if wait := s.strategy.exposure(s.view).restWait; wait != "" {
+	if wait := s.strategy.exposure(s.view).idleWait; wait != "" {
 		return wait
 	}
 	if s.isVerified() && s.pending != "" {
@@ -128,5 +128,5 @@ func (s *summary) restWait() string {
 // spec.traffic may not be complete yet.
 func (v view) isWell() bool {
 	return v.mem.Phase == v1alpha1.PhaseIdle && v.mem.StableRevision != "" && v.target() == v.mem.StableRevision &&
-		v.stableIsAvailable() && v.strategy.exposure(v).restWait == "" && v.isVerified() && v.problem() == nil
+		v.stableIsAvailable() && v.strategy.exposure(v).idleWait == "" && v.isVerified() && v.problem() == nil
 }

@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// terminationPatience is how long a deletion waits for traffic to be handed back in good order.
-	terminationPatience = 60 * time.Second
-	// lastAttempts is how long after that it still tries to write what can be written.
-	lastAttempts = 30 * time.Second
+	// handBackTimeout is how long a deletion waits for traffic to be handed back in order.
+	handBackTimeout = 60 * time.Second
+	// forcedReleaseTimeout is how long it then tries to write what can be written.
+	forcedReleaseTimeout = 30 * time.Second
 )
 
 // terminate hands traffic back to the stable revision, and then removes the finalizer. With --cascade=orphan the stable
-// ReplicaSet keeps serving, found by Services whose selectors are the user's own again.
+// ReplicaSet keeps serving, selected by Services with their original selectors.
 func terminate(w *writes, t *transition, forced string) {
 	switch {
 	case !w.in.HasFinalizer:
@@ -49,7 +49,7 @@ func handBack(w *writes, t *transition) {
 	if t.isReleased {
 		w.release()
 	}
-	t.wake(t.in.DeletedAt.Add(terminationPatience))
+	t.wake(t.in.DeletedAt.Add(handBackTimeout))
 }
 
 // release returns the objects to the user, and then removes the finalizer.
@@ -58,15 +58,15 @@ func (w *writes) release() {
 	w.act(RemoveFinalizer{"traffic was handed back"})
 }
 
-// forcedRelease says why a deletion cannot wait any longer; empty while it can.
+// forcedRelease returns why a deletion can wait no longer; empty while it can.
 func (v view) forcedRelease() string {
 	switch {
 	case !v.isTerminating() || !v.in.HasFinalizer || v.in.Prior.Memory == nil:
 		return ""
 	case v.in.Observed.NamespaceTerminating:
 		return "the namespace is terminating"
-	case !v.in.Now.Before(v.in.DeletedAt.Add(terminationPatience)):
-		return "traffic could not be handed back within " + terminationPatience.String()
+	case !v.in.Now.Before(v.in.DeletedAt.Add(handBackTimeout)):
+		return "traffic could not be handed back within " + handBackTimeout.String()
 	case v.spec.replicas > 0 && v.podsAreGone():
 		return "no pods are left"
 	default:
@@ -74,22 +74,22 @@ func (v view) forcedRelease() string {
 	}
 }
 
-// forceRelease writes what can be written. Missing objects never block it, and neither do writes that keep failing: since
-// when that is tried goes to memory before the first of them.
+// forceRelease writes what can be written, and then removes the finalizer. Missing objects never block it, nor do writes that
+// keep failing: memory records the start before the first of them.
 func forceRelease(w *writes, t *transition, why string) {
 	if t.mem.ForcedReleaseSince == nil {
 		t.mem.ForcedReleaseSince = t.now()
-		t.await(t.until(t.mem.ForcedReleaseSince.Add(lastAttempts)))
+		t.await(t.until(t.mem.ForcedReleaseSince.Add(forcedReleaseTimeout)))
 		t.await(waitFor("letting go because %s", why))
 		return
 	}
-	if t.await(t.until(t.mem.ForcedReleaseSince.Add(lastAttempts))) {
+	if t.await(t.until(t.mem.ForcedReleaseSince.Add(forcedReleaseTimeout))) {
 		w.act(RemoveFinalizer{Reason(why)})
 	} else {
 		othersServe := t.mem.StableRevision != "" && t.hasOtherPods() && !t.in.Observed.NamespaceTerminating
 		t.strategy.rollBackUnverified(w, t, Reason(why), othersServe)
 		if othersServe {
-			return // the user's own selectors would let the other pods in again
+			return // without the hash, the selectors would match the other pods again
 		}
 		w.release()
 	}

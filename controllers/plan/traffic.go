@@ -11,36 +11,36 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// Traffic is what a canary gets of the requests to a rollout. The zero value is nothing.
+// Traffic is the part of the requests to a rollout that a canary gets. The zero value is none.
 type Traffic struct {
 	// Weight is the share of the requests in percent.
 	Weight int32
 	// Mirror is the percentage of the requests that are copied to the canary.
 	Mirror int32
-	// HeaderRoutes send the requests that they match.
+	// HeaderRoutes send the requests that they match to the canary.
 	HeaderRoutes []v1alpha1.SetHeaderRoute
 }
 
 // allTraffic is every request.
 var allTraffic = Traffic{Weight: 100}
 
-// reachesCanary reports whether requests, or copies of some, are meant to reach the canary.
+// reachesCanary reports whether requests, or copies of them, are meant to reach the canary.
 func (t Traffic) reachesCanary() bool { return t.Weight > 0 || t.Mirror > 0 || len(t.HeaderRoutes) > 0 }
 
-// load is the part of all requests that a canary answers, in percent: its own, and the copies of a mirror.
+// load returns the percentage of all requests that a canary has to handle: its own, and the copies of a mirror.
 func (t Traffic) load() int32 { return min(t.Weight+t.Mirror, 100) }
 
-// hasMoreExtras reports whether a mirror or header routes come with it that the other traffic does not have.
+// hasMoreExtras reports whether it has more mirrored requests than the other traffic, or header routes that the other lacks.
 func (t Traffic) hasMoreExtras(other Traffic) bool {
 	return t.Mirror > other.Mirror || len(t.HeaderRoutes) > 0 && len(other.HeaderRoutes) == 0
 }
 
-// exceeds reports whether the canary gets more of something than by the other traffic.
+// exceeds reports whether it is more than the other traffic in any way.
 func (t Traffic) exceeds(other Traffic) bool {
 	return t.Weight > other.Weight || t.hasMoreExtras(other)
 }
 
-// extrasWithin is the traffic with no more of a mirror and of header routes than the other.
+// extrasWithin returns the traffic with its mirror and header routes limited to those of the other.
 func (t Traffic) extrasWithin(other Traffic) Traffic {
 	t.Mirror = min(t.Mirror, other.Mirror)
 	if len(other.HeaderRoutes) == 0 {
@@ -49,13 +49,13 @@ func (t Traffic) extrasWithin(other Traffic) Traffic {
 	return t
 }
 
-// within is the traffic with no more of anything than the other.
+// within returns the traffic limited to the other in every way.
 func (t Traffic) within(other Traffic) Traffic {
 	t.Weight = min(t.Weight, other.Weight)
 	return t.extrasWithin(other)
 }
 
-// traffic is the target of all routes.
+// traffic returns the target of all routes.
 func (v view) traffic() Traffic {
 	target := Traffic{Weight: v.mem.Traffic.Weight, Mirror: v.mem.Traffic.MirrorPercent}
 	if v.mem.Traffic.HeaderRoutesActive {
@@ -64,13 +64,13 @@ func (v view) traffic() Traffic {
 	return target
 }
 
-// stepTraffic is what the steps ask for by now. The target follows it as pods allow.
+// stepTraffic returns what the steps ask for up to the current one. The target follows it as pods allow.
 func (v view) stepTraffic() Traffic {
 	targets := v.mem.StepTargets
 	return Traffic{Weight: targets.Weight, Mirror: targets.MirrorPercent, HeaderRoutes: targets.HeaderRoutes}
 }
 
-// followsSteps reports whether what the steps ask for by now is the target.
+// followsSteps reports whether the target is what the steps ask for.
 func (v view) followsSteps() bool {
 	target, asked := v.traffic(), v.stepTraffic()
 	return target.Weight == asked.Weight && target.Mirror == asked.Mirror &&
@@ -80,12 +80,12 @@ func (v view) followsSteps() bool {
 // isVerified reports whether the target is verified on every route.
 func (v view) isVerified() bool { return v.mem.Traffic.VerifiedAt != nil }
 
-// isManaging reports whether a first deploy has begun to take over what answers the requests.
+// isManaging reports whether the rollout manages traffic. A first deploy does so once it begins to take over.
 func (v view) isManaging() bool {
 	return v.mem.StableRevision != "" || v.mem.StableService.Revision != "" || v.mem.Traffic.Weight > 0
 }
 
-// setTraffic changes the target; what was verified of the former one is void.
+// setTraffic changes the target and drops the verification of the former one.
 func (t *transition) setTraffic(target Traffic) {
 	traffic := &t.mem.Traffic
 	isActive := len(target.HeaderRoutes) > 0
@@ -96,7 +96,7 @@ func (t *transition) setTraffic(target Traffic) {
 	t.voidVerification()
 }
 
-// setHeaderRoutes changes the header routes that the steps ask for. Those that are in force change at once.
+// setHeaderRoutes changes the header routes that the steps ask for. Routes in force change at once.
 func (t *transition) setHeaderRoutes(routes []v1alpha1.SetHeaderRoute) {
 	if equality.Semantic.DeepEqual(routes, t.mem.StepTargets.HeaderRoutes) {
 		return
@@ -108,8 +108,8 @@ func (t *transition) setHeaderRoutes(routes []v1alpha1.SetHeaderRoute) {
 	}
 }
 
-// shiftTraffic brings the target to what the steps ask for: down at once, up by T2. A mirror and header routes come when
-// the gateways have accepted the routes without them: what a gateway refuses then is what came.
+// shiftTraffic moves the target to what the steps ask for: down at once, up by T2. A mirror and header routes are added once
+// the gateways have accepted the routes without them, so that a refusal can only be due to them.
 func (t *transition) shiftTraffic() {
 	target, asked := t.traffic(), t.stepTraffic()
 	if asked.exceeds(target) && !t.await(t.strategy.canServe(t.view, max(t.podsFor(asked.load()), 1))) {
@@ -121,7 +121,7 @@ func (t *transition) shiftTraffic() {
 	t.setTraffic(asked)
 }
 
-// recordVerification notes since when the target is verified, or is not.
+// recordVerification records since when the target is verified, or is not.
 func (t *transition) recordVerification(isVerified bool) {
 	traffic := &t.mem.Traffic
 	if !isVerified {
@@ -141,8 +141,8 @@ func (t *transition) voidVerification() {
 	t.awaitVerification()
 }
 
-// awaitVerification notes since when the target is not verified. A first deploy that has not touched its routes waits for
-// nothing.
+// awaitVerification records since when the target is not verified. A first deploy that has not written its routes does not
+// wait.
 func (t *transition) awaitVerification() {
 	switch traffic := &t.mem.Traffic; {
 	case !t.isManaging():
@@ -160,7 +160,7 @@ func (t *transition) verified() gate {
 	return waitFor("%s", t.trafficWait())
 }
 
-// trafficWait says what the verification of the target waits for.
+// trafficWait returns what the verification of the target waits for.
 func (t *transition) trafficWait() string {
 	if t.trafficWaiting != "" {
 		return t.trafficWaiting
@@ -168,7 +168,7 @@ func (t *transition) trafficWait() string {
 	return fmt.Sprintf("waiting for weight %d to be verified", t.mem.Traffic.Weight)
 }
 
-// settled is open when the verification is old enough for data planes that lag behind what they report.
+// settled is open when the verification is old enough for data planes that lag behind their reported status.
 func (t *transition) settled() gate {
 	if !t.isVerified() {
 		return t.verified()
@@ -180,7 +180,7 @@ func (t *transition) settled() gate {
 	return g
 }
 
-// verifiedAndSettled is settled for what nobody has to know that it waits.
+// verifiedAndSettled is settled without a message, for waits that are not reported.
 func (v view) verifiedAndSettled() gate {
 	if !v.isVerified() {
 		return gate{shut: true}
@@ -188,8 +188,8 @@ func (v view) verifiedAndSettled() gate {
 	return v.until(v.mem.Traffic.VerifiedAt.Add(v.spec.settle))
 }
 
-// keepLoad remembers the largest load that data planes may still send to the canary. Its pods must be able to serve
-// that load until the verification of a smaller one has settled (T3).
+// keepLoad records the largest load that data planes may still send to the canary. Its pods must be able to serve that load
+// until the verification of a smaller one has settled (T3).
 func (t *transition) keepLoad() {
 	load := t.traffic().load()
 	if load >= t.mem.Traffic.MaxLoadPercent || t.await(t.verifiedAndSettled()) {
@@ -197,8 +197,8 @@ func (t *transition) keepLoad() {
 	}
 }
 
-// keepVerifyTimeout never lets a weight that is not verified pass in silence (T4): after a while the rollout says that it
-// is stuck, or aborts, as the user wants it. What is wrong with a route itself has a reason of its own.
+// keepVerifyTimeout reports a weight that is not verified within the timeout, or aborts if the user asks for that (T4). A
+// problem of a route itself has its own reason.
 func (t *transition) keepVerifyTimeout() {
 	since, exposure := t.mem.Traffic.UnverifiedSince, t.strategy.exposure(t.view)
 	timeout := exposure.verifyTimeout

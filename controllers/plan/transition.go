@@ -9,19 +9,19 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// transition makes the next memory. It alone writes it, and makes at most one move of the state machine.
+// transition makes the next memory. Nothing else writes that, and it makes at most one move of the state machine.
 type transition struct {
-	// view is of the memory to be written.
+	// view is the view of the memory to be written.
 	view
 	notes
-	// before is of the memory as last written.
+	// before is the view of the memory as last written.
 	before  view
 	history []v1alpha1.HistoryEntry
 	// verifiedRoutes are the routes that are verified to carry the target.
 	verifiedRoutes map[routeKey]bool
-	// probe is what to measure until the next pass; nil for nothing.
+	// probe is what to measure until the next pass; nil if nothing.
 	probe *ProbeRequest
-	// isReleased says that a deletion has handed its traffic back.
+	// isReleased is set when a deletion has handed its traffic back.
 	isReleased bool
 }
 
@@ -46,8 +46,7 @@ func (t *transition) reconcile() {
 	t.keepDeadline()
 }
 
-// move makes at most one move of the state machine. Nothing that a user asks for holds up the requests of a canary that
-// cannot serve them.
+// move makes at most one move of the state machine. No request of a user delays the failover of a canary that cannot serve.
 func (t *transition) move() {
 	command, next, retarget := t.mem.Command, t.acceptable(), t.strategy.retarget(t.view)
 	switch {
@@ -68,7 +67,7 @@ func (t *transition) move() {
 	}
 }
 
-// keepServing is the part of advance that no command takes the place of.
+// keepServing is the part of advance that also runs in the pass of a command.
 func (t *transition) keepServing() {
 	if failOver := t.strategy.failOver(t.view); failOver != nil && t.isGoingForward() {
 		failOver(t)
@@ -97,7 +96,7 @@ func (t *transition) startNext() {
 		t.mem.AbortedRevision, t.mem.AbortReason = "", ""
 	case blocked.shut:
 		t.await(blocked)
-	case len(t.mem.LeavingServices) > 0: // their clients would get the next revision, or lose this one
+	case len(t.mem.LeavingServices) > 0: // their clients would get the next revision too early, or lose their endpoints
 		t.wait(t.pending)
 	case t.spec.replicas == 0:
 		t.start(target)
@@ -119,7 +118,7 @@ func (t *transition) start(revision string) {
 		revision, t.in.Observed.Template.Images, Quantity(int32(len(t.in.Spec.Steps)), "step"), t.mem.StableRevision)
 }
 
-// promote brings the current revision into the place of the stable one (T8).
+// promote makes the next move that replaces the stable revision by the current one (T8).
 func (t *transition) promote() {
 	target, blocked, failOver := t.target(), t.blocked(), t.strategy.failOver(t.view)
 	switch {
@@ -134,7 +133,7 @@ func (t *transition) promote() {
 	}
 }
 
-// commit is the commit point of T8: from here on, going back is a release of its own.
+// commit is the commit point of T8. From here on, returning to the former revision takes another release.
 func (t *transition) commit() {
 	revision := t.mem.CurrentRevision
 	if t.mem.StableRevision == "" {
@@ -150,7 +149,7 @@ func (t *transition) commit() {
 	t.finish()
 }
 
-// finish ends whatever was in flight.
+// finish ends the release in flight, or the rollback.
 func (t *transition) finish() {
 	t.mem.CurrentRevision = t.mem.StableRevision
 	t.mem.StepIndex, t.mem.StepsHash = 0, ""
@@ -158,7 +157,7 @@ func (t *transition) finish() {
 	t.setPhase(v1alpha1.PhaseIdle)
 }
 
-// blocked is shut while something forbids to go forward: a problem to be fixed, or spec.paused.
+// blocked is shut while the release may not go forward: until a problem is fixed, or while spec.paused is set.
 func (t *transition) blocked() gate {
 	switch problem := t.problem(); {
 	case problem != nil:
@@ -172,7 +171,7 @@ func (t *transition) blocked() gate {
 	}
 }
 
-// problem is the first thing that a user has to fix before steps and Services may move.
+// problem returns the first problem that a user has to fix before steps and Services may move.
 func (v view) problem() *Problem {
 	if problem := v.in.Observed.Template.Problem; problem != nil {
 		return problem
@@ -180,7 +179,7 @@ func (v view) problem() *Problem {
 	return v.strategy.problem(v)
 }
 
-// rememberTemplate remembers the template, so that an unchanged one costs no request.
+// rememberTemplate records the template, so that an unchanged one costs no request.
 func (t *transition) rememberTemplate() {
 	if template := t.in.Observed.Template; template.Revision != "" {
 		t.mem.Template = v1alpha1.TemplateMemory{Hash: template.Hash, Revision: template.Revision}

@@ -14,8 +14,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// unsupported says by what a memory shows that a newer manager wrote it; empty if it shows nothing of the kind. To act on
-// it could do harm: what this manager does not know of it may be what keeps traffic where it is.
+// unsupported returns what shows that a newer manager wrote a memory; empty if nothing does. Acting on such a memory could do
+// harm: what this manager does not know about it may be what keeps traffic where it is.
 func unsupported(memory *v1alpha1.Memory) string {
 	if memory == nil {
 		return ""
@@ -39,8 +39,8 @@ func unsupported(memory *v1alpha1.Memory) string {
 	}
 }
 
-// leave does nothing to a rollout whose memory a newer manager wrote, and says so. Memory stays as it is, and so does a
-// deletion: without the memory, traffic cannot be handed back.
+// leave returns a plan that changes nothing and reports that a newer manager wrote the memory. The memory stays, and so does
+// the finalizer: traffic cannot be handed back without the memory.
 func leave(in Input, why string) Plan {
 	const reason = v1alpha1.ReasonUnsupportedMemoryVersion
 	text := "a newer version of the operator wrote this status: " + why + ". Nothing is done: run that version again, or a newer one"
@@ -48,22 +48,22 @@ func leave(in Input, why string) Plan {
 	if stalled := meta.FindStatusCondition(in.Prior.Conditions, v1alpha1.ConditionStalled); stalled == nil || stalled.Reason != reason {
 		plan.Events = []Event{{Warning: true, Reason: reason, Message: text}}
 	}
-	plan.Status = helpless(in.Prior, in.Prior, in.Generation, Problem{Reason: reason, Message: text}, in.Now)
+	plan.Status = overridden(in.Prior, in.Prior, in.Generation, Problem{Reason: reason, Message: text}, in.Now)
 	return plan
 }
 
-// upgrade brings a memory that was written before there were versions up to date.
+// upgrade updates a memory that was written before memories had versions.
 func upgrade(memory *v1alpha1.Memory, spec *v1alpha1.CanaryRolloutSpec, stepsHash string) {
 	if memory.Version == 0 && memory.StepsHash == formerStepsHash(spec.Steps) {
 		memory.StepsHash = stepsHash
 	}
 }
 
-// formerStepsHash is the hash that memories without a version have of their steps. It was taken over Go types, so an
-// update of a library could change it, and with it start the steps over.
+// formerStepsHash returns the hash of the steps as memories without a version have it. It was a hash of Go types, so an update
+// of a library could change it, and restart the steps.
 func formerStepsHash(steps []v1alpha1.Step) string {
 	hash := fnv.New64a()
-	// Encoding a struct of strings and numbers cannot fail, and a hash takes all that it is given.
+	// Encoding a struct of strings and numbers cannot fail, nor can writing to a hash.
 	encoded, _ := json.Marshal(steps)
 	_, _ = hash.Write(encoded)
 	return strconv.FormatUint(hash.Sum64(), 36)

@@ -13,8 +13,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// view answers questions about a rollout: about what was observed, and about one memory. It writes nothing. Actions are
-// made from a view of the memory as last written, which is all that they can see.
+// view answers questions about a rollout, from what was observed and from one memory. It changes nothing. Actions are made
+// from a view of the memory as last written, and cannot see the next one.
 type view struct {
 	in       *Input
 	spec     settings
@@ -43,7 +43,7 @@ func newSettings(spec *v1alpha1.CanaryRolloutSpec) settings {
 	}
 }
 
-// newView returns the view of the memory as last written, brought up to date with what this version expects of one.
+// newView returns the view of the memory as last written, updated to what this version expects.
 func newView(in *Input, strategy strategy) view {
 	v := view{in: in, spec: newSettings(&in.Spec), mem: &v1alpha1.Memory{}, strategy: strategy}
 	if in.Prior.Memory != nil {
@@ -58,7 +58,7 @@ func newView(in *Input, strategy strategy) view {
 	return v
 }
 
-// until returns a gate that the clock opens.
+// until returns a gate that opens at that time.
 func (v view) until(at time.Time) gate {
 	if !v.in.Now.Before(at) {
 		return gate{}
@@ -66,13 +66,13 @@ func (v view) until(at time.Time) gate {
 	return gate{shut: true, opensAt: at}
 }
 
-// target is the revision that spec.template asks for, or empty while it cannot be known.
+// target returns the revision of spec.template; empty while it cannot be known.
 func (v view) target() string { return v.in.Observed.Template.Revision }
 
-// isTerminating reports whether deletion was asked for.
+// isTerminating reports whether deletion was requested.
 func (v view) isTerminating() bool { return !v.in.DeletedAt.IsZero() }
 
-// isAborted reports whether the template in spec was aborted and waits for a retry or for another template.
+// isAborted reports whether the template in the spec was aborted. The rollout then waits for a retry or another template.
 func (v view) isAborted() bool {
 	return v.mem.AbortedRevision != "" && v.mem.AbortedRevision == v.target()
 }
@@ -82,7 +82,7 @@ func (v view) isGoingForward() bool {
 	return v.mem.Phase == v1alpha1.PhaseStepping || v.mem.Phase == v1alpha1.PhasePromoting
 }
 
-// replicaSet returns the one of that revision; the zero value when there is none.
+// replicaSet returns the ReplicaSet of a revision; the zero value if there is none.
 func (v view) replicaSet(revision string) ReplicaSet {
 	for _, rs := range v.in.Observed.ReplicaSets {
 		if rs.Revision == revision {
@@ -92,8 +92,8 @@ func (v view) replicaSet(revision string) ReplicaSet {
 	return ReplicaSet{}
 }
 
-// available counts the pods of a revision that may be relied on: none while the ReplicaSet's status is about an
-// older size.
+// available returns the number of available pods of a revision. It is 0 while the status of the ReplicaSet is about an older
+// spec.
 func (v view) available(revision string) int32 {
 	rs := v.replicaSet(revision)
 	if !rs.Current {
@@ -102,7 +102,7 @@ func (v view) available(revision string) int32 {
 	return rs.Available
 }
 
-// images are those of a revision, joined by commas.
+// images returns the images of a revision, joined by commas.
 func (v view) images(revision string) string {
 	if revision == v.target() {
 		return v.in.Observed.Template.Images
@@ -110,13 +110,13 @@ func (v view) images(revision string) string {
 	return v.replicaSet(revision).Images
 }
 
-// trouble says why a revision lacks pods, as the end of a message that says how many it has.
+// trouble returns why a revision lacks pods, to be appended to a message about their number; empty if that is not known.
 func (v view) trouble(revision string) string {
 	rs := v.replicaSet(revision)
 	if rs.Trouble == "" || rs.Available >= rs.Desired {
 		return ""
 	}
-	return " (" + quote(rs.Trouble) + ")"
+	return " (" + excerpt(rs.Trouble) + ")"
 }
 
 // sized is open when the current revision has that many pods available.
@@ -144,7 +144,7 @@ func (v view) hasOtherPods() bool {
 	return false
 }
 
-// podsAreGone reports whether no revision has pods, nor should have.
+// podsAreGone reports whether no revision has, or should have, pods.
 func (v view) podsAreGone() bool {
 	for _, rs := range v.in.Observed.ReplicaSets {
 		if rs.Replicas > 0 || rs.Desired > 0 {
@@ -154,17 +154,17 @@ func (v view) podsAreGone() bool {
 	return true
 }
 
-// annotate is the kubectl command that sets an annotation on this rollout.
+// annotate returns the kubectl command that sets an annotation on this rollout.
 func (v view) annotate(annotation string) string {
 	return AnnotateCommand(v.in.Namespace, v.in.Name, annotation)
 }
 
-// AnnotateCommand returns the kubectl command that sets an annotation on a rollout, as messages name it.
+// AnnotateCommand returns the kubectl command that sets an annotation on a rollout, as messages show it.
 func AnnotateCommand(namespace, name, annotation string) string {
 	return fmt.Sprintf("kubectl -n %s annotate canaryrollout %s %s", namespace, name, annotation)
 }
 
-// Quantity is a number with what it counts, for people.
+// Quantity formats a number with the noun that it counts.
 func Quantity(count int32, noun string) string {
 	if count == 1 {
 		return "1 " + noun
@@ -172,7 +172,7 @@ func Quantity(count int32, noun string) string {
 	return fmt.Sprintf("%d %ss", count, noun)
 }
 
-// share is the part of replicas that a weight stands for, rounded up.
+// share returns the part of replicas that corresponds to a weight, rounded up.
 func share(replicas, weight int32) int32 {
 	return int32((int64(replicas)*int64(weight) + 99) / 100)
 }

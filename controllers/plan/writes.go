@@ -3,8 +3,8 @@
 
 package plan
 
-// writes makes the actions of a pass. It knows the memory as last written and nothing of the next one, so a target stands
-// in the status before an object is touched for it.
+// writes makes the actions of a pass. It sees the memory as last written and not the next one, so a target is in the status
+// before an object is changed for it.
 type writes struct {
 	view
 	notes
@@ -13,7 +13,7 @@ type writes struct {
 
 func (w *writes) act(action Action) { w.actions = append(w.actions, action) }
 
-// reconcile returns every object to its target.
+// reconcile brings every object to its target.
 func (w *writes) reconcile() {
 	w.addFinalizer()
 	w.setReplicas()
@@ -28,7 +28,7 @@ func (w *writes) addFinalizer() {
 	}
 }
 
-// setReplicas makes the size that is in force visible to autoscalers, which read spec.replicas.
+// setReplicas writes the size in force to spec.replicas, where autoscalers read it.
 func (w *writes) setReplicas() {
 	if w.in.Spec.Replicas == nil {
 		w.act(SetReplicas{Reason: "spec.replicas is not set: the present size is kept", Replicas: w.spec.replicas})
