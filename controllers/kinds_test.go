@@ -133,7 +133,7 @@ func TestHangingDiscovery(t *testing.T) {
 }
 
 // TestUnservedVersion: when a version is no longer served, the served one is used. The old informer would show the
-// last state forever, and with it proofs of weights that were never carried.
+// last state forever, and with it verifications of weights that were never carried.
 func TestUnservedVersion(t *testing.T) {
 	f := newKindsFixture(t, map[string][]string{"v1alpha2": {"TCPRoute"}, "v1": {"HTTPRoute"}})
 	f.resolve("HTTPRoute", "v1", "")

@@ -28,11 +28,11 @@ const (
 
 var (
 	desiredWeight = gauge("canaryrollout_desired_weight_percent",
-		"Share of the canary that the routes are meant to carry.")
+		"Share of the canary that the routes should carry.")
 	verifiedWeight = gauge("canaryrollout_verified_weight_percent",
-		"Share of the canary that every route was last proven to carry.")
+		"Share of the canary that every route was last verified to carry.")
 	trafficVerified = gauge("canaryrollout_traffic_verified",
-		"1 while every route is proven to carry the desired weight, 0 while that has to be waited for or put right.")
+		"1 while every route is verified to carry the desired weight, 0 otherwise.")
 	state = gauge("canaryrollout_state",
 		"State of the rollout: 1 for the one it is in, 0 for the others.", labelState)
 	stateEntered = gauge("canaryrollout_state_entered_timestamp_seconds",

@@ -63,10 +63,10 @@ func TestRecord(t *testing.T) {
 	Record(second, third)
 	Record(third, third)
 	compare(t, `
-# HELP canaryrollout_desired_weight_percent Share of the canary that the routes are meant to carry.
+# HELP canaryrollout_desired_weight_percent Share of the canary that the routes should carry.
 # TYPE canaryrollout_desired_weight_percent gauge
 canaryrollout_desired_weight_percent{name="reviews",namespace="bookinfo"} 20
-# HELP canaryrollout_verified_weight_percent Share of the canary that every route was last proven to carry.
+# HELP canaryrollout_verified_weight_percent Share of the canary that every route was last verified to carry.
 # TYPE canaryrollout_verified_weight_percent gauge
 canaryrollout_verified_weight_percent{name="reviews",namespace="bookinfo"} 10
 # HELP canaryrollout_transition_timestamp_seconds When the current step began, or the current phase outside the steps.

@@ -89,7 +89,7 @@ func TestPatchWeights(t *testing.T) {
 			`[{backendRefs: [{name: reviews-stable, weight: 0}, {name: reviews-canary, weight: 0}]}]`,
 			`[{backendRefs: [{name: reviews-stable, weight: 100}, {name: reviews-canary, weight: 0}]}]`, 0,
 		},
-		"unreadable weights are put right": {
+		"unreadable weights are fixed": {
 			`[{backendRefs: [{name: reviews-stable, weight: {a: b}}, {name: reviews-canary, weight: null}]}]`,
 			`[{backendRefs: [{name: reviews-stable, weight: 70}, {name: reviews-canary, weight: 30}]}]`, 30,
 		},

@@ -101,8 +101,8 @@ func (d *demo) supersede(ctx context.Context) error {
 func (d *demo) killCanary(ctx context.Context) error {
 	canary := revision(d.watcher.rollout(ctx).Status.Canary)
 	d.out.title("7. Every pod of version 2 dies")
-	d.out.text("A pod here has a switch: with this annotation it refuses connections and is not ready any more. What is sent to " +
-		"it in that moment is lost, whoever does the release; not what comes after that. The share of version 2 goes to version 1.")
+	d.out.text("A pod here has a switch: with this annotation it refuses connections and is no longer ready. What is sent to " +
+		"it in that moment is lost with any tool. No request is lost after that: the share of version 2 goes to version 1.")
 	fail := "kubectl annotate pod -l " + v1alpha1.RevisionLabel + "=" + canary + " \\\n  " + cluster.Fail + "="
 	d.killed, d.killedAt = canary, time.Now()
 	if err := d.kubectl(ctx, fail+"true"); err != nil {

@@ -22,7 +22,7 @@ func commands(t *testing.T, heading string) string {
 const (
 	untilEnded    = "### Until a release has ended"
 	untilPaused   = "### Until it pauses"
-	untilVerified = "### Until a weight is proven"
+	untilVerified = "### Until a weight is verified"
 	untilAborted  = "### Until an abort is through"
 	untilGone     = "### Until it is gone"
 	rollout       = "## Instead of kubectl rollout"

@@ -106,14 +106,14 @@ func TestLate(t *testing.T) {
 	j := begin(t, fakegateway.Behaviour{StatusLag: late}, harness.Options{Steps: []v1alpha1.Step{builder.Scale(1), builder.Weight(40), builder.Hold()}, Rate: rate})
 	j.toTheFirstPause("3/3")
 	// The operator may have seen its own write later than the gateway did.
-	if took := j.proof(40); took < late-time.Second {
+	if took := j.verification(40); took < late-time.Second {
 		t.Errorf("weight 40 was taken as verified %s after it was seen", took)
 	}
 	j.finish()
 }
 
-// proof returns how long the verification of the current weight took.
-func (j *journey) proof(weight int32) time.Duration {
+// verification returns how long the verification of the current weight took.
+func (j *journey) verification(weight int32) time.Duration {
 	j.t.Helper()
 	traffic := j.Get().Status.Memory.Traffic
 	if traffic.Weight != weight || traffic.VerifiedAt == nil || len(traffic.Routes) != 1 || traffic.Routes[0].CarriedAt == nil {
@@ -137,7 +137,7 @@ func TestUnversioned(t *testing.T) {
 			j.holds(since, 5*time.Second, isBeforeWeight)
 			j.WaitForPause("4/4")
 			j.checkVerified(40, v1alpha1.ReasonVerifiedUnversioned)
-			if took := j.proof(40); took < 30*time.Second || took > 33*time.Second {
+			if took := j.verification(40); took < 30*time.Second || took > 33*time.Second {
 				t.Errorf("weight 40 was taken as verified %s after it was seen", took)
 			}
 			j.gateway.Behave(fakegateway.Behaviour{})

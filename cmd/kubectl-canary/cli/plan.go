@@ -42,7 +42,7 @@ func NewPlanCommand(options *Options) *cobra.Command {
 		Short: "Show what a release will do, before it does it",
 		Long: `Show the stages of a release with their pods, weights and times, and the risks in its steps. They come from the planner
 that the operator uses, run offline in a world where everything goes well: pods become ready in time, gateways accept at
-once, and whoever is to promote does.
+once, and every pause is promoted.
 
 With NAME it is what is left of the release in flight, or the next one. With -f it is the next release of the rollout in
 the file, and no cluster is asked.`,

@@ -94,7 +94,7 @@ func (m *Manifests) checkRoute(rollout Rollout, reference v1alpha1.RouteReferenc
 	}
 	if parents, _, _ := unstructured.NestedSlice(obj.Object, "spec", "parentRefs"); len(parents) == 0 {
 		found = append(found, obj.find(Warning, IDNoGateway, "spec.parentRefs", fmt.Sprintf(
-			"%s %s has no parentRefs, so a weight is proven only if another route delegates to it: name a Gateway in parentRefs otherwise",
+			"%s %s has no parentRefs, so a weight is verified only if another route delegates to it: name a Gateway in parentRefs otherwise",
 			reference.Kind, reference.Name)))
 	}
 	pair := route.Pair{

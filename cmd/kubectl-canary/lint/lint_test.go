@@ -54,7 +54,7 @@ func TestCheck(t *testing.T) {
 		"route is not there": {"httproute.yaml", "name: bookinfo-reviews", "name: other",
 			[]string{"canaryrollout.yaml:1: spec.traffic.routes[0]: note: HTTPRoute bookinfo-reviews is not in these files: not checked"}},
 		"route without a Gateway": {"httproute.yaml", "  parentRefs:\n  - group: gateway.networking.k8s.io\n    kind: Gateway\n    name: http-gateway\n", "",
-			[]string{"httproute.yaml:1: spec.parentRefs: warning: HTTPRoute bookinfo-reviews has no parentRefs, so a weight is proven only if another route delegates to it: name a Gateway in parentRefs otherwise"}},
+			[]string{"httproute.yaml:1: spec.parentRefs: warning: HTTPRoute bookinfo-reviews has no parentRefs, so a weight is verified only if another route delegates to it: name a Gateway in parentRefs otherwise"}},
 		"route without the pair": {"httproute.yaml", "name: reviews-canary", "name: reviews-next",
 			[]string{"httproute.yaml:1: spec.rules: no rule of HTTPRoute bookinfo-reviews names both Services: put backendRefs to reviews-stable and to reviews-canary into the same rule"}},
 		"pair in another namespace": {"httproute.yaml", "name: reviews-canary", "name: reviews-canary\n      namespace: shop",

@@ -166,7 +166,7 @@ func (r Rollout) next() string {
 		return command("resume")
 	case status.State == v1alpha1.StateDegraded && status.Memory != nil && status.Canary != nil &&
 		plan.Refused(r.Object, status.Memory.Template.Revision, v1alpha1.AbortAnnotation, "true") == "":
-		return "put right what the message says, or: " + command("abort")
+		return "fix what the message says, or: " + command("abort")
 	default:
 		return ""
 	}
