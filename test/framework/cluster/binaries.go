@@ -57,9 +57,9 @@ type assets struct {
 }
 
 // Build builds the binaries of a cluster with this gateway that are missing from the user's cache folder, and reports
-// what it does to progress. If KUBEBUILDER_ASSETS is set, etcd and kube-* are taken from that folder as far as it has
-// them. [Isolate] builds for [TraefikGateway] unless Build was called before. Build needs the Go module proxy or a filled
-// module cache, so it cannot run inside the namespaces.
+// what it does to progress. Binaries in the folder KUBEBUILDER_ASSETS are used as they are. [Isolate] builds for
+// [TraefikGateway] unless Build was called before. Build needs the Go module proxy or a filled module cache, so it cannot
+// run inside the namespaces.
 func Build(ctx context.Context, progress io.Writer, gateway Gateway) error {
 	found, err := findAssets(ctx, progress, gateway)
 	if err != nil {
@@ -99,7 +99,7 @@ func findAssets(ctx context.Context, progress io.Writer, gateway Gateway) (*asse
 
 // ensure returns the path of the binary and builds it if it is missing.
 func (b binary) ensure(ctx context.Context, root string, progress io.Writer) (string, error) {
-	if given := filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), b.name); b.tools == "kubernetes" && filepath.IsAbs(given) && isFile(given) {
+	if given := filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), b.name); filepath.IsAbs(given) && isFile(given) {
 		return given, nil
 	}
 	cache, err := os.UserCacheDir()

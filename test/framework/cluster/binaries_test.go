@@ -69,15 +69,22 @@ func TestSecondBuilderWaits(t *testing.T) {
 	}
 }
 
-func TestGivenBinaryIsTakenAsItIs(t *testing.T) {
+// TestGivenBinariesAreUsed: a folder of downloaded binaries replaces each build that it has a binary for, and no other.
+func TestGivenBinariesAreUsed(t *testing.T) {
 	dir := t.TempDir()
-	given := filepath.Join(dir, "etcd")
-	if err := os.WriteFile(given, nil, 0o700); err != nil {
-		t.Fatal(err)
-	}
 	t.Setenv("KUBEBUILDER_ASSETS", dir)
-	if got, err := binaries[0].ensure(t.Context(), "/no/repository", &bytes.Buffer{}); err != nil || got != given {
-		t.Errorf("%s, %v", got, err)
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	for _, b := range binariesFor(BuiltinGateway) {
+		if got, err := b.ensure(t.Context(), "/no/repository", &bytes.Buffer{}); err == nil {
+			t.Errorf("%s is found in an empty folder: %s", b.name, got)
+		}
+		given := filepath.Join(dir, b.name)
+		if err := os.WriteFile(given, nil, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := b.ensure(t.Context(), "/no/repository", &bytes.Buffer{}); err != nil || got != given {
+			t.Errorf("%s, %v", got, err)
+		}
 	}
 }
 
