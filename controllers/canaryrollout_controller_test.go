@@ -396,7 +396,7 @@ func TestReconcileStatusRefused(t *testing.T) {
 	if _, err := h.reconcile(t); !errors.Is(err, h.fail["status"]) {
 		t.Errorf("err = %v", err)
 	}
-	h.wantEvents(t, "Warning ReconcileError the status cannot be written, so nothing goes on; if the installed CustomResourceDefinition "+
+	h.wantEvents(t, "Warning ReconcileError the status cannot be written, so the rollout cannot continue; if the installed CustomResourceDefinition "+
 		"is older than the operator, update it: "+h.fail["status"].Error())
 }
 

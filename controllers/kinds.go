@@ -96,7 +96,7 @@ func (k *RouteKinds) version(ctx context.Context, kind string) (schema.GroupVers
 		}
 	}
 	return schema.GroupVersionKind{}, fmt.Errorf("the cluster serves no %s: install the Gateway API with it, "+
-		"or take it out of spec.traffic.routes", kind)
+		"or remove it from spec.traffic.routes", kind)
 }
 
 func (k *RouteKinds) isServed(ctx context.Context, version schema.GroupVersionKind) (bool, error) {
@@ -154,7 +154,7 @@ func (k *RouteKinds) dropUnserved(ctx context.Context) {
 		select {
 		case k.lost <- event.GenericEvent{Object: object}:
 		default:
-			ctrl.LoggerFrom(ctx).Error(nil, "Too many kinds of routes have gone at once: rollouts at rest do not show it", "kind", version.Kind)
+			ctrl.LoggerFrom(ctx).Error(nil, "Too many kinds of routes disappeared at the same time: rollouts without a release in flight do not report it", "kind", version.Kind)
 		}
 	}
 }

@@ -44,7 +44,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, w *write) error {
 	if observe.IsRefusal(err) {
 		r.report(w.rollout, []plan.Event{{
 			Warning: true, Reason: v1alpha1.ReasonReconcileError, Repeats: true,
-			Message: "the status cannot be written, so nothing goes on; if the installed CustomResourceDefinition is older than the operator, update it: " + err.Error(),
+			Message: "the status cannot be written, so the rollout cannot continue; if the installed CustomResourceDefinition is older than the operator, update it: " + err.Error(),
 		}})
 	}
 	if err != nil {

@@ -55,8 +55,8 @@ type CanaryRolloutList struct {
 // +kubebuilder:validation:XValidation:rule="self.selector.matchLabels.all(k, has(self.template.metadata) && has(self.template.metadata.labels) && k in self.template.metadata.labels && self.template.metadata.labels[k] == self.selector.matchLabels[k])",message="selector.matchLabels must be part of template.metadata.labels: add the same labels to the template"
 // +kubebuilder:validation:XValidation:rule="!has(self.minReadySeconds) || !has(self.progressDeadlineSeconds) || self.minReadySeconds < self.progressDeadlineSeconds",message="progressDeadlineSeconds must be larger than minReadySeconds: no pod could become available in time"
 // +kubebuilder:validation:XValidation:rule="!has(self.traffic.settleSeconds) || !has(self.progressDeadlineSeconds) || self.traffic.settleSeconds < self.progressDeadlineSeconds",message="progressDeadlineSeconds must be larger than traffic.settleSeconds: no weight could settle in time"
-// +kubebuilder:validation:XValidation:rule="!has(self.steps) || !self.steps.exists(s, has(s.setMirrorRoute)) || !has(self.traffic.routes) || self.traffic.routes.all(r, !has(r.kind) || !(r.kind in ['TCPRoute', 'TLSRoute']))",message="a TCPRoute or a TLSRoute carries no requests that setMirrorRoute could copy: take these steps out, or these routes out of traffic.routes"
-// +kubebuilder:validation:XValidation:rule="!has(self.steps) || !self.steps.exists(s, has(s.setHeaderRoute)) || !has(self.traffic.routes) || self.traffic.routes.all(r, !has(r.kind) || !(r.kind in ['TCPRoute', 'TLSRoute']))",message="a TCPRoute or a TLSRoute has nothing that setHeaderRoute could match: take these steps out, or these routes out of traffic.routes"
+// +kubebuilder:validation:XValidation:rule="!has(self.steps) || !self.steps.exists(s, has(s.setMirrorRoute)) || !has(self.traffic.routes) || self.traffic.routes.all(r, !has(r.kind) || !(r.kind in ['TCPRoute', 'TLSRoute']))",message="a TCPRoute or a TLSRoute carries no requests that setMirrorRoute could copy: remove these steps, or remove these routes from traffic.routes"
+// +kubebuilder:validation:XValidation:rule="!has(self.steps) || !self.steps.exists(s, has(s.setHeaderRoute)) || !has(self.traffic.routes) || self.traffic.routes.all(r, !has(r.kind) || !(r.kind in ['TCPRoute', 'TLSRoute']))",message="a TCPRoute or a TLSRoute has nothing that setHeaderRoute could match: remove these steps, or remove these routes from traffic.routes"
 type CanaryRolloutSpec struct {
 	// replicas is the number of pods of the stable revision when no release is in flight. The scale subresource reads and
 	// writes it. When it is not set, the current number of pods is kept, also by an adoption, and a first deploy gets one
@@ -77,10 +77,10 @@ type CanaryRolloutSpec struct {
 	// +kubebuilder:validation:XValidation:rule="has(self.spec) && self.spec.containers.size() > 0",message="template.spec.containers must have at least one container"
 	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || self.spec.containers.all(c, has(c.image) && c.image.size() > 0)",message="every container must have an image",fieldPath=".spec.containers"
 	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.initContainers) || self.spec.initContainers.all(c, has(c.image) && c.image.size() > 0)",message="every init container must have an image",fieldPath=".spec.initContainers"
-	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.restartPolicy) || self.spec.restartPolicy in ['', 'Always']",message="restartPolicy must be Always, the only one that a ReplicaSet allows: leave it out",fieldPath=".spec.restartPolicy"
-	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.activeDeadlineSeconds)",message="activeDeadlineSeconds is not allowed in a ReplicaSet: leave it out",fieldPath=".spec.activeDeadlineSeconds"
-	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.ephemeralContainers) || self.spec.ephemeralContainers.size() == 0",message="ephemeralContainers are added to running pods, not to templates: leave them out",fieldPath=".spec.ephemeralContainers"
-	// +kubebuilder:validation:XValidation:rule="!has(self.metadata) || !has(self.metadata.labels) || !('pod-template-hash' in self.metadata.labels)",message="labels must not hold pod-template-hash: the controller adds it to tell revisions apart",fieldPath=".metadata.labels"
+	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.restartPolicy) || self.spec.restartPolicy in ['', 'Always']",message="restartPolicy must be Always, the only one that a ReplicaSet allows: remove the field",fieldPath=".spec.restartPolicy"
+	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.activeDeadlineSeconds)",message="activeDeadlineSeconds is not allowed in a ReplicaSet: remove it",fieldPath=".spec.activeDeadlineSeconds"
+	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.ephemeralContainers) || self.spec.ephemeralContainers.size() == 0",message="ephemeralContainers are added to running pods, not to templates: remove them",fieldPath=".spec.ephemeralContainers"
+	// +kubebuilder:validation:XValidation:rule="!has(self.metadata) || !has(self.metadata.labels) || !('pod-template-hash' in self.metadata.labels)",message="labels must not contain pod-template-hash: the controller adds it to tell revisions apart",fieldPath=".metadata.labels"
 	// +kubebuilder:validation:XValidation:rule="!has(self.metadata) || !has(self.metadata.labels) || self.metadata.labels.all(k, k.matches('^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",message="the name of a label must be at most 63 letters, digits, '-', '_' and '.', beginning and ending with a letter or digit, with an optional DNS name and '/' before it",fieldPath=".metadata.labels"
 	Template runtime.RawExtension `json:"template,omitzero"`
 
@@ -128,7 +128,7 @@ type CanaryRolloutSpec struct {
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
-	// +kubebuilder:validation:XValidation:rule="self.all(s, !has(s.setHeaderRoute) || (has(s.setHeaderRoute.matches) && s.setHeaderRoute.matches.size() > 0) || self.exists(o, has(o.setHeaderRoute) && has(o.setHeaderRoute.matches) && o.setHeaderRoute.matches.size() > 0 && o.setHeaderRoute.name == s.setHeaderRoute.name))",message="setHeaderRoute without matches removes the header route of its name, but no step makes one of that name: add matches, or correct the name"
+	// +kubebuilder:validation:XValidation:rule="self.all(s, !has(s.setHeaderRoute) || (has(s.setHeaderRoute.matches) && s.setHeaderRoute.matches.size() > 0) || self.exists(o, has(o.setHeaderRoute) && has(o.setHeaderRoute.matches) && o.setHeaderRoute.matches.size() > 0 && o.setHeaderRoute.name == s.setHeaderRoute.name))",message="setHeaderRoute without matches removes the header route of its name, but no step creates one of that name: add matches, or correct the name"
 	Steps []Step `json:"steps,omitempty"`
 }
 
@@ -139,7 +139,7 @@ type PodSelector struct {
 	// +required
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=16
-	// +kubebuilder:validation:XValidation:rule="!('pod-template-hash' in self)",message="matchLabels must not hold pod-template-hash: the controller adds it to tell revisions apart"
+	// +kubebuilder:validation:XValidation:rule="!('pod-template-hash' in self)",message="matchLabels must not contain pod-template-hash: the controller adds it to tell revisions apart"
 	MatchLabels map[string]string `json:"matchLabels,omitempty"`
 }
 
@@ -218,7 +218,7 @@ type Probe struct {
 	// +kubebuilder:validation:MinLength=8
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:XValidation:rule="isURL(self) && self.matches('^https?://[^/]')",message="must be the URL of a page, for example http://gateway.infra.svc/reviews"
-	// +kubebuilder:validation:XValidation:rule="!self.matches('^https?://[^/?#]*@')",message="must not hold a user or a password: take them out"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^https?://[^/?#]*@')",message="must not contain a user or a password: remove them"
 	URL string `json:"url,omitempty"`
 
 	// host is the host that the request names, and for which a certificate must be valid. It defaults to the host in url.
@@ -240,7 +240,7 @@ type Probe struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=65536
-	// +kubebuilder:validation:XValidation:rule="self.contains('-----BEGIN CERTIFICATE-----')",message="must hold certificates in PEM"
+	// +kubebuilder:validation:XValidation:rule="self.contains('-----BEGIN CERTIFICATE-----')",message="must contain certificates in PEM"
 	CABundle string `json:"caBundle,omitempty"`
 }
 

@@ -10,7 +10,7 @@ import (
 
 // Step is one step of a release; exactly one of its fields is set.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.setCanaryScale), has(self.setWeight), has(self.setHeaderRoute), has(self.setMirrorRoute), has(self.pause)].filter(set, set).size() == 1",message="a step must have exactly one of setCanaryScale, setWeight, setHeaderRoute, setMirrorRoute and pause: make a step of its own for each"
+// +kubebuilder:validation:XValidation:rule="[has(self.setCanaryScale), has(self.setWeight), has(self.setHeaderRoute), has(self.setMirrorRoute), has(self.pause)].filter(set, set).size() == 1",message="a step must have exactly one of setCanaryScale, setWeight, setHeaderRoute, setMirrorRoute and pause: use a separate step for each"
 type Step struct {
 	// setCanaryScale sets the size of the canary independently of its traffic, until the next setCanaryScale.
 	// +optional
@@ -82,7 +82,7 @@ const (
 // SetCanaryScale sets the size of the canary. Exactly one of replicas, weight and matchTrafficWeight is set.
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.replicas), has(self.weight), has(self.matchTrafficWeight)].filter(set, set).size() == 1",message="setCanaryScale must have exactly one of replicas, weight and matchTrafficWeight"
-// +kubebuilder:validation:XValidation:rule="!has(self.mode) || !has(self.matchTrafficWeight)",message="mode has no meaning with matchTrafficWeight, which gives the size back to the weight: remove mode"
+// +kubebuilder:validation:XValidation:rule="!has(self.mode) || !has(self.matchTrafficWeight)",message="mode has no meaning with matchTrafficWeight, by which the size follows the weight: remove mode"
 type SetCanaryScale struct {
 	// replicas is a number of pods. It may be larger than spec.replicas.
 	// +optional
@@ -97,7 +97,7 @@ type SetCanaryScale struct {
 
 	// matchTrafficWeight ends an earlier setCanaryScale: the size follows the weight again.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self",message="matchTrafficWeight can only be true: leave it out otherwise"
+	// +kubebuilder:validation:XValidation:rule="self",message="matchTrafficWeight can only be true: otherwise remove it"
 	MatchTrafficWeight *bool `json:"matchTrafficWeight,omitempty"`
 
 	// mode says whether the weight may raise this size: Minimum (the default) or Exact.
@@ -181,8 +181,8 @@ const (
 
 // Pause holds a release at a step. Without duration and timeout, it lasts until promoted.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.timeout) == has(self.onTimeout)",message="timeout and onTimeout go together: say how long to wait, and whether to Abort or Promote then"
-// +kubebuilder:validation:XValidation:rule="!has(self.duration) || !has(self.timeout)",message="duration ends the pause by itself, so a timeout has no meaning beside it: remove one of them"
+// +kubebuilder:validation:XValidation:rule="has(self.timeout) == has(self.onTimeout)",message="timeout and onTimeout must be set together: how long to wait, and whether to Abort or Promote then"
+// +kubebuilder:validation:XValidation:rule="!has(self.duration) || !has(self.timeout)",message="duration ends the pause by itself, so it cannot be combined with a timeout: remove one of them"
 type Pause struct {
 	// duration is how long the pause lasts, for example 10s, 5m or 1h30m.
 	// +optional

@@ -68,24 +68,24 @@ type options struct {
 
 func newOptions(flags *flag.FlagSet) *options {
 	o := &options{logging: zap.Options{TimeEncoder: zapcore.ISO8601TimeEncoder}}
-	flags.StringVar(&o.namespace, "namespace", "", "Work in these namespaces alone, separated by commas; in all of them if empty.")
+	flags.StringVar(&o.namespace, "namespace", "", "Manage only rollouts in these namespaces, separated by commas. Empty means all namespaces.")
 	flags.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz; 0 for none.")
-	flags.IntVar(&o.concurrency, "max-concurrent-reconciles", 10, "How many rollouts are worked on at once.")
+	flags.IntVar(&o.concurrency, "max-concurrent-reconciles", 10, "How many rollouts are reconciled concurrently.")
 	flags.Float64Var(&o.qps, "kube-api-qps", 50, "Sustained requests per second to the API server.")
-	flags.IntVar(&o.burst, "kube-api-burst", 100, "Requests to the API server that may go beyond that for a moment.")
-	flags.BoolVar(&o.leaderElection, "leader-elect", true, "Only the elected one of several replicas works; the others keep their caches warm.")
-	flags.StringVar(&o.leaseNamespace, "leader-election-namespace", "", "Namespace of the lease; that of the pod if empty.")
+	flags.IntVar(&o.burst, "kube-api-burst", 100, "Maximum burst of requests to the API server.")
+	flags.BoolVar(&o.leaderElection, "leader-elect", true, "Only the elected replica reconciles. The others keep their caches warm.")
+	flags.StringVar(&o.leaseNamespace, "leader-election-namespace", "", "Namespace of the lease. Defaults to the namespace of the pod.")
 	flags.DurationVar(&o.leaseDuration, "leader-election-lease-duration", 15*time.Second,
-		"How long the others wait for a leader that renews its lease no longer. They take over after that.")
+		"How long other replicas wait, after the leader last renewed its lease, before they take over.")
 	flags.DurationVar(&o.renewDeadline, "leader-election-renew-deadline", 10*time.Second,
-		"How long a leader that cannot renew its lease works on before it ends; less than the lease duration.")
+		"How long a leader that cannot renew its lease continues before it exits. Must be less than the lease duration.")
 	flags.DurationVar(&o.retryPeriod, "leader-election-retry-period", 2*time.Second,
-		"How often the lease is renewed, or asked for; less than the renew deadline.")
+		"How often a replica renews the lease, or tries to acquire it. Must be less than the renew deadline.")
 	flags.DurationVar(&o.shutdownTimeout, "shutdown-timeout", 20*time.Second,
-		"How long passes that are under way may take to end on SIGTERM. Keep it below the pod's termination grace period.")
+		"How long running passes may take to end after SIGTERM. Keep it below the pod's termination grace period.")
 	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "Address of /metrics; 0 for none.")
-	flags.BoolVar(&o.metricsSecure, "metrics-secure", true, "Serve metrics by HTTPS, to those that may GET /metrics.")
-	flags.StringVar(&o.metricsCertDir, "metrics-cert-dir", "", "Directory of the metrics server's certificate; self-signed if empty.")
+	flags.BoolVar(&o.metricsSecure, "metrics-secure", true, "Serve metrics over HTTPS, to clients that are authorized to GET /metrics.")
+	flags.StringVar(&o.metricsCertDir, "metrics-cert-dir", "", "Directory of the metrics server's certificate. Empty means a self-signed certificate.")
 	flags.StringVar(&o.metricsCertName, "metrics-cert-name", "tls.crt", "File name of the certificate.")
 	flags.StringVar(&o.metricsKeyName, "metrics-key-name", "tls.key", "File name of its key.")
 	flags.Func("probe-allow", "Hosts, as in gateway.infra.svc or *.infra.svc, addresses and CIDRs that probes of rollouts "+
@@ -110,7 +110,7 @@ func (o *options) validate() error {
 			"--leader-election-renew-deadline, %s", o.retryPeriod, leaderelection.JitterFactor, o.renewDeadline)
 	}
 	if o.shutdownTimeout <= 0 {
-		return fmt.Errorf("--shutdown-timeout is %s: it must be above 0, or the lease is not given up in time", o.shutdownTimeout)
+		return fmt.Errorf("--shutdown-timeout is %s: it must be greater than 0, or the lease is not released in time", o.shutdownTimeout)
 	}
 	return nil
 }

@@ -104,10 +104,10 @@ func lackingPort(service *corev1.Service, used []int32, slice *discoveryv1.Endpo
 		case slices.ContainsFunc(slice.Ports, isIn):
 		case port.TargetPort.Type == intstr.Int:
 			return fmt.Sprintf("port %d of Service %s is not yet in EndpointSlice %s: it takes a moment after a change of the "+
-				"Service; if it lasts, look at what writes the EndpointSlices", number, service.Name, slice.Name)
+				"Service; if it persists, check what writes the EndpointSlices", number, service.Name, slice.Name)
 		default:
 			return fmt.Sprintf("port %d of Service %s leads to a container port named %s, which the pods do not have: "+
-				"name a container port so in spec.template, or change the targetPort", number, service.Name, port.TargetPort.String())
+				"give a container port that name in spec.template, or change the targetPort", number, service.Name, port.TargetPort.String())
 		}
 	}
 	return ""

@@ -87,12 +87,12 @@ type use struct {
 }
 
 var (
-	mirroring = use{v1alpha1.ReasonMirrorNotSupported, features.SupportHTTPRouteRequestPercentageMirror, "take setMirrorRoute out of the steps"}
+	mirroring = use{v1alpha1.ReasonMirrorNotSupported, features.SupportHTTPRouteRequestPercentageMirror, "remove setMirrorRoute from the steps"}
 	// mirroringTwice applies to a rule that already has a mirror of the user's.
 	mirroringTwice = use{v1alpha1.ReasonMirrorNotSupported, features.SupportHTTPRouteRequestMultipleMirrors,
-		"take setMirrorRoute out of the steps, or the other mirror out of the rule"}
-	matchingQuery  = use{v1alpha1.ReasonHeaderRouteNotSupported, features.SupportHTTPRouteQueryParamMatching, "take queryParams out of setHeaderRoute"}
-	matchingMethod = use{v1alpha1.ReasonHeaderRouteNotSupported, features.SupportHTTPRouteMethodMatching, "take method out of setHeaderRoute"}
+		"remove setMirrorRoute from the steps, or the other mirror from the rule"}
+	matchingQuery  = use{v1alpha1.ReasonHeaderRouteNotSupported, features.SupportHTTPRouteQueryParamMatching, "remove queryParams from setHeaderRoute"}
+	matchingMethod = use{v1alpha1.ReasonHeaderRouteNotSupported, features.SupportHTTPRouteMethodMatching, "remove method from setHeaderRoute"}
 )
 
 // lacks reports the first Gateway of a route whose class publishes its features, but not this one. Parents of other
@@ -105,7 +105,7 @@ func (s *observation) lacks(ctx context.Context, obj *unstructured.Unstructured,
 	for _, gateway := range route.Gateways(obj) {
 		if found := s.Features.of(ctx, gateway); found.features != nil && !found.features.Has(wanted) {
 			return &plan.Problem{Reason: of.reason, Message: fmt.Sprintf(
-				"%s %s: GatewayClass %s of Gateway %s publishes what it supports, and %s is not among it: %s, or use another gateway",
+				"%s %s: GatewayClass %s of Gateway %s publishes its supported features, without %s: %s, or use another gateway",
 				obj.GetKind(), obj.GetName(), found.class, gateway, wanted, of.remedy)}
 		}
 	}

@@ -51,7 +51,7 @@ func TestLacksMirror(t *testing.T) {
 		}
 		return ref
 	}
-	const message = "HTTPRoute reviews: GatewayClass plain of Gateway infra/plain publishes what it supports, and HTTPRouteRequestPercentageMirror is not among it: take setMirrorRoute out of the steps, or use another gateway"
+	const message = "HTTPRoute reviews: GatewayClass plain of Gateway infra/plain publishes its supported features, without HTTPRouteRequestPercentageMirror: remove setMirrorRoute from the steps, or use another gateway"
 	for name, tc := range map[string]struct {
 		kind    string
 		parents []any

@@ -65,7 +65,7 @@ func TestServices(t *testing.T) {
 			objects: []client.Object{aServiceWith(map[string]string{"app": "reviews", "version": "v1", "pod-template-hash": "aaa"}), former},
 			want:    v1alpha1.ReasonServiceSelectorMismatch, rev: "aaa",
 			wantMessage: "Service reviews-stable selects pods by version=v1, which the pods of revision aaa, that serve, do not have: " +
-				"take it out of the selector until a revision with the label is stable",
+				"remove it from the selector until a revision with the label is stable",
 		},
 		"selects stable pods, and those of the template": {objects: []client.Object{good, former}, rev: "aaa"},
 		"of the same second, by name":                    {objects: []client.Object{good, otherRollout("a", born)}, want: v1alpha1.ReasonServiceConflict, rev: "aaa"},
@@ -164,7 +164,7 @@ func TestEndpointsWithoutPort(t *testing.T) {
 		return s
 	}
 	const noPod = "port 80 of Service reviews-stable leads to a container port named http, which the pods do not have: " +
-		"name a container port so in spec.template, or change the targetPort"
+		"give a container port that name in spec.template, or change the targetPort"
 	for name, tc := range map[string]struct {
 		ports []corev1.ServicePort
 		slice *discoveryv1.EndpointSlice
@@ -175,7 +175,7 @@ func TestEndpointsWithoutPort(t *testing.T) {
 		"none at all":     {[]corev1.ServicePort{web, admin}, slice(), plan.Endpoints{Revision: "aaa", Total: 1, LacksPort: noPod}},
 		"renamed, with a number": {[]corev1.ServicePort{{Name: "http", Port: 80, TargetPort: intstr.FromInt32(8080)}, admin}, slice("admin", "web"), plan.Endpoints{
 			Revision: "aaa", Total: 1, LacksPort: "port 80 of Service reviews-stable is not yet in EndpointSlice v4: it takes a moment " +
-				"after a change of the Service; if it lasts, look at what writes the EndpointSlices"}},
+				"after a change of the Service; if it persists, check what writes the EndpointSlices"}},
 		"UDP of the same number": {[]corev1.ServicePort{quic, web, admin}, slice("admin", "web"), plan.Endpoints{Revision: "aaa", Ready: 1, Total: 1}},
 		"UDP alone":              {[]corev1.ServicePort{quic, admin}, slice("admin", "quic"), plan.Endpoints{Revision: "aaa", Ready: 1, Total: 1}},
 		"not a port of the Service": {[]corev1.ServicePort{web}, slice("web"), plan.Endpoints{Revision: "aaa", Total: 1,

@@ -123,7 +123,7 @@ func (a Allow) dial(host string) func(context.Context, string, string) (net.Conn
 
 // notAllowed returns an error that says what an administrator has to do.
 func notAllowed(host string) publicError {
-	return publicError(fmt.Sprintf("the operator may not send requests to %s: an administrator allows it by the flag --probe-allow", host))
+	return publicError(fmt.Sprintf("the operator may not send requests to %s: an administrator can allow it with the flag --probe-allow", host))
 }
 
 var (

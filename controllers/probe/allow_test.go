@@ -90,7 +90,7 @@ func TestDial(t *testing.T) {
 		"a name":           {"localhost", "localhost", "no probe may reach"},
 		"an address":       {"127.0.0.0/8", "127.0.0.1", "no probe may reach"},
 		"an IPv6 form":     {"::/0,0.0.0.0/0", "::ffff:127.0.0.1", "no probe may reach"},
-		"another network":  {"10.0.0.0/8", "192.0.2.1", "an administrator allows it by the flag --probe-allow"},
+		"another network":  {"10.0.0.0/8", "192.0.2.1", "an administrator can allow it with the flag --probe-allow"},
 		"a name elsewhere": {"10.0.0.0/8", "localhost", "no probe may reach"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -117,7 +117,7 @@ func TestZone(t *testing.T) {
 	}
 	for _, url := range []string{"http://[fd00::5%25.infra.svc]/", "https://[FD00::5%25eth0]:443/", "http://[::ffff:10.0.0.5%25a.infra.svc]/", "http://10.0.0.5%25.infra.svc/"} {
 		m := &measurement{Prober: NewProber(allow), request: Request{Probe: v1alpha1.Probe{URL: url}}}
-		if _, err := m.client(); err == nil || !strings.Contains(err.Error(), "must not hold an IPv6 zone") {
+		if _, err := m.client(); err == nil || !strings.Contains(err.Error(), "must not contain an IPv6 zone") {
 			t.Errorf("%s: %v", url, err)
 		}
 	}
@@ -134,7 +134,7 @@ func TestNothingAllowed(t *testing.T) {
 		m := &measurement{Prober: NewProber(allow), request: Request{Probe: v1alpha1.Probe{URL: g.URL, RevisionHeader: "X-Revision"}}}
 		notified := 0
 		m.run(t.Context(), func() { notified++ })
-		want := "the probe sends no requests: the operator may not send requests to 127.0.0.1: an administrator allows it by the flag --probe-allow"
+		want := "the probe sends no requests: the operator may not send requests to 127.0.0.1: an administrator can allow it with the flag --probe-allow"
 		if got := m.result(); got.Pending != want || got.Fits || notified != 1 || g.asked.Load() != 0 {
 			t.Errorf("allowed %v: %+v after %d requests, notified %d times", allowed, got, g.asked.Load(), notified)
 		}

@@ -62,9 +62,9 @@ func (m *measurement) client() (*http.Client, error) {
 	case err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Hostname() == "":
 		return nil, publicError("traffic.probe.url is not the URL of a page")
 	case at.User != nil:
-		return nil, publicError("traffic.probe.url must not hold a user or a password: take them out")
+		return nil, publicError("traffic.probe.url must not contain a user or a password: remove them")
 	case strings.Contains(at.Hostname(), "%"):
-		return nil, publicError("traffic.probe.url must not hold an IPv6 zone, as in [fd00::1%25eth0]: take it out")
+		return nil, publicError("traffic.probe.url must not contain an IPv6 zone, as in [fd00::1%25eth0]: remove it")
 	case !m.allow.mayReach(at.Hostname()):
 		return nil, notAllowed(at.Hostname())
 	}
@@ -103,7 +103,7 @@ func measureOnce(ctx context.Context, client *http.Client, probe v1alpha1.Probe)
 	_ = response.Body.Close()
 	revision := response.Header.Get(probe.RevisionHeader)
 	if revision == "" {
-		return "", publicError(fmt.Sprintf("the answer, with status %d, has no header %s", response.StatusCode, probe.RevisionHeader))
+		return "", publicError(fmt.Sprintf("the response, with status %d, has no header %s", response.StatusCode, probe.RevisionHeader))
 	}
 	return revision, nil
 }
@@ -127,6 +127,6 @@ func reason(err error) string {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"
 	default:
-		return fmt.Sprintf("the connection broke, or the answer is no HTTP, or its header is larger than %d KiB", maxHeader>>10)
+		return fmt.Sprintf("the connection broke, or the response is not HTTP, or its header is larger than %d KiB", maxHeader>>10)
 	}
 }

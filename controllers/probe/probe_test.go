@@ -198,10 +198,10 @@ func TestFailures(t *testing.T) {
 	}
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
 	t.Cleanup(secure.Close)
-	broken := "the connection broke, or the answer is no HTTP, or its header is larger than 16 KiB"
+	broken := "the connection broke, or the response is not HTTP, or its header is larger than 16 KiB"
 	for name, tc := range map[string]struct{ url, want string }{
-		"no header":         {answering(t, http.RedirectHandler("/elsewhere", http.StatusFound).ServeHTTP), "100 of 100 requests of the probe failed: the answer, with status 302, has no header X-Revision"},
-		"a status in words": {raw("HTTP/1.1 500 " + secret + "\r\n\r\n"), "the answer, with status 500, has no header X-Revision"},
+		"no header":         {answering(t, http.RedirectHandler("/elsewhere", http.StatusFound).ServeHTTP), "100 of 100 requests of the probe failed: the response, with status 302, has no header X-Revision"},
+		"a status in words": {raw("HTTP/1.1 500 " + secret + "\r\n\r\n"), "the response, with status 500, has no header X-Revision"},
 		"no HTTP":           {raw(secret + "\r\n\r\n"), broken},
 		"a long header":     {raw("HTTP/1.1 200 OK\r\nX-Revision: " + strings.Repeat(secret, maxHeader) + "\r\n\r\n"), broken},
 		"a long handshake":  {longHandshake(t, secure.TLS.Certificates[0]), "the server sent more than 48 KiB before the end of its header"},
@@ -210,7 +210,7 @@ func TestFailures(t *testing.T) {
 		"a certificate":     {secure.URL, "the certificate is not accepted"},
 		"no URL":            {"http://%", "traffic.probe.url is not the URL of a page"},
 		"another scheme":    {"file:///etc/passwd", "traffic.probe.url is not the URL of a page"},
-		"a password":        {"http://me:" + secret + "@127.0.0.1/", "traffic.probe.url must not hold a user or a password"},
+		"a password":        {"http://me:" + secret + "@127.0.0.1/", "traffic.probe.url must not contain a user or a password"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

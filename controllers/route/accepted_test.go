@@ -37,25 +37,25 @@ func TestAccepted(t *testing.T) {
 		},
 		"delegated to, behind": {
 			`[]`, `[{parentRef: {kind: HTTPRoute, name: entry, namespace: edge}, conditions: [{type: Accepted, status: "True", observedGeneration: 4}, {type: ResolvedRefs, status: "True", observedGeneration: 3}]}]`,
-			Acceptance{Generation: 3, Pending: "HTTPRoute edge/entry has taken generation 3, not yet 4"},
+			Acceptance{Generation: 3, Pending: "HTTPRoute edge/entry has accepted generation 3, not yet 4"},
 		},
 		"delegated to by two, one refuses": {
 			`[]`, `[{parentRef: {kind: HTTPRoute, name: entry}, ` + taken + `}, {parentRef: {kind: HTTPRoute, name: other}, conditions: [{type: Accepted, status: "False", reason: R, message: m}]}]`,
 			Acceptance{Pending: "HTTPRoute other: Accepted is False (R: m)"},
 		},
-		"no answer":           {`[{name: a}]`, `[]`, Acceptance{Pending: "Gateway a has not answered"}},
-		"another's answer":    {`[{name: a}]`, `[{parentRef: {name: b}, ` + taken + `}]`, Acceptance{Pending: "Gateway a has not answered"}},
-		"another namespace":   {`[{name: a, namespace: infra}]`, `[{parentRef: {name: a}, ` + taken + `}]`, Acceptance{Pending: "Gateway infra/a has not answered"}},
-		"another section":     {`[{name: a, sectionName: https}]`, `[{parentRef: {name: a, sectionName: http}, ` + taken + `}]`, Acceptance{Pending: "Gateway a section https has not answered"}},
-		"another port":        {`[{name: a, port: 443}]`, `[{parentRef: {name: a}, ` + taken + `}]`, Acceptance{Pending: "Gateway a port 443 has not answered"}},
-		"another kind":        {`[{name: a, kind: ListenerSet}]`, `[{parentRef: {name: a}, ` + taken + `}]`, Acceptance{Pending: "ListenerSet a has not answered"}},
-		"another group":       {`[{name: a, group: example.com}]`, `[{parentRef: {name: a}, ` + taken + `}]`, Acceptance{Pending: "Gateway a has not answered"}},
-		"one of two":          {`[{name: a}, {name: b}]`, `[{parentRef: {name: b}, ` + taken + `}]`, Acceptance{Pending: "Gateway a has not answered"}},
+		"no answer":           {`[{name: a}]`, `[]`, Acceptance{Pending: "Gateway a has not reported a status"}},
+		"another's answer":    {`[{name: a}]`, `[{parentRef: {name: b}, ` + taken + `}]`, Acceptance{Pending: "Gateway a has not reported a status"}},
+		"another namespace":   {`[{name: a, namespace: infra}]`, `[{parentRef: {name: a}, ` + taken + `}]`, Acceptance{Pending: "Gateway infra/a has not reported a status"}},
+		"another section":     {`[{name: a, sectionName: https}]`, `[{parentRef: {name: a, sectionName: http}, ` + taken + `}]`, Acceptance{Pending: "Gateway a section https has not reported a status"}},
+		"another port":        {`[{name: a, port: 443}]`, `[{parentRef: {name: a}, ` + taken + `}]`, Acceptance{Pending: "Gateway a port 443 has not reported a status"}},
+		"another kind":        {`[{name: a, kind: ListenerSet}]`, `[{parentRef: {name: a}, ` + taken + `}]`, Acceptance{Pending: "ListenerSet a has not reported a status"}},
+		"another group":       {`[{name: a, group: example.com}]`, `[{parentRef: {name: a}, ` + taken + `}]`, Acceptance{Pending: "Gateway a has not reported a status"}},
+		"one of two":          {`[{name: a}, {name: b}]`, `[{parentRef: {name: b}, ` + taken + `}]`, Acceptance{Pending: "Gateway a has not reported a status"}},
 		"left-over is no bar": {`[{name: a}]`, `[{parentRef: {name: old}, conditions: [{type: Accepted, status: "False"}]}, {parentRef: {name: a}, ` + taken + `}]`, Acceptance{Generation: 4}},
-		"no conditions":       {`[{name: a}]`, `[{parentRef: {name: a}}]`, Acceptance{Pending: "Gateway a has not answered: there is no condition Accepted"}},
+		"no conditions":       {`[{name: a}]`, `[{parentRef: {name: a}}]`, Acceptance{Pending: "Gateway a has not reported the condition Accepted"}},
 		"half of them": {
 			`[{name: a}]`, `[{parentRef: {name: a}, conditions: [{type: Accepted, status: "True", observedGeneration: 4}]}]`,
-			Acceptance{Pending: "Gateway a has not answered: there is no condition ResolvedRefs"},
+			Acceptance{Pending: "Gateway a has not reported the condition ResolvedRefs"},
 		},
 		"refused": {
 			`[{name: a}]`,
@@ -90,23 +90,23 @@ func TestAccepted(t *testing.T) {
 		"one generation behind": {
 			`[{name: a}, {name: b}]`,
 			`[{parentRef: {name: b}, ` + taken + `}, {parentRef: {name: a}, conditions: [{type: Accepted, status: "True", observedGeneration: 4}, {type: ResolvedRefs, status: "True", observedGeneration: 3}]}]`,
-			Acceptance{Generation: 3, Pending: "Gateway a has taken generation 3, not yet 4"},
+			Acceptance{Generation: 3, Pending: "Gateway a has accepted generation 3, not yet 4"},
 		},
 		// Linkerd, and APISIX for years, report no generation.
 		"without generations": {
 			`[{name: a}]`,
 			`[{parentRef: {name: a}, conditions: [{type: Accepted, status: "True"}, {type: ResolvedRefs, status: "True", observedGeneration: 0}]}]`,
-			Acceptance{Unversioned: true, Pending: "Gateway a accepts the route, but does not say which generation of it"},
+			Acceptance{Unversioned: true, Pending: "Gateway a accepts the route, but does not report which generation"},
 		},
 		"one of two without generations": {
 			`[{name: a}, {name: b}]`,
 			`[{parentRef: {name: a}, conditions: [{type: Accepted, status: "True"}, {type: ResolvedRefs, status: "True"}]}, {parentRef: {name: b}, ` + taken + `}]`,
-			Acceptance{Generation: 4, Unversioned: true, Pending: "Gateway a accepts the route, but does not say which generation of it"},
+			Acceptance{Generation: 4, Unversioned: true, Pending: "Gateway a accepts the route, but does not report which generation"},
 		},
 		"without generations, and no answer": {
 			`[{name: a}, {name: b}]`,
 			`[{parentRef: {name: a}, conditions: [{type: Accepted, status: "True"}, {type: ResolvedRefs, status: "True"}]}]`,
-			Acceptance{Pending: "Gateway a accepts the route, but does not say which generation of it; Gateway b has not answered"},
+			Acceptance{Pending: "Gateway a accepts the route, but does not report which generation; Gateway b has not reported a status"},
 		},
 		"two controllers agree": {
 			`[{name: a}]`, `[{parentRef: {name: a}, controllerName: x/one, ` + taken + `}, {parentRef: {name: a}, controllerName: x/two, ` + taken + `}]`, Acceptance{Generation: 4},
@@ -119,7 +119,7 @@ func TestAccepted(t *testing.T) {
 		"none has taken the newest": {
 			`[{name: a}]`,
 			`[{parentRef: {name: a}, controllerName: x/one, conditions: [{type: Accepted, status: "True", observedGeneration: 3}, {type: ResolvedRefs, status: "True", observedGeneration: 3}]}, {parentRef: {name: a}, controllerName: x/two, conditions: [{type: Accepted, status: "True", observedGeneration: 2}, {type: ResolvedRefs, status: "True", observedGeneration: 2}]}]`,
-			Acceptance{Generation: 3, Pending: "Gateway a (x/one) has taken generation 3, not yet 4", Ignored: "Gateway a (x/two)"},
+			Acceptance{Generation: 3, Pending: "Gateway a (x/one) has accepted generation 3, not yet 4", Ignored: "Gateway a (x/two)"},
 		},
 		// Kuadrant's policy controller writes only its own conditions.
 		"a policy controller": {
@@ -130,7 +130,7 @@ func TestAccepted(t *testing.T) {
 		"a policy controller alone": {
 			`[{name: a}]`,
 			`[{parentRef: {name: a}, controllerName: x/policy, conditions: [{type: x/RateLimited, status: "True", observedGeneration: 4}]}]`,
-			Acceptance{Pending: "Gateway a has not answered: there is no condition Accepted"},
+			Acceptance{Pending: "Gateway a has not reported the condition Accepted"},
 		},
 		// Traefik 3.6 reports this for every Gateway that is not its own; envoyproxy/gateway#6898: entries of former
 		// controllers stay.
@@ -179,8 +179,8 @@ func TestAcceptedByTheClass(t *testing.T) {
 		want          Acceptance
 	}{
 		"a stale entry":          {`name: a`, at("4"), at("1"), "x/one", 1, Acceptance{Generation: 4, Ignored: "Gateway a (x/two)"}},
-		"its own is behind":      {`name: a`, at("3"), at("4"), "x/one", 1, Acceptance{Generation: 3, Pending: "Gateway a (x/one) has taken generation 3, not yet 4", Ignored: "Gateway a (x/two)"}},
-		"its own is silent":      {`name: a`, `conditions: []`, at("4"), "x/one", 1, Acceptance{Pending: "Gateway a (x/one) has not answered: there is no condition Accepted", Ignored: "Gateway a (x/two)"}},
+		"its own is behind":      {`name: a`, at("3"), at("4"), "x/one", 1, Acceptance{Generation: 3, Pending: "Gateway a (x/one) has accepted generation 3, not yet 4", Ignored: "Gateway a (x/two)"}},
+		"its own is silent":      {`name: a`, `conditions: []`, at("4"), "x/one", 1, Acceptance{Pending: "Gateway a (x/one) has not reported the condition Accepted", Ignored: "Gateway a (x/two)"}},
 		"its own refuses":        {`name: a`, `conditions: [{type: Accepted, status: "False", reason: R, message: m}]`, at("4"), "x/one", 1, Acceptance{Pending: "Gateway a (x/one): Accepted is False (R: m)", Ignored: "Gateway a (x/two)"}},
 		"its own has no entry":   {`name: a`, at("3"), at("4"), "x/new", 1, Acceptance{Generation: 4, Ignored: "Gateway a (x/one)"}},
 		"a class that is hidden": {`name: a`, at("3"), at("4"), "", 1, Acceptance{Generation: 4, Ignored: "Gateway a (x/one)"}},
@@ -214,7 +214,7 @@ func TestDefaultGateways(t *testing.T) {
 	obj := decode(t, `{kind: HTTPRoute, metadata: {name: bookinfo, namespace: bookinfo, generation: 4}, spec: {useDefaultGateways: All, parentRefs: [{name: a}]}, status: {parents: [
 		{parentRef: {name: a}, conditions: [{type: Accepted, status: "True", observedGeneration: 4}, {type: ResolvedRefs, status: "True", observedGeneration: 4}]},
 		{parentRef: {name: b}, conditions: [{type: Accepted, status: "True", observedGeneration: 3}, {type: ResolvedRefs, status: "True", observedGeneration: 4}]}]}}`)
-	if diff := cmp.Diff(Acceptance{Generation: 3, Pending: "Gateway b has taken generation 3, not yet 4"}, Accepted(obj, nil)); diff != "" {
+	if diff := cmp.Diff(Acceptance{Generation: 3, Pending: "Gateway b has accepted generation 3, not yet 4"}, Accepted(obj, nil)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -70,5 +70,5 @@ func compile(expression string) string {
 	if invalid := (*syntax.Error)(nil); errors.As(err, &invalid) {
 		reason = invalid.Code.String()
 	}
-	return fmt.Sprintf("%q is no regular expression (RE2): %s", expression, reason)
+	return fmt.Sprintf("%q is not a valid regular expression (RE2): %s", expression, reason)
 }

@@ -17,9 +17,9 @@ func TestCheckExpressions(t *testing.T) {
 	for match, want := range map[string]string{
 		`{headers: [{name: a, value: "("}]}`:                                   "", // exact
 		`{headers: [{name: a, value: "^(a|b)$", type: RegularExpression}]}`:    "",
-		`{headers: [{name: a, value: "(", type: RegularExpression}]}`:          `matches[0].headers[0].value: "(" is no regular expression (RE2): missing closing )`,
-		`{queryParams: [{name: a, value: "a(?=b)", type: RegularExpression}]}`: `matches[0].queryParams[0].value: "a(?=b)" is no regular expression (RE2): invalid or unsupported Perl syntax`,
-		`{grpcMethod: {type: RegularExpression, method: "*"}}`:                 `matches[0].grpcMethod.method: "*" is no regular expression (RE2): missing argument to repetition operator`,
+		`{headers: [{name: a, value: "(", type: RegularExpression}]}`:          `matches[0].headers[0].value: "(" is not a valid regular expression (RE2): missing closing )`,
+		`{queryParams: [{name: a, value: "a(?=b)", type: RegularExpression}]}`: `matches[0].queryParams[0].value: "a(?=b)" is not a valid regular expression (RE2): invalid or unsupported Perl syntax`,
+		`{grpcMethod: {type: RegularExpression, method: "*"}}`:                 `matches[0].grpcMethod.method: "*" is not a valid regular expression (RE2): missing argument to repetition operator`,
 		`{grpcMethod: {type: Exact, method: "*"}}`:                             "",
 		`{method: GET}`: "",
 	} {

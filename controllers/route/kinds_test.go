@@ -110,7 +110,7 @@ func TestKindsThatCannotMatch(t *testing.T) {
 		"a query by gRPC":       {"GRPCRoute", ``, query("1"), "gRPC requests have no query parameters"},
 		"an HTTP method":        {"GRPCRoute", ``, method("GET"), "gRPC requests have no HTTP method"},
 		"a gRPC method by HTTP": {"HTTPRoute", ``, grpc("", "a", ""), "only a GRPCRoute matches gRPC methods"},
-		"two patterns":          {"GRPCRoute", `matches: [{method: {type: RegularExpression, service: a.*}}]`, pattern, "which one rule cannot say"},
+		"two patterns":          {"GRPCRoute", `matches: [{method: {type: RegularExpression, service: a.*}}]`, pattern, "which one rule cannot express"},
 		"a method that is none": {"GRPCRoute", `matches: [{method: GET}]`, pattern, "its method cannot be read"},
 	} {
 		t.Run(name, func(t *testing.T) {

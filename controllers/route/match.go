@@ -89,7 +89,7 @@ func joinConditions(match map[string]any, key string, wanted []condition, same f
 		case have.how == exact && want.how == exact:
 			return errDisjoint
 		default:
-			return fmt.Errorf("both match %s, one by %s %q and one by %s %q, which one rule cannot say: use another name in setHeaderRoute",
+			return fmt.Errorf("both match %s, one by %s %q and one by %s %q, which one rule cannot express: use another name in setHeaderRoute",
 				want.name, have.how, have.value, want.how, want.value)
 		}
 	}
@@ -141,7 +141,7 @@ func joinGRPCMethod(match map[string]any, request v1alpha1.RequestMatch) error {
 	case equality.Semantic.DeepEqual(have, want):
 		return nil
 	case field(have, "type", exact) != exact || want["type"] != exact:
-		return errors.New("both match the gRPC method, one of them by a regular expression, which one rule cannot say: match headers in setHeaderRoute")
+		return errors.New("both match the gRPC method, one of them by a regular expression, which one rule cannot express: match headers in setHeaderRoute")
 	default:
 		return errors.Join(joinName(have, want, "service"), joinName(have, want, "method"))
 	}

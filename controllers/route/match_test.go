@@ -103,7 +103,7 @@ func TestBadExpressionIsRefused(t *testing.T) {
 	bad.Headers[0].Type = ptr.To(gatewayv1.HeaderMatchRegularExpression)
 	routes := []v1alpha1.SetHeaderRoute{headerRoute("qa", bad)}
 	_, err := Patch(routeOf(t, atRest), reviews, plan.Traffic{HeaderRoutes: routes})
-	wantProblem(t, problemOf(t, err), v1alpha1.ReasonInvalidRegularExpression, `matches[0].headers[0].value: "qa(" is no regular expression`)
+	wantProblem(t, problemOf(t, err), v1alpha1.ReasonInvalidRegularExpression, `matches[0].headers[0].value: "qa(" is not a valid regular expression`)
 	if got := Read(routeOf(t, atRest), reviews, routes); !got.Problem.HeadersOnly {
 		t.Error("the weights cannot be written either")
 	}

@@ -143,13 +143,13 @@ func (p Pair) withoutMirror(filters []any) []any {
 func (l *layout) mirrorProblem() *Problem {
 	if !l.kind.matchesHeaders {
 		return newProblem(v1alpha1.ReasonMirrorNotSupported,
-			"%s carries no requests that setMirrorRoute could copy: take it out of the steps, or the route out of spec.traffic.routes",
+			"%s carries no requests that setMirrorRoute could copy: remove it from the steps, or the route from spec.traffic.routes",
 			l.label)
 	}
 	if l.pair.Missing.MirrorFraction {
 		return newProblem(v1alpha1.ReasonMirrorNotSupported,
 			"%s: the installed CustomResourceDefinition of its kind has no requestMirror.fraction, so a mirror would copy every request: "+
-				"install Gateway API v1.3 or newer, or take setMirrorRoute out of the steps", l.label)
+				"install Gateway API v1.3 or newer, or remove setMirrorRoute from the steps", l.label)
 	}
 	for _, s := range l.sources {
 		if s.rule["filters"] != nil && list(s.rule, "filters") == nil {
@@ -157,7 +157,7 @@ func (l *layout) mirrorProblem() *Problem {
 		}
 		if len(l.pair.withoutMirror(list(s.rule, "filters"))) >= maxFilters {
 			return ruleProblem(s.index, v1alpha1.ReasonRouteLimitExceeded,
-				"%s has %d filters, as many as the Gateway API allows, so there is no room for a mirror: use fewer, or take setMirrorRoute out of the steps",
+				"%s has %d filters, as many as the Gateway API allows, so there is no room for a mirror: use fewer, or remove setMirrorRoute from the steps",
 				l.at(s.index), maxFilters)
 		}
 	}

@@ -102,7 +102,7 @@ func (l *layout) sort(i int, rule map[string]any, uses uses) {
 		l.manage(newSource(i, rule, uses))
 	case stables > 0 && canaries > 0:
 		l.reject(ruleProblem(i, v1alpha1.ReasonBackendPairAmbiguous,
-			"%s names %s %d times and %s %d times: name each once in a rule, and give each further port a rule of its own",
+			"%s names %s %d times and %s %d times: name each once in a rule, and use a separate rule for each further port",
 			l.at(i), l.pair.Stable, stables, l.pair.Canary, canaries))
 	case uses.splitAcrossNamespaces():
 		l.reject(l.crossNamespace(i))
@@ -136,7 +136,7 @@ func (l *layout) manage(s source) {
 	l.sources = append(l.sources, s)
 	if s.total() == 0 {
 		l.reject(ruleProblem(s.index, v1alpha1.ReasonWeightNotRepresentable,
-			"%s gives %s and %s no weight beside other backends, so there is nothing to split: set the weight of %s to the share that both are to have together, for example 100",
+			"%s gives %s and %s no weight beside other backends, so there is nothing to split: set the weight of %s to the share that both should have together, for example 100",
 			l.at(s.index), l.pair.Stable, l.pair.Canary, l.pair.Stable))
 	}
 }
@@ -150,7 +150,7 @@ func (l *layout) reject(problem *Problem) {
 
 func (l *layout) crossNamespace(i int) *Problem {
 	return ruleProblem(i, v1alpha1.ReasonBackendPairCrossNamespace,
-		"%s names %s and %s in two namespaces or in another one: Services, routes and rollout must be in namespace %s; move the Services there and leave namespace out of the backendRefs",
+		"%s names %s and %s in two namespaces or in another one: Services, routes and rollout must be in namespace %s; move the Services there and remove namespace from the backendRefs",
 		l.at(i), l.pair.Stable, l.pair.Canary, l.pair.Namespace)
 }
 

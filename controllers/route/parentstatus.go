@@ -62,7 +62,7 @@ func (r *parents) statusesFor(required parent, namespace string, controllerOf Co
 	}
 	switch len(statuses) {
 	case 0:
-		return []parentStatus{{label: required.label(namespace), complaint: " has not answered"}}, nil
+		return []parentStatus{{label: required.label(namespace), complaint: " has not reported a status"}}, nil
 	case 1:
 		return statuses, nil
 	}
@@ -135,7 +135,7 @@ func parentStatusOf(conditions []metav1.Condition) parentStatus {
 
 // missing returns the status of an entry that lacks a condition.
 func missing(conditions []metav1.Condition, name gatewayv1.RouteConditionType) parentStatus {
-	a := parentStatus{verdict: rejected, complaint: fmt.Sprintf(" has not answered: there is no condition %s", name)}
+	a := parentStatus{verdict: rejected, complaint: fmt.Sprintf(" has not reported the condition %s", name)}
 	if meta.FindStatusCondition(conditions, string(gatewayv1.RouteConditionAccepted)) == nil &&
 		meta.FindStatusCondition(conditions, string(gatewayv1.RouteConditionResolvedRefs)) == nil {
 		a.verdict = noVerdict
@@ -184,9 +184,9 @@ func (a parentStatus) pending(newest int64) string {
 	case a.complaint != "":
 		return a.label + a.complaint
 	case a.generation > 0 && a.generation < newest:
-		return fmt.Sprintf("%s has taken generation %d, not yet %d", a.label, a.generation, newest)
+		return fmt.Sprintf("%s has accepted generation %d, not yet %d", a.label, a.generation, newest)
 	case a.unversioned:
-		return a.label + " accepts the route, but does not say which generation of it"
+		return a.label + " accepts the route, but does not report which generation"
 	default:
 		return ""
 	}

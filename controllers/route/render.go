@@ -30,7 +30,7 @@ func (l *layout) render(headerRoutes []v1alpha1.SetHeaderRoute) ([][]any, *Probl
 			rendered[n] = append(rendered[n], l.headerRules(n, headerRoute.Name, matches)...)
 		}
 		if reach == 0 && len(headerRoute.Matches) > 0 && len(l.sources) > 0 {
-			return nil, conflict("no request can match header route %s in %s, because its rules match the same header, query parameter or method by another value: change setHeaderRoute",
+			return nil, conflict("no request can match header route %s in %s, because its rules match the same header, query parameter or method by a different value: change setHeaderRoute",
 				headerRoute.Name, l.label)
 		}
 	}
@@ -43,12 +43,12 @@ func (l *layout) cannotCarry(headerRoute v1alpha1.SetHeaderRoute) *Problem {
 		return nil
 	}
 	if !l.kind.matchesHeaders {
-		return conflict("%s cannot carry header route %s, because nothing of its traffic can be matched: take it out of the steps, or the route out of spec.traffic.routes",
+		return conflict("%s cannot carry header route %s, because its traffic cannot be matched: remove it from the steps, or the route from spec.traffic.routes",
 			l.label, headerRoute.Name)
 	}
 	if err := CheckExpressions(headerRoute); err != nil {
 		return headersProblem(v1alpha1.ReasonInvalidRegularExpression,
-			"header route %s: %v; correct it in setHeaderRoute: a gateway may accept the rule, and leave it out", headerRoute.Name, err)
+			"header route %s: %v; correct it in setHeaderRoute: a gateway may accept the rule and ignore it", headerRoute.Name, err)
 	}
 	for _, s := range l.sources {
 		if name := nameOf(s.rule); name != "" && !headerRoute.AllowNamedRules {
@@ -62,8 +62,8 @@ func (l *layout) cannotCarry(headerRoute v1alpha1.SetHeaderRoute) *Problem {
 // the policy (T7).
 func (l *layout) namedRule(headerRoute string, index int, name string) *Problem {
 	return headersProblem(v1alpha1.ReasonHeaderRouteOnNamedRule,
-		"header route %s would copy %s, which has the name %s: a policy that is attached to that name by sectionName does not hold for the copy; "+
-			"if there is none, or that is meant, set allowNamedRules: true in setHeaderRoute; otherwise take the name off the rule and attach the policy to the route",
+		"header route %s would copy %s, which has the name %s: a policy that is attached to that name by sectionName does not apply to the copy; "+
+			"if there is none, or that is intended, set allowNamedRules: true in setHeaderRoute; otherwise remove the name from the rule and attach the policy to the route",
 		headerRoute, l.at(index), name)
 }
 

@@ -119,7 +119,7 @@ func (l *layout) total() int32 {
 func (l *layout) tooCoarse(s source, share int32) *Problem {
 	total := s.total()
 	return ruleProblem(s.index, v1alpha1.ReasonWeightNotRepresentable,
-		"%s gives %s and %s a total weight of %d, of which %d percent is no whole number: multiply all weights of that rule by %d",
+		"%s gives %s and %s a total weight of %d, of which %d percent is not a whole number: multiply all weights of that rule by %d",
 		l.at(s.index), l.pair.Stable, l.pair.Canary, total, share, percent/gcd(total, percent))
 }
 

@@ -121,7 +121,7 @@ func TestWeightsThatDoNotDivide(t *testing.T) {
 	obj := routeOf(t, `[{backendRefs: [{name: reviews-stable, weight: 10}, {name: reviews-canary, weight: 0}, {name: details, weight: 90}]}]`)
 	_, err := Patch(obj, reviews, plan.Traffic{Weight: 5})
 	wantProblem(t, problemOf(t, err), v1alpha1.ReasonWeightNotRepresentable,
-		"HTTPRoute bookinfo spec.rules[0] gives reviews-stable and reviews-canary a total weight of 10, of which 5 percent is no whole number: multiply all weights of that rule by 10")
+		"HTTPRoute bookinfo spec.rules[0] gives reviews-stable and reviews-canary a total weight of 10, of which 5 percent is not a whole number: multiply all weights of that rule by 10")
 	if got := Read(applied(t, obj, reviews, plan.Traffic{Weight: 20}), reviews, nil).Weight; got != 20 {
 		t.Errorf("got %d, want 20", got)
 	}

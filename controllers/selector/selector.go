@@ -25,7 +25,7 @@ func CheckTemplate(service string, selector, podLabels map[string]string) *plan.
 		return &plan.Problem{
 			Reason: v1alpha1.ReasonServiceSelectorMismatch,
 			Message: fmt.Sprintf("Service %s selects pods by %s=%s, which spec.template.metadata.labels does not have: "+
-				"add the label to the template, or take it out of the selector", service, key, selector[key]),
+				"add the label to the template, or remove it from the selector", service, key, selector[key]),
 		}
 	}
 	return nil
@@ -41,7 +41,7 @@ func CheckServing(service, revision string, selector, podLabels map[string]strin
 	return &plan.Problem{
 		Reason: v1alpha1.ReasonServiceSelectorMismatch,
 		Message: fmt.Sprintf("Service %s selects pods by %s=%s, which the pods of revision %s, that serve, do not have: "+
-			"take it out of the selector until a revision with the label is stable", service, key, selector[key], revision),
+			"remove it from the selector until a revision with the label is stable", service, key, selector[key], revision),
 	}
 }
 

@@ -85,16 +85,16 @@ func TestPluginRelease(t *testing.T) {
 		"> 2  pause until promoted", "revision "+v2, "reviews-"+v1+"-", "5/5 (stable 4/4, canary 1/1)", builder.ImageV2+" (canary)")
 	p.says(p.run(0, "list"), "reviews  Paused")
 
-	p.says(p.run(1, "promote", "reviews", "--at", v1+"/2"), "it was meant to be at "+v1+"/2, and is at "+v2+"/2")
+	p.says(p.run(1, "promote", "reviews", "--at", v1+"/2"), "it should be at "+v1+"/2, and is at "+v2+"/2")
 	p.says(p.run(1, "promote", "reviews", "--at", v2+"/1"), "and is at "+v2+"/2")
-	p.says(p.run(1, "promote", "reviews", "--full", "--at", v1), "it was meant to be at "+v1)
+	p.says(p.run(1, "promote", "reviews", "--full", "--at", v1), "it should be at "+v1)
 	p.says(p.run(0, "promote", "reviews", "--dry-run=server", "-o", "yaml"), v1alpha1.PromoteAnnotation+": "+v2+"/2")
 	if got := a.Get(); got.Status.Step != "2/4" || got.Annotations[v1alpha1.PromoteAnnotation] != "" {
 		t.Fatalf("a refused promote or a dry run moved it: step %s, %v", got.Status.Step, got.Annotations)
 	}
 	p.says(p.run(0, "promote", "reviews", "--at", v2+"/2"), "promoted reviews at step 2/4 (revision "+v2+"); next: setWeight 40")
 	a.WaitForPause("4/4")
-	p.says(p.run(0, "promote", "reviews"), "next: the promotion, since all steps are done")
+	p.says(p.run(0, "promote", "reviews"), "next: the promotion, because all steps are done")
 	p.says(p.run(0, "status", "reviews", "--wait", "--timeout=60s"), "Healthy", v2)
 	p.says(p.run(0, "history", "reviews"), v2+" (stable)", "Promoted")
 
@@ -130,7 +130,7 @@ func TestPluginWayBack(t *testing.T) {
 	p.says(p.run(0, "resume", "reviews"), "resumed reviews")
 	a.WaitForPause("2/2")
 
-	p.says(p.run(0, "abort", "reviews", "--reason", "too many errors"), "aborted reviews (revision "+v2+"); next: all traffic goes back to revision "+v1)
+	p.says(p.run(0, "abort", "reviews", "--reason", "too many errors"), "aborted reviews (revision "+v2+"); next: all traffic returns to revision "+v1)
 	p.says(p.run(1, "status", "reviews", "--wait", "--timeout=60s"), "Aborted", "too many errors")
 	p.says(p.run(0, "history", "reviews"), v1+" (stable)", "Aborted", "too many errors")
 	p.run(1, "abort", "reviews")

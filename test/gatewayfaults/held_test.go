@@ -31,8 +31,8 @@ func TestHeldStep(t *testing.T) {
 		// says follows the name of the first parent.
 		says string
 	}{
-		"silent":  {fixed(fakegateway.Behaviour{Silent: true}), " has taken generation "},
-		"behind":  {fixed(fakegateway.Behaviour{Behind: true}), " has taken generation "},
+		"silent":  {fixed(fakegateway.Behaviour{Silent: true}), " has accepted generation "},
+		"behind":  {fixed(fakegateway.Behaviour{Behind: true}), " has accepted generation "},
 		"partial": {fixed(fakegateway.Behaviour{PartiallyInvalid: true}), ": PartiallyInvalid is True for generation "},
 		"missing": {fixed(fakegateway.Behaviour{Generations: fakegateway.GenerationsMissing}), ""},
 		"refused": {refusing(fakegateway.Refusal{Condition: "Accepted", Reason: "NotAllowedByListeners", Message: "not this one"}),
@@ -110,7 +110,7 @@ func TestHeldPromotion(t *testing.T) {
 	j.toTheFirstPause("1/1")
 	j.gateway.Behave(fakegateway.Behaviour{Silent: true})
 	since := j.goOn()
-	j.says(j.parent+" has taken generation ", 100)
+	j.says(j.parent+" has accepted generation ", 100)
 	j.holds(since, 3*time.Second, func(s v1alpha1.CanaryRolloutStatus) bool { return s.Memory.StableService.Revision == j.stable })
 	j.gateway.Behave(fakegateway.Behaviour{})
 	j.CheckPromoted(j.stable)
@@ -126,7 +126,7 @@ func TestHeldAbort(t *testing.T) {
 	canary := j.Get().Status.Canary.Revision
 	j.gateway.Behave(fakegateway.Behaviour{Silent: true})
 	asked := j.Annotate(v1alpha1.AbortAnnotation, "too many errors")
-	j.says(j.parent+" has taken generation ", 0)
+	j.says(j.parent+" has accepted generation ", 0)
 	silent := time.Now()
 	j.holds(asked, 3*time.Second, func(s v1alpha1.CanaryRolloutStatus) bool {
 		return s.State != v1alpha1.StateAborted && s.Memory.CanaryService.Revision == canary
@@ -147,7 +147,7 @@ func TestNeverAnswered(t *testing.T) {
 	j := &journey{App: harness.Prepare(t, env, options), t: t, gateway: g, parent: "Gateway default/" + harness.NamespaceOf(t)}
 	began := time.Now()
 	j.Create(j.Rollout(options))
-	j.says(j.parent+" has not answered", 0)
+	j.says(j.parent+" has not reported ", 0)
 	j.holds(began, 2*time.Second, func(s v1alpha1.CanaryRolloutStatus) bool {
 		return s.Memory == nil || s.Memory.StableRevision == "" && s.Memory.Traffic.VerifiedAt == nil
 	})

@@ -110,7 +110,7 @@ func TestMirrorNotSupported(t *testing.T) {
 	j.stable = j.Stable()
 	before := specOf(j)
 	j.SetImage(builder.ImageV2)
-	want := fmt.Sprintf("GatewayClass %s of %s publishes what it supports", harness.NamespaceOf(t), j.parent)
+	want := fmt.Sprintf("GatewayClass %s of %s publishes its supported features", harness.NamespaceOf(t), j.parent)
 	j.WaitFor("a message with "+want, func(s v1alpha1.CanaryRolloutStatus) bool {
 		stalled := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionStalled)
 		return s.State == v1alpha1.StateDegraded && strings.Contains(s.Message, want) &&

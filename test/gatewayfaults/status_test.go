@@ -29,7 +29,7 @@ func TestDegraded(t *testing.T) {
 	since := j.goOn()
 	const want = "no progress within 8s: HTTPRoute bookinfo-reviews is not verified: "
 	j.WaitFor("a message with "+want, func(s v1alpha1.CanaryRolloutStatus) bool {
-		return s.State == v1alpha1.StateDegraded && strings.HasPrefix(s.Message, want+j.parent+" has taken generation ")
+		return s.State == v1alpha1.StateDegraded && strings.HasPrefix(s.Message, want+j.parent+" has accepted generation ")
 	})
 	j.holds(since, 0, isBeforeWeight)
 	j.gateway.Behave(fakegateway.Behaviour{})

@@ -54,7 +54,7 @@ func TestRouteKindNotServed(t *testing.T) {
 	a.waitForProblem(problem{reason: v1alpha1.ReasonRouteNotFound, message: "TCPRoute stream does not exist: create it"})
 	a.apply(stream)
 	a.waitFor("the gateway that does not know the kind", func(r *v1alpha1.CanaryRollout) bool {
-		return strings.Contains(r.Status.Message, "TCPRoute stream is not verified: Gateway default/http-gateway has not answered")
+		return strings.Contains(r.Status.Message, "TCPRoute stream is not verified: Gateway default/http-gateway has not reported ")
 	})
 	// The watched version is removed, and the kind remains in another version. Changes there are noticed.
 	serve(t, "v1")

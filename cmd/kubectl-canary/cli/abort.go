@@ -19,12 +19,12 @@ func NewAbortCommand(o *Options) *cobra.Command {
 	var reason string
 	command := &cobra.Command{
 		Use:   "abort NAME",
-		Short: "Bring all traffic back to the stable revision, now",
+		Short: "Return all traffic to the stable revision immediately",
 		Example: `  kubectl canary abort reviews
   kubectl canary abort reviews --reason "too many errors"`,
 		Args: oneName, ValidArgsFunction: o.completeRollouts,
 	}
-	command.Flags().StringVar(&reason, "reason", "", "Why, in words: it stands in the status and in the history.")
+	command.Flags().StringVar(&reason, "reason", "", "The reason, which the status and the history show.")
 	w := addWriteFlags(command)
 	command.RunE = o.withSession(func(command *cobra.Command, s *session, name string) error {
 		r, err := s.findObserved(command.Context(), name)
@@ -58,7 +58,7 @@ func abort(r *rollout, reason, flags string) (change, error) {
 	revision, stable := cmp.Or(r.target(), r.Status.Memory.CurrentRevision), r.Status.Memory.StableRevision
 	return change{
 		rollout: r, patch: append(guardsOfRelease(r), annotate(r, v1alpha1.AbortAnnotation, value)...),
-		message: fmt.Sprintf("aborted %s (revision %s); next: all traffic goes back to revision %s. %s", r.Name, revision, stable, follow(r, flags)),
+		message: fmt.Sprintf("aborted %s (revision %s); next: all traffic returns to revision %s. %s", r.Name, revision, stable, follow(r, flags)),
 	}, nil
 }
 
@@ -101,7 +101,7 @@ func retry(r *rollout, flags string) (change, error) {
 // firstStep describes how a release begins.
 func firstStep(r *rollout) string {
 	if len(r.Spec.Steps) == 0 {
-		return "its pods, then the promotion, since there are no steps"
+		return "its pods, then the promotion, because there are no steps"
 	}
 	return fmt.Sprintf("step 1/%d, %s", len(r.Spec.Steps), view.Step(r.Spec.Steps[0]))
 }

@@ -32,7 +32,7 @@ func NewGetCommand(o *Options) *cobra.Command {
   kubectl canary get reviews -o yaml`,
 		Args: oneName, ValidArgsFunction: o.completeRollouts,
 	}
-	command.Flags().BoolVarP(&watch, "watch", "w", false, "Go on showing it as it changes.")
+	command.Flags().BoolVarP(&watch, "watch", "w", false, "Watch for changes and show them.")
 	output := genericclioptions.NewPrintFlags("")
 	output.AddFlags(command)
 	command.RunE = o.withSession(func(command *cobra.Command, s *session, name string) error {
@@ -41,7 +41,7 @@ func NewGetCommand(o *Options) *cobra.Command {
 		case err != nil:
 			return err
 		case output.OutputFlagSpecified() && watch:
-			return fmt.Errorf("-w shows text: leave -o out, or use: kubectl get canaryrollout %s -w -o %s", name, *output.OutputFormat)
+			return fmt.Errorf("-w shows text: omit -o, or use: kubectl get canaryrollout %s -w -o %s", name, *output.OutputFormat)
 		case output.OutputFlagSpecified():
 			printer, err := output.ToPrinter()
 			if err != nil {

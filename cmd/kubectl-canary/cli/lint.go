@@ -29,11 +29,11 @@ func NewLintCommand(options *Options) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "lint -f FILE...",
 		Short: "Check manifests without a cluster",
-		Long: `Check the CanaryRollouts in files as the API server would: unknown fields, the schema, the rules. Then hold them
-against the Services and routes in the same files, and look for risks in their releases.
+		Long: `Check the CanaryRollouts in files as the API server would: unknown fields, the schema, the rules. Then compare them
+with the Services and routes in the same files, and look for risks in their releases.
 
-With -n, objects that name no namespace are checked as those of that one. Errors end with exit code 1; with --strict warnings do, too. Services and routes that are not in the files are not
-checked, and no cluster is asked.`,
+With -n, objects without a namespace are checked as if they were in that namespace. Errors end with exit code 1, and with
+--strict warnings do, too. Services and routes that are not in the files are not checked. No cluster is needed.`,
 		Example: `  kubectl canary lint -f deploy/
   kubectl kustomize deploy | kubectl canary lint -f -`,
 		Args: cobra.NoArgs,
@@ -44,16 +44,16 @@ checked, and no cluster is asked.`,
 	}
 	o.files.AddFlags(command)
 	command.Flags().StringVarP(&o.output, "output", "o", "text", "text or json.")
-	command.Flags().BoolVar(&o.strict, "strict", false, "Take warnings for errors.")
+	command.Flags().BoolVar(&o.strict, "strict", false, "Treat warnings as errors.")
 	return command
 }
 
 func (o *lintOptions) run(command *cobra.Command) error {
 	switch {
 	case len(o.files.Names) == 0:
-		return errors.New("say what to check, for example: kubectl canary lint -f deploy/")
+		return errors.New("name the files to check, for example: kubectl canary lint -f deploy/")
 	case o.output != "text" && o.output != "json":
-		return fmt.Errorf("-o %s is not known: text and json are", o.output)
+		return fmt.Errorf("-o %s is not supported: use text or json", o.output)
 	}
 	sources, err := o.files.Read(o.In)
 	if err != nil {

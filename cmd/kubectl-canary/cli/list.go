@@ -23,14 +23,14 @@ func NewListCommand(o *Options) *cobra.Command {
 	var all, watch bool
 	command := &cobra.Command{
 		Use:     "list",
-		Short:   "Show the rollouts of a namespace, or of all",
+		Short:   "List the rollouts of a namespace, or of all namespaces",
 		Aliases: []string{"ls"},
 		Example: `  kubectl canary list
   kubectl canary list -A -w`,
 		Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	command.Flags().BoolVarP(&all, "all-namespaces", "A", false, "The rollouts of all namespaces.")
-	command.Flags().BoolVarP(&watch, "watch", "w", false, "Go on showing them as they change.")
+	command.Flags().BoolVarP(&all, "all-namespaces", "A", false, "List the rollouts of all namespaces.")
+	command.Flags().BoolVarP(&watch, "watch", "w", false, "Watch for changes and show them.")
 	output := genericclioptions.NewPrintFlags("")
 	output.AddFlags(command)
 	command.RunE = func(command *cobra.Command, _ []string) error {
@@ -43,7 +43,7 @@ func NewListCommand(o *Options) *cobra.Command {
 		}
 		switch {
 		case output.OutputFlagSpecified() && watch:
-			return errors.New("-w shows text: leave -o out, or use kubectl get canaryrollouts with both")
+			return errors.New("-w shows text: omit -o, or use kubectl get canaryrollouts with both")
 		case output.OutputFlagSpecified():
 			return s.printList(command.Context(), output)
 		case watch:

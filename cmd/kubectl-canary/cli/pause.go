@@ -13,14 +13,14 @@ import (
 
 // NewPauseCommand returns the command that pauses a rollout by spec.paused.
 func NewPauseCommand(o *Options) *cobra.Command {
-	return pauseCommand(o, "pause NAME", "Hold steps and promotions where they are (spec.paused)",
-		"Hold steps and promotions where they are, by spec.paused. Repair, abort, scaling and deletion go on.", pause)
+	return pauseCommand(o, "pause NAME", "Stop steps and promotions where they are (spec.paused)",
+		"Stop steps and promotions where they are, by spec.paused. Restoring overwritten objects, abort, scaling and deletion still work.", pause)
 }
 
 // NewResumeCommand returns the command that removes spec.paused.
 func NewResumeCommand(o *Options) *cobra.Command {
-	return pauseCommand(o, "resume NAME", "Take back what pause did (spec.paused)",
-		"Take back what pause did: spec.paused is removed. A pause among the steps is left by promote.", resume)
+	return pauseCommand(o, "resume NAME", "Undo a pause by spec.paused",
+		"Undo kubectl canary pause: spec.paused is removed. To end a pause step, use promote.", resume)
 }
 
 func pauseCommand(o *Options, use, short, long string, decide func(*rollout, string) (change, error)) *cobra.Command {
@@ -42,11 +42,11 @@ func pauseCommand(o *Options, use, short, long string, decide func(*rollout, str
 
 func pause(r *rollout, flags string) (change, error) {
 	if r.Spec.Paused {
-		return change{}, fmt.Errorf("%s is held by spec.paused already: to let it go on: kubectl canary resume %s%s", r.Name, r.Name, flags)
+		return change{}, fmt.Errorf("%s is already held by spec.paused; to resume it: kubectl canary resume %s%s", r.Name, r.Name, flags)
 	}
 	next := fmt.Sprintf("revision %s stays where it is until: kubectl canary resume %s%s", r.Status.Revision, r.Name, flags)
 	if memory := r.Status.Memory; memory == nil || memory.CurrentRevision == memory.StableRevision {
-		next = fmt.Sprintf("nothing is in flight, and a new template will not start until: kubectl canary resume %s%s", r.Name, flags)
+		next = fmt.Sprintf("no release is in flight, and a new template starts no release until: kubectl canary resume %s%s", r.Name, flags)
 	}
 	return change{
 		rollout: r, patch: []jsonpatch.Operation{guard(r, "spec", "paused"), jsonpatch.Add("/spec/paused", true)},
@@ -60,7 +60,7 @@ func resume(r *rollout, flags string) (change, error) {
 	}
 	return change{
 		rollout: r, patch: []jsonpatch.Operation{guard(r, "spec", "paused"), jsonpatch.Remove("/spec/paused")},
-		message: fmt.Sprintf("resumed %s; it goes on from where it was. %s", r.Name, follow(r, flags)),
+		message: fmt.Sprintf("resumed %s; it continues where it was. %s", r.Name, follow(r, flags)),
 	}, nil
 }
 

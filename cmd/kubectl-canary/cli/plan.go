@@ -41,11 +41,11 @@ func NewPlanCommand(options *Options) *cobra.Command {
 		Use:   "plan NAME | -f FILE...",
 		Short: "Show what a release will do, before it does it",
 		Long: `Show the stages of a release with their pods, weights and times, and the risks in its steps. They come from the planner
-that the operator uses, run offline in a world where everything goes well: pods become ready in time, gateways accept at
-once, and every pause is promoted.
+of the operator, run offline in a world without problems: pods become ready in time, gateways accept immediately, and
+users promote without delay.
 
-With NAME it is what is left of the release in flight, or the next one. With -f it is the next release of the rollout in
-the file, and no cluster is asked.`,
+With NAME, it shows the rest of the release in flight, or the next release. With -f, it shows the next release of the
+rollout in the file, and needs no cluster.`,
 		Example: `  kubectl canary plan reviews
   kubectl canary plan -f deploy/reviews.yaml --pod-ready 20s
   kubectl kustomize deploy | kubectl canary plan -f - -o json`,
@@ -60,7 +60,7 @@ the file, and no cluster is asked.`,
 	}
 	o.files.AddFlags(command)
 	command.Flags().StringVarP(&o.output, "output", "o", "text", "text, json or yaml.")
-	command.Flags().DurationVar(&o.forecast.PodReady, "pod-ready", 0, "How long a pod takes to become ready; minReadySeconds come on top.")
+	command.Flags().DurationVar(&o.forecast.PodReady, "pod-ready", 0, "How long a pod takes to become ready, without minReadySeconds.")
 	command.Flags().BoolVar(&o.forecast.FirstDeploy, "first-deploy", false, "With -f: the rollout does not exist yet.")
 	return command
 }
@@ -162,7 +162,7 @@ func (o *planOptions) get(ctx context.Context, name string) (*v1alpha1.CanaryRol
 	case err != nil:
 		return nil, err
 	case object.GetDeletionTimestamp() != nil:
-		return nil, fmt.Errorf("CanaryRollout %s is being deleted: no release is to come", name)
+		return nil, fmt.Errorf("CanaryRollout %s is being deleted: there will be no release", name)
 	}
 	rollout := &v1alpha1.CanaryRollout{}
 	return rollout, runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, rollout)

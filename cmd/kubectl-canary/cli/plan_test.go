@@ -119,7 +119,7 @@ func TestPlanSaysWhatHolds(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `stdin:3: note: not checked: Canary old is an object of Flagger, which this tool does not know
-stdin:2: spec.type: Service reviews-canary is an ExternalName, which selects no pods: leave type and externalName out
+stdin:2: spec.type: Service reviews-canary is an ExternalName, which selects no pods: remove type and externalName
 `
 	if errOut.String() != want || out.String() != readText(t, samplePlan) {
 		t.Errorf("got\n%s%swant\n%sand the plan of the sample", errOut, out, want)
@@ -223,7 +223,7 @@ func TestPlanOfName(t *testing.T) {
 		"new": {name: "reviews", first: "reviews: the first deploy", last: "the new revision is stable"},
 		"at rest": {name: "canaryrollout/reviews", first: "reviews: the next release", last: "the former pods go",
 			edit: func(r *v1alpha1.CanaryRollout) { r.Status.Memory = memory(v1alpha1.PhaseIdle, "a") }},
-		"in flight": {name: "reviews", first: "reviews: what is left of the release of revision b", last: "the former pods go",
+		"in flight": {name: "reviews", first: "reviews: the rest of the release of revision b", last: "the former pods go",
 			edit: func(r *v1alpha1.CanaryRollout) {
 				r.Status.Memory = memory(v1alpha1.PhasePromoting, "b")
 				r.Status.Stable = &v1alpha1.RevisionStatus{Revision: "a", Desired: 4, Replicas: 4, Ready: 4, Available: 4}
@@ -263,7 +263,7 @@ func TestPlanOfNameThatIsNone(t *testing.T) {
 	going.Finalizers = []string{v1alpha1.Finalizer}
 	for name, want := range map[string]string{
 		"ratings": "there is no CanaryRollout ratings in namespace shop; kubectl get canaryrollouts -A lists all",
-		"reviews": "CanaryRollout reviews is being deleted: no release is to come",
+		"reviews": "CanaryRollout reviews is being deleted: there will be no release",
 	} {
 		_, err := runPlan(t, apiServer(t, going), "", name)
 		if err == nil || err.Error() != want {

@@ -21,15 +21,15 @@ func NewPromoteCommand(o *Options) *cobra.Command {
 	var at string
 	command := &cobra.Command{
 		Use:   "promote NAME",
-		Short: "Leave the pause that a rollout is at, or skip its remaining steps",
-		Long: `Leave the pause that a rollout is at; with --full skip all steps that are left. What is skipped are steps, never a
-safety rule: pods, endpoints and weights are waited for as always.
+		Short: "End the current pause of a rollout, or skip its remaining steps",
+		Long: `End the current pause of a rollout, or with --full skip all remaining steps. Only steps are skipped, never a safety
+rule: the operator still waits for pods, endpoints and weights.
 
-The command is meant for the revision and the step that it finds, or that --at names, and does nothing when the rollout
+The command applies only to the revision and the step that it finds, or that --at names. It does nothing if the rollout
 has moved on.`,
 		Example: `  kubectl canary promote reviews
   kubectl canary promote reviews --full
-  kubectl canary promote reviews --at 594c75879c/3   # only if it is there, for scripts`,
+  kubectl canary promote reviews --at 594c75879c/3   # only if it is at that step, for scripts`,
 		Args: oneName, ValidArgsFunction: o.completeRollouts,
 	}
 	command.Flags().BoolVar(&full, "full", false, "Skip the remaining steps.")
@@ -85,7 +85,7 @@ func checkAt(r *rollout, full bool, at, value string) error {
 		at, _, _ = strings.Cut(at, "/")
 	}
 	if at != is {
-		return fmt.Errorf("%s was not promoted: it was meant to be at %s, and is at %s", r.Name, at, is)
+		return fmt.Errorf("%s was not promoted: it should be at %s, but is at %s", r.Name, at, is)
 	}
 	return nil
 }
@@ -93,7 +93,7 @@ func checkAt(r *rollout, full bool, at, value string) error {
 func promoteMessage(r *rollout, full bool, flags string) string {
 	revision := r.Status.Memory.CurrentRevision
 	if full {
-		return fmt.Sprintf("promoted %s to the end (revision %s); next: it takes the place of %s, by way of 100 %% on the canary. %s",
+		return fmt.Sprintf("promoted %s to the end (revision %s); next: it gets 100 %% of the traffic, and then replaces %s. %s",
 			r.Name, revision, r.Status.Memory.StableRevision, follow(r, flags))
 	}
 	return fmt.Sprintf("promoted %s at step %s (revision %s); next: %s. %s", r.Name, r.Status.Step, revision, nextStep(r), follow(r, flags))
@@ -105,7 +105,7 @@ func nextStep(r *rollout) string {
 	if next := index + 1; next < len(r.Spec.Steps) {
 		return view.Step(r.Spec.Steps[next])
 	}
-	return "the promotion, since all steps are done"
+	return "the promotion, because all steps are done"
 }
 
 func follow(r *rollout, flags string) string {
@@ -118,9 +118,9 @@ func (r *rollout) checkObserved() error {
 	case r.isObserved():
 		return nil
 	case r.Status.Memory == nil:
-		return fmt.Errorf("the operator has not looked at rollout %s yet: does it run, and does it watch namespace %s?", r.Name, r.Namespace)
+		return fmt.Errorf("the operator has not processed rollout %s yet: check that it runs, and that it watches namespace %s", r.Name, r.Namespace)
 	default:
-		return fmt.Errorf("the operator has not looked at the last change of rollout %s yet (generation %d, it knows %d): try again, or see whether it runs",
+		return fmt.Errorf("the operator has not processed the last change of rollout %s yet (generation %d, processed is %d): try again, or check that it runs",
 			r.Name, r.Generation, r.Status.ObservedGeneration)
 	}
 }

@@ -123,7 +123,7 @@ func TestNotFound(t *testing.T) {
 		objects []client.Object
 		want    string
 	}{
-		"none":    {nil, `there is no rollout "reviews" in namespace shop, nor any other: name the namespace with -n, or see them all with: kubectl canary list -A`},
+		"none":    {nil, `there is no rollout "reviews" in namespace shop, and there is no other rollout in it: set the namespace with -n, or list all rollouts: kubectl canary list -A`},
 		"some":    {named("ratings", "details"), `there is no rollout "reviews" in namespace shop; there is details, ratings`},
 		"several": {named("a", "b", "c", "d", "e", "f"), `there is no rollout "reviews" in namespace shop; there are a, b, c, d, e and more: kubectl canary list -n shop`},
 	} {
@@ -160,7 +160,7 @@ func TestForbidden(t *testing.T) {
 	b := interceptedBench(t, interceptor.Funcs{Patch: func(context.Context, client.WithWatch, client.Object, client.Patch, ...client.PatchOption) error {
 		return apierrors.NewForbidden(schema.GroupResource{Resource: "canaryrollouts"}, "reviews", errors.New("no"))
 	}}, paused())
-	if code, _, errOut := b.run("promote", "reviews"); code != 1 || !strings.Contains(errOut, "ask for the role") {
+	if code, _, errOut := b.run("promote", "reviews"); code != 1 || !strings.Contains(errOut, "for the role") {
 		t.Errorf("code %d: %s", code, errOut)
 	}
 }
@@ -227,7 +227,7 @@ func TestStatus(t *testing.T) {
 	if code, _, errOut := newBench(t).run("status", "reviews"); code != exitUnknown || !strings.HasPrefix(errOut, "error: there is no rollout") {
 		t.Errorf("not found: code %d, %s", code, errOut)
 	}
-	if code, _, errOut := newBench(t, resting()).run("status", "reviews", "--timeout=1s"); code != exitUnknown || errOut != "error: --timeout goes with --wait\n" {
+	if code, _, errOut := newBench(t, resting()).run("status", "reviews", "--timeout=1s"); code != exitUnknown || errOut != "error: --timeout requires --wait\n" {
 		t.Errorf("timeout alone: code %d, %s", code, errOut)
 	}
 }

@@ -50,7 +50,7 @@ func (s *session) find(ctx context.Context, name string) (*rollout, error) {
 	return newRollout(raw)
 }
 
-const notInstalled = "the cluster does not know CanaryRollouts: install the operator first, or its CRD alone with: " +
+const notInstalled = "CanaryRollouts are not installed in the cluster: install the operator first, or only its CRD: " +
 	"kubectl apply --server-side -f config/crd/canaryrollout.dev_canaryrollouts.yaml"
 
 // explain adds advice to an error of the API server.
@@ -61,7 +61,7 @@ func (s *session) explain(ctx context.Context, name string, err error) error {
 	case apierrors.IsNotFound(err):
 		return s.notFound(ctx, name)
 	case apierrors.IsForbidden(err):
-		return fmt.Errorf("%w; ask for the role that your cluster has for users of CanaryRollouts", err)
+		return fmt.Errorf("%w; ask an administrator for the role for users of CanaryRollouts", err)
 	default:
 		return err
 	}
@@ -88,7 +88,7 @@ func (s *session) notFound(ctx context.Context, name string) error {
 	}
 	switch {
 	case len(names) == 0:
-		return fmt.Errorf("%s, nor any other: name the namespace with -n, or see them all with: kubectl canary list -A", missing)
+		return fmt.Errorf("%s, and there is no other rollout in it: set the namespace with -n, or list all rollouts: kubectl canary list -A", missing)
 	case len(list.Items) > maxSuggestions || list.Continue != "":
 		return fmt.Errorf("%s; there are %s and more: kubectl canary list%s", missing, strings.Join(names, ", "), s.flags())
 	default:

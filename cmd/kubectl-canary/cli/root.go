@@ -47,7 +47,7 @@ func Run(ctx context.Context, command *cobra.Command) int {
 	return code
 }
 
-const about = `See and steer the canary releases of CanaryRollouts.
+const about = `Show and control the canary releases of CanaryRollouts.
 
 A release begins when the pod template of a rollout changes. These commands show where it is, and move it by the same
 annotations and fields of the spec that you could set with kubectl alone.`
@@ -56,7 +56,7 @@ annotations and fields of the spec that you could set with kubectl alone.`
 func NewCommand(o *Options) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "kubectl-canary",
-		Short:         "See and steer the canary releases of CanaryRollouts",
+		Short:         "Show and control the canary releases of CanaryRollouts",
 		Long:          about,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl canary"},
 		SilenceUsage:  true,
@@ -66,7 +66,7 @@ func NewCommand(o *Options) *cobra.Command {
 	root.SetOut(o.Out)
 	root.SetErr(o.ErrOut)
 	o.Config.AddFlags(root.PersistentFlags())
-	root.PersistentFlags().BoolVar(&o.noColor, "no-color", false, "Neither colour nor icons, as with NO_COLOR in the environment.")
+	root.PersistentFlags().BoolVar(&o.noColor, "no-color", false, "Show neither colors nor icons, as with NO_COLOR in the environment.")
 	root.AddCommand(
 		NewGetCommand(o), NewListCommand(o), NewStatusCommand(o), NewHistoryCommand(o),
 		NewPromoteCommand(o), NewAbortCommand(o), NewRetryCommand(o),

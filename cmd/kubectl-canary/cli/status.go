@@ -32,24 +32,24 @@ func NewStatusCommand(o *Options) *cobra.Command {
 	var timeout time.Duration
 	command := &cobra.Command{
 		Use:   "status NAME",
-		Short: "Say in one line and by the exit code how a rollout is",
-		Long: `Say in one line and by the exit code how a rollout is:
+		Short: "Report the state of a rollout in one line and by the exit code",
+		Long: `Report the state of a rollout in one line and by the exit code:
 
   0  Healthy: the template in its spec is stable and serves all traffic
   1  Degraded or Aborted
-  2  not there yet: still under way, or with --wait the timeout has passed
-  3  it could not be found out
+  2  not finished: still in progress, or with --wait the timeout has passed
+  3  the state could not be determined
 
-What was asked for counts: a change of the spec or a command that the operator has not taken up is under way.`,
+A change of the spec or a command that the operator has not processed yet counts as in progress.`,
 		Example: `  kubectl canary status reviews
   kubectl canary status reviews --wait --timeout 30m`,
 		Args: oneName, ValidArgsFunction: o.completeRollouts,
 	}
 	command.Flags().BoolVar(&isWaiting, "wait", false, "Wait until it is Healthy, Degraded or Aborted.")
-	command.Flags().DurationVar(&timeout, "timeout", 0, "How long to wait at most; 0 for ever.")
+	command.Flags().DurationVar(&timeout, "timeout", 0, "How long to wait at most. 0 means no limit.")
 	run := o.withSession(func(command *cobra.Command, s *session, name string) error {
 		if timeout != 0 && !isWaiting {
-			return errors.New("--timeout goes with --wait")
+			return errors.New("--timeout requires --wait")
 		}
 		r, err := s.find(command.Context(), name)
 		switch {
@@ -93,7 +93,7 @@ func (s *session) printOutcome(object *v1alpha1.CanaryRollout, code int) error {
 	style.Width = 0
 	line := view.Line(style, object, s.flags())
 	if r := (&rollout{CanaryRollout: object}); !r.isObserved() || r.hasCommand() {
-		line += "  (the operator has not taken up the last change or command yet)"
+		line += "  (the operator has not processed the last change or command yet)"
 	}
 	if err := s.print(line + "\n"); err != nil || code == exitHealthy {
 		return err

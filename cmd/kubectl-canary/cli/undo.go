@@ -26,15 +26,15 @@ func NewUndoCommand(o *Options) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "undo NAME",
 		Short: "Apply the pod template of a former revision again",
-		Long: `Apply the pod template of a former revision again. In the middle of a release, or after an abort, that is the
-stable one by default: traffic goes back and the release is over. At rest it is the one that was stable before, and the
-steps run towards it.`,
+		Long: `Apply the pod template of a former revision again. During a release or after an abort, the default is the stable
+revision: traffic returns to it and the release ends. Otherwise the default is the revision that was stable before, and
+it is released step by step.`,
 		Example: `  kubectl canary undo reviews
   kubectl canary undo reviews --to-revision 7d5c8b6f4x
   kubectl canary undo reviews && kubectl canary promote reviews --full   # quick: its pods may still be warm`,
 		Args: oneName, ValidArgsFunction: o.completeRollouts,
 	}
-	command.Flags().StringVar(&to, "to-revision", "", "The revision to go back to, as in: kubectl canary history NAME.")
+	command.Flags().StringVar(&to, "to-revision", "", "The revision to return to. See: kubectl canary history NAME.")
 	_ = command.RegisterFlagCompletionFunc("to-revision", o.completeRevisions) // the flag exists
 	w := addWriteFlags(command)
 	command.RunE = o.withSession(func(command *cobra.Command, s *session, name string) error {
@@ -83,9 +83,9 @@ func undo(r *rollout, templates map[string]map[string]any, to, flags string) (ch
 	template, found := templates[to]
 	switch {
 	case !found:
-		return change{}, fmt.Errorf("no ReplicaSet of revision %s is left to take the template from; there is %s", to, known(templates, r.target()))
+		return change{}, fmt.Errorf("revision %s has no ReplicaSet any more, so there is no template to apply; there is %s", to, known(templates, r.target()))
 	case to == r.target():
-		return change{}, fmt.Errorf("%s was not changed: its template is that of revision %s already", r.Name, to)
+		return change{}, fmt.Errorf("%s was not changed: it already has the template of revision %s", r.Name, to)
 	}
 	return change{
 		rollout: r,
@@ -99,7 +99,7 @@ func former(r *rollout, templates map[string]map[string]any) (string, error) {
 	stable := r.Status.Memory.StableRevision
 	switch {
 	case stable == "":
-		return "", fmt.Errorf("%s was not changed: it is its first deploy, and nothing is there to go back to", r.Name)
+		return "", fmt.Errorf("%s was not changed: this is its first deploy, so there is no former revision", r.Name)
 	case r.target() != stable:
 		return stable, nil
 	}
@@ -109,7 +109,7 @@ func former(r *rollout, templates map[string]map[string]any) (string, error) {
 			return entry.Revision, nil
 		}
 	}
-	return "", fmt.Errorf("%s was not changed: no ReplicaSet of a revision that was stable before is left; name one with --to-revision: there is %s",
+	return "", fmt.Errorf("%s was not changed: no revision that was stable before has a ReplicaSet any more; choose one with --to-revision: there is %s",
 		r.Name, known(templates, stable))
 }
 
@@ -142,9 +142,9 @@ func afterUndo(r *rollout, to string) string {
 	memory := r.Status.Memory
 	switch {
 	case to == memory.StableRevision && memory.CurrentRevision != to:
-		return "all traffic goes back to it, and the release is over"
+		return "all traffic returns to it, and the release ends"
 	case to == memory.StableRevision:
-		return "nothing, since it serves all traffic"
+		return "nothing, because it serves all traffic"
 	default:
 		return afterChange(r)
 	}
@@ -155,11 +155,11 @@ func afterChange(r *rollout) string {
 	memory := r.Status.Memory
 	switch {
 	case r.Spec.Paused:
-		return fmt.Sprintf("nothing, since spec.paused holds the rollout: kubectl canary resume %s", r.Name)
+		return fmt.Sprintf("nothing, because spec.paused holds the rollout: kubectl canary resume %s", r.Name)
 	case memory == nil || memory.StableRevision == "":
 		return "its pods; the first deploy skips the steps"
 	case memory.CurrentRevision != memory.StableRevision:
-		return fmt.Sprintf("the traffic of revision %s goes back to %s, then %s", memory.CurrentRevision, memory.StableRevision, firstStep(r))
+		return fmt.Sprintf("the traffic of revision %s returns to %s, then %s", memory.CurrentRevision, memory.StableRevision, firstStep(r))
 	default:
 		return firstStep(r)
 	}

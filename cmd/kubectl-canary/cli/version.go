@@ -15,7 +15,7 @@ import (
 // NewVersionCommand returns the command that shows the version.
 func NewVersionCommand(o *Options) *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Show the version of this plugin, and of the API that it speaks",
+		Use: "version", Short: "Show the version of this plugin and of the API that it uses",
 		Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(*cobra.Command, []string) error {
 			build := version.Get()

@@ -58,7 +58,7 @@ func addWriteFlags(command *cobra.Command) *writer {
 	w := &writer{print: genericclioptions.NewPrintFlags("")}
 	w.print.AddFlags(command)
 	command.Flags().StringVar(&w.dryRun, "dry-run", "none",
-		`"client" only prints what would be written, "server" has the API server check it too and store nothing, "none" writes.`)
+		`"client" only prints what would be written. "server" also lets the API server validate it, without storing it. "none" writes.`)
 	command.Flags().Lookup("dry-run").NoOptDefVal = "client"
 	_ = command.RegisterFlagCompletionFunc("dry-run", // the flag exists
 		cobra.FixedCompletions([]string{"none", "client", "server"}, cobra.ShellCompDirectiveNoFileComp))
@@ -76,7 +76,7 @@ type change struct {
 // write applies a change, and prints the object or what was done.
 func (w *writer) write(ctx context.Context, s *session, c change) error {
 	if c.rollout.DeletionTimestamp != nil {
-		return fmt.Errorf("rollout %s is being deleted, and hands its traffic back: nothing was written", c.rollout.Name)
+		return fmt.Errorf("rollout %s is being deleted and hands back its traffic: nothing was written", c.rollout.Name)
 	}
 	result, err := w.apply(ctx, s, c)
 	if err != nil {
@@ -114,7 +114,7 @@ func (w *writer) apply(ctx context.Context, s *session, c change) (*unstructured
 	case err == nil:
 		return result, nil
 	case jsonpatch.IsTestFailure(err), apierrors.IsConflict(err):
-		return nil, fmt.Errorf("rollout %s has changed since it was read, so nothing was written: look at it and try again: kubectl canary get %s%s",
+		return nil, fmt.Errorf("rollout %s has changed since it was read, so nothing was written: check it and try again: kubectl canary get %s%s",
 			c.rollout.Name, c.rollout.Name, s.flags())
 	default:
 		return nil, s.explain(ctx, c.rollout.Name, err)

@@ -52,15 +52,15 @@ var writes = map[string]struct {
 	},
 	"promote to the end": {
 		paused(), "promote reviews --full --at 594c75879c",
-		"promoted reviews to the end (revision 594c75879c); next: it takes the place of 7d5c8b6f4x, by way of 100 % on the canary." + followIt,
+		"promoted reviews to the end (revision 594c75879c); next: it gets 100 % of the traffic, and then replaces 7d5c8b6f4x." + followIt,
 		annotated(v1alpha1.PromoteAnnotation, canaryRevision+"/full"),
 	},
 	"abort": {
-		paused(), "abort reviews", "aborted reviews (revision 594c75879c); next: all traffic goes back to revision 7d5c8b6f4x." + followIt,
+		paused(), "abort reviews", "aborted reviews (revision 594c75879c); next: all traffic returns to revision 7d5c8b6f4x." + followIt,
 		annotated(v1alpha1.AbortAnnotation, "true"),
 	},
 	"abort for a reason": {
-		paused(held), "abort reviews --reason=errors", "aborted reviews (revision 594c75879c); next: all traffic goes back to revision 7d5c8b6f4x." + followIt,
+		paused(held), "abort reviews --reason=errors", "aborted reviews (revision 594c75879c); next: all traffic returns to revision 7d5c8b6f4x." + followIt,
 		annotated(v1alpha1.AbortAnnotation, "errors"),
 	},
 	"retry": {
@@ -71,18 +71,18 @@ var writes = map[string]struct {
 		paused(), "pause reviews", "paused reviews; revision 594c75879c stays where it is until: kubectl canary resume reviews -n shop\n", held,
 	},
 	"pause at rest": {
-		resting(), "pause reviews", "paused reviews; nothing is in flight, and a new template will not start until: kubectl canary resume reviews -n shop\n", held,
+		resting(), "pause reviews", "paused reviews; no release is in flight, and a new template starts no release until: kubectl canary resume reviews -n shop\n", held,
 	},
 	"resume": {
-		paused(held), "resume reviews", "resumed reviews; it goes on from where it was." + followIt,
+		paused(held), "resume reviews", "resumed reviews; it continues where it was." + followIt,
 		func(r *v1alpha1.CanaryRollout) { r.Spec.Paused = false },
 	},
 	"undo a release": {
-		paused(), "undo reviews", "applied the template of revision 7d5c8b6f4x to reviews again; next: all traffic goes back to it, and the release is over." + followIt,
+		paused(), "undo reviews", "applied the template of revision 7d5c8b6f4x to reviews again; next: all traffic returns to it, and the release ends." + followIt,
 		func(r *v1alpha1.CanaryRollout) { r.Spec.Template = builder.Template(template("reviews:1")) },
 	},
 	"undo after an abort": {
-		aborted(), "undo reviews", "applied the template of revision 7d5c8b6f4x to reviews again; next: nothing, since it serves all traffic." + followIt,
+		aborted(), "undo reviews", "applied the template of revision 7d5c8b6f4x to reviews again; next: nothing, because it serves all traffic." + followIt,
 		func(r *v1alpha1.CanaryRollout) { r.Spec.Template = builder.Template(template("reviews:1")) },
 	},
 	"undo at rest": {
@@ -91,7 +91,7 @@ var writes = map[string]struct {
 	},
 	"undo to a revision": {
 		paused(), "undo reviews --to-revision=66bd4k2vzq",
-		"applied the template of revision 66bd4k2vzq to reviews again; next: the traffic of revision 594c75879c goes back to 7d5c8b6f4x, then step 1/3, setWeight 10." + followIt,
+		"applied the template of revision 66bd4k2vzq to reviews again; next: the traffic of revision 594c75879c returns to 7d5c8b6f4x, then step 1/3, setWeight 10." + followIt,
 		func(r *v1alpha1.CanaryRollout) { r.Spec.Template = builder.Template(template("reviews:0")) },
 	},
 	"set image": {
@@ -100,7 +100,7 @@ var writes = map[string]struct {
 	},
 	"set images, of an init container too": {
 		resting(held), "set image reviews proxy=proxy:2 migrate=migrate:2 app=reviews:1",
-		"set proxy=proxy:2, migrate=migrate:2, app=reviews:1 in the template of reviews; next: nothing, since spec.paused holds the rollout: kubectl canary resume reviews." + followIt,
+		"set proxy=proxy:2, migrate=migrate:2, app=reviews:1 in the template of reviews; next: nothing, because spec.paused holds the rollout: kubectl canary resume reviews." + followIt,
 		func(r *v1alpha1.CanaryRollout) {
 			builder.EditTemplate(r, func(t *corev1.PodTemplateSpec) {
 				t.Spec.Containers[1].Image, t.Spec.InitContainers[0].Image = "proxy:2", "migrate:2"
@@ -153,30 +153,30 @@ func TestRefusals(t *testing.T) {
 		args    string
 		want    string
 	}{
-		"being deleted":          {paused(deleted), "promote reviews", "rollout reviews is being deleted, and hands its traffic back: nothing was written"},
+		"being deleted":          {paused(deleted), "promote reviews", "rollout reviews is being deleted and hands back its traffic: nothing was written"},
 		"promote at rest":        {resting(), "promote reviews", "reviews was not promoted: the rollout is not at a pause step (it is Healthy)"},
 		"promote held":           {paused(held), "promote reviews", "reviews was not promoted: spec.paused holds the rollout: set it to false first (it is Paused at step 2/3)"},
 		"promote full at rest":   {resting(), "promote reviews --full", "reviews was not promoted: nothing is in flight (it is Healthy)"},
 		"promote full aborted":   {aborted(), "promote reviews --full", "reviews was not promoted: revision 594c75879c is aborted: retry it first (it is Aborted)"},
-		"promote another step":   {paused(), "promote reviews --at 594c75879c/1", "reviews was not promoted: it was meant to be at 594c75879c/1, and is at 594c75879c/2"},
-		"promote another":        {paused(), "promote reviews --at 66bd4k2vzq/2", "reviews was not promoted: it was meant to be at 66bd4k2vzq/2, and is at 594c75879c/2"},
-		"promote another, full":  {paused(), "promote reviews --full --at 66bd4k2vzq", "reviews was not promoted: it was meant to be at 66bd4k2vzq, and is at 594c75879c"},
-		"promote too early":      {paused(late), "promote reviews", "the operator has not looked at the last change of rollout reviews yet (generation 5, it knows 4): try again, or see whether it runs"},
+		"promote another step":   {paused(), "promote reviews --at 594c75879c/1", "reviews was not promoted: it should be at 594c75879c/1, but is at 594c75879c/2"},
+		"promote another":        {paused(), "promote reviews --at 66bd4k2vzq/2", "reviews was not promoted: it should be at 66bd4k2vzq/2, but is at 594c75879c/2"},
+		"promote another, full":  {paused(), "promote reviews --full --at 66bd4k2vzq", "reviews was not promoted: it should be at 66bd4k2vzq, but is at 594c75879c"},
+		"promote too early":      {paused(late), "promote reviews", "the operator has not processed the last change of rollout reviews yet (generation 5, processed is 4): try again, or check that it runs"},
 		"abort at rest":          {resting(), "abort reviews", "reviews was not aborted: nothing is in flight; to go back, apply the previous template: its pods may still be warm, and promote=full makes it quick (it is Healthy)"},
 		"abort again":            {aborted(), "abort reviews", "reviews was not aborted: revision 594c75879c is aborted already (it is Aborted)"},
 		"retry at rest":          {resting(), "retry reviews", "reviews was not retried: nothing is aborted (it is Healthy)"},
-		"pause again":            {paused(held), "pause reviews", "reviews is held by spec.paused already: to let it go on: kubectl canary resume reviews -n shop"},
+		"pause again":            {paused(held), "pause reviews", "reviews is already held by spec.paused; to resume it: kubectl canary resume reviews -n shop"},
 		"resume":                 {resting(), "resume reviews", "reviews is not held by spec.paused"},
 		"resume a pause step":    {paused(), "resume reviews", "reviews is not held by spec.paused, but at the pause of step 2/3, which is left by: kubectl canary promote reviews -n shop"},
-		"undo to what is":        {paused(), "undo reviews --to-revision 594c75879c", "reviews was not changed: its template is that of revision 594c75879c already"},
-		"undo to nothing":        {resting(), "undo reviews --to-revision x", "no ReplicaSet of revision x is left to take the template from; there is 594c75879c, 66bd4k2vzq"},
-		"undo the first deploy":  {resting(func(r *v1alpha1.CanaryRollout) { r.Status.Memory.StableRevision = "" }), "undo reviews", "reviews was not changed: it is its first deploy, and nothing is there to go back to"},
-		"undo without a history": {resting(func(r *v1alpha1.CanaryRollout) { r.Status.History = r.Status.History[:2] }), "undo reviews", "reviews was not changed: no ReplicaSet of a revision that was stable before is left; name one with --to-revision: there is 594c75879c, 66bd4k2vzq"},
+		"undo to what is":        {paused(), "undo reviews --to-revision 594c75879c", "reviews was not changed: it already has the template of revision 594c75879c"},
+		"undo to nothing":        {resting(), "undo reviews --to-revision x", "revision x has no ReplicaSet any more, so there is no template to apply; there is 594c75879c, 66bd4k2vzq"},
+		"undo the first deploy":  {resting(func(r *v1alpha1.CanaryRollout) { r.Status.Memory.StableRevision = "" }), "undo reviews", "reviews was not changed: this is its first deploy, so there is no former revision"},
+		"undo without a history": {resting(func(r *v1alpha1.CanaryRollout) { r.Status.History = r.Status.History[:2] }), "undo reviews", "reviews was not changed: no revision that was stable before has a ReplicaSet any more; choose one with --to-revision: there is 594c75879c, 66bd4k2vzq"},
 		"set no image":           {resting(), "set image reviews app", `"app" is not CONTAINER=IMAGE, as in: app=registry.example.com/reviews:2`},
 		"set an image twice":     {resting(), "set image reviews app=a app=b", "container app is given two images"},
 		"set the same image":     {resting(), "set image reviews app=reviews:1", "reviews was not changed: it has these images already"},
 		"set another container":  {resting(), "set image reviews web=x", `the template of reviews has no container "web"; there is app, proxy, migrate`},
-		"no operator":            {resting(func(r *v1alpha1.CanaryRollout) { r.Status = v1alpha1.CanaryRolloutStatus{} }), "abort reviews", "the operator has not looked at rollout reviews yet: does it run, and does it watch namespace shop?"},
+		"no operator":            {resting(func(r *v1alpha1.CanaryRollout) { r.Status = v1alpha1.CanaryRolloutStatus{} }), "abort reviews", "the operator has not processed rollout reviews yet: check that it runs, and that it watches namespace shop"},
 		"wrong dry run":          {paused(), "abort reviews --dry-run=x", `--dry-run is none, client or server, not "x"`},
 		"no name":                {paused(), "abort", "kubectl canary abort takes the name of one rollout, as in: kubectl canary abort reviews"},
 		"no image":               {paused(), "set image reviews", "kubectl canary set image takes the name of a rollout, and images, as in: kubectl canary set image reviews app=registry.example.com/reviews:2"},
@@ -233,7 +233,7 @@ func TestMovedOn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := interceptedBench(t, meanwhile(tc.meanwhile), append(sets(), tc.rollout)...)
 			code, _, errOut := b.run(strings.Fields(tc.args)...)
-			want := "error: rollout reviews has changed since it was read, so nothing was written: look at it and try again: kubectl canary get reviews -n shop\n"
+			want := "error: rollout reviews has changed since it was read, so nothing was written: check it and try again: kubectl canary get reviews -n shop\n"
 			if code != 1 || errOut != want {
 				t.Errorf("code %d: %s", code, errOut)
 			}

@@ -57,7 +57,7 @@ func TestRefusedTemplates(t *testing.T) {
 
 // TestHiddenVariable checks that lint, like a Deployment, only warns about a variable that is set twice.
 func TestHiddenVariable(t *testing.T) {
-	const want = "rollout.yaml:1: spec.template.spec.containers[0].env[0]: warning: variable A is set again in env[2], and the last value counts: take this one out\n"
+	const want = "rollout.yaml:1: spec.template.spec.containers[0].env[0]: warning: variable A is set again in env[2], and the last value counts: remove this one\n"
 	manifests, found := read(t, Source{"rollout.yaml", edited(t, admission.Container("env: [{name: A, value: a}, {name: B}, {name: A, value: b}]"))})
 	if text := lines(found); text != want || len(manifests.Rollouts) != 1 {
 		t.Errorf("findings\n%sare not\n%s", text, want)

@@ -46,12 +46,12 @@ func (m *Manifests) checkConflicts(rollout Rollout, others []Rollout) (found []F
 		at := fmt.Sprintf("%s:%d", other.place.file, other.place.document)
 		if rollout.Name != "" && rollout.Name == other.Name {
 			found = append(found, rollout.place.find(Error, IDDuplicate, "metadata.name", fmt.Sprintf(
-				"CanaryRollout %s is in %s, too: give one of them another name", rollout.Name, at)))
+				"CanaryRollout %s is also in %s: rename one of them", rollout.Name, at)))
 			continue
 		}
 		for _, service := range shared(rollout.Spec.Traffic, other.Spec.Traffic) {
 			found = append(found, rollout.place.find(Error, v1alpha1.ReasonServiceConflict, "spec.traffic", fmt.Sprintf(
-				"Service %s is that of CanaryRollout %s in %s, too: name another Service", service, other.Name, at)))
+				"Service %s is also used by CanaryRollout %s in %s: name another Service", service, other.Name, at)))
 		}
 	}
 	return found
@@ -74,7 +74,7 @@ func (m *Manifests) checkService(rollout Rollout, field, name string) []Finding 
 	}
 	if kind, _, _ := unstructured.NestedString(service.Object, "spec", "type"); kind == string(corev1.ServiceTypeExternalName) {
 		return append(found, service.find(Error, IDExternalName, "spec.type", fmt.Sprintf(
-			"Service %s is an ExternalName, which selects no pods: leave type and externalName out", name)))
+			"Service %s is an ExternalName, which selects no pods: remove type and externalName", name)))
 	}
 	found = append(found, checkTargetPorts(rollout, service)...)
 	labels, _, err := unstructured.NestedStringMap(service.Object, "spec", "selector")
@@ -94,7 +94,7 @@ func (m *Manifests) checkRoute(rollout Rollout, reference v1alpha1.RouteReferenc
 	}
 	if parents, _, _ := unstructured.NestedSlice(obj.Object, "spec", "parentRefs"); len(parents) == 0 {
 		found = append(found, obj.find(Warning, IDNoGateway, "spec.parentRefs", fmt.Sprintf(
-			"%s %s has no parentRefs, so a weight is verified only if another route delegates to it: name a Gateway in parentRefs otherwise",
+			"%s %s has no parentRefs, so a weight is verified only if another route delegates to it: otherwise name a Gateway in parentRefs",
 			reference.Kind, reference.Name)))
 	}
 	pair := route.Pair{

@@ -85,7 +85,7 @@ func (m *Manifests) add(ctx context.Context, checked *schema, o object) []Findin
 	group, _, _ := strings.Cut(o.GetAPIVersion(), "/")
 	switch {
 	case o.GetAPIVersion() == "" || o.GetKind() == "":
-		return []Finding{o.find(Error, IDSyntax, "", "this is no Kubernetes object: apiVersion or kind is missing")}
+		return []Finding{o.find(Error, IDSyntax, "", "this is not a Kubernetes object: apiVersion or kind is missing")}
 	case group == v1alpha1.GroupVersion.Group:
 		return append(m.home(o), m.addRollout(ctx, checked, o)...)
 	case o.GetAPIVersion() == "v1" && o.GetKind() == "Service":
@@ -174,7 +174,7 @@ func parseDocument(content []byte, file string, document int) ([]object, error) 
 	}
 	fields, isObject := value.(map[string]any)
 	if !isObject {
-		return nil, errors.New("this is no Kubernetes object: a document has to begin with apiVersion, kind and metadata")
+		return nil, errors.New("this is not a Kubernetes object: a document must have apiVersion, kind and metadata")
 	}
 	return expand(object{&unstructured.Unstructured{Object: fields}, file, document}), nil
 }

@@ -65,7 +65,7 @@ func checkEnv(o object, pod corev1.PodSpec) (found []Finding) {
 				if before, twice := last[variable.Name]; twice {
 					path := fmt.Sprintf("spec.template.spec.%s[%d].env[%d]", list.field, i, before)
 					found = append(found, o.find(Warning, IDHiddenVariable, path, fmt.Sprintf(
-						"variable %s is set again in env[%d], and the last value counts: take this one out", variable.Name, j)))
+						"variable %s is set again in env[%d], and the last value counts: remove this one", variable.Name, j)))
 				}
 				last[variable.Name] = j
 			}

@@ -28,7 +28,7 @@ type Files struct {
 // AddFlags adds -f and -R.
 func (f *Files) AddFlags(command *cobra.Command) {
 	command.Flags().StringSliceVarP(&f.Names, "filename", "f", nil, "Files or directories with manifests; - for standard input.")
-	command.Flags().BoolVarP(&f.Recursive, "recursive", "R", false, "Look for manifests in the directories below those of -f, too.")
+	command.Flags().BoolVarP(&f.Recursive, "recursive", "R", false, "Also read manifests in subdirectories of -f.")
 	// It fails only if the flag does not exist.
 	_ = command.MarkFlagFilename("filename", "yaml", "yml", "json")
 }
@@ -56,7 +56,7 @@ func (f *Files) read(name string, stdin io.Reader) ([]lint.Source, error) {
 		content, err := io.ReadAll(stdin)
 		return []lint.Source{{Name: "stdin", Content: content}}, err
 	case strings.HasPrefix(name, "http://"), strings.HasPrefix(name, "https://"):
-		return nil, fmt.Errorf("%s is not read, since this command works offline: download it, and give its name or - to -f", name)
+		return nil, fmt.Errorf("%s is not read, because this command works offline: download it, and pass the file name or - to -f", name)
 	}
 	paths, err := f.find(name)
 	if err != nil {

@@ -38,7 +38,7 @@ func TestRead(t *testing.T) {
 		"nothing of the kind": {files: Files{Names: []string{"empty"}}, err: "empty has no files .yaml, .yml or .json: -R looks below it, too"},
 		"no such file":        {files: Files{Names: []string{"c.yaml"}}, err: "c.yaml does not exist"},
 		"an address": {files: Files{Names: []string{"https://example.com/a.yaml"}},
-			err: "https://example.com/a.yaml is not read, since this command works offline: download it, and give its name or - to -f"},
+			err: "https://example.com/a.yaml is not read, because this command works offline: download it, and pass the file name or - to -f"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -56,7 +56,7 @@ func (r Rollout) title() string {
 	case forecast.FirstDeploy:
 		return r.Name + ": the first deploy"
 	case forecast.InFlight:
-		return fmt.Sprintf("%s: what is left of the release of revision %s", r.Name, r.Revision)
+		return fmt.Sprintf("%s: the rest of the release of revision %s", r.Name, r.Revision)
 	default:
 		return r.Name + ": the next release"
 	}
@@ -99,7 +99,7 @@ func clock(at time.Duration, promotions int) string {
 
 func (r Rollout) sums(podReady time.Duration) string {
 	if r.Stuck != "" {
-		return "It does not come to an end: " + r.Stuck
+		return "It does not end: " + r.Stuck
 	}
 	whole := "Done after %s: the revision in flight does not become stable."
 	if r.isPromoted() {
@@ -115,7 +115,7 @@ func (r Rollout) sums(podReady time.Duration) string {
 	}
 	parts = append(parts, fmt.Sprintf("At most %d pods at once (stable+canary+former).", r.PeakPods))
 	if podReady == 0 {
-		parts = append(parts, "Pods are taken to be ready at once: --pod-ready says how long they need.")
+		parts = append(parts, "Assumes that pods are ready immediately: set --pod-ready to the time that they need.")
 	}
 	return strings.Join(parts, " ")
 }

@@ -57,7 +57,7 @@ func TestTextInFlight(t *testing.T) {
 
 func TestTextOfStuck(t *testing.T) {
 	text := Rollout{Name: "reviews", Forecast: forecast.Forecast{Stuck: "waiting for 4 pods"}}.Text(0)
-	if want := "\nIt does not come to an end: waiting for 4 pods\n"; !strings.Contains(text, want) {
+	if want := "\nIt does not end: waiting for 4 pods\n"; !strings.Contains(text, want) {
 		t.Errorf("got\n%s, want in it\n%s", text, want)
 	}
 }

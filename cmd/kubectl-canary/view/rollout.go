@@ -111,7 +111,7 @@ func (r Rollout) header(s Style, width int, now time.Time) []string {
 		add("Message:", Wrap(message, room, "", "")...)
 	}
 	if next := r.next(); next != "" {
-		add("To move it:", Wrap(next, room, "", "")...)
+		add("Next:", Wrap(next, room, "", "")...)
 	}
 	if pause := r.pause(now); pause != "" {
 		add("Pause:", pause)
@@ -135,7 +135,7 @@ func (r Rollout) status(s Style) string {
 		text += ", step " + status.Step
 	}
 	if status.ObservedGeneration != r.Object.Generation {
-		text += s.paint(yellow, " (the last change of the spec is not looked at yet)")
+		text += s.paint(yellow, " (the last change of the spec is not processed yet)")
 	}
 	return text
 }

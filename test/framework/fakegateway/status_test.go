@@ -41,17 +41,17 @@ func TestBehaviours(t *testing.T) {
 	}{
 		"well-behaved": {Behaviour{}, route.Acceptance{Generation: 3}},
 		"late": {Behaviour{StatusLag: time.Second}, route.Acceptance{
-			Generation: 2, Pending: "Gateway default/one has taken generation 2, not yet 3; Gateway default/two has taken generation 2, not yet 3"}},
+			Generation: 2, Pending: "Gateway default/one has accepted generation 2, not yet 3; Gateway default/two has accepted generation 2, not yet 3"}},
 		"silent": {Behaviour{Silent: true}, route.Acceptance{
-			Generation: 2, Pending: "Gateway default/one has taken generation 2, not yet 3; Gateway default/two has taken generation 2, not yet 3"}},
+			Generation: 2, Pending: "Gateway default/one has accepted generation 2, not yet 3; Gateway default/two has accepted generation 2, not yet 3"}},
 		"behind": {Behaviour{Behind: true}, route.Acceptance{
-			Generation: 2, Pending: "Gateway default/one has taken generation 2, not yet 3; Gateway default/two has taken generation 2, not yet 3"}},
+			Generation: 2, Pending: "Gateway default/one has accepted generation 2, not yet 3; Gateway default/two has accepted generation 2, not yet 3"}},
 		"missing": {Behaviour{Generations: GenerationsMissing}, route.Acceptance{
-			Unversioned: true, Pending: "Gateway default/one accepts the route, but does not say which generation of it; " +
-				"Gateway default/two accepts the route, but does not say which generation of it"}},
+			Unversioned: true, Pending: "Gateway default/one accepts the route, but does not report which generation; " +
+				"Gateway default/two accepts the route, but does not report which generation"}},
 		"zero": {Behaviour{Generations: GenerationsZero}, route.Acceptance{
-			Unversioned: true, Pending: "Gateway default/one accepts the route, but does not say which generation of it; " +
-				"Gateway default/two accepts the route, but does not say which generation of it"}},
+			Unversioned: true, Pending: "Gateway default/one accepts the route, but does not report which generation; " +
+				"Gateway default/two accepts the route, but does not report which generation"}},
 		"not accepted by one": {Behaviour{Refusals: map[string]Refusal{"two": {"Accepted", "NotAllowedByListeners", "no"}}}, route.Acceptance{
 			Pending: "Gateway default/two: Accepted is False for generation 3 (NotAllowedByListeners: no)"}},
 		"not resolved by one": {Behaviour{Refusals: map[string]Refusal{"one": {"ResolvedRefs", "BackendNotFound", "what?"}}}, route.Acceptance{
