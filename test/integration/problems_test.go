@@ -183,8 +183,11 @@ func TestSelectorAheadOfPods(t *testing.T) {
 	selector := `{"app":"reviews","pod-template-hash":"` + stable + `"%s}`
 	a.setSelector("reviews-stable", fmt.Sprintf(selector, `,"tier":"web"`))
 	a.patch(`{"spec":{"template":{"metadata":{"labels":{"tier":"web"}}}}}`)
-	p := problem{reason: "ServiceSelectorMismatch", message: "selects pods by tier=web, which the pods of revision " + stable + ", that serve, do not have"}
-	a.waitForProblem(p)
+	// Between the two writes, the Service selects what the template does not have: the Event may be about that.
+	a.waitForProblem(problem{reason: "ServiceSelectorMismatch", message: "Service reviews-stable selects pods by tier=web"})
+	a.waitFor("the label that the stable pods lack", func(r *v1alpha1.CanaryRollout) bool {
+		return strings.Contains(r.Status.Message, "tier=web, which the pods of revision "+stable)
+	})
 	a.waitForState(v1alpha1.StateDegraded)
 	a.barrier()
 	a.checkTraffic("50/50")

@@ -11,9 +11,12 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -142,9 +145,15 @@ func (e *Env) StartOperator(ctx context.Context) (err error) {
 func (e *Env) Client(user cluster.User) (client.WithWatch, error) {
 	config := e.Cluster.RESTConfig(user)
 	config.WarningHandler = rest.NoWarnings{} // they would drown the output of the tests
-	c, err := client.NewWithWatch(config, client.Options{})
+	types, err := scheme()
 	if err != nil {
 		return nil, err
 	}
-	return c, errors.Join(v1alpha1.AddToScheme(c.Scheme()), gatewayv1.Install(c.Scheme()))
+	return client.NewWithWatch(config, client.Options{Scheme: types})
 }
+
+// scheme returns the types of all clients. Those of client-go are shared with other code, and must not be added to.
+var scheme = sync.OnceValues(func() (*runtime.Scheme, error) {
+	s := runtime.NewScheme()
+	return s, errors.Join(clientgoscheme.AddToScheme(s), v1alpha1.AddToScheme(s), gatewayv1.Install(s))
+})
