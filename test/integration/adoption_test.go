@@ -4,6 +4,7 @@
 package integration
 
 import (
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -11,8 +12,11 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/test/framework/builder"
@@ -75,6 +79,27 @@ func TestAdoptionOfAnotherTemplate(t *testing.T) {
 	a.checkTraffic("50/50")
 }
 
+// waitForEndpoints waits until a Service has so many ready endpoints: its slices follow the pods a little later.
+func (a *app) waitForEndpoints(service string, want int) {
+	a.t.Helper()
+	a.within(patience, fmt.Sprintf("%d ready endpoints of Service %s", want, service), func() (bool, string) {
+		slices := &discoveryv1.EndpointSliceList{}
+		err := env.Admin.List(a.t.Context(), slices, client.InNamespace(a.namespace), client.MatchingLabels{discoveryv1.LabelServiceName: service})
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		ready := 0
+		for _, slice := range slices.Items {
+			for _, endpoint := range slice.Endpoints {
+				if ptr.Deref(endpoint.Conditions.Ready, false) {
+					ready++
+				}
+			}
+		}
+		return ready == want, fmt.Sprint(ready)
+	})
+}
+
 // TestAdoptionBesideOthers: pods of another workload behind the same Service are not removed from it, unless
 // requested.
 func TestAdoptionBesideOthers(t *testing.T) {
@@ -84,7 +109,7 @@ func TestAdoptionBesideOthers(t *testing.T) {
 	other.Spec.Template.Labels = map[string]string{"app": a.name, "track": "older"}
 	other.Spec.Selector = &metav1.LabelSelector{MatchLabels: other.Spec.Template.Labels}
 	a.create(other)
-	a.kubectl("wait", "deployment/older", "--for=condition=Available", "--timeout=60s")
+	a.waitForEndpoints("reviews-stable", 3)
 	a.deploy(a.make().Steps(builder.Weight(50), builder.Hold()))
 	a.waitFor("a message that names the pods", func(r *v1alpha1.CanaryRollout) bool {
 		return r.Status.State == v1alpha1.StateDegraded && strings.Contains(r.Status.Message, "would lose 1 ready endpoint of other workloads (older-")
