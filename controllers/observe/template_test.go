@@ -22,7 +22,7 @@ import (
 )
 
 func memory(hash, of, stable string) string {
-	return fmt.Sprintf("memory: {stepIndex: 0, stepWeight: 0, stableRevision: %s, stableService: {revision: %s}, "+
+	return fmt.Sprintf("memory: {stepIndex: 0, stableRevision: %s, stableService: {revision: %s}, "+
 		"template: {hash: %s, revision: %s}, traffic: {weight: 0, verifiedWeight: 0}}", stable, stable, hash, of)
 }
 

@@ -59,8 +59,23 @@ func (v view) isWarm(revision string) (isWarm bool, cold gate) {
 }
 
 // drained returns when the pods of a revision that no requests reach may be deleted.
-func (v view) drained(drain v1alpha1.DrainMemory) time.Time {
-	return drain.Since.Add(v.spec.settle + v.spec.scaleDownDelay)
+func (v view) drained(drain v1alpha1.DrainMemory) time.Time { return v.spec.drained(drain) }
+
+func (s settings) drained(drain v1alpha1.DrainMemory) time.Time {
+	return drain.Since.Add(s.settle + s.scaleDownDelay)
+}
+
+// ScaledDownAt returns when the pods of a draining revision are deleted (T3); zero if requests may still reach it, or if it
+// does not drain.
+func ScaledDownAt(rollout *v1alpha1.CanaryRollout, revision string) time.Time {
+	if rollout.Status.Memory == nil {
+		return time.Time{}
+	}
+	drain := drainOf(rollout.Status.Memory.Draining, revision)
+	if drain == nil || drain.Since == nil {
+		return time.Time{}
+	}
+	return newSettings(&rollout.Spec).drained(*drain)
 }
 
 // drainingSize returns the size of a draining revision.

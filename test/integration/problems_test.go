@@ -116,9 +116,9 @@ func TestProblemAtFirst(t *testing.T) {
 	}
 }
 
-// TestWeightTooCoarse has a rule whose weights cannot express a step: the first deploy, which runs no steps,
+// TestWeightNotRepresentable has a rule whose weights cannot express a step: the first deploy, which runs no steps,
 // completes, and the release is held before its first step.
-func TestWeightTooCoarse(t *testing.T) {
+func TestWeightNotRepresentable(t *testing.T) {
 	a := parallel(t)
 	a.apply(third)
 	a.setBackends(thirdBeside(10, 0, 10))

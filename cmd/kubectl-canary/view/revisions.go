@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
 // role is the current role of a revision.
@@ -111,7 +112,7 @@ func (r Rollout) roleOf(v revision) (role, time.Time) {
 	if memory == nil {
 		return roleFormer, time.Time{}
 	}
-	at := r.scaledDownAt(v.name)
+	at := plan.ScaledDownAt(r.Object, v.name)
 	switch {
 	case v.name == memory.StableRevision:
 		return roleStable, at
@@ -128,14 +129,4 @@ func (r Rollout) roleOf(v revision) (role, time.Time) {
 	default:
 		return roleFormer, at
 	}
-}
-
-// scaledDownAt returns when the pods of an unreachable revision are scaled down (T3).
-func (r Rollout) scaledDownAt(name string) time.Time {
-	for _, drain := range r.Object.Status.Memory.Draining {
-		if drain.Revision == name && drain.Since != nil {
-			return drain.Since.Add(r.delay())
-		}
-	}
-	return time.Time{}
 }

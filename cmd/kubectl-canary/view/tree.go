@@ -13,16 +13,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
 
-	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	revisions "github.com/canaryrollout/canaryrollout/controllers/revision"
 )
-
-// delay returns how long a drained revision keeps its pods, with the API server's defaults for unset fields.
-func (r Rollout) delay() time.Duration {
-	spec := r.Object.Spec
-	return time.Duration(ptr.Deref(spec.Traffic.SettleSeconds, v1alpha1.DefaultSettleSeconds)+
-		ptr.Deref(spec.ScaleDownDelaySeconds, v1alpha1.DefaultScaleDownDelaySeconds)) * time.Second
-}
 
 func desiredReplicas(set *appsv1.ReplicaSet) int32 { return ptr.Deref(set.Spec.Replicas, 1) }
 
