@@ -63,10 +63,10 @@ type advisor struct {
 func warningsOf(w *world, paused bool, stages []Stage) []Warning {
 	a := &advisor{world: w, stages: stages, replicas: ptr.Deref(w.spec.Replicas, v1alpha1.DefaultReplicas), warnings: []Warning{}}
 	if paused {
-		a.warn(WarnPaused, 0, "spec.paused", "the release is held until spec.paused is set to false: times count from then on")
+		a.warn(WarnPaused, 0, "spec.paused", "the release waits until spec.paused is set to false: all times start then")
 	}
 	if a.replicas == 0 {
-		a.warn(WarnNoReplicas, 0, "spec.replicas", "without replicas a new template becomes stable at once, and none of the steps is walked: raise replicas")
+		a.warn(WarnNoReplicas, 0, "spec.replicas", "without replicas, a new template becomes stable immediately and the steps are skipped: raise replicas")
 	} else {
 		a.adviseSteps()
 	}
@@ -90,7 +90,7 @@ func (a *advisor) warnStep(id string, step int, field, format string, args ...an
 func (a *advisor) adviseSteps() {
 	if a.replicas == 1 && hasSplit(a.spec.Steps) {
 		a.warn(WarnOneReplica, 0, "spec.replicas",
-			"with one replica a canary of any weight is one pod, and nothing serves while one of the two is gone: set replicas to 2 or more")
+			"with one replica, a canary of any weight is one pod, and if one of the two pods fails, nothing serves its share: set replicas to 2 or more")
 	}
 	a.adviseLook()
 	a.adviseOrder()
@@ -140,14 +140,14 @@ func hasWeight(steps []v1alpha1.Step) bool {
 func (a *advisor) adviseJump(step int, weight int32, hasWeight bool) {
 	if !hasWeight && weight > half {
 		a.warnStep(WarnFirstWeightOver50, step, "setWeight",
-			"is the first to give the new version requests, and gives it %d %% of them: begin with a smaller weight", weight)
+			"is the first that sends requests to the new version, and sends it %d %% of them: begin with a smaller weight", weight)
 	}
 }
 
 func (a *advisor) adviseShortLook(look time.Duration, when string) {
 	if look < shortestLook {
 		a.warn(WarnNoPauseBefore50, 0, "spec.steps",
-			"the new version %s, and until then pauses leave %s to look at it: put a smaller setWeight and a pause of %s or more before that",
+			"the new version %s, and until then pauses leave %s to observe it: put a smaller setWeight and a pause of %s or more before that",
 			when, plan.Duration(look), plan.Duration(shortestLook))
 	}
 }
@@ -158,11 +158,11 @@ func (a *advisor) adviseOrder() {
 	for i, step := range a.spec.Steps {
 		if step.SetWeight != nil && *step.SetWeight < last {
 			a.warnStep(WarnWeightGoesDown, i+1, "setWeight",
-				"takes the weight from %d down to %d: put the weights into rising order, and use abort to take traffic back", last, *step.SetWeight)
+				"lowers the weight from %d to %d: put the weights in ascending order, and use abort to return traffic", last, *step.SetWeight)
 		}
 		if last == full && step.Pause == nil {
 			a.warnStep(WarnStepsAfter100, i+1, string(step.Kind()),
-				"comes after weight 100, when the new version serves alone: take it out, or put it before setWeight 100")
+				"comes after weight 100, when only the new version serves: remove it, or put it before setWeight 100")
 		}
 		last = ptr.Deref(step.SetWeight, last)
 	}
@@ -179,11 +179,11 @@ func (a *advisor) advisePods() {
 		switch percent := full * need / replicas; {
 		case int64(stage.Pods.Canary) < need:
 			a.warnStep(WarnPinnedBelowShare, stage.Step, "setWeight",
-				"sends %d %% of the requests to %s, where its share is %s: take mode Exact out of setCanaryScale, or ask for %s there",
+				"sends %d %% of the requests to %s, where its share is %s: remove mode Exact from setCanaryScale, or set %s there",
 				weight, pods(int64(stage.Pods.Canary)), pods(need), pods(need))
 		case replicas > 1 && weight < half && percent-weight >= farFromWeight:
 			a.warnStep(WarnPodsFarFromWeight, stage.Step, "setWeight",
-				"has %s of %d for %d %% of the requests, so the new version is not seen under its real load: raise replicas, or begin with a greater weight",
+				"has %s of %d for %d %% of the requests, so the new version is not tested under its real load: raise replicas, or begin with a larger weight",
 				pods(need), replicas, weight)
 		}
 	}
@@ -205,10 +205,10 @@ func (a *advisor) adviseTimes() {
 	}
 	if ptr.Deref(a.spec.Traffic.SettleSeconds, v1alpha1.DefaultSettleSeconds) == 0 {
 		a.warn(WarnNoSettling, 0, "spec.traffic.settleSeconds",
-			"gateways lag behind what they report, and 0 leaves them no time: requests may be lost; leave settleSeconds out to wait %d s", v1alpha1.DefaultSettleSeconds)
+			"gateways lag behind what they report, and 0 leaves them no time, so requests may be lost: remove settleSeconds to wait %d s", v1alpha1.DefaultSettleSeconds)
 	}
 	if ptr.Deref(a.spec.ScaleDownDelaySeconds, v1alpha1.DefaultScaleDownDelaySeconds) == 0 {
 		a.warn(WarnNoScaleDownDelay, 0, "spec.scaleDownDelaySeconds",
-			"former pods go as soon as the traffic has left, so long requests may be cut off and there is no quick way back: leave scaleDownDelaySeconds out to keep them for %d s", v1alpha1.DefaultScaleDownDelaySeconds)
+			"former pods are deleted as soon as the traffic has left, so long requests may be cut off and there is no quick way back: remove scaleDownDelaySeconds to keep them for %d s", v1alpha1.DefaultScaleDownDelaySeconds)
 	}
 }

@@ -37,7 +37,7 @@ func TestLint(t *testing.T) {
 stdin:1: spec.traffic.canaryService: note: Service reviews-canary is not in these files: not checked
 stdin:1: spec.traffic.routes[0]: note: HTTPRoute bookinfo-reviews is not in these files: not checked
 `
-	const warning = `stdin:1: spec.replicas: warning: with one replica a canary of any weight is one pod, and nothing serves while one of the two is gone: set replicas to 2 or more
+	const warning = `stdin:1: spec.replicas: warning: with one replica, a canary of any weight is one pod, and if one of the two pods fails, nothing serves its share: set replicas to 2 or more
 `
 	tests := map[string]struct {
 		stdin     string

@@ -84,7 +84,7 @@ func TestCheck(t *testing.T) {
 		"header route against the rule": {"httproute.yaml", "        value: /reviews\n", "        value: /reviews\n      headers:\n      - name: role\n        value: dev\n",
 			[]string{"canaryrollout.yaml:1: spec.steps[1].setHeaderRoute: no request can match header route qa in HTTPRoute bookinfo-reviews, because its rules match the same header, query parameter or method by a different value: change setHeaderRoute"}},
 		"risky": {"canaryrollout.yaml", "  replicas: 4", "  replicas: 1",
-			[]string{"canaryrollout.yaml:1: spec.replicas: warning: with one replica a canary of any weight is one pod, and nothing serves while one of the two is gone: set replicas to 2 or more"}},
+			[]string{"canaryrollout.yaml:1: spec.replicas: warning: with one replica, a canary of any weight is one pod, and if one of the two pods fails, nothing serves its share: set replicas to 2 or more"}},
 		"unknown version": {"canaryrollout.yaml", "canaryrollout.dev/v1alpha1", "canaryrollout.dev/v1",
 			[]string{"canaryrollout.yaml:1: apiVersion: there is no CanaryRollout in canaryrollout.dev/v1: write apiVersion: canaryrollout.dev/v1alpha1 and kind: CanaryRollout"}},
 		"unknown metadata": {"canaryrollout.yaml", "  labels:\n    app: reviews\nspec", "  label:\n    app: reviews\nspec",
