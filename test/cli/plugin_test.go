@@ -85,8 +85,8 @@ func TestPluginRelease(t *testing.T) {
 		"> 2  pause until promoted", "revision "+v2, "reviews-"+v1+"-", "5/5 (stable 4/4, canary 1/1)", builder.ImageV2+" (canary)")
 	p.says(p.run(0, "list"), "reviews  Paused")
 
-	p.says(p.run(1, "promote", "reviews", "--at", v1+"/2"), "it should be at "+v1+"/2, and is at "+v2+"/2")
-	p.says(p.run(1, "promote", "reviews", "--at", v2+"/1"), "and is at "+v2+"/2")
+	p.says(p.run(1, "promote", "reviews", "--at", v1+"/2"), "it should be at "+v1+"/2, but is at "+v2+"/2")
+	p.says(p.run(1, "promote", "reviews", "--at", v2+"/1"), "but is at "+v2+"/2")
 	p.says(p.run(1, "promote", "reviews", "--full", "--at", v1), "it should be at "+v1)
 	p.says(p.run(0, "promote", "reviews", "--dry-run=server", "-o", "yaml"), v1alpha1.PromoteAnnotation+": "+v2+"/2")
 	if got := a.Get(); got.Status.Step != "2/4" || got.Annotations[v1alpha1.PromoteAnnotation] != "" {
