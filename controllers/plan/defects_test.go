@@ -194,3 +194,16 @@ func TestTornMemory(t *testing.T) {
 		})
 	}
 }
+
+// TestNoPauseWithoutReplicas: a release without pods is promoted at once. It used to be reported as paused at its first step,
+// for one pass.
+func TestNoPauseWithoutReplicas(t *testing.T) {
+	got := Compute(changed(resting(pause(0), weight(20)), template("b"), func(in *Input) {
+		in.Spec.Replicas = ptr.To[int32](0)
+		in.Observed.ReplicaSets = []ReplicaSet{{Name: "reviews-a", Revision: "a", Current: true, Marks: Marks{Promotion: 1}}}
+		in.Observed.Stable.Endpoints, in.Observed.Canary.Endpoints = nil, nil
+	})).Status
+	if got.Pause != nil || got.State != v1alpha1.StatePromoting {
+		t.Errorf("%s, pause %+v, in phase %s", got.State, got.Pause, got.Memory.Phase)
+	}
+}

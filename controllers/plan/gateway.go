@@ -40,9 +40,6 @@ func (g gatewayCanary) begin(t *transition, stable string) {
 func (g gatewayCanary) write(w *writes) {
 	g.writeRoutes(w)
 	g.writeServices(w)
-	if !w.isTerminating() {
-		g.handBackServices(w)
-	}
 }
 
 func (g gatewayCanary) observe(t *transition) {
@@ -141,22 +138,6 @@ func (v view) waitsForEndpoints(size int32) (waits bool, since gate) {
 		since = v.until(progress.Add(v.spec.deadline / 2))
 		return !since.shut, since
 	}
-}
-
-// canaryCarriesNothing is open when the canary Service may move (T1).
-func (t *transition) canaryCarriesNothing() gate {
-	if t.traffic().reachesCanary() {
-		return gate{shut: true}
-	}
-	return t.settled()
-}
-
-// stableCarriesNothing is open when the stable Service may move (T1).
-func (t *transition) stableCarriesNothing() gate {
-	if t.mem.Traffic.Weight != 100 {
-		return gate{shut: true}
-	}
-	return t.settled()
 }
 
 // isRepaired reports whether the canary Service still has ready endpoints, and its selector is restored in this pass.

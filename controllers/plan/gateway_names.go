@@ -91,9 +91,9 @@ func mayRename(v view) bool {
 // isLeft reports whether a Service that left the spec still has our label in its selector.
 func (s Service) isLeft() bool { return s.Found && s.Problem == nil && s.Revision != "" }
 
-// handBackServices removes the hash from the selectors of Services that left the spec, as a deletion does. It does so only
+// handBackLeft removes the hash from the selectors of Services that left the spec, as a deletion does. It does so only
 // while no other revision than the stable one has pods, so that no endpoint changes.
-func (gatewayCanary) handBackServices(w *writes) {
+func (gatewayCanary) handBackLeft(w *writes) {
 	if w.mem.Phase != v1alpha1.PhaseIdle {
 		return
 	}

@@ -39,7 +39,7 @@ func (g gatewayCanary) promote(t *transition) {
 		}
 	default:
 		t.await(hasPods)
-		if t.await(t.stableCarriesNothing()) && t.await(g.canServe(t.view, full)) {
+		if t.await(t.settled()) && t.await(g.canServe(t.view, full)) {
 			t.event(EventServiceMoved, "all traffic is on the canary: Service %s moves to revision %s", t.in.Observed.Stable.Name, t.mem.CurrentRevision)
 			moveService(&t.mem.StableService, t.mem.CurrentRevision)
 		}

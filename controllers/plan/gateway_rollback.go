@@ -14,7 +14,7 @@ func (g gatewayCanary) rollBack(t *transition) {
 	case StageRollBackStable, StageRollBackTraffic:
 		g.dropTraffic(t)
 	case StageRollBackCanary: // comes last, when the canary Service carries nothing (T1)
-		switch isDone := t.await(t.canaryCarriesNothing()); {
+		switch isDone := t.await(t.settled()); {
 		case isDone && t.mem.StableRevision == "":
 			t.rolledBack()
 		case isDone:
@@ -45,7 +45,7 @@ func (g gatewayCanary) returnStableService(t *transition) {
 		if t.await(t.serves(observed.Canary, t.mem.CanaryService, 1)) {
 			t.setTraffic(allTraffic)
 		}
-	case t.await(t.stableCarriesNothing()):
+	case t.await(t.settled()):
 		moveService(&t.mem.StableService, stable)
 	}
 }

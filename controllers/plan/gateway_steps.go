@@ -77,6 +77,7 @@ func (gatewayCanary) removeRefused(v view) decision {
 	}
 	for _, route := range v.in.Observed.Routes {
 		record := recordOf(v.mem.Traffic.Routes, route)
+		// A route that is handed back gets neither in any case, and so does not hold the steps.
 		if record == nil || record.Accepted || route.RefusedGeneration < record.Generation || isHandedBack(v, route) {
 			continue
 		}

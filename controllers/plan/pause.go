@@ -17,7 +17,9 @@ func (k pauseKind) enter(t *transition, step *v1alpha1.Step) {
 	if step.Pause.Duration == nil {
 		t.event(EventPaused, "step %s: paused until promoted: %s", t.stepNumber(), t.annotate(v1alpha1.PromoteAnnotation+"=true"))
 	}
-	t.await(k.done(t, step))
+	if t.spec.replicas > 0 { // without pods there is nothing to pause: the release is promoted at once, or waits for a size
+		t.await(k.done(t, step))
+	}
 }
 
 // done is open when a pause has ended by itself.

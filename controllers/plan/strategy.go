@@ -22,6 +22,8 @@ type strategy interface {
 	observe(t *transition)
 	// write makes the cluster carry the targets in memory.
 	write(w *writes)
+	// handBackLeft returns what the spec no longer names. It comes last, since a failure of it may hold up what follows.
+	handBackLeft(w *writes)
 
 	// problem returns what a person has to fix before the release may go forward; nil if nothing.
 	problem(v view) *Problem

@@ -22,6 +22,7 @@ var _ strategy = podCanary{}
 
 func (podCanary) begin(*transition, string)                             {}
 func (podCanary) examine(v view) Observed                               { return v.in.Observed }
+func (podCanary) handBackLeft(*writes)                                  {}
 func (podCanary) write(*writes)                                         {}
 func (podCanary) problem(view) *Problem                                 { return nil }
 func (podCanary) exposure(v view) exposure                              { return exposure{verifyTimeout: v.spec.verifyTimeout} }

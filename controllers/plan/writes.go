@@ -20,6 +20,7 @@ func (w *writes) reconcile() {
 	w.strategy.write(w)
 	w.removeCommands()
 	w.writeReplicaSets()
+	w.strategy.handBackLeft(w)
 }
 
 func (w *writes) addFinalizer() {
