@@ -64,7 +64,7 @@ func TestServices(t *testing.T) {
 		"selects what no stable pod has": {
 			objects: []client.Object{aServiceWith(map[string]string{"app": "reviews", "version": "v1", "pod-template-hash": "aaa"}), former},
 			want:    v1alpha1.ReasonServiceSelectorMismatch, rev: "aaa",
-			wantMessage: "Service reviews-stable selects pods by version=v1, which the pods of revision aaa, that serve, do not have: " +
+			wantMessage: "Service reviews-stable selects pods by version=v1, which the serving pods of revision aaa do not have: " +
 				"remove it from the selector until a revision with the label is stable",
 		},
 		"selects stable pods, and those of the template": {objects: []client.Object{good, former}, rev: "aaa"},

@@ -123,16 +123,16 @@ func (v view) stableKnown(stable candidate, all []candidate) gate {
 	other := slices.IndexFunc(all, func(c candidate) bool { return c.revision != stable.revision && c.ready > 0 })
 	switch {
 	case !service.Found && len(all) > 1 && !stable.wasStable():
-		return waitFor("%d revisions run, and Service %s, which would say which one is stable, does not exist", len(all), service.Name)
+		return waitFor("%d revisions are running, and Service %s, which tells which one is stable, does not exist", len(all), service.Name)
 	case service.Problem == nil && service.Revision != "" && !v.isKnown(service.Revision):
-		return stalledBy(v1alpha1.ReasonStableUnavailable, "Service %s selects revision %s, which has no ReplicaSet: restore that, or take "+
-			"%s out of the selector of the Service to go on without it", service.Name, service.Revision, v1alpha1.RevisionLabel)
+		return stalledBy(v1alpha1.ReasonStableUnavailable, "Service %s selects revision %s, which has no ReplicaSet: restore it, or remove "+
+			"%s from the selector of the Service to continue without it", service.Name, service.Revision, v1alpha1.RevisionLabel)
 	case stable.wasStable() && stable.ready == 0 && other >= 0:
-		return stalledBy(v1alpha1.ReasonStableUnavailable, "stable revision %s has no ready pod, and revision %s has some: nothing is "+
-			"changed until it has one; to make another revision stable, delete the ReplicaSet of %s, and take it out of the selector of Service %s",
+		return stalledBy(v1alpha1.ReasonStableUnavailable, "stable revision %s has no ready pod, but revision %s has: nothing is "+
+			"changed until the stable one has one, too; to make another revision stable, delete the ReplicaSet of %s and remove the revision from the selector of Service %s",
 			stable.revision, all[other].revision, stable.revision, service.Name)
 	case stable.marks.AbortReason != "":
-		return stalledBy(v1alpha1.ReasonStableUnavailable, "revision %s runs alone, and was aborted (%s): restore the ReplicaSet of the stable "+
+		return stalledBy(v1alpha1.ReasonStableUnavailable, "revision %s is the only one running, and it was aborted (%s): restore the ReplicaSet of the stable "+
 			"revision; to make %s stable, delete the annotation %s of its ReplicaSet",
 			stable.revision, excerpt(stable.marks.AbortReason), stable.revision, v1alpha1.AbortedAnnotation)
 	default:
@@ -151,13 +151,13 @@ func (t *transition) adopt(revision string) {
 	t.finish()
 	more := ""
 	if running := t.runningSize(); running != t.spec.replicas {
-		more = fmt.Sprintf("; spec.replicas takes it from %d to %s", running, Quantity(t.spec.replicas, "pod"))
+		more = fmt.Sprintf("; spec.replicas scales it from %d to %s", running, Quantity(t.spec.replicas, "pod"))
 	}
 	if reason := t.priorAbortReason(t.target()); reason != "" && t.target() != revision {
 		t.mem.AbortedRevision, t.mem.AbortReason = t.target(), reason
 		more += fmt.Sprintf("; revision %s was aborted before (%s)", t.target(), reason)
 	}
-	t.event(EventAdopted, "revision %s runs already: adopted as stable, no pod restarts%s", revision, more)
+	t.event(EventAdopted, "revision %s is already running: adopted as stable, no pod restarts%s", revision, more)
 }
 
 // priorAbortReason returns why a revision was aborted before the status was lost; empty if it was not.
@@ -185,7 +185,7 @@ func (w *writes) markReplicaSets() {
 			marks.AbortReason = ""
 		}
 		if marks != rs.Marks {
-			w.act(MarkReplicaSet{Reason: "what is stable and what was aborted has to outlive the status", Name: rs.Name, Marks: marks})
+			w.act(MarkReplicaSet{Reason: "the stable and the aborted revision must be known if the status is lost", Name: rs.Name, Marks: marks})
 		}
 	}
 }

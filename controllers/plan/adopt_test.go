@@ -68,8 +68,8 @@ func TestRestore(t *testing.T) {
 		"no pod, no marks":               {restored(dead, unmarked), "a", ""},
 		"no pod, the Service lost a":     {restored(dead, marked("a", wasStable), serviceAt("")), "a", ""},
 		"orphans":                        {restored(dead, orphaned), "a", ""},
-		"the canary is ready first":      {restored(alive("a", 0)), "stable revision a has no ready pod, and revision b has some", ""},
-		"first, the Service lost a":      {restored(alive("a", 0), marked("a", wasStable), serviceAt("")), "stable revision a has no ready pod, and revision b has some", ""},
+		"the canary is ready first":      {restored(alive("a", 0)), "stable revision a has no ready pod, but revision b has", ""},
+		"first, the Service lost a":      {restored(alive("a", 0), marked("a", wasStable), serviceAt("")), "stable revision a has no ready pod, but revision b has", ""},
 		"only the status was removed":    {restored(), "a", ""},
 		"removed after the commit":       {restored(marked("a", wasStable), serviceAt("b")), "b", ""},
 		"removed on the way back":        {restored(marked("a", wasStable), marked("b", wasAborted), serviceAt("b")), "a", "slow"},
@@ -80,7 +80,7 @@ func TestRestore(t *testing.T) {
 		"the later promotion":            {restored(dead, marked("a", wasStable), marked("b", Marks{Promotion: 4}), serviceAt("")), "b", ""},
 		"stable before, without pods":    {restored(idle("a"), marked("a", wasStable), serviceAt("")), "b", ""},
 		"stable is not there yet":        {restored(dead, without("a")), "Service reviews-stable selects revision a, which has no ReplicaSet", ""},
-		"the Service is not there yet":   {restored(dead, unmarked, noService), "2 revisions run, and Service reviews-stable", ""},
+		"the Service is not there yet":   {restored(dead, unmarked, noService), "2 revisions are running, and Service reviews-stable", ""},
 		"not there yet, but it is clear": {restored(dead, marked("a", wasStable), noService), "a", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

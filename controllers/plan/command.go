@@ -159,7 +159,7 @@ func (t *transition) carryOut(command v1alpha1.CommandMemory) {
 	case command.Command == v1alpha1.CommandPromoteFull:
 		t.carryOutPromoteFull()
 	default:
-		t.event(EventRetried, "revision %s is tried again", t.mem.AbortedRevision)
+		t.event(EventRetried, "retrying revision %s", t.mem.AbortedRevision)
 		t.mem.AbortedRevision, t.mem.AbortReason = "", ""
 	}
 }
@@ -188,15 +188,15 @@ func (v view) checkAbort(value string) (v1alpha1.Command, string) {
 	return v1alpha1.CommandAbort, func() string {
 		switch {
 		case value == "" || value == "false":
-			return "the value must be true, or a reason in words"
+			return "the value must be true, or a reason"
 		case v.mem.StableRevision == "":
-			return "the first deploy has no stable revision to go back to: apply another template"
+			return "the first deploy has no stable revision to roll back to: apply another template"
 		case v.isAborted():
-			return "revision " + v.mem.AbortedRevision + " is aborted already"
+			return "revision " + v.mem.AbortedRevision + " is already aborted"
 		case v.mem.Phase == v1alpha1.PhaseRollingBack && v.target() == v.mem.StableRevision:
-			return "all traffic is on its way back to revision " + v.mem.StableRevision + " already"
+			return "all traffic is already returning to revision " + v.mem.StableRevision
 		case v.mem.Phase == v1alpha1.PhaseIdle && (v.target() == "" || v.target() == v.mem.StableRevision):
-			return "nothing is in flight; to go back, apply the previous template: its pods may still be warm, and promote=full makes it quick"
+			return "nothing is in flight; to roll back, apply the previous template: its pods may still be running, and promote=full skips the steps"
 		default:
 			return ""
 		}
@@ -224,7 +224,7 @@ func (v view) checkPromote(value string) (v1alpha1.Command, string) {
 	case isBound && v.isAborted() && revision == v.mem.AbortedRevision && revision != v.mem.CurrentRevision:
 		return v1alpha1.CommandPromote, v.retryFirst()
 	case isBound && what == "full" && revision != v.mem.CurrentRevision:
-		return v1alpha1.CommandPromoteFull, fmt.Sprintf("it is meant for revision %s, and the rollout is at revision %s", revision, v.mem.CurrentRevision)
+		return v1alpha1.CommandPromoteFull, fmt.Sprintf("it is for revision %s, but the rollout is at revision %s", revision, v.mem.CurrentRevision)
 	case isBound && what == "full":
 		return v1alpha1.CommandPromoteFull, v.checkPromoteFull()
 	}
@@ -232,7 +232,7 @@ func (v view) checkPromote(value string) (v1alpha1.Command, string) {
 		if isBound {
 			return v1alpha1.CommandPromote, "the rollout is at " + at
 		}
-		return v1alpha1.CommandPromote, "the value must be true, full, or a revision and the number of its step, as in " + at
+		return v1alpha1.CommandPromote, "the value must be true, full, or a revision and a step number, as in " + at
 	}
 	switch {
 	case v.in.Spec.Paused:
@@ -253,7 +253,7 @@ func (v view) checkPromoteFull() string {
 	case v.mem.Phase == v1alpha1.PhaseStepping:
 		return ""
 	case v.mem.Phase == v1alpha1.PhasePromoting:
-		return "revision " + v.mem.CurrentRevision + " is being promoted already"
+		return "revision " + v.mem.CurrentRevision + " is already being promoted"
 	case v.mem.Phase == v1alpha1.PhaseRollingBack && v.replicaSet(v.mem.StableRevision).Ready == 0 &&
 		readyOf(observed.Canary, v.mem.CurrentRevision) > 0:
 		return ""

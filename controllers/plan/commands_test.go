@@ -51,17 +51,17 @@ func ignored(plan Plan) []string {
 
 // What commands are refused for.
 const (
-	whyIsFirst     = "the first deploy has no stable revision to go back to: apply another template"
+	whyIsFirst     = "the first deploy has no stable revision to roll back to: apply another template"
 	whyIsIdle      = "nothing is in flight"
-	whyIsOver      = "nothing is in flight; to go back, apply the previous template: its pods may still be warm, and promote=full makes it quick"
+	whyIsOver      = "nothing is in flight; to roll back, apply the previous template: its pods may still be running, and promote=full skips the steps"
 	whyNoPause     = "the rollout is not at a pause step"
 	whyNoAbort     = "nothing is aborted"
-	whyIsReturning = "all traffic is on its way back to revision a already"
-	whyIsAborted   = "revision b is aborted already"
-	whyIsPromoting = "revision b is being promoted already"
+	whyIsReturning = "all traffic is already returning to revision a"
+	whyIsAborted   = "revision b is already aborted"
+	whyIsPromoting = "revision b is already being promoted"
 	whyRetryFirst  = "revision b is aborted: retry it first"
 	whyAtStable    = "the rollout is at a/1"
-	whyOther       = "it is meant for revision b, and the rollout is at revision a"
+	whyOther       = "it is for revision b, but the rollout is at revision a"
 )
 
 // commandState is a state that commands come in; want is why each of commandTexts is refused in it, empty where it is
@@ -202,12 +202,12 @@ func checkCommand(t *testing.T, in Input, text, refused string) {
 // TestCommandValues holds the values that make no sense.
 func TestCommandValues(t *testing.T) {
 	for text, refused := range map[string]string{
-		"abort=": "the value must be true, or a reason in words", "abort=false": "the value must be true, or a reason in words",
+		"abort=": "the value must be true, or a reason", "abort=false": "the value must be true, or a reason",
 		"abort=too slow": "", "retry=yes": "the value must be true", "promote=b/2": "the rollout is at b/1", "promote=c/1": "the rollout is at b/1",
-		"promote=b/full": "", "promote=c/full": "it is meant for revision c, and the rollout is at revision b", "promote=/full": "it is meant for revision , and the rollout is at revision b",
+		"promote=b/full": "", "promote=c/full": "it is for revision c, but the rollout is at revision b", "promote=/full": "it is for revision , but the rollout is at revision b",
 		"promote=b/fully": "the rollout is at b/1",
-		"promote=yes":     "the value must be true, full, or a revision and the number of its step, as in b/1",
-		"promote=":        "the value must be true, full, or a revision and the number of its step, as in b/1",
+		"promote=yes":     "the value must be true, full, or a revision and a step number, as in b/1",
+		"promote=":        "the value must be true, full, or a revision and a step number, as in b/1",
 	} {
 		t.Run(text, func(t *testing.T) { checkCommand(t, midway(20, pause(0)), text, refused) })
 	}
@@ -296,7 +296,7 @@ func TestSeveralCommands(t *testing.T) {
 		},
 		"only one makes sense": {
 			changed(midway(20, pause(0)), command("abort=false"), command("promote=true")), v1alpha1.CommandPromote,
-			[]string{"canaryrollout.dev/abort=false is ignored: the value must be true, or a reason in words"},
+			[]string{"canaryrollout.dev/abort=false is ignored: the value must be true, or a reason"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -60,7 +60,7 @@ func TestLeavingServiceIsNoAlarm(t *testing.T) {
 		in.Observed.ReplicaSets = append(in.Observed.ReplicaSets, ReplicaSet{Name: "reviews-b", Revision: "b", Desired: 4, Replicas: 4, Ready: 4, Available: 4, Current: true})
 	})
 	_, plan := passes(in, 15, time.Minute)
-	wantSaid(t, plan, "Service old is not in spec.traffic any more", "no progress")
+	wantSaid(t, plan, "Service old is no longer in spec.traffic", "no progress")
 }
 
 // TestRouteThatWasNeverWritten holds that a route which cannot be written is not remembered: once the user has taken it out of
@@ -83,7 +83,7 @@ func TestRouteThatWasNeverWritten(t *testing.T) {
 
 	written := changed(resting(weight(20)), left(func(r *Route) { r.Weight, r.Problem = 50, ambiguous }))
 	_, plan = passes(written, 5, time.Minute)
-	wantSaid(t, plan, "not in spec.traffic any more, and still sends requests to the canary Service: "+ambiguous.Message, "")
+	wantSaid(t, plan, "no longer in spec.traffic, but still sends requests to the canary Service: "+ambiguous.Message, "")
 }
 
 // TestStallNamesTheCause holds what is said when the stable Service serves nothing: the Service, where its revision has ready
@@ -109,7 +109,7 @@ func TestStallNamesTheCause(t *testing.T) {
 	}{
 		"no Service":           {abort(gone), "traffic stays where it is: Service reviews-stable does not exist: create it", offer},
 		"no endpoints":         {abort(empty), "Service reviews-stable has no ready endpoint, so traffic stays where it is", offer},
-		"no pods":              {abort(alive("a", 0)), "stable revision a has no ready pod, so traffic stays where it is; fix it, or finish revision b", ""},
+		"no pods":              {abort(alive("a", 0)), "stable revision a has no ready pod, so traffic stays where it is; fix it, or promote revision b", ""},
 		"no Service, at rest":  {changed(resting(), gone, drifted), "Service reviews-stable does not exist: create it", offer},
 		"no pods, spec.paused": {changed(abort(alive("a", 0)), func(in *Input) { in.Spec.Paused = true }), "stable revision a has no ready pod", offer},
 		"no stable revision":   {changed(firstDeploy(), canaryAt("b"), drifted), "Service reviews-stable has no ready endpoint", "revision  has"},
@@ -162,8 +162,8 @@ func TestRunningAbortedRevision(t *testing.T) {
 	alone.Observed.ReplicaSets = in.Observed.ReplicaSets[1:]
 	in.Observed.ReplicaSets[0].Marks = Marks{Promotion: 3}
 	for want, in := range map[string]Input{
-		"stable revision a has no ready pod, and revision b has some": in,
-		"revision b runs alone, and was aborted (bad)":                alone,
+		"stable revision a has no ready pod, but revision b has": in,
+		"revision b is the only one running, and it was aborted (bad)":                alone,
 	} {
 		plan := Compute(in)
 		wantSaid(t, plan, want, "")

@@ -156,7 +156,7 @@ func (g gatewayCanary) failOver(v view) decision {
 		return nil
 	}
 	return func(t *transition) {
-		t.warn(EventCanaryUnavailable, "revision %s has no ready endpoint: its traffic goes to %s until it is back", current, stable)
+		t.warn(EventCanaryUnavailable, "revision %s has no ready endpoint: its traffic goes to %s until it has one", current, stable)
 		t.setTraffic(Traffic{})
 	}
 }
@@ -169,7 +169,7 @@ func (g gatewayCanary) failOverPromotion(v view) decision {
 		return nil
 	}
 	return func(t *transition) {
-		t.warn(EventCanaryUnavailable, "no pod of revision %s is ready: Service %s goes back to %s until one is",
+		t.warn(EventCanaryUnavailable, "no pod of revision %s is ready: Service %s returns to %s until one is",
 			current, observed.Stable.Name, stable)
 		g.restoreStable(t)
 	}

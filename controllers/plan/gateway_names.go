@@ -28,7 +28,7 @@ func (v view) hasOtherNames() bool {
 // waitForNames records why the Services in the spec are not used yet.
 func (gatewayCanary) waitForNames(t *transition) {
 	if t.hasOtherNames() && !mayRename(t.view) {
-		t.pend("spec.traffic names the Services %s and %s: they take the place of %s and %s when nothing is in flight and those select the stable revision",
+		t.pend("spec.traffic names the Services %s and %s: they replace %s and %s once nothing is in flight and the latter select the stable revision",
 			t.in.Spec.Traffic.StableService, t.in.Spec.Traffic.CanaryService, t.mem.StableService.Name, t.mem.CanaryService.Name)
 	}
 }
@@ -55,7 +55,7 @@ func (gatewayCanary) switchServices(t *transition) {
 	t.rename(stable, traffic.StableService)
 	t.rename(canary, traffic.CanaryService)
 	t.voidVerification()
-	t.pend("the Services %s and %s take their place", stable.Name, canary.Name)
+	t.pend("switching to the Services %s and %s", stable.Name, canary.Name)
 }
 
 // rename switches to another Service, whose endpoints have to settle. A Service that replaces a missing one during a release
@@ -101,9 +101,9 @@ func (gatewayCanary) handBackLeft(w *writes) {
 		switch stable := w.mem.StableRevision; {
 		case !service.isLeft(), service.Revision != stable && w.replicaSet(stable).Ready == 0:
 		case service.Revision != stable:
-			w.act(PointService{Reason: "it leaves the rollout with the stable revision", Name: service.Name, Revision: stable})
+			w.act(PointService{Reason: "it is no longer in spec.traffic: it selects the stable revision until it is handed back", Name: service.Name, Revision: stable})
 		case !w.hasOtherPods():
-			w.act(PointService{Reason: "it is not in spec.traffic any more: the selector is the user's own again", Name: service.Name})
+			w.act(PointService{Reason: "it is no longer in spec.traffic: the selector is restored", Name: service.Name})
 		}
 	}
 }
@@ -114,7 +114,7 @@ func (gatewayCanary) keepLeavingServices(t *transition) {
 	for _, service := range t.in.Observed.Leaving {
 		if service.isLeft() {
 			t.mem.LeavingServices = append(t.mem.LeavingServices, service.Name)
-			t.pend("Service %s is not in spec.traffic any more: its selector is restored when no other revision has pods", service.Name)
+			t.pend("Service %s is no longer in spec.traffic: its selector is restored when no other revision has pods", service.Name)
 		}
 	}
 }
@@ -136,12 +136,12 @@ func (gatewayCanary) keepRoutes(t *transition) {
 		case route.Leaving:
 			managed = *known
 			managed.Leaving = true
-			t.pend("%s %s is not in spec.traffic any more: it is let go when it is proven to carry nothing for the canary", route.Kind, route.Name)
+			t.pend("%s %s is no longer in spec.traffic: it is released once it is verified to send nothing to the canary", route.Kind, route.Name)
 		case known != nil && !(carries(t.before, route) && !t.before.traffic().reachesCanary() && t.await(t.verifiedAndSettled())):
 			managed.RuleNames = union(known.RuleNames, route.RuleNames)
 		}
 		if !route.Leaving && lacksAny(route.RuleNames, managed.RuleNames) {
-			t.pend("%s %s: rules that are not in ruleNames any more are let go when they carry nothing for the canary", route.Kind, route.Name)
+			t.pend("%s %s: rules that are no longer in ruleNames are released once they send nothing to the canary", route.Kind, route.Name)
 		}
 		t.mem.Routes = append(t.mem.Routes, managed)
 	}

@@ -20,7 +20,7 @@ func (gatewayCanary) measurement(v view) (gate, *ProbeRequest) {
 	}
 	for _, distinct := range []gate{v.endpointsDistinct(observed.Stable, v.mem.StableService), v.endpointsDistinct(observed.Canary, v.mem.CanaryService)} {
 		if distinct.shut {
-			distinct.message = "the probe waits until each Service has the endpoints of its own revision alone, settled"
+			distinct.message = "the probe waits until each Service has only the endpoints of its own revision, and they have settled"
 			return distinct, nil
 		}
 	}
@@ -35,7 +35,7 @@ func (gatewayCanary) measurement(v view) (gate, *ProbeRequest) {
 	if found.Fits {
 		return gate{}, nil
 	}
-	return waitFor("%s", cmp.Or(found.Pending, fmt.Sprintf("the probe measures weight %d", traffic.Weight))), &request
+	return waitFor("%s", cmp.Or(found.Pending, fmt.Sprintf("the probe is measuring weight %d", traffic.Weight))), &request
 }
 
 // endpointsDistinct is open when only pods of its own revision can answer for a Service. Right after a move, either Service

@@ -108,11 +108,11 @@ func (gatewayCanary) stableProblem(v view) *Problem {
 	case portProblem(service, stable) != nil:
 		return portProblem(service, stable)
 	case stable == "" || v.replicaSet(stable).Ready > 0:
-		return stalledBy(v1alpha1.ReasonStableUnavailable, "Service %s has no ready endpoint, so traffic stays where it is: look at its selector "+
+		return stalledBy(v1alpha1.ReasonStableUnavailable, "Service %s has no ready endpoint, so traffic stays where it is: check its selector "+
 			"and its EndpointSlices", service.Name).problem
 	case v.checkPromoteFull() == "":
 		return stalledBy(v1alpha1.ReasonStableUnavailable,
-			"stable revision %s has no ready pod, so traffic stays where it is; fix it, or finish revision %s: %s",
+			"stable revision %s has no ready pod, so traffic stays where it is; fix it, or promote revision %s: %s",
 			stable, v.mem.CurrentRevision, v.annotate(v1alpha1.PromoteAnnotation+"=full")).problem
 	default:
 		return stalledBy(v1alpha1.ReasonStableUnavailable, "stable revision %s has no ready pod, so traffic stays where it is; fix it", stable).problem

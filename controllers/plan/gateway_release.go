@@ -14,7 +14,7 @@ func (g gatewayCanary) handBack(t *transition) {
 	case t.hasOtherPods():
 		t.await(waitFor("waiting for the other revisions to drain"))
 	case t.await(t.settled()):
-		t.event(EventTerminated, "traffic is with revision %s; the Services and routes are the user's own again", stable)
+		t.event(EventTerminated, "all traffic goes to revision %s; the Services and routes are handed back", stable)
 		t.isReleased = true
 	}
 }
@@ -37,7 +37,7 @@ func (gatewayCanary) release(w *writes) {
 	services := append([]Service{w.in.Observed.Stable, w.in.Observed.Canary}, w.in.Observed.Leaving...)
 	for _, service := range services {
 		if service.isLeft() {
-			w.act(PointService{Reason: "the rollout goes: the selector is the user's own again", Name: service.Name})
+			w.act(PointService{Reason: "the rollout is deleted: the selector is restored", Name: service.Name})
 		}
 	}
 }

@@ -91,7 +91,7 @@ func (gatewayCanary) remarks(v view) (remarks []string) {
 		remarks = append(remarks, "also used by "+strings.Join(others, ", "))
 	}
 	if len(ignored) > 0 {
-		remarks = append(remarks, "status entries that do not count: "+strings.Join(ignored, "; "))
+		remarks = append(remarks, "ignored status entries: "+strings.Join(ignored, "; "))
 	}
 	return remarks
 }

@@ -128,7 +128,7 @@ func warnOverwritten(w *writes, route Route, record v1alpha1.RouteMemory) {
 	if len(with) > 0 {
 		desired += ", with " + strings.Join(with, " and ")
 	}
-	w.warnRepeated(EventRouteOverwritten, "%s wrote %s into %s %s: it is put back to %s",
+	w.warnRepeated(EventRouteOverwritten, "%s wrote %s to %s %s: it is restored to %s",
 		writer(route.FieldManager), what, route.Kind, route.Name, desired)
 }
 
@@ -160,13 +160,13 @@ func trafficReason(route Route, to Traffic) string {
 	case route.Weight != to.Weight:
 		return fmt.Sprintf("canary share from %d to %d %%", route.Weight, to.Weight)
 	case route.Mirror != to.Mirror && to.Mirror == 0:
-		return "mirror out"
+		return "mirror removed"
 	case route.Mirror != to.Mirror:
-		return fmt.Sprintf("mirror of %d %% in", to.Mirror)
+		return fmt.Sprintf("mirror set to %d %%", to.Mirror)
 	case len(to.HeaderRoutes) > 0:
-		return "header routes in"
+		return "header routes set"
 	default:
-		return "header routes out"
+		return "header routes removed"
 	}
 }
 

@@ -113,7 +113,7 @@ func (gatewayCanary) refusedStep(v view) *Problem {
 		return nil
 	}
 	return &Problem{Reason: v1alpha1.ReasonStepRefused, Message: fmt.Sprintf(
-		"step %s waits: a gateway %s. It was taken out of the routes: edit the steps; or fix the cause, abort and retry", v.stepNumber(), v.mem.StepRefusal)}
+		"step %s waits: a gateway %s. It was removed from the routes: edit the steps; or fix the cause, abort and retry", v.stepNumber(), v.mem.StepRefusal)}
 }
 
 // WeightProblem returns a problem if the pair's total in a shared rule cannot express every weight of the steps (T5).
@@ -132,7 +132,7 @@ func WeightProblem(route Route, steps []v1alpha1.Step) *Problem {
 		return nil
 	}
 	return &Problem{Reason: v1alpha1.ReasonWeightNotRepresentable, Message: fmt.Sprintf(
-		"%s %s: the weights of the rule that holds the Services beside other backends are too coarse for the steps: multiply every weight of that rule by %d",
+		"%s %s: the weights of the rule with the Services and other backends are too coarse for the steps: multiply every weight of that rule by %d",
 		route.Kind, route.Name, factor)}
 }
 

@@ -55,9 +55,9 @@ func (g gatewayCanary) verify(t *transition) {
 func waitToWrite(t *transition, route Route) {
 	switch {
 	case route.Leaving && route.Problem != nil:
-		t.awaitTraffic(waitFor("it is not in spec.traffic any more, and still sends requests to the canary Service: %s", route.Problem.Message))
+		t.awaitTraffic(waitFor("it is no longer in spec.traffic, but still sends requests to the canary Service: %s", route.Problem.Message))
 	case route.Problem == nil && !canExpress(t.before, route):
-		t.awaitTraffic(waitFor("%s %s cannot carry %d %%: the weights of a rule that has other backends too are too coarse for it",
+		t.awaitTraffic(waitFor("%s %s cannot carry %d %%: the weights of a rule with other backends are too coarse",
 			route.Kind, route.Name, t.mem.Traffic.Weight))
 	}
 }
@@ -83,7 +83,7 @@ func accepted(v view, route Route, record v1alpha1.RouteMemory) gate {
 	}
 	g := v.until(record.CarriedAt.Add(unversionedWait))
 	if g.shut {
-		wait := waitFor("%s %s is accepted by a gateway that does not say for which generation: the weight is believed at %s",
+		wait := waitFor("%s %s is accepted by a gateway that reports no generation: the weight counts as verified at %s",
 			route.Kind, route.Name, clock(g.opensAt))
 		g.message = wait.message
 	}
@@ -100,5 +100,5 @@ func (g gatewayCanary) warnLostVerification(t *transition) {
 		len(before.Routes) != len(after.Routes) {
 		return
 	}
-	t.warnRepeated(g.unverifiedReason(t.view), "weight %d is not verified any more: %s", after.Weight, t.trafficWait())
+	t.warnRepeated(g.unverifiedReason(t.view), "weight %d is no longer verified: %s", after.Weight, t.trafficWait())
 }

@@ -167,7 +167,7 @@ func TestRouteLeavesFirst(t *testing.T) {
 	}
 	in = changed(midway(50, pause(0)), left(func(r *Route) { r.Weight = 0 }))
 	got := conditionOf(Compute(in), v1alpha1.ConditionTrafficRouted)
-	if got.Reason != v1alpha1.ReasonRouteNotVerified || !strings.Contains(got.Message, "HTTPRoute partners is not in spec.traffic any more") {
+	if got.Reason != v1alpha1.ReasonRouteNotVerified || !strings.Contains(got.Message, "HTTPRoute partners is no longer in spec.traffic") {
 		t.Errorf("TrafficRouted says %s: %s", got.Reason, got.Message)
 	}
 }
@@ -208,7 +208,7 @@ func TestRuleLeaves(t *testing.T) {
 			if got := routesOf(got.Status.Memory); got != tc.want {
 				t.Errorf("remembers %s, want %s", got, tc.want)
 			}
-			isPending := strings.Contains(conditionOf(got, v1alpha1.ConditionTrafficRouted).Message, "not in ruleNames any more")
+			isPending := strings.Contains(conditionOf(got, v1alpha1.ConditionTrafficRouted).Message, "no longer in ruleNames")
 			if want := tc.want != "reviews x"; isPending != want {
 				t.Errorf("says that something waits: %t, want %t", isPending, want)
 			}

@@ -14,11 +14,11 @@ import (
 // TestOverwritten: who writes into what is ours is named in a Warning, once for each such write, and never for our own.
 func TestOverwritten(t *testing.T) {
 	const (
-		weights = "RouteOverwritten: argocd wrote stable 1 and canary 1 into HTTPRoute reviews: it is put back to 40 % for the canary"
-		rules   = "RouteOverwritten: argocd wrote no header routes into HTTPRoute reviews: it is put back to 40 % for the canary, with 1 header route"
-		copies  = "RouteOverwritten: argocd wrote no mirror into HTTPRoute reviews: it is put back to 40 % for the canary, with a mirror of 20 %"
-		former  = "RouteOverwritten: argocd wrote header routes of this rollout that are not in force into HTTPRoute reviews: it is put back to 0 % for the canary"
-		service = "ServiceOverwritten: argocd made Service reviews-canary select every revision: it is put back to revision b"
+		weights = "RouteOverwritten: argocd wrote stable 1 and canary 1 to HTTPRoute reviews: it is restored to 40 % for the canary"
+		rules   = "RouteOverwritten: argocd wrote no header routes to HTTPRoute reviews: it is restored to 40 % for the canary, with 1 header route"
+		copies  = "RouteOverwritten: argocd wrote no mirror to HTTPRoute reviews: it is restored to 40 % for the canary, with a mirror of 20 %"
+		former  = "RouteOverwritten: argocd wrote header routes of this rollout that are not in force to HTTPRoute reviews: it is restored to 0 % for the canary"
+		service = "ServiceOverwritten: argocd made Service reviews-canary select every revision: it is restored to revision b"
 	)
 	written := route(func(r *Route) {
 		r.Generation, r.Weight, r.Weights, r.FieldManager = 8, 50, "stable 1 and canary 1", "argocd"

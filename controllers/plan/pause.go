@@ -33,7 +33,7 @@ func (pauseKind) done(t *transition, step *v1alpha1.Step) gate {
 	promote := t.annotate(v1alpha1.PromoteAnnotation + "=true")
 	switch pause := step.Pause; {
 	case pause.Duration != nil:
-		return t.pauseEnds(pause.Duration.Duration, "paused until %s; to go on now: "+promote)
+		return t.pauseEnds(pause.Duration.Duration, "paused until %s; to continue now: "+promote)
 	case pause.Timeout != nil:
 		return t.pauseEnds(pause.Timeout.Duration, "paused until promoted ("+promote+"), or until %s: then "+string(pause.OnTimeout))
 	default:
@@ -45,7 +45,7 @@ func (pauseKind) done(t *transition, step *v1alpha1.Step) gate {
 
 func (pauseKind) abortReason(step *v1alpha1.Step) string {
 	if step.Pause.Duration == nil && step.Pause.Timeout != nil && step.Pause.OnTimeout == v1alpha1.TimeoutAbort {
-		return "nobody promoted it within " + step.Pause.Timeout.Duration.String()
+		return "not promoted within " + step.Pause.Timeout.Duration.String()
 	}
 	return ""
 }

@@ -30,7 +30,7 @@ func TestProbe(t *testing.T) {
 	stableReady := func(at *metav1.MicroTime) change {
 		return memory(func(m *v1alpha1.Memory) { m.StableService.ReadyAt = at })
 	}
-	const apart = "the probe waits until each Service has the endpoints of its own revision alone, settled"
+	const apart = "the probe waits until each Service has only the endpoints of its own revision, and they have settled"
 	former := request
 	former.CarriedAt--
 	at20 := func(changes ...change) Input { return changed(midway(20, weight(20), pause(0)), changes...) }
@@ -40,10 +40,10 @@ func TestProbe(t *testing.T) {
 		verified bool
 		says     string
 	}{
-		"not measured yet":     {at20(accepted, probed(Probe{})), &request, false, "the probe measures weight 20"},
+		"not measured yet":     {at20(accepted, probed(Probe{})), &request, false, "the probe is measuring weight 20"},
 		"does not fit":         {at20(accepted, probed(Probe{ProbeRequest: request, Pending: "38 of 100"})), &request, false, "38 of 100"},
 		"fits":                 {at20(accepted, probed(Probe{ProbeRequest: request, Fits: true})), nil, true, ""},
-		"another one fits":     {at20(accepted, probed(Probe{ProbeRequest: former, Fits: true})), &request, false, "the probe measures weight 20"},
+		"another one fits":     {at20(accepted, probed(Probe{ProbeRequest: former, Fits: true})), &request, false, "the probe is measuring weight 20"},
 		"verified before":      {at20(probed(Probe{})), nil, true, ""},
 		"not accepted":         {at20(accepted, probed(Probe{}), route(func(r *Route) { r.AcceptedGeneration = 6 })), nil, false, ""},
 		"no probe":             {at20(accepted), nil, true, ""},
@@ -52,14 +52,14 @@ func TestProbe(t *testing.T) {
 		"no pod is wanted":     {at20(accepted, probed(Probe{}), func(in *Input) { in.Spec.Replicas = ptr.To[int32](0) }), nil, true, ""},
 		"migration, untouched": {changed(promoting(0), unowned, alive("b", 3), accepted, probed(Probe{})), nil, true, ""},
 		"migration, 100": {changed(promoting(100), unowned, accepted, probed(Probe{})), &ProbeRequest{Weight: 100, Canary: "b", CarriedAt: request.CarriedAt}, false,
-			"the probe measures weight 100"},
+			"the probe is measuring weight 100"},
 		"b behind both":       {at20(accepted, probed(Probe{}), stableEndpoints("b", 4)), nil, false, apart},
 		"a is on its way":     {at20(accepted, probed(Probe{}), stableReady(nil), stableEndpoints("a", 3)), nil, false, apart},
 		"a settles":           {at20(accepted, probed(Probe{}), stableReady(ago(4))), nil, false, apart},
-		"a has settled":       {at20(accepted, probed(Probe{}), stableReady(ago(5))), &request, false, "the probe measures weight 20"},
-		"a is dead":           {at20(accepted, probed(Probe{}), stableReady(nil), alive("a", 0)), &request, false, "the probe measures weight 20"},
+		"a has settled":       {at20(accepted, probed(Probe{}), stableReady(ago(5))), &request, false, "the probe is measuring weight 20"},
+		"a is dead":           {at20(accepted, probed(Probe{}), stableReady(nil), alive("a", 0)), &request, false, "the probe is measuring weight 20"},
 		"taken back from b":   {changed(promoting(0), stableAt("b"), alive("b", 0), probed(Probe{})), nil, false, ""},
-		"held while aborting": {changed(returning(0), memory(func(m *v1alpha1.Memory) { m.Traffic.VerifiedAt = nil }), probed(Probe{})), &ProbeRequest{Stable: "a", Canary: "b", CarriedAt: ago(3600).UnixMicro()}, false, "the probe measures weight 0"},
+		"held while aborting": {changed(returning(0), memory(func(m *v1alpha1.Memory) { m.Traffic.VerifiedAt = nil }), probed(Probe{})), &ProbeRequest{Stable: "a", Canary: "b", CarriedAt: ago(3600).UnixMicro()}, false, "the probe is measuring weight 0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := Compute(tc.in)

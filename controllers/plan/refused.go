@@ -11,7 +11,7 @@ import "github.com/canaryrollout/canaryrollout/api/v1alpha1"
 func Refused(rollout *v1alpha1.CanaryRollout, target, key, value string) string {
 	status := rollout.Status
 	if status.Memory == nil {
-		return "the operator has not looked at the rollout yet"
+		return "the operator has not reconciled the rollout yet"
 	}
 	if why := unsupported(status.Memory); why != "" {
 		return "a newer version wrote the status: " + why
@@ -32,7 +32,7 @@ func Refused(rollout *v1alpha1.CanaryRollout, target, key, value string) string 
 	for _, given := range v.requests() {
 		return given.refused
 	}
-	return key + " is no command"
+	return key + " is not a command"
 }
 
 // SeenStepsHash returns the hash of the steps in memory if the status is about the current spec. Otherwise the steps may have

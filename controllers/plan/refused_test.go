@@ -35,11 +35,11 @@ func TestRefused(t *testing.T) {
 
 func TestRefusedWithoutMemory(t *testing.T) {
 	rollout := &v1alpha1.CanaryRollout{}
-	if got := Refused(rollout, "a", v1alpha1.AbortAnnotation, "true"); got != "the operator has not looked at the rollout yet" {
+	if got := Refused(rollout, "a", v1alpha1.AbortAnnotation, "true"); got != "the operator has not reconciled the rollout yet" {
 		t.Errorf("got %q", got)
 	}
 	rollout.Status.Memory = &v1alpha1.Memory{}
-	if got := Refused(rollout, "a", "x", "true"); got != "x is no command" {
+	if got := Refused(rollout, "a", "x", "true"); got != "x is not a command" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -73,7 +73,7 @@ func TestReport(t *testing.T) {
 		ObservedGeneration: 1, State: v1alpha1.StatePaused, Step: "1/1", Weight: "50", Revision: "b", Ready: "6/6", Replicas: 4,
 		RevisionWeight: &v1alpha1.RevisionWeight{Verified: 50, Desired: 50},
 		Images:         "reviews:a -> reviews:b", Selector: "app=reviews",
-		Message: "paused until 01:00:06Z; to go on now: kubectl -n default annotate canaryrollout reviews canaryrollout.dev/promote=true",
+		Message: "paused until 01:00:06Z; to continue now: kubectl -n default annotate canaryrollout reviews canaryrollout.dev/promote=true",
 		Stable:  &v1alpha1.RevisionStatus{Revision: "a", Desired: 4, Replicas: 4, Ready: 4, Available: 4},
 		Canary:  &v1alpha1.RevisionStatus{Revision: "b", Desired: 2, Replicas: 2, Ready: 2, Available: 2},
 		Traffic: &v1alpha1.TrafficStatus{DesiredWeight: 50, VerifiedWeight: 50, HeaderRoutes: []string{"qa"},
@@ -219,7 +219,7 @@ func TestAlarms(t *testing.T) {
 	const (
 		dead    = "Service reviews-stable has no ready endpoint, so requests to it fail"
 		refused = "HTTPRoute reviews is not verified: Gateway http: Accepted is False (NoMatchingParent)"
-		lost    = "RouteNotVerified: weight 20 is not verified any more: " + refused
+		lost    = "RouteNotVerified: weight 20 is no longer verified: " + refused
 	)
 	dies := func(in *Input) { alive("a", 0)(in); stableEndpoints("a", 0)(in) }
 	refuses := route(func(r *Route) {

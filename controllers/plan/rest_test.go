@@ -83,7 +83,7 @@ func TestReplicasUnset(t *testing.T) {
 		event string
 	}{
 		"adopted":       {changed(firstDeploy(), lost, orphans, unset), []string{"SetReplicas 5", "AdoptReplicaSet", "AdoptReplicaSet"}, "no pod restarts"},
-		"adopted, cut":  {changed(firstDeploy(), lost, orphans, one), []string{"AdoptReplicaSet", "AdoptReplicaSet"}, "no pod restarts; spec.replicas takes it from 5 to 1 pod"},
+		"adopted, cut":  {changed(firstDeploy(), lost, orphans, one), []string{"AdoptReplicaSet", "AdoptReplicaSet"}, "no pod restarts; spec.replicas scales it from 5 to 1 pod"},
 		"memory lost":   {changed(resting(), unset, func(in *Input) { in.Prior.Memory = nil }), []string{"SetReplicas 4"}, "no pod restarts"},
 		"first deploy":  {changed(firstDeploy(), lost, unset), []string{"SetReplicas 1"}, "first deploy of revision b (reviews:b)"},
 		"taken out":     {changed(resting(), unset), []string{"SetReplicas 4"}, ""},

@@ -16,10 +16,10 @@ func (t *transition) supersede(target string) {
 	current := t.mem.CurrentRevision
 	if target == t.mem.StableRevision {
 		t.ended(current, v1alpha1.OutcomeReverted, "the stable template was applied again")
-		t.event(EventReverted, "the stable template was applied again: revision %s goes back to %s", current, target)
+		t.event(EventReverted, "the stable template was applied again: rolling back from revision %s to %s", current, target)
 	} else {
 		t.ended(current, v1alpha1.OutcomeSuperseded, "by revision "+target)
-		t.event(EventSuperseded, "revision %s gives way to %s: its traffic goes back first", current, target)
+		t.event(EventSuperseded, "revision %s is superseded by %s: its traffic goes back to stable first", current, target)
 	}
 	t.startRollback()
 }
@@ -69,7 +69,7 @@ func (t *transition) rolledBack() {
 	}
 	t.finish()
 	if t.isAborted() {
-		t.event(EventAborted, "revision %s serves all traffic again; to try %s once more: %s",
+		t.event(EventAborted, "revision %s serves all traffic again; to retry %s: %s",
 			t.mem.StableRevision, t.mem.AbortedRevision, t.annotate(v1alpha1.RetryAnnotation+"=true"))
 		return
 	}

@@ -21,7 +21,7 @@ func (w *writes) writeService(service Service, memory v1alpha1.ServiceMemory, is
 	}
 	if ready(service) > 0 && w.replicaSet(memory.Revision).Ready == 0 && !(w.isForward(service, memory) && w.await(isIdle)) {
 		w.stall(&Problem{Reason: v1alpha1.ReasonStableUnavailable, Message: fmt.Sprintf(
-			"Service %s selects %s instead of revision %s, but no pod of %s is ready: it is left as it is until one is",
+			"Service %s selects %s instead of revision %s, but no pod of %s is ready: the selector is not changed until one is",
 			service.Name, selects(service), memory.Revision, memory.Revision)})
 		return
 	}
@@ -29,15 +29,15 @@ func (w *writes) writeService(service Service, memory v1alpha1.ServiceMemory, is
 		return
 	}
 	if !w.isLossless(service, memory) && !w.await(isIdle) {
-		w.wait(fmt.Sprintf("Service %s moves to revision %s when the routes are proven again to send nothing to it", service.Name, memory.Revision))
+		w.wait(fmt.Sprintf("Service %s moves to revision %s once the routes are verified again to send nothing to it", service.Name, memory.Revision))
 		return
 	}
 	if memory.Narrowed && memory.ReadyAt != nil && !service.Created.After(memory.ReadyAt.Time) { // this object has selected that revision before
-		w.warnRepeated(EventServiceOverwritten, "%s made Service %s select %s: it is put back to revision %s",
+		w.warnRepeated(EventServiceOverwritten, "%s made Service %s select %s: it is restored to revision %s",
 			writer(service.FieldManager), service.Name, selects(service), memory.Revision)
 	}
 	w.act(PointService{
-		Reason: Reason(fmt.Sprintf("%s is meant to select revision %s, and selects %s", service.Name, memory.Revision, selects(service))),
+		Reason: Reason(fmt.Sprintf("%s should select revision %s, but selects %s", service.Name, memory.Revision, selects(service))),
 		Name:   service.Name, Revision: memory.Revision,
 	})
 }
@@ -180,7 +180,7 @@ func sharedProblem(service Service, memory v1alpha1.ServiceMemory) *Problem {
 	}
 	return &Problem{Reason: v1alpha1.ReasonServiceShared, Message: fmt.Sprintf(
 		"Service %s would lose %s of other workloads (%s) when it selects revision %s alone: give the rollout a Service of its own, "+
-			"or set spec.traffic.otherEndpoints to Remove if that is meant",
+			"or set spec.traffic.otherEndpoints to Remove if that is intended",
 		service.Name, Quantity(int32(len(service.Others)), "ready endpoint"), some(service.Others), memory.Revision)} //nolint:gosec // a number of pods
 }
 

@@ -62,7 +62,7 @@ func (t *transition) follow() {
 // startOver returns to the first step after the steps were edited. Weight and scale stay as they are. A mirror and header
 // routes are removed unless the new steps have them, too: the steps may have been edited because these could not be written.
 func (t *transition) startOver() {
-	t.event(EventStepsChanged, "the steps were edited: revision %s starts over at step 1, weight and scale stay where they are", t.mem.CurrentRevision)
+	t.event(EventStepsChanged, "the steps were edited: revision %s starts over at step 1, weight and scale are kept", t.mem.CurrentRevision)
 	targets := &t.mem.StepTargets
 	if t.mem.StepRefusal != "" { // what was refused comes back with its own step, if the new steps have it
 		t.mem.StepRefusal, targets.MirrorPercent = "", 0

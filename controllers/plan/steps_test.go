@@ -279,7 +279,7 @@ func follow(in *Input, plan Plan) {
 	in.Prior = plan.Status
 }
 
-// TestStepsEdited holds that edited steps start over while weight and scale stay where they are.
+// TestStepsEdited holds that edited steps start over while weight and scale are kept.
 func TestStepsEdited(t *testing.T) {
 	in := changed(midway(50, weight(50), pause(0)), headers(true), memory(func(m *v1alpha1.Memory) {
 		m.StepIndex, m.StepTargets.Scale = 1, exactly(2)

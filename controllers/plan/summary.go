@@ -76,7 +76,7 @@ func (s *summary) summarizePhase() verdict {
 			message: fmt.Sprintf("step %s of revision %s", s.stepNumber(), s.mem.CurrentRevision)}
 	case v1alpha1.PhasePromoting:
 		return verdict{state: v1alpha1.StatePromoting, reason: v1alpha1.ReasonPromoting,
-			message: fmt.Sprintf("revision %s takes the place of %s", s.mem.CurrentRevision, s.mem.StableRevision)}
+			message: fmt.Sprintf("revision %s replaces %s", s.mem.CurrentRevision, s.mem.StableRevision)}
 	case v1alpha1.PhaseRollingBack:
 		return s.summarizeRollback()
 	default:

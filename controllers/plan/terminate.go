@@ -22,7 +22,7 @@ func terminate(w *writes, t *transition, forced string) {
 	switch {
 	case !w.in.HasFinalizer:
 	case w.in.Prior.Memory == nil:
-		w.act(RemoveFinalizer{"nothing was touched"})
+		w.act(RemoveFinalizer{"nothing was changed"})
 	case forced != "":
 		forceRelease(w, t, forced)
 	default:
@@ -80,7 +80,7 @@ func forceRelease(w *writes, t *transition, why string) {
 	if t.mem.ForcedReleaseSince == nil {
 		t.mem.ForcedReleaseSince = t.now()
 		t.await(t.until(t.mem.ForcedReleaseSince.Add(forcedReleaseTimeout)))
-		t.await(waitFor("letting go because %s", why))
+		t.await(waitFor("the finalizer will be removed because %s", why))
 		return
 	}
 	if t.await(t.until(t.mem.ForcedReleaseSince.Add(forcedReleaseTimeout))) {
@@ -93,5 +93,5 @@ func forceRelease(w *writes, t *transition, why string) {
 		}
 		w.release()
 	}
-	t.warn(EventTerminated, "let go because %s", why)
+	t.warn(EventTerminated, "the finalizer is removed because %s", why)
 }

@@ -163,7 +163,7 @@ func (t *transition) blocked() gate {
 	case problem != nil:
 		return waitFor("%s", problem.Message)
 	case t.in.Spec.Paused:
-		g := waitFor("held by spec.paused: set it to false to go on")
+		g := waitFor("held by spec.paused: set it to false to continue")
 		g.paused = v1alpha1.ReasonSpecPaused
 		return g
 	default:

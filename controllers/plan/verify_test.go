@@ -71,8 +71,8 @@ func TestIgnoredAnswers(t *testing.T) {
 		in              Input
 		reason, message string
 	}{
-		{changed(midway(20, pause(0)), ignored), v1alpha1.ReasonVerified, "the canary Service gets 20 % on every route; status entries that do not count: HTTPRoute reviews: Gateway a (x/two)"},
-		{changed(midway(20, pause(0)), waiting(5), ignored, orphaned), v1alpha1.ReasonRouteWithoutParent, "HTTPRoute reviews is not verified: Gateway http-gateway has taken generation 6, not yet 7; status entries that do not count: HTTPRoute reviews: Gateway a (x/two)"},
+		{changed(midway(20, pause(0)), ignored), v1alpha1.ReasonVerified, "the canary Service gets 20 % on every route; ignored status entries: HTTPRoute reviews: Gateway a (x/two)"},
+		{changed(midway(20, pause(0)), waiting(5), ignored, orphaned), v1alpha1.ReasonRouteWithoutParent, "HTTPRoute reviews is not verified: Gateway http-gateway has taken generation 6, not yet 7; ignored status entries: HTTPRoute reviews: Gateway a (x/two)"},
 	} {
 		got := meta.FindStatusCondition(Compute(tc.in).Status.Conditions, v1alpha1.ConditionTrafficRouted)
 		if got.Reason != tc.reason || got.Message != tc.message {

@@ -21,7 +21,7 @@ func unsupported(memory *v1alpha1.Memory) string {
 		return ""
 	}
 	if memory.Version > v1alpha1.MemoryVersion {
-		return fmt.Sprintf("its memory has version %d, and this manager knows versions up to %d", memory.Version, v1alpha1.MemoryVersion)
+		return fmt.Sprintf("its memory has version %d, but this manager supports versions up to %d", memory.Version, v1alpha1.MemoryVersion)
 	}
 	switch memory.Phase {
 	case "", v1alpha1.PhaseIdle, v1alpha1.PhaseStepping, v1alpha1.PhasePromoting, v1alpha1.PhaseRollingBack:
@@ -43,7 +43,7 @@ func unsupported(memory *v1alpha1.Memory) string {
 // the finalizer: traffic cannot be handed back without the memory.
 func leave(in Input, why string) Plan {
 	const reason = v1alpha1.ReasonUnsupportedMemoryVersion
-	text := "a newer version of the operator wrote this status: " + why + ". Nothing is done: run that version again, or a newer one"
+	text := "a newer version of the operator wrote this status: " + why + ". The rollout is not reconciled: run that version or a newer one"
 	var plan Plan
 	if stalled := meta.FindStatusCondition(in.Prior.Conditions, v1alpha1.ConditionStalled); stalled == nil || stalled.Reason != reason {
 		plan.Events = []Event{{Warning: true, Reason: reason, Message: text}}

@@ -25,13 +25,13 @@ func (w *writes) reconcile() {
 
 func (w *writes) addFinalizer() {
 	if !w.in.HasFinalizer {
-		w.act(AddFinalizer{"traffic has to be handed back before the rollout goes"})
+		w.act(AddFinalizer{"traffic has to be handed back before the rollout is deleted"})
 	}
 }
 
 // setReplicas writes the size in force to spec.replicas, where autoscalers read it.
 func (w *writes) setReplicas() {
 	if w.in.Spec.Replicas == nil {
-		w.act(SetReplicas{Reason: "spec.replicas is not set: the present size is kept", Replicas: w.spec.replicas})
+		w.act(SetReplicas{Reason: "spec.replicas is not set: the current size is kept", Replicas: w.spec.replicas})
 	}
 }

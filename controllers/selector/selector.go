@@ -40,7 +40,7 @@ func CheckServing(service, revision string, selector, podLabels map[string]strin
 	}
 	return &plan.Problem{
 		Reason: v1alpha1.ReasonServiceSelectorMismatch,
-		Message: fmt.Sprintf("Service %s selects pods by %s=%s, which the pods of revision %s, that serve, do not have: "+
+		Message: fmt.Sprintf("Service %s selects pods by %s=%s, which the serving pods of revision %s do not have: "+
 			"remove it from the selector until a revision with the label is stable", service, key, selector[key], revision),
 	}
 }

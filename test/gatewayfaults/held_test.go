@@ -47,7 +47,7 @@ func TestHeldStep(t *testing.T) {
 			j.gateway.Behave(tc.behaviour(harness.NamespaceOf(t)))
 			want := j.parent + tc.says
 			if tc.says == "" {
-				want = "HTTPRoute bookinfo-reviews is accepted by a gateway that does not say for which generation: the weight is believed at "
+				want = "HTTPRoute bookinfo-reviews is accepted by a gateway that reports no generation: the weight counts as verified at "
 			}
 			since := j.goOn()
 			j.says(want, 40)

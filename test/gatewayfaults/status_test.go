@@ -133,7 +133,7 @@ func TestUnversioned(t *testing.T) {
 			j.toTheFirstPause("2/4")
 			j.gateway.Behave(fakegateway.Behaviour{Generations: generations})
 			since := j.goOn()
-			j.says("HTTPRoute bookinfo-reviews is accepted by a gateway that does not say for which generation: the weight is believed at ", 40)
+			j.says("HTTPRoute bookinfo-reviews is accepted by a gateway that reports no generation: the weight counts as verified at ", 40)
 			j.holds(since, 5*time.Second, isBeforeWeight)
 			j.WaitForPause("4/4")
 			j.checkVerified(40, v1alpha1.ReasonVerifiedUnversioned)

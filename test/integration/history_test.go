@@ -52,7 +52,7 @@ func TestHistory(t *testing.T) {
 	a.waitForState(v1alpha1.StateHealthy)
 	a.checkHistory("Reverted "+two, "Aborted "+three, "Superseded "+two, "Promoted "+one)
 	a.waitForEvent("Normal", "RevisionReverted", "applied again")
-	a.waitForEvent("Normal", "RevisionSuperseded", "gives way")
+	a.waitForEvent("Normal", "RevisionSuperseded", "is superseded by")
 }
 
 // TestHistoryIsBounded releases a dozen times, with replicas 0 for speed, because a template then becomes stable at

@@ -27,7 +27,7 @@ func (a *app) ignored(key, value, why string) {
 func TestIgnoredAtRest(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ key, value, why string }{
-		"abort":      {abort, "true", "nothing is in flight; to go back, apply the previous template"},
+		"abort":      {abort, "true", "nothing is in flight; to roll back, apply the previous template"},
 		"retry":      {retry, "true", "nothing is aborted"},
 		"promote":    {promote, "true", "the rollout is not at a pause step"},
 		"full":       {promote, "full", "nothing is in flight"},
@@ -44,8 +44,8 @@ func TestIgnoredAtRest(t *testing.T) {
 func TestIgnoredInFlight(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ key, value, why string }{
-		"abort-false":    {abort, "false", "the value must be true, or a reason in words"},
-		"abort-empty":    {abort, "", "the value must be true, or a reason in words"},
+		"abort-false":    {abort, "false", "the value must be true, or a reason"},
+		"abort-empty":    {abort, "", "the value must be true, or a reason"},
 		"retry":          {retry, "true", "nothing is aborted"},
 		"retry-unknown":  {retry, "yes", "the value must be true"},
 		"unknown":        {promote, "yes", "the value must be true, full, or a revision and the number of its step"},

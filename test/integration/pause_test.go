@@ -45,7 +45,7 @@ func TestPauseTimeoutAborts(t *testing.T) {
 		t.Errorf("status.pause is %+v, without an end", pause)
 	}
 	a.waitForState(v1alpha1.StateAborted)
-	if entry := a.rollout().Status.History[0]; !strings.Contains(entry.Message, "nobody promoted it within 2s") {
+	if entry := a.rollout().Status.History[0]; !strings.Contains(entry.Message, "not promoted within 2s") {
 		t.Errorf("the aborted release says %q", entry.Message)
 	}
 }

@@ -80,7 +80,7 @@ func TestCheck(t *testing.T) {
 		"Flagger": {"services.yaml", "apiVersion: v1\n", "apiVersion: flagger.app/v1beta1\nkind: Canary\nmetadata: {name: old}\n---\napiVersion: v1\n",
 			[]string{"services.yaml:1: note: not checked: Canary old is an object of Flagger, which this tool does not know"}},
 		"weights too coarse": {"httproute.yaml", "      weight: 100\n", "      weight: 3\n    - name: legacy\n      port: 9080\n      weight: 1\n",
-			[]string{"httproute.yaml:1: spec.rules: HTTPRoute bookinfo-reviews: the weights of the rule that holds the Services beside other backends are too coarse for the steps: multiply every weight of that rule by 10"}},
+			[]string{"httproute.yaml:1: spec.rules: HTTPRoute bookinfo-reviews: the weights of the rule with the Services and other backends are too coarse for the steps: multiply every weight of that rule by 10"}},
 		"header route against the rule": {"httproute.yaml", "        value: /reviews\n", "        value: /reviews\n      headers:\n      - name: role\n        value: dev\n",
 			[]string{"canaryrollout.yaml:1: spec.steps[1].setHeaderRoute: no request can match header route qa in HTTPRoute bookinfo-reviews, because its rules match the same header, query parameter or method by a different value: change setHeaderRoute"}},
 		"risky": {"canaryrollout.yaml", "  replicas: 4", "  replicas: 1",

@@ -168,7 +168,7 @@ func timedPause() Rollout {
 	status := &rollout.Object.Status
 	status.State = v1alpha1.StatePaused
 	setWeight(status, 40, 40)
-	status.Message = "paused until 10:33:21Z; to go on now: " + promoteByHand
+	status.Message = "paused until 10:33:21Z; to continue now: " + promoteByHand
 	status.Pause = &v1alpha1.PauseStatus{Reason: "PauseStep", StartedAt: ptr.To(ago(399 * time.Second)), Until: ptr.To(ago(-201 * time.Second))}
 	return rollout
 }
@@ -187,7 +187,7 @@ func held() Rollout {
 	rollout.Object.Spec.Paused = true
 	status.State = v1alpha1.StatePaused
 	setWeight(status, 40, 40)
-	status.Message = "held by spec.paused: set it to false to go on"
+	status.Message = "held by spec.paused: set it to false to continue"
 	status.Pause = &v1alpha1.PauseStatus{Reason: "SpecPaused"}
 	return rollout
 }
