@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestIsRemembered: what is not done again from memory must have been done before the pass is remembered.
+// TestIsRemembered checks that a pass is not remembered before the actions that memory does not repeat have been carried out.
 func TestIsRemembered(t *testing.T) {
 	for _, tc := range []struct {
 		action Action

@@ -19,7 +19,7 @@ func restored(changes ...change) Input {
 	}}, changes...)...)
 }
 
-// orphaned takes the owners off the ReplicaSets, as a backup does.
+// orphaned removes the owners from the ReplicaSets, as a backup does.
 func orphaned(in *Input) {
 	for _, rs := range in.Observed.ReplicaSets {
 		in.Observed.Orphans = append(in.Observed.Orphans, Orphan{
@@ -37,14 +37,14 @@ func serviceAt(revision string) change {
 	return func(in *Input) { in.Observed.Stable.Revision = revision }
 }
 
-// TestRestore holds what becomes stable when the status was lost: never a revision that was not proven, though it may be
-// the first to have a pod. A backup holds the ReplicaSets with their annotations, and the Services; it has neither status
-// nor owners, and is restored one object after the other. What was aborted stays so.
+// TestRestore checks which revision becomes stable when the status was lost: never one that was not verified, even if it is
+// the first to have a pod. A backup holds the ReplicaSets with their annotations, and the Services. It has neither status
+// nor owners, and is restored one object after the other. An aborted revision stays aborted.
 func TestRestore(t *testing.T) {
 	dead := func(in *Input) { alive("a", 0)(in); alive("b", 0)(in) }
 	wasStable, wasAborted := Marks{Promotion: 3}, Marks{AbortReason: "slow"}
 	unmarked := func(in *Input) { marked("a", Marks{})(in); marked("b", Marks{})(in) }
-	idle := func(revision string) change { return pods(revision, 0) }
+	scaledDown := func(revision string) change { return pods(revision, 0) }
 	without := func(revision string) change {
 		return func(in *Input) {
 			kept := in.Observed.ReplicaSets[:0:0]
@@ -75,10 +75,10 @@ func TestRestore(t *testing.T) {
 		"removed on the way back":        {restored(marked("a", wasStable), marked("b", wasAborted), serviceAt("b")), "a", "slow"},
 		"aborted":                        {restored(marked("b", wasAborted)), "a", "slow"},
 		"aborted, no pod is ready":       {restored(dead, marked("b", wasAborted), orphaned), "a", "slow"},
-		"aborted, scaled down":           {restored(dead, idle("b"), marked("b", wasAborted), orphaned), "a", "slow"},
-		"no replicas, aborted":           {restored(idle("a"), idle("b"), marked("a", wasStable), marked("b", wasAborted), serviceAt("")), "a", "slow"},
+		"aborted, scaled down":           {restored(dead, scaledDown("b"), marked("b", wasAborted), orphaned), "a", "slow"},
+		"no replicas, aborted":           {restored(scaledDown("a"), scaledDown("b"), marked("a", wasStable), marked("b", wasAborted), serviceAt("")), "a", "slow"},
 		"the later promotion":            {restored(dead, marked("a", wasStable), marked("b", Marks{Promotion: 4}), serviceAt("")), "b", ""},
-		"stable before, without pods":    {restored(idle("a"), marked("a", wasStable), serviceAt("")), "b", ""},
+		"stable before, without pods":    {restored(scaledDown("a"), marked("a", wasStable), serviceAt("")), "b", ""},
 		"stable is not there yet":        {restored(dead, without("a")), "Service reviews-stable selects revision a, which has no ReplicaSet", ""},
 		"the Service is not there yet":   {restored(dead, unmarked, noService), "2 revisions are running, and Service reviews-stable", ""},
 		"not there yet, but it is clear": {restored(dead, marked("a", wasStable), noService), "a", ""},
@@ -105,8 +105,8 @@ func TestRestore(t *testing.T) {
 	}
 }
 
-// TestMarks holds that what is stable and what was aborted stands on the ReplicaSets by one write of each release, and
-// that nothing is written at rest.
+// TestMarks checks that the ReplicaSets record the stable and the aborted revision with one write per release, and that an
+// idle rollout writes nothing.
 func TestMarks(t *testing.T) {
 	mark := func(revision string, promotion int, aborted string) []string {
 		return described([]Action{MarkReplicaSet{Name: "reviews-" + revision, Marks: Marks{Promotion: int64(promotion), AbortReason: aborted}}})
@@ -120,17 +120,17 @@ func TestMarks(t *testing.T) {
 		in   Input
 		want []string
 	}{
-		"at rest":                {resting(), nil},
+		"idle":                   {idle(), nil},
 		"in mid-canary":          {midway(20, pause(0)), nil},
-		"the first one":          {changed(resting(), marked("a", Marks{})), mark("a", 1, "")},
+		"the first one":          {changed(idle(), marked("a", Marks{})), mark("a", 1, "")},
 		"promoted":               {promoted(), mark("b", 2, "")},
 		"promoted and known":     {promoted(marked("b", Marks{Promotion: 2})), nil},
 		"promoted after a retry": {promoted(marked("b", Marks{AbortReason: "slow"})), mark("b", 2, "")},
 		"promoted again":         {promoted(marked("a", Marks{Promotion: 5}), marked("b", Marks{Promotion: 4})), mark("b", 6, "")},
-		"aborted":                {changed(returning(0), aborted("b"), marked("b", Marks{})), mark("b", 0, "by hand")},
-		"aborted and known":      {changed(returning(0), aborted("b")), nil},
+		"aborted":                {changed(rollingBack(0), aborted("b"), marked("b", Marks{})), mark("b", 0, "by hand")},
+		"aborted and known":      {changed(rollingBack(0), aborted("b")), nil},
 		"retried":                {changed(midway(20, pause(0)), marked("b", Marks{AbortReason: "slow"})), mark("b", 0, "")},
-		"deleted":                {changed(resting(), marked("a", Marks{}), func(in *Input) { in.DeletedAt = in.Now }), nil},
+		"deleted":                {changed(idle(), marked("a", Marks{}), func(in *Input) { in.DeletedAt = in.Now }), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
@@ -146,9 +146,9 @@ func TestMarks(t *testing.T) {
 	}
 }
 
-// TestShared holds that an adoption does not take the ready pods of another workload out of a Service, unless that is
-// meant: the Service stays as it is, and the reason names them. Nothing is released meanwhile. A selector that somebody
-// widened later is put back all the same.
+// TestShared checks that an adoption does not remove the ready pods of another workload from a Service, unless that is
+// intended: the Service stays as it is, and the reason names them. No release starts meanwhile. A selector that somebody
+// widened later is restored all the same.
 func TestShared(t *testing.T) {
 	shared := func(in *Input) {
 		in.Observed.Stable.Revision = ""
@@ -159,18 +159,18 @@ func TestShared(t *testing.T) {
 	meant := func(in *Input) { in.Spec.Traffic.OtherEndpoints = v1alpha1.OtherEndpointsRemove }
 	narrow := []string{`PointService reviews-stable -> "a"`}
 	for name, tc := range map[string]planCase{
-		"adopted":           {in: changed(resting(), shared), targets: "Idle 0: 0% a/a", stalled: v1alpha1.ReasonServiceShared},
-		"new template":      {in: changed(resting(), shared, template("b")), targets: "Idle 0: 0% a/a", stalled: v1alpha1.ReasonServiceShared},
-		"it is meant":       {in: changed(resting(), shared, meant), targets: "Idle 0: 0% a/a", actions: narrow, stalled: v1alpha1.ReasonNotStalled},
-		"with another hash": {in: changed(resting(), shared, func(in *Input) { in.Observed.Stable.Revision = "zzz" }), targets: "Idle 0: 0% a/a", stalled: v1alpha1.ReasonServiceShared},
-		"deleted":           {in: changed(resting(), shared, deleted(0)), targets: "Idle 0: 0% a/a", actions: []string{`PointService reviews-canary -> ""`, "RemoveFinalizer"}},
+		"adopted":           {in: changed(idle(), shared), targets: "Idle 0: 0% a/a", stalled: v1alpha1.ReasonServiceShared},
+		"new template":      {in: changed(idle(), shared, template("b")), targets: "Idle 0: 0% a/a", stalled: v1alpha1.ReasonServiceShared},
+		"it is meant":       {in: changed(idle(), shared, meant), targets: "Idle 0: 0% a/a", actions: narrow, stalled: v1alpha1.ReasonNotStalled},
+		"with another hash": {in: changed(idle(), shared, func(in *Input) { in.Observed.Stable.Revision = "zzz" }), targets: "Idle 0: 0% a/a", stalled: v1alpha1.ReasonServiceShared},
+		"deleted":           {in: changed(idle(), shared, deleted(0)), targets: "Idle 0: 0% a/a", actions: []string{`PointService reviews-canary -> ""`, "RemoveFinalizer"}},
 		"in a release":      {in: changed(midway(20, weight(20), pause(0)), shared), targets: "Stepping 0: 20% a/b", stalled: v1alpha1.ReasonServiceShared},
-		"widened later":     {in: changed(resting(), shared, memory(func(m *v1alpha1.Memory) { m.StableService.Narrowed = true })), targets: "Idle 0: 0% a/a", actions: narrow, stalled: v1alpha1.ReasonNotStalled},
-		"nobody else":       {in: changed(resting(), shared, func(in *Input) { in.Observed.Stable.Others = nil }), targets: "Idle 0: 0% a/a", actions: narrow},
+		"widened later":     {in: changed(idle(), shared, memory(func(m *v1alpha1.Memory) { m.StableService.Narrowed = true })), targets: "Idle 0: 0% a/a", actions: narrow, stalled: v1alpha1.ReasonNotStalled},
+		"nobody else":       {in: changed(idle(), shared, func(in *Input) { in.Observed.Stable.Others = nil }), targets: "Idle 0: 0% a/a", actions: narrow},
 	} {
 		t.Run(name, tc.check)
 	}
-	got := Compute(changed(resting(), shared))
+	got := Compute(changed(idle(), shared))
 	if want := "Service reviews-stable would lose 4 ready endpoints of other workloads (other-1, other-2, other-3, ...)"; !strings.HasPrefix(got.Status.Message, want) {
 		t.Errorf("the message is %q, want %q", got.Status.Message, want)
 	}

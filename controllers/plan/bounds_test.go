@@ -17,7 +17,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// statusLimit is how large a status may become. An API server stores objects of 1.5 MiB, and the spec needs the most of it.
+// statusLimit is the maximum size of a status. An API server stores objects of up to 1.5 MiB, and the spec needs most of it.
 const statusLimit = 256 << 10
 
 // largest are inputs that make statuses as large as they can be: each text that others write is long, and repeats the
@@ -60,7 +60,7 @@ func largest() map[string]Input {
 	return map[string]Input{
 		"aborting":       changed(midway(50, weight(50), pause(0)), large),
 		"a problem":      changed(midway(50, weight(50), pause(0)), large, problem),
-		"aborted before": changed(resting(weight(50)), large, template("b"), aborted),
+		"aborted before": changed(idle(weight(50)), large, template("b"), aborted),
 	}
 }
 
@@ -83,7 +83,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// checkBounds also looks at each text: one that nothing bounds is found while it is short.
+// checkBounds also checks each text, so that an unbounded one is found while it is short.
 func checkBounds(t *testing.T, status v1alpha1.CanaryRolloutStatus) {
 	t.Helper()
 	encoded, err := json.Marshal(status)
@@ -104,7 +104,8 @@ func checkBounds(t *testing.T, status v1alpha1.CanaryRolloutStatus) {
 	}
 }
 
-// TestBoundHeaderRoutes: header routes that a status has no room for are not put in force. The step says so and waits.
+// TestBoundHeaderRoutes checks that header routes that do not fit into the status are not put in force. The step reports that
+// and waits.
 func TestBoundHeaderRoutes(t *testing.T) {
 	room := maxHeaderRoutes/len(mustEncode(t, largeHeaderRoute(0))) - 1
 	var steps []v1alpha1.Step
@@ -144,7 +145,7 @@ func mustEncode(t *testing.T, value any) []byte {
 	return encoded
 }
 
-// TestCutTexts: what fits stays as it is, and what was cut is not cut again.
+// TestCutTexts checks that texts that fit are unchanged, and that a truncated text is not truncated again.
 func TestCutTexts(t *testing.T) {
 	for _, char := range []string{"x", "ä", "<", "\u2028", "\x00", "\xff", `"`} {
 		for _, length := range []int{0, 1, 100, 256, 257, 1022, 1024, 1025, 5000} {

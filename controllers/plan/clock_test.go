@@ -13,7 +13,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// TestClampTimes holds that no moment of a memory stays in the future, whatever field it is in.
+// TestClampTimes checks that no time in memory stays in the future, in any field.
 func TestClampTimes(t *testing.T) {
 	var mem v1alpha1.Memory
 	moments := fillMoments(reflect.ValueOf(&mem).Elem(), epoch.Add(24*time.Hour))
@@ -54,10 +54,9 @@ func fillMoments(value reflect.Value, at time.Time) map[string]*metav1.MicroTime
 	return found
 }
 
-// TestClockJumpsBack holds that a clock that was a day ahead when a weight was verified delays nothing but the rest of
-// its settleSeconds.
+// TestClockJumpsBack checks that a clock that was a day ahead when a weight was verified only restarts the settleSeconds.
 func TestClockJumpsBack(t *testing.T) {
-	in := changed(returning(0), memory(func(m *v1alpha1.Memory) { m.Traffic.VerifiedAt = ago(-24 * 3600) }))
+	in := changed(rollingBack(0), memory(func(m *v1alpha1.Memory) { m.Traffic.VerifiedAt = ago(-24 * 3600) }))
 	plan := Compute(in)
 	if settle := newSettings(&in.Spec).settle; plan.WakeAt.IsZero() || plan.WakeAt.After(in.Now.Add(settle)) {
 		t.Errorf("wakes at %s: %s", plan.WakeAt, plan.Status.Message)

@@ -78,24 +78,24 @@ func commandStates() []commandState {
 	hold := func(in *Input) { in.Spec.Paused = true }
 	return []commandState{
 		{"first deploy", firstDeploy(), [6]string{whyIsFirst, whyNoAbort, whyNoPause, whyIsPromoting, whyNoPause, whyIsPromoting}},
-		{"at rest", resting(), [6]string{whyIsOver, whyNoAbort, whyNoPause, whyIsIdle, whyAtStable, whyOther}},
-		{"a new template, held by spec.paused", changed(resting(), template("b"), hold), [6]string{"", whyNoAbort, heldBySpec, heldBySpec, whyAtStable, whyOther}},
+		{"idle", idle(), [6]string{whyIsOver, whyNoAbort, whyNoPause, whyIsIdle, whyAtStable, whyOther}},
+		{"a new template, held by spec.paused", changed(idle(), template("b"), hold), [6]string{"", whyNoAbort, heldBySpec, heldBySpec, whyAtStable, whyOther}},
 		{"at a weight step", midway(20, weight(20)), [6]string{"", whyNoAbort, whyNoPause, "", whyNoPause, ""}},
 		{"at a pause", midway(20, pause(0)), [6]string{"", whyNoAbort, "", "", "", ""}},
 		{"at a pause, held by spec.paused", changed(midway(20, pause(0)), hold), [6]string{"", whyNoAbort, heldBySpec, heldBySpec, heldBySpec, heldBySpec}},
 		{"the last step is done", midway(20), [6]string{"", whyNoAbort, whyNoPause, "", whyNoPause, ""}},
 		{"being promoted", promoting(100), [6]string{"", whyNoAbort, whyNoPause, whyIsPromoting, whyNoPause, whyIsPromoting}},
-		{"giving way to a newer template", changed(returning(20), template("c")), [6]string{"", whyNoAbort, whyNoPause, whyIsIdle, whyNoPause, whyIsIdle}},
-		{"giving way to the stable template", changed(returning(20), template("a")), [6]string{whyIsReturning, whyNoAbort, whyNoPause, whyIsIdle, whyNoPause, whyIsIdle}},
-		{"being aborted", changed(returning(20), aborted("b")), [6]string{whyIsAborted, "", whyRetryFirst, whyRetryFirst, whyRetryFirst, whyRetryFirst}},
-		{"aborted", changed(resting(), template("b"), aborted("b")), [6]string{whyIsAborted, "", whyRetryFirst, whyRetryFirst, whyRetryFirst, whyRetryFirst}},
-		{"being aborted, stable has no ready pod", changed(returning(20), alive("a", 0), aborted("b")), [6]string{whyIsAborted, "", whyRetryFirst, "", whyRetryFirst, ""}},
-		{"being aborted, neither has a ready pod", changed(returning(20), alive("a", 0), alive("b", 0), aborted("b")), [6]string{whyIsAborted, "", whyRetryFirst, whyRetryFirst, whyRetryFirst, whyRetryFirst}},
+		{"being superseded by a newer template", changed(rollingBack(20), template("c")), [6]string{"", whyNoAbort, whyNoPause, whyIsIdle, whyNoPause, whyIsIdle}},
+		{"being reverted to the stable template", changed(rollingBack(20), template("a")), [6]string{whyIsReturning, whyNoAbort, whyNoPause, whyIsIdle, whyNoPause, whyIsIdle}},
+		{"being aborted", changed(rollingBack(20), aborted("b")), [6]string{whyIsAborted, "", whyRetryFirst, whyRetryFirst, whyRetryFirst, whyRetryFirst}},
+		{"aborted", changed(idle(), template("b"), aborted("b")), [6]string{whyIsAborted, "", whyRetryFirst, whyRetryFirst, whyRetryFirst, whyRetryFirst}},
+		{"being aborted, stable has no ready pod", changed(rollingBack(20), alive("a", 0), aborted("b")), [6]string{whyIsAborted, "", whyRetryFirst, "", whyRetryFirst, ""}},
+		{"being aborted, neither has a ready pod", changed(rollingBack(20), alive("a", 0), alive("b", 0), aborted("b")), [6]string{whyIsAborted, "", whyRetryFirst, whyRetryFirst, whyRetryFirst, whyRetryFirst}},
 	}
 }
 
-// TestCommandTable holds every command in every state: accepted, or refused and why. Argo Rollouts accepted a full promotion
-// of what was paused, and did not finish it (argo-rollouts#2648, #4265).
+// TestCommandTable checks every command in every state: accepted, or refused and why. Argo Rollouts accepted a full promotion
+// of a paused rollout, and did not finish it (argo-rollouts#2648, #4265).
 func TestCommandTable(t *testing.T) {
 	for _, state := range commandStates() {
 		for i, text := range commandTexts {
@@ -104,14 +104,14 @@ func TestCommandTable(t *testing.T) {
 	}
 }
 
-// Where the table of commands stands in the documentation.
+// The place of the table of commands in the documentation.
 const (
 	commandsFile  = "../../docs/concepts.md"
 	commandsBegin = "<!-- begin of the table made by TestCommandDocs -->\n"
 	commandsEnd   = "<!-- end of the table -->\n"
 )
 
-// TestCommandDocs keeps the table in the documentation what TestCommandTable holds; go test -update writes it.
+// TestCommandDocs checks that the table in the documentation matches TestCommandTable; go test -update writes it.
 func TestCommandDocs(t *testing.T) {
 	content, err := os.ReadFile(commandsFile)
 	if err != nil {
@@ -170,8 +170,8 @@ func carriedOut(in Input, text string) string {
 	return ""
 }
 
-// checkCommand wants a command written to memory when it is accepted, and its annotation left for the next pass; and
-// the annotation removed with a Warning when it is refused.
+// checkCommand checks that an accepted command is written to memory and its annotation left for the next pass, and that the
+// annotation of a refused command is removed with a Warning.
 func checkCommand(t *testing.T, in Input, text, refused string) {
 	t.Helper()
 	in.Prior.Memory = in.Prior.Memory.DeepCopy()
@@ -199,7 +199,7 @@ func checkCommand(t *testing.T, in Input, text, refused string) {
 	}
 }
 
-// TestCommandValues holds the values that make no sense.
+// TestCommandValues checks the values that make no sense.
 func TestCommandValues(t *testing.T) {
 	for text, refused := range map[string]string{
 		"abort=": "the value must be true, or a reason", "abort=false": "the value must be true, or a reason",
@@ -213,10 +213,10 @@ func TestCommandValues(t *testing.T) {
 	}
 }
 
-// TestCommandAfterCommand: a retry that is given right after an abort was carried out is a command of its own, also
-// when the status write that forgets the abort was overtaken by it.
+// TestCommandAfterCommand checks that a retry right after an abort is a command of its own, even if it arrives before the
+// status write that removes the abort.
 func TestCommandAfterCommand(t *testing.T) {
-	in := changed(resting(), template("b"), aborted("b"), command("retry=true"))
+	in := changed(idle(), template("b"), aborted("b"), command("retry=true"))
 	in.Prior.Memory.Command = &v1alpha1.CommandMemory{
 		Command: v1alpha1.CommandAbort, Revision: "b",
 		Annotations: []v1alpha1.CommandAnnotation{{Key: v1alpha1.AbortAnnotation, Value: "true"}},
@@ -235,8 +235,8 @@ func TestCommandAfterCommand(t *testing.T) {
 	}
 }
 
-// TestCarriedOut holds the second of the two writes: the annotation goes, and the command is carried out; once, for
-// the step that it was given for, and also when a crash came between removal and status.
+// TestCarriedOut checks the second of the two passes: the annotation is removed and the command is carried out, once, for the
+// step that it was given for, even after a crash between the removal and the status write.
 func TestCarriedOut(t *testing.T) {
 	given := func(c v1alpha1.Command, revision string, step int32, texts ...string) change {
 		return func(in *Input) {
@@ -250,18 +250,18 @@ func TestCarriedOut(t *testing.T) {
 		}
 	}
 	atPause := func(changes ...change) Input { return changed(midway(20, pause(0), pause(0)), changes...) }
-	gone := changed(resting(), template("b"), aborted("b"))
+	gone := changed(idle(), template("b"), aborted("b"))
 	removed := func(key string) []string { return []string{"RemoveAnnotations canaryrollout.dev/" + key} }
 	for name, tc := range map[string]planCase{
 		"promote":               {in: atPause(given("Promote", "b", 0, "promote=true")), targets: "Stepping 1: 20% a/b", actions: removed("promote")},
-		"promote, set anew":     {in: atPause(given("Promote", "b", 0, "promote=true"), command("promote=b/2")), targets: "Stepping 1: 20% a/b"},
+		"promote, set again":    {in: atPause(given("Promote", "b", 0, "promote=true"), command("promote=b/2")), targets: "Stepping 1: 20% a/b"},
 		"retry set since":       {in: atPause(given("Promote", "b", 0, "promote=true"), command("retry=true")), targets: "Stepping 1: 20% a/b", actions: removed("promote")},
 		"promote after a crash": {in: atPause(given("Promote", "b", 0)), targets: "Stepping 1: 20% a/b"},
 		"promote is over":       {in: atPause(given("Promote", "b", 1)), targets: "Stepping 0: 20% a/b"},
 		"promote of another":    {in: atPause(given("Promote", "c", 0)), targets: "Stepping 0: 20% a/b"},
 		"promote at no pause":   {in: changed(midway(20, weight(20)), given("Promote", "b", 0)), targets: "Stepping 0: 20% a/b"},
 		"promote=full":          {in: atPause(given("PromoteFull", "b", 0, "promote=full")), targets: "Promoting 2: 20% a/b", actions: removed("promote")},
-		"abort":                 {in: changed(returning(0), aborted("b"), given("Abort", "b", 0, "abort=true")), targets: "RollingBack 0: 0% a/a aborted b", actions: removed("abort")},
+		"abort":                 {in: changed(rollingBack(0), aborted("b"), given("Abort", "b", 0, "abort=true")), targets: "RollingBack 0: 0% a/a aborted b", actions: removed("abort")},
 		"abort outranks":        {in: atPause(given("Promote", "b", 0, "promote=true"), command("abort=true")), targets: "RollingBack 0: 0% a/b aborted b"},
 		"retry":                 {in: changed(gone, given("Retry", "a", 0, "retry=true")), targets: "Stepping 0: 0% a/a", actions: removed("retry")},
 	} {
@@ -278,7 +278,7 @@ func TestCarriedOut(t *testing.T) {
 	}
 }
 
-// TestSeveralCommands holds the precedence: abort, retry, promote. The others go in the same patch, with a Warning.
+// TestSeveralCommands checks the precedence: abort, retry, promote. The others are removed by the same patch, with a Warning.
 func TestSeveralCommands(t *testing.T) {
 	another := " is ignored: another command came first"
 	for name, tc := range map[string]struct {
@@ -291,7 +291,7 @@ func TestSeveralCommands(t *testing.T) {
 			[]string{"canaryrollout.dev/retry=true" + another, "canaryrollout.dev/promote=true is ignored: " + whyRetryFirst},
 		},
 		"retry and promote": {
-			changed(resting(), template("b"), aborted("b"), command("retry=true"), command("promote=full")), v1alpha1.CommandRetry,
+			changed(idle(), template("b"), aborted("b"), command("retry=true"), command("promote=full")), v1alpha1.CommandRetry,
 			[]string{"canaryrollout.dev/promote=full is ignored: " + whyRetryFirst},
 		},
 		"only one makes sense": {
@@ -322,7 +322,7 @@ func TestSeveralCommands(t *testing.T) {
 	}
 }
 
-// TestAbortReason holds that an abort keeps the user's words, and that a release is aborted even before it began.
+// TestAbortReason checks that an abort keeps the user's words, and that a release is aborted even before it began.
 func TestAbortReason(t *testing.T) {
 	for value, want := range map[string]string{"true": "by hand", "too many errors": "too many errors"} {
 		got := Compute(changed(midway(20, pause(0)), command("abort="+value))).Status
@@ -330,6 +330,6 @@ func TestAbortReason(t *testing.T) {
 			t.Errorf("%s: %q, history %+v", value, got.Memory.AbortReason, entry)
 		}
 	}
-	held := changed(resting(), template("b"), func(in *Input) { in.Spec.Paused, in.Commands.Abort = true, ptr.To("true") })
+	held := changed(idle(), template("b"), func(in *Input) { in.Spec.Paused, in.Commands.Abort = true, ptr.To("true") })
 	planCase{in: held, targets: "Idle 0: 0% a/a aborted b"}.check(t)
 }

@@ -35,8 +35,8 @@ func play(in Input, isUp func(after time.Duration) bool, most time.Duration, unt
 	}
 }
 
-// TestCrashLoop holds that the deadline counts from the first loss of a canary that cannot stay ready: its flights and
-// returns are no progress (argo-rollouts#3765, flagger#523).
+// TestCrashLoop checks that the deadline counts from the first loss of a canary that cannot stay ready: its failovers and
+// recoveries are no progress (argo-rollouts#3765, flagger#523).
 func TestCrashLoop(t *testing.T) {
 	const deadline, firstLoss, down = 10 * time.Minute, time.Minute, 2 * time.Minute
 	timed := []v1alpha1.Step{weight(25), pause(10 * time.Minute), weight(50), pause(10 * time.Minute), weight(100)}
@@ -68,7 +68,7 @@ func TestCrashLoop(t *testing.T) {
 	}
 }
 
-// TestOneLoss holds that a canary that loses its pods once, and keeps the next ones, is not held against the deadline.
+// TestOneLoss checks that the deadline does not apply to a canary that loses its pods once and keeps the next ones.
 func TestOneLoss(t *testing.T) {
 	in := changed(midway(25, weight(25), pause(0)), deadlineOf(10*time.Minute, true))
 	plan, _ := play(in, func(after time.Duration) bool { return after < time.Minute || after > 4*time.Minute }, time.Hour)
@@ -77,7 +77,7 @@ func TestOneLoss(t *testing.T) {
 	}
 }
 
-// TestPauseClock holds that a pause counts only the time in which the canary serves what the steps ask for.
+// TestPauseClock checks that a pause counts only the time in which the canary serves what the steps ask for.
 func TestPauseClock(t *testing.T) {
 	const length, outage = 10 * time.Minute, 3 * time.Minute
 	isUp := func(after time.Duration) bool { return after < time.Minute || after >= time.Minute+outage }
@@ -96,16 +96,16 @@ func TestPauseClock(t *testing.T) {
 	}
 }
 
-// TestPausedWhileServing holds that a rollout at a pause says at once what the canary lacks, and does not look paused.
+// TestPausedWhileServing checks that a rollout at a pause reports at once what the canary lacks, and is not shown as paused.
 func TestPausedWhileServing(t *testing.T) {
 	for name, tc := range map[string]struct {
 		in    Input
 		state v1alpha1.State
 		says  string
 	}{
-		"it serves":          {changed(midway(0, canaryScale(1), pause(0)), withoutWeight), v1alpha1.StatePaused, "paused until promoted"},
-		"no ready endpoint":  {changed(midway(0, canaryScale(1), pause(0)), withoutWeight, alive("b", 0)), v1alpha1.StateProgressing, "waiting for a ready endpoint of revision b"},
-		"the proof was lost": {changed(midway(25, weight(25), pause(0)), memory(func(m *v1alpha1.Memory) { m.StepIndex = 1 }), unproven), v1alpha1.StateProgressing, "HTTPRoute reviews is not verified"},
+		"it serves":                 {changed(midway(0, canaryScale(1), pause(0)), withoutWeight), v1alpha1.StatePaused, "paused until promoted"},
+		"no ready endpoint":         {changed(midway(0, canaryScale(1), pause(0)), withoutWeight, alive("b", 0)), v1alpha1.StateProgressing, "waiting for a ready endpoint of revision b"},
+		"the verification was lost": {changed(midway(25, weight(25), pause(0)), memory(func(m *v1alpha1.Memory) { m.StepIndex = 1 }), unverified), v1alpha1.StateProgressing, "HTTPRoute reviews is not verified"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := Compute(tc.in).Status; got.State != tc.state || !strings.Contains(got.Message, tc.says) {
@@ -115,8 +115,8 @@ func TestPausedWhileServing(t *testing.T) {
 	}
 }
 
-// TestFirstWeightAfterRestart holds T2 for a canary that loses its pods before it gets any weight: the next ones settle
-// like the first.
+// TestFirstWeightAfterRestart checks T2 for a canary that loses its pods before it gets any weight: the new pods have to
+// settle like the first ones.
 func TestFirstWeightAfterRestart(t *testing.T) {
 	in := changed(midway(0, canaryScale(1), weight(25)), memory(func(m *v1alpha1.Memory) {
 		m.StepIndex, m.StepTargets.Weight, m.StepTargets.Scale = 1, 25, atLeast(1)

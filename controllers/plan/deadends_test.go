@@ -13,7 +13,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// passes makes so many passes in which nothing else happens.
+// passes runs a number of passes in which nothing else happens.
 func passes(in Input, count int, apart time.Duration) (Input, Plan) {
 	var plan Plan
 	for range count {
@@ -31,16 +31,16 @@ func wantSaid(t *testing.T, plan Plan, want, not string) {
 	}
 }
 
-// TestLeavingServiceDelaysNoCure holds that a Service that left the spec gets its selector back also while the stable revision
-// has no ready pod, or no pods are wanted: it waited for a pod that only the next release could bring.
+// TestLeavingServiceDelaysNoCure checks that the selector of a Service that left the spec is restored even while the stable
+// revision has no ready pod, or replicas is 0. It used to wait for a pod that only the next release could bring.
 func TestLeavingServiceDelaysNoCure(t *testing.T) {
 	leaving := func(in *Input) {
 		in.Prior.Memory.LeavingServices = []string{"old"}
 		in.Observed.Leaving = []Service{{Name: "old", Found: true, Revision: "a"}}
 	}
 	for name, in := range map[string]Input{
-		"a sick stable revision": changed(resting(weight(20)), leaving, alive("a", 0), template("b")),
-		"no pods are wanted": changed(resting(weight(20)), leaving, pods("a", 0), template("b"), func(in *Input) {
+		"a sick stable revision": changed(idle(weight(20)), leaving, alive("a", 0), template("b")),
+		"no pods are wanted": changed(idle(weight(20)), leaving, pods("a", 0), template("b"), func(in *Input) {
 			in.Spec.Replicas = ptr.To[int32](0)
 		}),
 	} {
@@ -50,10 +50,10 @@ func TestLeavingServiceDelaysNoCure(t *testing.T) {
 	}
 }
 
-// TestLeavingServiceIsNoAlarm holds that a healthy rollout is not Degraded while a Service that left the spec waits for a
+// TestLeavingServiceIsNoAlarm checks that a healthy rollout is not Degraded while a Service that left the spec waits for a
 // revision to drain.
 func TestLeavingServiceIsNoAlarm(t *testing.T) {
-	in := changed(resting(weight(20)), func(in *Input) {
+	in := changed(idle(weight(20)), func(in *Input) {
 		in.Spec.ScaleDownDelaySeconds = ptr.To[int32](7200)
 		in.Prior.Memory.LeavingServices = []string{"old"}
 		in.Observed.Leaving = []Service{{Name: "old", Found: true, Revision: "a"}}
@@ -63,11 +63,11 @@ func TestLeavingServiceIsNoAlarm(t *testing.T) {
 	wantSaid(t, plan, "Service old is no longer in spec.traffic", "no progress")
 }
 
-// TestRouteThatWasNeverWritten holds that a route which cannot be written is not remembered: once the user has taken it out of
-// the spec, nothing waits for it. One that was written before says what keeps it from being handed back.
+// TestRouteThatWasNeverWritten checks that a route that cannot be written is not kept in memory: once the user has removed it
+// from the spec, nothing waits for it. For a route that was written before, the status tells why it is not handed back.
 func TestRouteThatWasNeverWritten(t *testing.T) {
 	ambiguous := &Problem{v1alpha1.ReasonBackendPairAmbiguous, "HTTPRoute partners names reviews-stable twice"}
-	in := changed(resting(weight(20), pause(0)), func(in *Input) {
+	in := changed(idle(weight(20), pause(0)), func(in *Input) {
 		second := in.Observed.Routes[0]
 		second.Name, second.Weight, second.Problem = "partners", 0, ambiguous
 		in.Observed.Routes = append(in.Observed.Routes, second)
@@ -81,13 +81,13 @@ func TestRouteThatWasNeverWritten(t *testing.T) {
 	_, plan = passes(in, 3, time.Minute)
 	wantSaid(t, plan, "revision a serves all traffic", "partners")
 
-	written := changed(resting(weight(20)), left(func(r *Route) { r.Weight, r.Problem = 50, ambiguous }))
+	written := changed(idle(weight(20)), left(func(r *Route) { r.Weight, r.Problem = 50, ambiguous }))
 	_, plan = passes(written, 5, time.Minute)
 	wantSaid(t, plan, "no longer in spec.traffic, but still sends requests to the canary Service: "+ambiguous.Message, "")
 }
 
-// TestStallNamesTheCause holds what is said when the stable Service serves nothing: the Service, where its revision has ready
-// pods, and promote=full only where that would be accepted.
+// TestStallNamesTheCause checks the message when the stable Service serves nothing. It names the Service if the revision has
+// ready pods, and promote=full only if that would be accepted.
 func TestStallNamesTheCause(t *testing.T) {
 	gone := func(in *Input) {
 		in.Observed.Stable = Service{Name: "reviews-stable", Problem: &Problem{v1alpha1.ReasonServiceNotFound, "Service reviews-stable does not exist: create it"}}
@@ -110,7 +110,7 @@ func TestStallNamesTheCause(t *testing.T) {
 		"no Service":           {abort(gone), "traffic stays where it is: Service reviews-stable does not exist: create it", offer},
 		"no endpoints":         {abort(empty), "Service reviews-stable has no ready endpoint, so traffic stays where it is", offer},
 		"no pods":              {abort(alive("a", 0)), "stable revision a has no ready pod, so traffic stays where it is; fix it, or promote revision b", ""},
-		"no Service, at rest":  {changed(resting(), gone, drifted), "Service reviews-stable does not exist: create it", offer},
+		"no Service, idle":     {changed(idle(), gone, drifted), "Service reviews-stable does not exist: create it", offer},
 		"no pods, spec.paused": {changed(abort(alive("a", 0)), func(in *Input) { in.Spec.Paused = true }), "stable revision a has no ready pod", offer},
 		"no stable revision":   {changed(firstDeploy(), canaryAt("b"), drifted), "Service reviews-stable has no ready endpoint", "revision  has"},
 	} {
@@ -118,7 +118,7 @@ func TestStallNamesTheCause(t *testing.T) {
 	}
 }
 
-// TestFinishedRevisionDies holds that a revision which the user wanted finished, and that serves nothing itself, gives way to
+// TestFinishedRevisionDies checks that a revision that the user promoted by force, and that does not serve, is superseded by
 // its fix.
 func TestFinishedRevisionDies(t *testing.T) {
 	in := changed(promoting(50), alive("a", 0), template("c"), memory(func(m *v1alpha1.Memory) { m.ForcedRevision = "b" }))
@@ -127,8 +127,8 @@ func TestFinishedRevisionDies(t *testing.T) {
 	planCase{in: in, targets: "RollingBack 0: 0% a/b"}.check(t)
 }
 
-// TestFlightFromAnotherSelector holds that a canary Service that selects nothing any more is left by its traffic, whether its
-// selector can be repaired or not.
+// TestFlightFromAnotherSelector checks that traffic leaves a canary Service that no longer selects any pods, whether its
+// selector can be restored or not.
 func TestFlightFromAnotherSelector(t *testing.T) {
 	in := changed(midway(50, weight(50), pause(0)), func(in *Input) {
 		in.Observed.Canary.Revision, in.Observed.Canary.Endpoints = "zzz", nil
@@ -137,7 +137,7 @@ func TestFlightFromAnotherSelector(t *testing.T) {
 	planCase{in: in, targets: "Stepping 0: 0% a/b", actions: []string{`PointService reviews-canary -> "b"`}}.check(t)
 }
 
-// TestPauseAfterClockJump holds that a clock that was ahead for one pass does not stop the clock of a pause for as long.
+// TestPauseAfterClockJump checks that a clock that was ahead for one pass does not stop the clock of a pause for as long.
 func TestPauseAfterClockJump(t *testing.T) {
 	in := changed(midway(20, weight(20), pause(10*time.Second)), memory(func(m *v1alpha1.Memory) {
 		m.StepIndex, m.TransitionedAt, m.PauseClockStoppedAt = 1, ago(5), ago(5)
@@ -151,7 +151,7 @@ func TestPauseAfterClockJump(t *testing.T) {
 	}
 }
 
-// TestRunningAbortedRevision holds that a revision that was aborted is not adopted as stable because nothing else runs.
+// TestRunningAbortedRevision checks that a revision that was aborted is not adopted as stable because nothing else runs.
 func TestRunningAbortedRevision(t *testing.T) {
 	in := changed(midway(0, weight(20)), func(in *Input) {
 		in.Prior = v1alpha1.CanaryRolloutStatus{}
@@ -162,8 +162,8 @@ func TestRunningAbortedRevision(t *testing.T) {
 	alone.Observed.ReplicaSets = in.Observed.ReplicaSets[1:]
 	in.Observed.ReplicaSets[0].Marks = Marks{Promotion: 3}
 	for want, in := range map[string]Input{
-		"stable revision a has no ready pod, but revision b has": in,
-		"revision b is the only one running, and it was aborted (bad)":                alone,
+		"stable revision a has no ready pod, but revision b has":       in,
+		"revision b is the only one running, and it was aborted (bad)": alone,
 	} {
 		plan := Compute(in)
 		wantSaid(t, plan, want, "")
@@ -173,7 +173,7 @@ func TestRunningAbortedRevision(t *testing.T) {
 	}
 }
 
-// TestPromoteMeetsAnEdit holds that a promote that finds edited steps is answered.
+// TestPromoteMeetsAnEdit checks that a promote that finds edited steps is ignored with an Event.
 func TestPromoteMeetsAnEdit(t *testing.T) {
 	in, _ := passes(changed(midway(20, pause(0)), command("promote=true")), 1, time.Second)
 	got := Compute(changed(in, edited(weight(20), pause(0))))
@@ -185,8 +185,8 @@ func TestPromoteMeetsAnEdit(t *testing.T) {
 	t.Errorf("events %v", got.Events)
 }
 
-// TestOthersComeToAFirstDeploy holds that a first deploy that was to move its Services at once becomes a migration when
-// others answer by them before it is done.
+// TestOthersComeToAFirstDeploy checks that a first deploy that was to move its Services at once becomes a migration if other
+// pods serve by them before that is done.
 func TestOthersComeToAFirstDeploy(t *testing.T) {
 	in := changed(firstDeploy(), memory(func(m *v1alpha1.Memory) {
 		m.StableService.Revision, m.CanaryService.Revision = "b", "b"

@@ -12,7 +12,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// edit is a change of the spec that costs the user a move. It says whether it changes anything.
+// edit is a change of the spec that costs the user a move. It returns whether it changes anything.
 func edit(moveName string, change func(*v1alpha1.CanaryRolloutSpec) bool) move {
 	return spend("user: "+moveName, func(w *world) *int { return &w.userMoves }, func(w *world) bool {
 		spec := *w.spec
@@ -38,7 +38,7 @@ func scales(sizes ...int32) []move {
 	return moves
 }
 
-// pauses hold the rollout by the spec, and let it go on.
+// pauses set and clear spec.paused.
 func pauses() []move {
 	set := func(moveName string, paused bool) move {
 		return edit(moveName, func(spec *v1alpha1.CanaryRolloutSpec) bool {
@@ -61,7 +61,7 @@ func editsSteps(steps ...v1alpha1.Step) move {
 
 var bothRoutes = []v1alpha1.RouteReference{{Kind: "HTTPRoute", Name: routeName(0)}, {Kind: "HTTPRoute", Name: routeName(1)}}
 
-// editsRoutes takes the second route out of spec.traffic, and puts it back.
+// editsRoutes removes the second route from spec.traffic, and adds it again.
 func editsRoutes() []move {
 	set := func(moveName string, count int) move {
 		return edit(moveName, func(spec *v1alpha1.CanaryRolloutSpec) bool {
@@ -92,7 +92,7 @@ func jumps(by ...time.Duration) []move {
 	return moves
 }
 
-// size is what the user wants; without a word it is what there is.
+// size returns spec.replicas or, if that is not set, the current size.
 func (w *world) size() int32 {
 	if w.spec.Replicas == nil && w.status.Memory != nil && w.status.Memory.StableRevision != "" {
 		return w.sets[index(w.status.Memory.StableRevision)].desired

@@ -69,7 +69,7 @@ func accidents() []move {
 // maxActions is more than any plan has.
 const maxActions = 6
 
-// fault is a move in which the plan for a world is not carried out as a whole. The plan is made before the world changes.
+// fault is a move in which the plan for a world is only partly carried out. The plan is made before the world changes.
 func fault(moveName string, change func(next *world, plan Plan) bool) move {
 	return move{moveName, func(w *world) (*world, string) {
 		if w.crashes == 0 || w.gone {
@@ -96,7 +96,7 @@ func (w *world) crashAfter(plan Plan, k int) bool {
 	return true
 }
 
-// refuse carries out all of a plan but one action, which the API server refuses, and the end of the rollout.
+// refuse carries out all of a plan except one action, which the API server refuses, and the removal of the finalizer.
 func (w *world) refuse(plan Plan, k int) bool {
 	if len(plan.Actions) <= k {
 		return false
@@ -113,7 +113,7 @@ func (w *world) refuse(plan Plan, k int) bool {
 	return true
 }
 
-// failAt ends a plan at an action, as a timeout does: what comes after it is not tried.
+// failAt ends a plan at an action, as a timeout does: later actions are not tried.
 func (w *world) failAt(plan Plan, k int) bool {
 	if len(plan.Actions) <= k+1 { // the last action is as good as refused
 		return false
@@ -133,8 +133,8 @@ func (w *world) rememberWithout(plan Plan, undone []Action) {
 	}
 }
 
-// remember writes the status of a pass. If it says that a command was carried out, the annotations of that have to be
-// gone: otherwise the command is carried out twice.
+// remember writes the status of a pass. If a command was carried out, its annotations must have been removed: otherwise the
+// command would be carried out twice.
 func (w *world) remember(plan Plan) {
 	if before := w.status.Memory; before != nil && before.Command != nil && plan.Status.Memory.Command == nil {
 		for _, given := range before.Command.Annotations {

@@ -166,7 +166,7 @@ func (s *source) input() Input {
 	return in
 }
 
-// FuzzCompute holds P1, P5, P9 and P10 for whatever stands in the status and whatever was observed.
+// FuzzCompute checks P1, P5, P9 and P10 for any status and any observations.
 func FuzzCompute(f *testing.F) {
 	f.Add([]byte{})
 	for seed := range uint64(64) {
@@ -187,7 +187,7 @@ func FuzzCompute(f *testing.F) {
 	})
 }
 
-// checkWeights holds P1.
+// checkWeights checks P1.
 func checkWeights(t *testing.T, in Input) {
 	t.Helper()
 	got := Compute(in)
@@ -201,7 +201,7 @@ func checkWeights(t *testing.T, in Input) {
 	}
 }
 
-// checkProbe holds T4 where it is measured: what is still to be measured is not verified, nor is it without a measurement.
+// checkProbe checks T4 with a probe: a target that is still to be measured is not verified, nor is one without a measurement.
 func checkProbe(t *testing.T, in Input) {
 	t.Helper()
 	got := Compute(in)
@@ -218,7 +218,7 @@ func checkProbe(t *testing.T, in Input) {
 	}
 }
 
-// checkSame holds P9: a second pass over the same input, or over the status as it was read back, makes the same plan.
+// checkSame checks P9: a second pass over the same input, or over the status as read back, makes the same plan.
 func checkSame(t *testing.T, in Input) {
 	t.Helper()
 	first := Compute(in)
@@ -239,7 +239,7 @@ func checkSame(t *testing.T, in Input) {
 	}
 }
 
-// checkReportIsNoInput holds P10.
+// checkReportIsNoInput checks P10.
 func checkReportIsNoInput(t *testing.T, in Input) {
 	t.Helper()
 	want := Compute(in)
@@ -257,8 +257,8 @@ func checkReportIsNoInput(t *testing.T, in Input) {
 	}
 }
 
-// checkFixpoint holds P5: while nothing has to be done and nothing changes, memory comes to rest. A pass makes one
-// transition, and every step that has all it needs already is one.
+// checkFixpoint checks P5: if nothing has to be done and nothing changes, memory stops changing. A pass makes one transition,
+// and every step that already has everything it needs is one.
 func checkFixpoint(t *testing.T, in Input) {
 	t.Helper()
 	passes := 8 + 2*len(in.Spec.Steps)

@@ -31,19 +31,19 @@ func healthScenes() map[string]healthScene {
 	timed := changed(midway(50, weight(50), pause(2*time.Hour), weight(100)), memory(func(m *v1alpha1.Memory) { m.StepIndex = 1 }))
 	scenes := map[string]healthScene{
 		"initializing":      {changed(firstDeploy(), alive("b", 1)), status.InProgressStatus},
-		"healthy":           {resting(steps...), status.CurrentStatus},
-		"lacking-a-pod":     {changed(resting(steps...), alive("a", 3)), status.InProgressStatus},
-		"progressing":       {changed(midway(50, steps...), unproven), status.InProgressStatus},
+		"healthy":           {idle(steps...), status.CurrentStatus},
+		"lacking-a-pod":     {changed(idle(steps...), alive("a", 3)), status.InProgressStatus},
+		"progressing":       {changed(midway(50, steps...), unverified), status.InProgressStatus},
 		"paused":            {atPause, status.InProgressStatus},
 		"paused-timed":      {timed, status.InProgressStatus},
-		"held":              {changed(midway(50, steps...), unproven, specPaused), status.InProgressStatus},
+		"held":              {changed(midway(50, steps...), unverified, specPaused), status.InProgressStatus},
 		"promoting":         {changed(promoting(50), canaryEndpoints("b", 3)), status.InProgressStatus},
-		"returning":         {changed(returning(50), template("c"), unproven), status.InProgressStatus},
-		"aborting":          {changed(returning(50), aborted("b"), unproven), status.InProgressStatus},
-		"aborted":           {changed(resting(steps...), aborted("b"), template("b")), status.FailedStatus},
+		"rolling-back":      {changed(rollingBack(50), template("c"), unverified), status.InProgressStatus},
+		"aborting":          {changed(rollingBack(50), aborted("b"), unverified), status.InProgressStatus},
+		"aborted":           {changed(idle(steps...), aborted("b"), template("b")), status.FailedStatus},
 		"degraded":          {changed(midway(50, steps...), problem(v1alpha1.ReasonServiceConflict)), status.FailedStatus},
-		"degraded-deadline": {changed(midway(50, steps...), unproven, overdue), status.FailedStatus},
-		"terminating":       {changed(returning(50), deleted(1), unproven), status.TerminatingStatus},
+		"degraded-deadline": {changed(midway(50, steps...), unverified, overdue), status.FailedStatus},
+		"terminating":       {changed(rollingBack(50), deleted(1), unverified), status.TerminatingStatus},
 	}
 	for _, state := range commandStates() {
 		name := strings.ReplaceAll(strings.ReplaceAll("command "+state.name, ",", ""), " ", "-")
@@ -97,7 +97,7 @@ func checkKstatus(t *testing.T, object *unstructured.Unstructured, want status.S
 	}
 }
 
-// TestKstatus holds what kstatus, and with it Flux, Helm and others, make of each state, and that a spec that was just
+// TestKstatus checks what kstatus, and with it Flux, Helm and others, make of each state, and that a spec that was just
 // changed is InProgress whatever the status says of the one before. Flux and Helm use a fork of the library, whose rules
 // are the same to the byte in v1.3.0; the original needs no other version of anything here.
 func TestKstatus(t *testing.T) {
@@ -114,15 +114,15 @@ func TestKstatus(t *testing.T) {
 	}
 }
 
-// TestKstatusRefused holds that a write that is refused for good reads as Failed, also when it came with a new spec.
+// TestKstatusRefused checks that a permanently refused write reads as Failed, even if it came with a new spec.
 func TestKstatusRefused(t *testing.T) {
 	rollout := &v1alpha1.CanaryRollout{ObjectMeta: metav1.ObjectMeta{Generation: 5}}
-	healthy := Compute(resting()).Status
+	healthy := Compute(idle()).Status
 	rollout.Status = Failed(healthy, healthy, rollout.Generation, "denied by a webhook", epoch)
 	checkKstatus(t, stored(t, rollout), status.FailedStatus)
 }
 
-// kstatusOf is what kstatus has to make of a state.
+// kstatusOf returns the kstatus that a state must have.
 func kstatusOf(state v1alpha1.State) status.Status {
 	switch state {
 	case v1alpha1.StateHealthy:
@@ -156,7 +156,7 @@ func (tr *transcript) checkChange(prior v1alpha1.CanaryRolloutStatus) {
 	}
 }
 
-// checkHealth holds kstatus against the state in a pass of a transcript, so that no pass between two states reads wrong.
+// checkHealth compares kstatus with the state in a pass of a transcript, so that no pass between two states reads wrong.
 func (tr *transcript) checkHealth() {
 	tr.t.Helper()
 	rollout := &v1alpha1.CanaryRollout{ObjectMeta: metav1.ObjectMeta{Generation: 1}, Status: tr.status}
@@ -210,6 +210,6 @@ func TestHealthObjects(t *testing.T) {
 	}
 	slices.Sort(names)
 	if diff := cmp.Diff(names, found); diff != "" {
-		t.Errorf("files differ (-want +got): remove what is of no scene any more:\n%s", diff)
+		t.Errorf("files differ (-want +got): remove files that belong to no scene:\n%s", diff)
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// checkPlan holds what a pass does against T1 and the weights: with the eye of the data plane, not with what was
-// reported to the operator.
+// checkPlan checks what a pass does against T1 and the weights, as the data plane sees it, not as it was reported to the
+// operator.
 func checkPlan(before *world, plan Plan) string {
 	if plan.Status.Memory == nil || before.status.Memory == nil || !before.deleted.IsZero() || before.isAhead {
 		return ""
@@ -47,7 +47,7 @@ func checkPlan(before *world, plan Plan) string {
 	return checkWeight(before, prior, mem)
 }
 
-// checkSizes holds T3 for each ReplicaSet that shrinks: what is left of it has to do for what the data plane sends to it.
+// checkSizes checks T3 for each ReplicaSet that shrinks: the remaining pods must be able to handle what the data plane sends.
 func checkSizes(before *world, plan Plan) string {
 	for _, action := range plan.Actions {
 		scale, isScale := action.(ScaleReplicaSet)
@@ -66,7 +66,7 @@ func checkSizes(before *world, plan Plan) string {
 	return ""
 }
 
-// need is the number of pods that a load takes: its share, or the size that the steps pin.
+// need returns the number of pods that a load needs: its share, or the size that the steps pin.
 func (w *world) need(mem *v1alpha1.Memory, load int32) int32 {
 	if scale := mem.StepTargets.Scale; scale != nil && scale.Mode == v1alpha1.ScaleModeExact {
 		return *scale.Replicas
@@ -74,7 +74,7 @@ func (w *world) need(mem *v1alpha1.Memory, load int32) int32 {
 	return max(1, share(w.size(), load))
 }
 
-// load is what each revision has to answer by the data plane, in percent of all requests: its own, and the copies.
+// load returns what the data plane sends to each revision, in percent of all requests: its own requests, and copies.
 func (w *world) load() [revisions]int32 {
 	load := w.answers()
 	for i, endpoints := range w.canary.proxies {
@@ -85,8 +85,8 @@ func (w *world) load() [revisions]int32 {
 	return load
 }
 
-// checkAction holds an action against the world of the moment that it is carried out. That it was right when it was
-// decided is not enough: since then pods may have died, and somebody may have written into a route or a Service.
+// checkAction checks an action against the world at the moment it is carried out. It is not enough that it was right when it
+// was decided: since then pods may have died, and somebody may have changed a route or a Service.
 func (w *world) checkAction(action Action) string {
 	if w.isGivenUp() || w.isAhead || w.size() == 0 {
 		return ""
@@ -101,7 +101,7 @@ func (w *world) checkAction(action Action) string {
 	}
 }
 
-// checkMove holds T1 when a Service gets another selector. To set one again that somebody took out is a repair.
+// checkMove checks T1 when a Service gets another selector. Restoring one that somebody removed is not a move.
 func (w *world) checkMove(move PointService) string {
 	s, to := w.service(move.Name), index(move.Revision)
 	isCarrying := w.anyManaged(func(r *routeWorld) bool { return r.weight < 100 || r.proxyWeight < 100 })
@@ -122,7 +122,7 @@ func (w *world) checkMove(move PointService) string {
 	}
 }
 
-// reachesOther says that the data plane reaches a pod of another revision through a Service, and that a pass can know.
+// reachesOther reports whether the data plane reaches a pod of another revision through a Service, and a pass can know that.
 func (w *world) reachesOther(s *service, revision int) bool {
 	for i, count := range s.proxies {
 		if i != revision && count > 0 && w.sets[i].ready > 0 {
@@ -132,7 +132,7 @@ func (w *world) reachesOther(s *service, revision int) bool {
 	return false
 }
 
-// checkTraffic holds T2 when a route gets another share: what gets more has ready endpoints.
+// checkTraffic checks T2 when a route gets another share: a revision that gets more has ready endpoints.
 func (w *world) checkTraffic(set SetTraffic) string {
 	r, stable, canary := w.routeNamed(set.Name), sum(w.stable.slices), int32(0)
 	if revision := w.status.Memory.CanaryService.Revision; revision != "" {
@@ -149,8 +149,8 @@ func (w *world) checkTraffic(set SetTraffic) string {
 	}
 }
 
-// checkWeight holds a changed weight against the endpoints that the pass saw: T2 for a rise, T9 for a return, and the
-// flight from a dying canary.
+// checkWeight checks a changed weight against the endpoints that the pass saw: T2 for a rise, T9 for a rollback, and the
+// failover from a dying canary.
 func checkWeight(before *world, prior, mem *v1alpha1.Memory) string {
 	current, replicas := index(prior.CurrentRevision), before.size()
 	was, is := prior.Traffic.Weight, mem.Traffic.Weight
@@ -188,7 +188,7 @@ func moved(before, after v1alpha1.ServiceMemory) bool {
 	return before.Revision != "" && before.Revision != after.Revision
 }
 
-// reaches says that the data plane reaches a pod through a Service, and that a pass can know of it.
+// reaches reports whether the data plane reaches a pod through a Service, and a pass can know that.
 func (w *world) reaches(s *service) bool {
 	for i, count := range s.proxies {
 		if count > 0 && w.sets[i].ready > 0 {
@@ -198,7 +198,7 @@ func (w *world) reaches(s *service) bool {
 	return false
 }
 
-// checkWorld holds a world against what users rely on.
+// checkWorld checks in a world what users rely on.
 func checkWorld(w *world) string {
 	if w.gone || w.wrong != "" {
 		return w.wrong
@@ -226,18 +226,18 @@ func checkWorld(w *world) string {
 	return ""
 }
 
-// isGivenUp says that a deletion took so long that the rollout is let go, whatever becomes of its requests.
+// isGivenUp reports whether a deletion took so long that the finalizer is removed, whatever happens to the requests.
 func (w *world) isGivenUp() bool {
 	return !w.deleted.IsZero() && !w.now.Before(w.deleted.Add(handBackTimeout))
 }
 
-// lost names a backend that would fail a request right now, or is empty.
+// lost returns a backend that would fail a request right now; empty if there is none.
 func (w *world) lost() string {
 	if w.size() == 0 || w.isAhead {
 		return ""
 	}
 	for _, s := range []*service{&w.stable, &w.canary} {
-		for i, count := range s.proxies { // whoever uses a Service beside the route
+		for i, count := range s.proxies { // clients that use a Service without the route
 			if set := w.sets[i]; count > 0 && set.ready == 0 && !set.killed {
 				return fmt.Sprintf("T3: a client of a Service still reaches revision %s, which has no pod", name(i))
 			}

@@ -14,7 +14,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// left has a second route, which is proven to carry what the first one does and is not in the spec any more.
+// left has a second route, which is verified to carry the same as the first one and is no longer in the spec.
 func left(changes ...func(*Route)) change {
 	return func(in *Input) {
 		second := in.Observed.Routes[0]
@@ -31,7 +31,7 @@ func left(changes ...func(*Route)) change {
 	}
 }
 
-// after makes the passes until nothing changes any more. Routes carry what is written to them, and are accepted at once.
+// after runs passes until nothing changes. Routes carry what is written to them, and are accepted at once.
 func after(t *testing.T, in Input) (Input, []string) {
 	t.Helper()
 	var actions []string
@@ -70,7 +70,7 @@ func after(t *testing.T, in Input) (Input, []string) {
 	return in, nil
 }
 
-// observedAgain looks at what memory names by now.
+// observedAgain observes what memory now names.
 func observedAgain(in Input) Input {
 	var routes []Route
 	for _, route := range in.Observed.Routes {
@@ -109,9 +109,9 @@ func routesOf(m *v1alpha1.Memory) string {
 	return strings.Join(names, ", ")
 }
 
-// TestRouteLeaves holds that a route that leaves the spec gets its share back to the stable Service at once, and is
-// forgotten only when that is proven and has settled. Argo Rollouts leaves the last weights in it (argo-rollouts#4751), and its
-// next release sends them to a revision that nobody has tested.
+// TestRouteLeaves checks that a route that leaves the spec returns its share to the stable Service at once, and leaves memory
+// only when that is verified and has settled. Argo Rollouts leaves the last weights in it (argo-rollouts#4751), and its next
+// release sends them to a revision that nobody has tested.
 func TestRouteLeaves(t *testing.T) {
 	weighted := func(r *Route) { r.Weight, r.Mirror, r.Headers = 50, 20, HeadersCurrent }
 	gone := func(r *Route) {
@@ -125,17 +125,17 @@ func TestRouteLeaves(t *testing.T) {
 		actions []string
 		routes  string
 	}{
-		"in mid-canary":           {changed(midway(50, weight(50), pause(0)), left(weighted)), []string{back}, "reviews"},
-		"while paused":            {changed(midway(50, pause(0)), left(weighted)), []string{back}, "reviews"},
-		"in a promotion":          {changed(promoting(100), left(weighted), func(in *Input) { in.Spec.Paused = true }), []string{back}, "reviews"},
-		"at rest":                 {changed(resting(), left()), nil, "reviews"},
-		"at rest, edited by hand": {changed(resting(), left(weighted)), []string{back}, "reviews"},
-		"edited with the spec":    {changed(midway(50, pause(0)), left(func(r *Route) { r.Weight, r.Generation = 0, r.Generation+1; r.AcceptedGeneration = r.Generation })), nil, "reviews"},
-		"edited, not accepted":    {changed(midway(50, pause(0)), left(func(r *Route) { r.Weight, r.Generation = 0, r.Generation+1 })), nil, "reviews, partners"},
-		"it is gone":              {changed(midway(50, pause(0)), left(gone)), nil, "reviews"},
-		"it has other Services":   {changed(midway(50, pause(0)), left(handedOver)), nil, "reviews"},
-		"stable cannot serve":     {changed(midway(50, pause(0)), left(), alive("a", 0)), nil, "reviews, partners"},
-		"no gateway accepts it":   {changed(midway(50, pause(0)), left(unaccepted)), nil, "reviews, partners"},
+		"in mid-canary":         {changed(midway(50, weight(50), pause(0)), left(weighted)), []string{back}, "reviews"},
+		"while paused":          {changed(midway(50, pause(0)), left(weighted)), []string{back}, "reviews"},
+		"in a promotion":        {changed(promoting(100), left(weighted), func(in *Input) { in.Spec.Paused = true }), []string{back}, "reviews"},
+		"idle":                  {changed(idle(), left()), nil, "reviews"},
+		"idle, edited by hand":  {changed(idle(), left(weighted)), []string{back}, "reviews"},
+		"edited with the spec":  {changed(midway(50, pause(0)), left(func(r *Route) { r.Weight, r.Generation = 0, r.Generation+1; r.AcceptedGeneration = r.Generation })), nil, "reviews"},
+		"edited, not accepted":  {changed(midway(50, pause(0)), left(func(r *Route) { r.Weight, r.Generation = 0, r.Generation+1 })), nil, "reviews, partners"},
+		"it is gone":            {changed(midway(50, pause(0)), left(gone)), nil, "reviews"},
+		"it has other Services": {changed(midway(50, pause(0)), left(handedOver)), nil, "reviews"},
+		"stable cannot serve":   {changed(midway(50, pause(0)), left(), alive("a", 0)), nil, "reviews, partners"},
+		"no gateway accepts it": {changed(midway(50, pause(0)), left(unaccepted)), nil, "reviews, partners"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			end, actions := after(t, tc.in)
@@ -152,10 +152,10 @@ func TestRouteLeaves(t *testing.T) {
 	}
 }
 
-// TestRouteLeavesFirst holds the order: neither does the canary Service move, nor is the route forgotten, while it is not
-// proven to carry nothing; and people can read why.
+// TestRouteLeavesFirst checks the order: the canary Service does not move, and the route stays in memory, until the route is
+// verified to carry nothing; and the status tells why.
 func TestRouteLeavesFirst(t *testing.T) {
-	in := changed(resting(weight(50)), template("b"), left(func(r *Route) { r.Weight, r.AcceptedGeneration = 0, r.Generation-1 }), func(in *Input) {
+	in := changed(idle(weight(50)), template("b"), left(func(r *Route) { r.Weight, r.AcceptedGeneration = 0, r.Generation-1 }), func(in *Input) {
 		in.Prior = Compute(*in).Status // the release has begun
 		in.Observed.ReplicaSets = append(in.Observed.ReplicaSets, ReplicaSet{
 			Name: "reviews-b", Revision: "b", Desired: 2, Replicas: 2, Ready: 2, Available: 2, Current: true,
@@ -172,8 +172,8 @@ func TestRouteLeavesFirst(t *testing.T) {
 	}
 }
 
-// TestRouteIsRememberedFirst holds that a route stands in memory before it is written: else a spec without it could come in
-// between, and nobody would know.
+// TestRouteIsRememberedFirst checks that a route is in memory before it is written: otherwise it would be lost if it left the
+// spec in between.
 func TestRouteIsRememberedFirst(t *testing.T) {
 	in := changed(midway(50, pause(0)), route(func(r *Route) { r.Weight = 0 }), memory(func(m *v1alpha1.Memory) { m.Routes, m.Traffic.Routes = nil, nil }))
 	got := Compute(in)
@@ -186,7 +186,7 @@ func TestRouteIsRememberedFirst(t *testing.T) {
 	}
 }
 
-// TestRuleLeaves holds that a rule that leaves ruleNames goes on with its route until that carries nothing for the canary.
+// TestRuleLeaves checks that a rule that leaves ruleNames follows its route until that carries nothing for the canary.
 func TestRuleLeaves(t *testing.T) {
 	known := func(names ...string) change {
 		return memory(func(m *v1alpha1.Memory) { m.Routes[0].RuleNames = names })
@@ -200,8 +200,8 @@ func TestRuleLeaves(t *testing.T) {
 		"another in mid-canary": {changed(midway(50, pause(0)), known("x"), spec("y")), "reviews x+y"},
 		"all but one":           {changed(midway(50, pause(0)), known(), spec("x")), "reviews"},
 		"at weight 0":           {changed(midway(0, pause(0)), known("x", "y"), spec("x")), "reviews x"},
-		"not proven":            {changed(midway(0, pause(0)), known("x", "y"), spec("x"), unproven), "reviews x+y"},
-		"at rest":               {changed(resting(), known(), spec("x")), "reviews x"},
+		"not verified":          {changed(midway(0, pause(0)), known("x", "y"), spec("x"), unverified), "reviews x+y"},
+		"idle":                  {changed(idle(), known(), spec("x")), "reviews x"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := Compute(tc.in)
@@ -216,9 +216,9 @@ func TestRuleLeaves(t *testing.T) {
 	}
 }
 
-// TestServiceLeaves holds that other names of the Services are taken over when nothing is in flight, and that the former
-// Service gets its own selector back when that lets no other revision in. Argo Rollouts leaves its hash in it, and the next
-// release takes all its endpoints (argo-rollouts#83).
+// TestServiceLeaves checks that other Services in the spec are used when nothing is in flight, and that the selector of the
+// former Service is restored when that admits no other revision. Argo Rollouts leaves its hash in it, and the next release
+// removes all its endpoints (argo-rollouts#83).
 func TestServiceLeaves(t *testing.T) {
 	named := func(stable, canary string) change {
 		return func(in *Input) { in.Spec.Traffic.StableService, in.Spec.Traffic.CanaryService = stable, canary }
@@ -238,11 +238,11 @@ func TestServiceLeaves(t *testing.T) {
 		actions []string
 		names   string // the two Services in force, and those that have left and are not handed back
 	}{
-		"at rest":               {changed(resting(), named("main", "reviews-canary")), handedBack, "main/reviews-canary []"},
-		"both":                  {changed(resting(), named("main", "next")), []string{`PointService main -> "a"`, `PointService next -> "a"`, `PointService reviews-stable -> ""`, `PointService reviews-canary -> ""`}, "main/next []"},
-		"while others drain":    {changed(resting(), named("main", "reviews-canary"), draining), handedBack[:1], "main/reviews-canary [reviews-stable]"},
-		"and something is new":  {changed(resting(pause(0)), named("main", "reviews-canary"), draining, template("c")), handedBack[:1], "main/reviews-canary [reviews-stable]"},
-		"swapped at rest":       {changed(resting(), named("reviews-canary", "reviews-stable")), nil, "reviews-canary/reviews-stable []"},
+		"idle":                  {changed(idle(), named("main", "reviews-canary")), handedBack, "main/reviews-canary []"},
+		"both":                  {changed(idle(), named("main", "next")), []string{`PointService main -> "a"`, `PointService next -> "a"`, `PointService reviews-stable -> ""`, `PointService reviews-canary -> ""`}, "main/next []"},
+		"while others drain":    {changed(idle(), named("main", "reviews-canary"), draining), handedBack[:1], "main/reviews-canary [reviews-stable]"},
+		"and something is new":  {changed(idle(pause(0)), named("main", "reviews-canary"), draining, template("c")), handedBack[:1], "main/reviews-canary [reviews-stable]"},
+		"swapped idle":          {changed(idle(), named("reviews-canary", "reviews-stable")), nil, "reviews-canary/reviews-stable []"},
 		"in mid-canary":         {changed(midway(50, pause(0)), named("main", "reviews-canary")), nil, "reviews-stable/reviews-canary []"},
 		"swapped in mid-canary": {changed(midway(50, pause(0)), named("reviews-canary", "reviews-stable")), nil, "reviews-stable/reviews-canary []"},
 		"missing, mid-canary":   {changed(midway(50, pause(0)), named("main", "reviews-canary"), missing), []string{`PointService main -> "a"`}, "main/reviews-canary []"},
@@ -265,7 +265,7 @@ func TestServiceLeaves(t *testing.T) {
 	}
 }
 
-// TestNamesOfAnOlderMemory holds that a memory without names is about the names that the spec has when it is first read.
+// TestNamesOfAnOlderMemory checks that a memory without names gets the names that the spec has when it is first read.
 func TestNamesOfAnOlderMemory(t *testing.T) {
 	in := changed(midway(50, pause(0)), memory(func(m *v1alpha1.Memory) {
 		m.Routes, m.StableService.Name, m.CanaryService.Name = nil, "", ""

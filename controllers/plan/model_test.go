@@ -19,11 +19,11 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// The model check walks breadth-first over every world that can be reached at small scope: whatever the order in
-// which pods, endpoint slices, the gateway's status and its proxies move, wherever the operator crashes, and whatever
-// the user does in between. A violated invariant prints the shortest way to it.
+// The model check walks breadth-first over every world that can be reached at small scope: with any order of changes to
+// pods, endpoint slices, the gateway's status and its proxies, a crash of the operator at any point, and anything that the
+// user does in between. A violated invariant prints the shortest path to it.
 
-// key tells worlds apart: times count as distances from now, and what is only report does not count.
+// key identifies a world. Times are relative to now, and what is only reported does not count.
 func (w *world) key(seed maphash.Seed) uint64 {
 	far := newSettings(w.spec).settle + newSettings(w.spec).scaleDownDelay
 	age := func(t time.Time) time.Duration { return max(t.Sub(w.now), -far) }
@@ -89,7 +89,7 @@ func (w *world) key(seed maphash.Seed) uint64 {
 	return hash.Sum64()
 }
 
-// node is a world on the frontier, and the way to it.
+// node is a world on the frontier, and the path to it.
 type node struct {
 	*world
 	trail *trail
@@ -166,8 +166,8 @@ func explore(t *testing.T, first *world, moves []move, maxWorlds int) walked {
 	return walked{len(seen), taken}
 }
 
-// checkLiveness lets everything else work as it should, and demands that the rollout comes to a rest, to a pause, or
-// to a state that says what it needs; that nothing is then left to do; and that nothing was lost on the way.
+// checkLiveness lets everything else work as it should, and checks that the rollout becomes idle, pauses, or reports what it
+// needs; that nothing is left to do then; and that no request was lost on the way.
 func checkLiveness(t *testing.T, w *world, way *trail) {
 	t.Helper()
 	end := w.clone()
@@ -193,7 +193,7 @@ func checkLiveness(t *testing.T, w *world, way *trail) {
 	t.Fatalf("the rollout comes to no rest (%s: %s) after\n  %s", end.status.State, end.status.Message, way)
 }
 
-// waitsForUser says that what the steps ask for was refused and taken out again, with all else as the steps want it.
+// waitsForUser reports whether what the steps ask for was refused and removed again, and everything else follows the steps.
 func (w *world) waitsForUser() bool {
 	return w.refusesMirrors && w.status.Memory.StepRefusal != "" && w.status.Memory.Traffic.VerifiedAt != nil && w.route(0).mirror == 0
 }

@@ -62,7 +62,7 @@ func reconcileMove(w *world) (*world, string) {
 	return next, checkPlan(w, plan)
 }
 
-// isIdle says that a plan changes nothing.
+// isIdle reports whether a plan changes nothing.
 func (w *world) isIdle(plan Plan) bool {
 	return len(plan.Actions) == 0 && equality.Semantic.DeepEqual(w.status, plan.Status) && asked(w.probe, plan.Probe) == w.probe
 }
@@ -135,7 +135,7 @@ func userMoves() []move {
 	}
 }
 
-// only are the moves of these names.
+// only returns the moves with these names.
 func only(moves []move, names ...string) []move {
 	return slices.DeleteFunc(moves, func(m move) bool { return !slices.Contains(names, m.name) })
 }

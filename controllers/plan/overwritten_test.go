@@ -11,7 +11,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// TestOverwritten: who writes into what is ours is named in a Warning, once for each such write, and never for our own.
+// TestOverwritten checks that a Warning names whoever overwrites a target, once for each such write, and never for our own.
 func TestOverwritten(t *testing.T) {
 	const (
 		weights = "RouteOverwritten: argocd wrote stable 1 and canary 1 to HTTPRoute reviews: it is restored to 40 % for the canary"
@@ -31,20 +31,20 @@ func TestOverwritten(t *testing.T) {
 		in   Input
 		want []string
 	}{
-		"nothing":                     {midway(40, pause(0)), nil},
-		"weights":                     {changed(midway(40, pause(0)), written), []string{weights}},
-		"header rules":                {changed(midway(40, pause(0)), headers(true), generation(8), carrying(HeadersNone)), []string{rules}},
-		"an edit of their source":     {changed(midway(40, pause(0)), headers(true), generation(8), carrying(HeadersOther)), nil},
-		"a mirror":                    {changed(midway(40, pause(0)), mirror(20), generation(8), route(func(r *Route) { r.Mirror = 0 })), []string{copies}},
-		"our own new target":          {changed(midway(40, pause(0)), written, newTarget), nil},
-		"a route that was made anew":  {changed(midway(40, pause(0)), written, generation(1)), nil},
-		"another field":               {changed(midway(40, pause(0)), generation(8)), nil},
-		"former header rules at rest": {changed(resting(), generation(8), carrying(HeadersOther)), []string{former}},
-		"a Service created again":     {changed(midway(40, pause(0)), stripped, func(in *Input) { in.Observed.Canary.Created = in.Now }), nil},
-		"a selector":                  {changed(midway(40, pause(0)), stripped), []string{service}},
-		"a Service that we move":      {changed(midway(40, pause(0)), stripped, memory(func(m *v1alpha1.Memory) { m.CanaryService.ReadyAt = nil })), nil},
-		"a selector that has to stay": {changed(midway(40, pause(0)), stripped, set("b", func(rs *ReplicaSet) { rs.Ready = 0 })), nil},
-		"both":                        {changed(midway(40, pause(0)), written, stripped), []string{weights, service}},
+		"nothing":                        {midway(40, pause(0)), nil},
+		"weights":                        {changed(midway(40, pause(0)), written), []string{weights}},
+		"header rules":                   {changed(midway(40, pause(0)), headers(true), generation(8), carrying(HeadersNone)), []string{rules}},
+		"an edit of their source":        {changed(midway(40, pause(0)), headers(true), generation(8), carrying(HeadersOther)), nil},
+		"a mirror":                       {changed(midway(40, pause(0)), mirror(20), generation(8), route(func(r *Route) { r.Mirror = 0 })), []string{copies}},
+		"our own new target":             {changed(midway(40, pause(0)), written, newTarget), nil},
+		"a route that was created again": {changed(midway(40, pause(0)), written, generation(1)), nil},
+		"another field":                  {changed(midway(40, pause(0)), generation(8)), nil},
+		"former header rules idle":       {changed(idle(), generation(8), carrying(HeadersOther)), []string{former}},
+		"a Service created again":        {changed(midway(40, pause(0)), stripped, func(in *Input) { in.Observed.Canary.Created = in.Now }), nil},
+		"a selector":                     {changed(midway(40, pause(0)), stripped), []string{service}},
+		"a Service that we move":         {changed(midway(40, pause(0)), stripped, memory(func(m *v1alpha1.Memory) { m.CanaryService.ReadyAt = nil })), nil},
+		"a selector that has to stay":    {changed(midway(40, pause(0)), stripped, set("b", func(rs *ReplicaSet) { rs.Ready = 0 })), nil},
+		"both":                           {changed(midway(40, pause(0)), written, stripped), []string{weights, service}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string

@@ -14,8 +14,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// TestProbe holds T4 where a weight is to be measured: what every gateway has accepted is not verified before the answers are
-// divided as it says, and as nothing else could divide them; each target is measured once, and an abort does not wait for that.
+// TestProbe checks T4 with a probe: a target that every gateway has accepted is not verified before the responses have its
+// share, which nothing else could cause. Each target is measured once, and an abort does not wait for that.
 func TestProbe(t *testing.T) {
 	request := ProbeRequest{Weight: 20, Stable: "a", Canary: "b", CarriedAt: ago(60).UnixMicro()}
 	accepted := memory(func(m *v1alpha1.Memory) {
@@ -47,7 +47,7 @@ func TestProbe(t *testing.T) {
 		"verified before":      {at20(probed(Probe{})), nil, true, ""},
 		"not accepted":         {at20(accepted, probed(Probe{}), route(func(r *Route) { r.AcceptedGeneration = 6 })), nil, false, ""},
 		"no probe":             {at20(accepted), nil, true, ""},
-		"no route to delete":   {changed(returning(0), unproven, probed(Probe{}), deleted(1), route(func(r *Route) { *r = Route{Kind: r.Kind, Name: r.Name} })), nil, true, ""},
+		"no route to delete":   {changed(rollingBack(0), unverified, probed(Probe{}), deleted(1), route(func(r *Route) { *r = Route{Kind: r.Kind, Name: r.Name} })), nil, true, ""},
 		"an abort":             {at20(probed(Probe{}), aborting), nil, false, ""},
 		"no pod is wanted":     {at20(accepted, probed(Probe{}), func(in *Input) { in.Spec.Replicas = ptr.To[int32](0) }), nil, true, ""},
 		"migration, untouched": {changed(promoting(0), unowned, alive("b", 3), accepted, probed(Probe{})), nil, true, ""},
@@ -59,7 +59,7 @@ func TestProbe(t *testing.T) {
 		"a has settled":       {at20(accepted, probed(Probe{}), stableReady(ago(5))), &request, false, "the probe is measuring weight 20"},
 		"a is dead":           {at20(accepted, probed(Probe{}), stableReady(nil), alive("a", 0)), &request, false, "the probe is measuring weight 20"},
 		"taken back from b":   {changed(promoting(0), stableAt("b"), alive("b", 0), probed(Probe{})), nil, false, ""},
-		"held while aborting": {changed(returning(0), memory(func(m *v1alpha1.Memory) { m.Traffic.VerifiedAt = nil }), probed(Probe{})), &ProbeRequest{Stable: "a", Canary: "b", CarriedAt: ago(3600).UnixMicro()}, false, "the probe is measuring weight 0"},
+		"held while aborting": {changed(rollingBack(0), memory(func(m *v1alpha1.Memory) { m.Traffic.VerifiedAt = nil }), probed(Probe{})), &ProbeRequest{Stable: "a", Canary: "b", CarriedAt: ago(3600).UnixMicro()}, false, "the probe is measuring weight 0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := Compute(tc.in)

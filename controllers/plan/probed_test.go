@@ -10,7 +10,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// asked is what the prober makes of the wish of a plan: it goes on, begins anew, or ends.
+// asked applies the request of a plan to the prober: it continues, starts again, or stops.
 func asked(probe Probe, wanted *ProbeRequest) Probe {
 	switch {
 	case wanted == nil:
@@ -34,7 +34,7 @@ func (w *world) measure() bool {
 	return w.probe != before
 }
 
-// fits says that the revisions answer as they should. Somebody else's pods do not say who they are.
+// fits reports whether the revisions have their shares of the responses. Pods of others do not tell their revision.
 func (w *world) fits(request ProbeRequest) bool {
 	answers := w.answers()
 	of := func(revision string) int32 {
@@ -49,7 +49,7 @@ func (w *world) fits(request ProbeRequest) bool {
 	return of(request.Canary) == request.Weight && of(request.Stable) == 100-request.Weight
 }
 
-// answers is how the data plane divides requests among the revisions, in percent. Some may fail.
+// answers returns how the data plane divides requests among the revisions, in percent. Some may fail.
 func (w *world) answers() [revisions]int32 {
 	var answers [revisions]int32
 	count := func(s *service, percent int32) {
@@ -64,8 +64,8 @@ func (w *world) answers() [revisions]int32 {
 	return answers
 }
 
-// shows says that the data plane does not do what a route asks for, and that a probe can tell: nobody can while both
-// Services select the same pods.
+// shows reports whether the data plane does not follow a route and a probe can tell. It cannot while both Services select the
+// same pods.
 func (w *world) shows(r *routeWorld) bool {
 	return w.spec.Traffic.Probe != nil && w.stable.selector != w.canary.selector && r.proxyWeight != r.weight
 }

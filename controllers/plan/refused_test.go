@@ -18,7 +18,7 @@ func seen(in Input) *v1alpha1.CanaryRollout {
 	return rollout
 }
 
-// TestRefused holds that those who ask before they write get the answer that the operator would give.
+// TestRefused checks that clients that ask before they write get the same answer as from the operator.
 func TestRefused(t *testing.T) {
 	for _, state := range commandStates() {
 		for i, text := range commandTexts {
@@ -44,7 +44,7 @@ func TestRefusedWithoutMemory(t *testing.T) {
 	}
 }
 
-// TestCurrentStep holds where the marker of a list of steps stands.
+// TestCurrentStep checks the position of the marker in a list of steps.
 func TestCurrentStep(t *testing.T) {
 	edited := changed(midway(20, pause(0)), func(in *Input) {
 		in.Spec.Steps, in.Generation = []v1alpha1.Step{pause(1), pause(2)}, 2
@@ -54,13 +54,13 @@ func TestCurrentStep(t *testing.T) {
 		index  int
 		paused bool
 	}{
-		"at rest":           {resting(pause(0)), -1, false},
+		"idle":              {idle(pause(0)), -1, false},
 		"at a weight":       {midway(20, weight(20)), 0, false},
 		"at a pause":        {midway(20, pause(0)), 0, true},
 		"steps were edited": {edited, 0, false},
 		"all are done":      {midway(20), 0, false},
 		"being promoted":    {changed(promoting(100), func(in *Input) { in.Spec.Steps = []v1alpha1.Step{pause(0)} }), 1, false},
-		"going back":        {returning(20), -1, false},
+		"going back":        {rollingBack(20), -1, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tc.in.Prior.ObservedGeneration = 1

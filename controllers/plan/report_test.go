@@ -23,7 +23,7 @@ func problem(reason string) change {
 	return func(in *Input) { in.Observed.Stable.Problem = &Problem{reason, "put it right"} }
 }
 
-// TestColumns holds what kubectl get shows: state, step, weight, revision and ready.
+// TestColumns checks what kubectl get shows: state, step, weight, revision and ready.
 func TestColumns(t *testing.T) {
 	steps := []v1alpha1.Step{weight(50), pause(0), weight(100)}
 	at := func(index int32) change { return memory(func(m *v1alpha1.Memory) { m.StepIndex = index }) }
@@ -32,27 +32,27 @@ func TestColumns(t *testing.T) {
 		in   Input
 		want string
 	}{
-		"nothing yet":           {changed(firstDeploy(), alive("b", 1)), "Initializing 0/0  b 1/4"},
-		"first deploy, skips":   {changed(firstDeploy(), alive("b", 1), func(in *Input) { in.Spec.Steps = steps }), "Initializing 0/3  b 1/4"},
-		"first deploy, routed":  {changed(firstDeploy(), stableAt("b"), canaryAt("b"), unproven), "Initializing 0/0 0->100 b 4/4"},
-		"first deploy, proven":  {changed(firstDeploy(), stableAt("b"), canaryAt("b")), "Initializing 0/0 100 b 4/4"},
-		"healthy":               {resting(steps...), "Healthy 3/3 100 a 4/4"},
-		"healthy, old status":   {changed(resting(), old), "Healthy 0/0 100 a 4/4"},
-		"waiting for the proof": {changed(midway(50, steps...), unproven, memory(func(m *v1alpha1.Memory) { m.Traffic.VerifiedWeight = 20 })), "Progressing 1/3 20->50 b 6/6"},
-		"waiting for pods":      {changed(midway(10, steps...), pods("b", 2), alive("b", 1)), "Progressing 1/3 10->50 b 5/6"},
-		"at a pause":            {changed(midway(50, steps...), at(1)), "Paused 2/3 50 b 6/6"},
-		"held":                  {changed(midway(50, steps...), specPaused), "Paused 1/3 50 b 6/6"},
-		"promoting":             {changed(promoting(50), canaryEndpoints("b", 3)), "Promoting 0/0 50->100 b 8/8"},
-		"stable moved":          {changed(promoting(100), stableAt("b")), "Promoting 0/0 100 b 8/8"},
-		"returning":             {changed(returning(50), template("c"), unproven), "Progressing 0/0 50->0 b 6/6"},
-		"aborting":              {changed(returning(50), aborted("b")), "Aborting 0/0 50->0 b 6/6"},
-		"aborted":               {changed(resting(steps...), aborted("b"), template("b")), "Aborted 0/3 0 b 4/4"},
-		"a problem":             {changed(midway(50, steps...), problem(v1alpha1.ReasonServiceConflict)), "Degraded 1/3 50 b 6/6"},
-		"deleted":               {changed(returning(50), func(in *Input) { in.DeletedAt = in.Now }), "Terminating 0/0 50->0 b 6/6"},
-		"stable lacks a pod":    {changed(resting(), alive("a", 3)), "Progressing 0/0 100 a 3/4"},
-		"not proven":            {changed(resting(), unproven), "Progressing 0/0 100 a 4/4"},
-		"selector on its way":   {changed(resting(), func(in *Input) { in.Observed.Canary.Revision = "" }), "Progressing 0/0 100 a 4/4"},
-		"rest with a problem":   {changed(resting(), problem(v1alpha1.ReasonServiceNotFound)), "Progressing 0/0 100 a 4/4"},
+		"nothing yet":              {changed(firstDeploy(), alive("b", 1)), "Initializing 0/0  b 1/4"},
+		"first deploy, skips":      {changed(firstDeploy(), alive("b", 1), func(in *Input) { in.Spec.Steps = steps }), "Initializing 0/3  b 1/4"},
+		"first deploy, routed":     {changed(firstDeploy(), stableAt("b"), canaryAt("b"), unverified), "Initializing 0/0 0->100 b 4/4"},
+		"first deploy, verified":   {changed(firstDeploy(), stableAt("b"), canaryAt("b")), "Initializing 0/0 100 b 4/4"},
+		"healthy":                  {idle(steps...), "Healthy 3/3 100 a 4/4"},
+		"healthy, old status":      {changed(idle(), old), "Healthy 0/0 100 a 4/4"},
+		"waiting for verification": {changed(midway(50, steps...), unverified, memory(func(m *v1alpha1.Memory) { m.Traffic.VerifiedWeight = 20 })), "Progressing 1/3 20->50 b 6/6"},
+		"waiting for pods":         {changed(midway(10, steps...), pods("b", 2), alive("b", 1)), "Progressing 1/3 10->50 b 5/6"},
+		"at a pause":               {changed(midway(50, steps...), at(1)), "Paused 2/3 50 b 6/6"},
+		"held":                     {changed(midway(50, steps...), specPaused), "Paused 1/3 50 b 6/6"},
+		"promoting":                {changed(promoting(50), canaryEndpoints("b", 3)), "Promoting 0/0 50->100 b 8/8"},
+		"stable moved":             {changed(promoting(100), stableAt("b")), "Promoting 0/0 100 b 8/8"},
+		"rolling back":             {changed(rollingBack(50), template("c"), unverified), "Progressing 0/0 50->0 b 6/6"},
+		"aborting":                 {changed(rollingBack(50), aborted("b")), "Aborting 0/0 50->0 b 6/6"},
+		"aborted":                  {changed(idle(steps...), aborted("b"), template("b")), "Aborted 0/3 0 b 4/4"},
+		"a problem":                {changed(midway(50, steps...), problem(v1alpha1.ReasonServiceConflict)), "Degraded 1/3 50 b 6/6"},
+		"deleted":                  {changed(rollingBack(50), func(in *Input) { in.DeletedAt = in.Now }), "Terminating 0/0 50->0 b 6/6"},
+		"stable lacks a pod":       {changed(idle(), alive("a", 3)), "Progressing 0/0 100 a 3/4"},
+		"not verified":             {changed(idle(), unverified), "Progressing 0/0 100 a 4/4"},
+		"selector on its way":      {changed(idle(), func(in *Input) { in.Observed.Canary.Revision = "" }), "Progressing 0/0 100 a 4/4"},
+		"rest with a problem":      {changed(idle(), problem(v1alpha1.ReasonServiceNotFound)), "Progressing 0/0 100 a 4/4"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := Compute(tc.in).Status
@@ -64,7 +64,7 @@ func TestColumns(t *testing.T) {
 	}
 }
 
-// TestReport holds the rest of the report. The scale subresource counts the stable pods, and selects those of every
+// TestReport checks the rest of the report. The scale subresource counts the stable pods, and selects those of every
 // revision: an autoscaler that saw the stable ones alone would take the canary's share for idle time.
 func TestReport(t *testing.T) {
 	in := changed(midway(50, pause(10*time.Second)), headers(true), memory(func(m *v1alpha1.Memory) { m.TransitionedAt = ago(4) }))
@@ -86,7 +86,7 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// TestConditions holds what kstatus, alerts and people read.
+// TestConditions checks what kstatus, alerts and people read.
 func TestConditions(t *testing.T) {
 	const order = "Ready Reconciling Stalled Available Progressing Paused TrafficRouted"
 	overdue := memory(func(m *v1alpha1.Memory) { m.Progress.At = ago(3600) })
@@ -99,22 +99,22 @@ func TestConditions(t *testing.T) {
 		in   Input
 		want string
 	}{
-		"healthy":     {resting(), "+Healthy -Healthy -NotStalled +PodsAvailable +Complete -NotPaused +Verified"},
-		"unversioned": {changed(resting(), unversioned), "+Healthy -Healthy -NotStalled +PodsAvailable +Complete -NotPaused +VerifiedWithoutObservedGeneration"},
+		"healthy":     {idle(), "+Healthy -Healthy -NotStalled +PodsAvailable +Complete -NotPaused +Verified"},
+		"unversioned": {changed(idle(), unversioned), "+Healthy -Healthy -NotStalled +PodsAvailable +Complete -NotPaused +VerifiedWithoutObservedGeneration"},
 		"deploying":   {firstDeploy(), "-Initializing +Initializing -NotStalled -Initializing +Initializing -NotPaused +Verified"},
 		"no pods yet": {changed(firstDeploy(), alive("b", 1)), "-Initializing +Initializing -NotStalled -Initializing +Initializing -NotPaused -WaitingForPods"},
-		"stepping":    {changed(midway(20, weight(20)), unproven), "-Progressing +Progressing -NotStalled +PodsAvailable +Progressing -NotPaused -RouteNotVerified"},
+		"stepping":    {changed(midway(20, weight(20)), unverified), "-Progressing +Progressing -NotStalled +PodsAvailable +Progressing -NotPaused -RouteNotVerified"},
 		"sick stable": {changed(midway(20, weight(20)), alive("a", 3)), "-Progressing +Progressing -NotStalled -PodsUnavailable +Progressing -NotPaused +Verified"},
 		"pause":       {midway(20, pause(0)), "-PauseStep +PauseStep -NotStalled +PodsAvailable +PauseStep +PauseStep +Verified"},
 		"held":        {changed(midway(20, pause(0)), specPaused), "-SpecPaused +SpecPaused -NotStalled +PodsAvailable +SpecPaused +SpecPaused +Verified"},
-		"aborted":     {changed(resting(), aborted("b"), template("b")), "-Aborted -Aborted +Aborted +PodsAvailable -Aborted -NotPaused +Verified"},
-		"overdue":     {changed(midway(20, weight(20)), unproven, overdue), "-ProgressDeadlineExceeded -ProgressDeadlineExceeded +ProgressDeadlineExceeded +PodsAvailable -ProgressDeadlineExceeded -NotPaused -RouteNotVerified"},
+		"aborted":     {changed(idle(), aborted("b"), template("b")), "-Aborted -Aborted +Aborted +PodsAvailable -Aborted -NotPaused +Verified"},
+		"overdue":     {changed(midway(20, weight(20)), unverified, overdue), "-ProgressDeadlineExceeded -ProgressDeadlineExceeded +ProgressDeadlineExceeded +PodsAvailable -ProgressDeadlineExceeded -NotPaused -RouteNotVerified"},
 		"missing":     {changed(midway(20, weight(20)), gone), "-Progressing +Progressing -NotStalled +PodsAvailable +Progressing -NotPaused -ServiceNotFound"},
 		"missing, overdue": {changed(midway(20, weight(20)), gone, overdue),
 			"-ProgressDeadlineExceeded -ProgressDeadlineExceeded +ProgressDeadlineExceeded +PodsAvailable -ProgressDeadlineExceeded -NotPaused -ServiceNotFound"},
 		"conflict":     {changed(midway(20, weight(20)), problem(v1alpha1.ReasonServiceConflict)), "-ServiceConflict -ServiceConflict +ServiceConflict +PodsAvailable -ServiceConflict -NotPaused -ServiceConflict"},
 		"bad template": {changed(midway(20, weight(20)), noTemplate), "-InvalidTemplate -InvalidTemplate +InvalidTemplate +PodsAvailable -InvalidTemplate -NotPaused +Verified"},
-		"deleted":      {changed(returning(20), func(in *Input) { in.DeletedAt = in.Now }), "-Deleting +Deleting -NotStalled +PodsAvailable +Deleting -NotPaused -RouteNotVerified"},
+		"deleted":      {changed(rollingBack(20), func(in *Input) { in.DeletedAt = in.Now }), "-Deleting +Deleting -NotStalled +PodsAvailable +Deleting -NotPaused -RouteNotVerified"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tc.in.Generation = 9
@@ -134,7 +134,7 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-// TestMessages holds that no message changes by the clock alone, that times of transitions are kept, and that a
+// TestMessages checks that no message changes by the clock alone, that times of transitions are kept, and that a
 // message fits.
 func TestMessages(t *testing.T) {
 	unversioned := func(in *Input) {
@@ -142,13 +142,13 @@ func TestMessages(t *testing.T) {
 		in.Prior.Memory.Traffic.Routes[0].CarriedAt, in.Prior.Memory.Traffic.VerifiedAt = ago(10), nil
 	}
 	for name, in := range map[string]Input{
-		"pause":       changed(midway(20, pause(10*time.Second)), memory(func(m *v1alpha1.Memory) { m.TransitionedAt = ago(2) })),
-		"settling":    changed(promoting(100), verified(2)),
-		"endpoints":   changed(midway(0, weight(10)), memory(func(m *v1alpha1.Memory) { m.CanaryService.ReadyAt = ago(2) })),
-		"unversioned": changed(midway(20, weight(20)), unversioned),
-		"overdue":     changed(midway(20, weight(20)), unproven, memory(func(m *v1alpha1.Memory) { m.Progress.At = ago(4000) })),
-		"aborted":     changed(resting(), aborted("b"), template("b")),
-		"returning":   changed(returning(0), verified(2)),
+		"pause":        changed(midway(20, pause(10*time.Second)), memory(func(m *v1alpha1.Memory) { m.TransitionedAt = ago(2) })),
+		"settling":     changed(promoting(100), verified(2)),
+		"endpoints":    changed(midway(0, weight(10)), memory(func(m *v1alpha1.Memory) { m.CanaryService.ReadyAt = ago(2) })),
+		"unversioned":  changed(midway(20, weight(20)), unversioned),
+		"overdue":      changed(midway(20, weight(20)), unverified, memory(func(m *v1alpha1.Memory) { m.Progress.At = ago(4000) })),
+		"aborted":      changed(idle(), aborted("b"), template("b")),
+		"rolling back": changed(rollingBack(0), verified(2)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			in.Prior = Compute(in).Status
@@ -160,12 +160,12 @@ func TestMessages(t *testing.T) {
 		})
 	}
 	shared := route(func(r *Route) { r.OtherUses = "HTTPRoute other" })
-	if got := conditionOf(Compute(changed(resting(), shared)), v1alpha1.ConditionTrafficRouted); !strings.HasSuffix(got.Message, "; also used by HTTPRoute other") || got.Status != metav1.ConditionTrue {
+	if got := conditionOf(Compute(changed(idle(), shared)), v1alpha1.ConditionTrafficRouted); !strings.HasSuffix(got.Message, "; also used by HTTPRoute other") || got.Status != metav1.ConditionTrue {
 		t.Errorf("other uses: %s %s", got.Status, got.Message)
 	}
 }
 
-// TestProblemEvents holds that a problem is warned of when it comes up, once, and that its end is told.
+// TestProblemEvents checks that one Event warns of a problem when it comes up, and another one reports its end.
 func TestProblemEvents(t *testing.T) {
 	reasons := func(in Input) (got []string) {
 		for _, event := range Compute(in).Events {
@@ -177,7 +177,7 @@ func TestProblemEvents(t *testing.T) {
 		v1alpha1.ReasonServiceConflict: {[]string{v1alpha1.ReasonServiceConflict}, []string{EventRecovered}},
 		v1alpha1.ReasonRouteNotFound:   {[]string{v1alpha1.ReasonRouteNotFound}, nil}, // not stalled by it yet
 	} {
-		in := changed(resting(), problem(name))
+		in := changed(idle(), problem(name))
 		came := reasons(in)
 		in.Prior = Compute(in).Status
 		stays := reasons(in)
@@ -188,7 +188,7 @@ func TestProblemEvents(t *testing.T) {
 	}
 }
 
-// TestTrouble: where a rollout says that pods are missing it says why, as far as that is known.
+// TestTrouble checks that a rollout with missing pods reports why, as far as that is known.
 func TestTrouble(t *testing.T) {
 	forbidden := func(revision string) change {
 		return func(in *Input) {
@@ -201,20 +201,20 @@ func TestTrouble(t *testing.T) {
 	for want, in := range map[string]Input{
 		why:                                 changed(midway(40, weight(50)), forbidden("b")),
 		"no progress within 1h0m0s: " + why: changed(midway(40, weight(50)), forbidden("b"), overdue),
-		"waiting for 4 available pods of stable revision a: 1 so far (exceeded quota: tight)": changed(resting(), forbidden("a")),
+		"waiting for 4 available pods of stable revision a: 1 so far (exceeded quota: tight)": changed(idle(), forbidden("a")),
 	} {
 		if got := Compute(in).Status.Message; got != want {
 			t.Errorf("message %q, want %q", got, want)
 		}
 	}
-	condition := conditionOf(Compute(changed(resting(), forbidden("a"))), v1alpha1.ConditionAvailable)
+	condition := conditionOf(Compute(changed(idle(), forbidden("a"))), v1alpha1.ConditionAvailable)
 	if want := "stable revision a has 1 of 4 available pods (exceeded quota: tight)"; condition.Message != want {
 		t.Errorf("Available says %q, want %q", condition.Message, want)
 	}
 }
 
-// TestAlarms: a stable Service that serves nothing, and a gateway that does not accept a route any more, are shown at once,
-// whatever the rollout waits for: in the message, in a condition and in one Event.
+// TestAlarms checks that a stable Service that serves nothing, and a gateway that no longer accepts a route, are reported at
+// once, whatever the rollout waits for: in the message, in a condition and in one Event.
 func TestAlarms(t *testing.T) {
 	const (
 		dead    = "Service reviews-stable has no ready endpoint, so requests to it fail"
@@ -234,13 +234,13 @@ func TestAlarms(t *testing.T) {
 		"stable dies at a pause":      {changed(midway(20, pause(0)), dies), dead + "; paused until promoted", v1alpha1.ConditionAvailable, v1alpha1.ReasonStableUnavailable, "StableUnavailable: " + dead},
 		"stable dies, held":           {changed(midway(20, pause(0)), dies, specPaused), dead + "; held by spec.paused", v1alpha1.ConditionAvailable, v1alpha1.ReasonStableUnavailable, "StableUnavailable: " + dead},
 		"stable dies at a weight":     {changed(midway(20, weight(40)), dies), dead + "; waiting for 2 available pods", v1alpha1.ConditionAvailable, v1alpha1.ReasonStableUnavailable, "StableUnavailable: " + dead},
-		"stable dies at rest":         {changed(resting(), dies), dead + "; waiting for 4 available pods", v1alpha1.ConditionAvailable, v1alpha1.ReasonStableUnavailable, "StableUnavailable: " + dead},
-		"endpoints lost at rest":      {changed(resting(), stableEndpoints("a", 0)), dead + "; waiting for ready endpoints", v1alpha1.ConditionAvailable, v1alpha1.ReasonStableUnavailable, "StableUnavailable: " + dead},
+		"stable dies idle":            {changed(idle(), dies), dead + "; waiting for 4 available pods", v1alpha1.ConditionAvailable, v1alpha1.ReasonStableUnavailable, "StableUnavailable: " + dead},
+		"endpoints lost idle":         {changed(idle(), stableEndpoints("a", 0)), dead + "; waiting for ready endpoints", v1alpha1.ConditionAvailable, v1alpha1.ReasonStableUnavailable, "StableUnavailable: " + dead},
 		"all traffic is on canary":    {changed(promoting(100), dies), "", v1alpha1.ConditionAvailable, v1alpha1.ReasonPodsUnavailable, ""},
 		"route refused at a pause":    {changed(midway(20, pause(0)), refuses), refused, v1alpha1.ConditionTrafficRouted, v1alpha1.ReasonRouteNotVerified, lost},
 		"route refused, held":         {changed(midway(20, pause(0)), refuses, specPaused), refused + "; held by spec.paused", v1alpha1.ConditionTrafficRouted, v1alpha1.ReasonRouteNotVerified, lost},
-		"route refused at rest":       {changed(resting(), refuses), refused, v1alpha1.ConditionTrafficRouted, v1alpha1.ReasonRouteNotVerified, strings.Replace(lost, "20", "0", 1)},
-		"a new weight is not refused": {changed(midway(20, weight(20)), unproven), "", v1alpha1.ConditionTrafficRouted, v1alpha1.ReasonRouteNotVerified, ""},
+		"route refused idle":          {changed(idle(), refuses), refused, v1alpha1.ConditionTrafficRouted, v1alpha1.ReasonRouteNotVerified, strings.Replace(lost, "20", "0", 1)},
+		"a new weight is not refused": {changed(midway(20, weight(20)), unverified), "", v1alpha1.ConditionTrafficRouted, v1alpha1.ReasonRouteNotVerified, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			events := func(plan Plan) (got []string) {
@@ -271,7 +271,7 @@ func TestAlarms(t *testing.T) {
 			}
 		})
 	}
-	in := changed(resting(), dies)
+	in := changed(idle(), dies)
 	in.Prior = Compute(in).Status
 	alive("a", 4)(&in)
 	if got := Compute(in).Events; len(got) != 1 || got[0].Reason != EventRecovered {
@@ -279,12 +279,12 @@ func TestAlarms(t *testing.T) {
 	}
 }
 
-// TestStalledOnce: what stalls a return is reported once, also while a command is accepted and carried out. Each pass that
-// did not look for it said that it was over, and the next one warned again.
+// TestStalledOnce checks that what stalls a rollback is reported once, even while a command is accepted and carried out. Each
+// pass that did not check for it used to report that it was over, and the next one warned again.
 func TestStalledOnce(t *testing.T) {
 	for given, in := range map[string]Input{
 		"abort=true": changed(midway(20, pause(0)), stableEndpoints("a", 0), alive("a", 0)),
-		"retry=true": changed(returning(20), aborted("b"), stableEndpoints("a", 0), alive("a", 0)),
+		"retry=true": changed(rollingBack(20), aborted("b"), stableEndpoints("a", 0), alive("a", 0)),
 	} {
 		in.Prior = Compute(in).Status
 		in = changed(in, command(given))
@@ -308,12 +308,12 @@ func TestStalledOnce(t *testing.T) {
 	}
 }
 
-// TestDeadline holds that the progress deadline counts from the last progress, not in pauses, and aborts if it is to.
+// TestDeadline checks that the progress deadline counts from the last progress, not in pauses, and aborts if it is to.
 func TestDeadline(t *testing.T) {
 	since := func(seconds int) change { return memory(func(m *v1alpha1.Memory) { m.Progress.At = ago(seconds) }) }
 	aborts := func(in *Input) { in.Spec.ProgressDeadlineAbort = true }
 	stuck := func(changes ...change) Input {
-		return changed(midway(20, weight(20)), append([]change{unproven, aborts, func(in *Input) {
+		return changed(midway(20, weight(20)), append([]change{unverified, aborts, func(in *Input) {
 			in.Spec.ProgressDeadlineSeconds, in.Spec.Traffic.VerifyTimeoutSeconds = ptr.To[int32](600), ptr.To[int32](3600)
 		}}, changes...)...)
 	}
@@ -329,22 +329,22 @@ func TestDeadline(t *testing.T) {
 		"no replicas":      {in: stuck(since(9999), func(in *Input) { in.Spec.Replicas = ptr.To[int32](0) }, pods("b", 0), pods("a", 0)), targets: still},
 		"promoting":        {in: changed(promoting(50), aborts, canaryEndpoints("b", 3), memory(func(m *v1alpha1.Memory) { m.Progress = v1alpha1.ProgressMemory{At: ago(9999), Available: 8} })), targets: "RollingBack 0: 0% a/b aborted b"},
 		"promoted by hand": {in: stuck(since(600), command("promote=full")), targets: still},
-		"returning":        {in: changed(returning(0), aborts, unproven, since(9999)), targets: "RollingBack 0: 0% a/b", stalled: v1alpha1.ReasonProgressDeadlineExceeded},
+		"rolling back":     {in: changed(rollingBack(0), aborts, unverified, since(9999)), targets: "RollingBack 0: 0% a/b", stalled: v1alpha1.ReasonProgressDeadlineExceeded},
 		"first deploy":     {in: changed(firstDeploy(), aborts, alive("b", 0), since(9999)), targets: "Promoting 0: 0% /", stalled: v1alpha1.ReasonProgressDeadlineExceeded},
 	} {
 		t.Run(name, tc.check)
 	}
-	for name, in := range map[string]Input{"at a pause": changed(midway(20, pause(0)), since(9)), "healthy": changed(resting(), since(9)), "held": stuck(specPaused)} {
+	for name, in := range map[string]Input{"at a pause": changed(midway(20, pause(0)), since(9)), "healthy": changed(idle(), since(9)), "held": stuck(specPaused)} {
 		if got := Compute(in).Status.Memory.Progress; got.At != nil {
 			t.Errorf("%s: the deadline counts since %s", name, got.At)
 		}
 	}
 }
 
-// TestFailed holds that a pass of which a write was refused is remembered, and says what is wrong; and that nothing but
-// that changes while it stays so.
+// TestFailed checks that a pass in which a write was refused is remembered and reports what is wrong, and that the status
+// does not change while that lasts.
 func TestFailed(t *testing.T) {
-	prior, next := Compute(resting()).Status, Compute(midway(50, pause(0))).Status
+	prior, next := Compute(idle()).Status, Compute(midway(50, pause(0))).Status
 	got := Failed(prior, next, 5, "denied by a webhook", epoch)
 	if diff := cmp.Diff(next.Memory, got.Memory); diff != "" {
 		t.Errorf("memory differs (-want +got):\n%s", diff)

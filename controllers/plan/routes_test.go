@@ -22,7 +22,7 @@ type routeWorld struct {
 	accepted int64
 	// refused is the generation that the gateway refuses for its mirror; 0 for none.
 	refused int64
-	// told is the newest that the data plane was told of, at toldAt. A complaint does not take that back.
+	// told is the newest generation sent to the data plane, at toldAt. A later refusal does not revoke that.
 	told   int64
 	toldAt time.Time
 	// proxyWeight, proxyMirror and proxyHeaders are what the data plane does.
@@ -32,7 +32,7 @@ type routeWorld struct {
 	troubled bool
 }
 
-// anyRoute says whether one of the routes is so.
+// anyRoute reports whether the condition holds for one of the routes.
 func (w *world) anyRoute(is func(*routeWorld) bool) bool {
 	for i := range w.routeCount {
 		if is(w.route(i)) {
@@ -42,7 +42,7 @@ func (w *world) anyRoute(is func(*routeWorld) bool) bool {
 	return false
 }
 
-// toStable and toCanary say that the data plane sends requests there. A route that left the spec sends its requests to the
+// toStable and toCanary report whether the data plane sends requests there. A route that left the spec sends its requests to the
 // stable Service like any other user of it, which follows the selector (T1).
 func (w *world) toStable() bool {
 	return w.anyManaged(func(r *routeWorld) bool { return r.proxyWeight < 100 })
@@ -62,7 +62,7 @@ func (w *world) toCanary() bool {
 	return w.anyRoute(func(r *routeWorld) bool { return r.proxyWeight > 0 || r.proxyHeaders })
 }
 
-// copiesToCanary says that the data plane sends copies there, whose answers nobody waits for.
+// copiesToCanary reports whether the data plane sends copies there, whose responses are ignored.
 func (w *world) copiesToCanary() bool {
 	return w.anyRoute(func(r *routeWorld) bool { return r.proxyMirror > 0 })
 }
@@ -90,7 +90,7 @@ func (w *world) write(r *routeWorld, weight, mirror int32, headers bool) {
 	r.generation++
 }
 
-// behind is how many generations the gateway has not taken yet; -1 while it complains.
+// behind returns how many generations the gateway has not accepted yet; -1 while it refuses the route.
 func (r *routeWorld) behind() int64 {
 	if r.accepted == 0 {
 		return -1
@@ -124,8 +124,8 @@ func (w *world) syncProxyRoute(i int) bool {
 	return true
 }
 
-// isTold says that the data plane was told a route before that moment. A gateway that names no generation is given
-// the time that T4 gives it; and one that is measured all the time that it takes.
+// isTold reports whether a route was sent to the data plane before that time. A gateway that reports no generation gets
+// the time of T4; one that is measured gets as much time as it needs.
 func (w *world) isTold(r *routeWorld, before time.Time) bool {
 	if w.shows(r) {
 		return false

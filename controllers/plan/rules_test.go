@@ -21,11 +21,11 @@ func waitingToMove(in *Input) {
 	canaryAt("a")(in)
 }
 
-// TestServiceMoves holds T1: a Service moves only while it carries nothing, verified and settled; a selector that
-// somebody else changed is put back at once, unless that would leave no ready endpoint where there is one. Argo Rollouts
+// TestServiceMoves checks T1: a Service moves only while it carries nothing, verified and settled; a selector that
+// somebody else changed is restored at once, unless that would leave no ready endpoint where there is one. Argo Rollouts
 // moves Services and weight in one pass, and data planes learn of that in any order: requests found no pod
 // (argo-rollouts#4710, #4433, #587), the former version got all of them again for half a minute (#1826), and pods that
-// no Service selected any more got some (#4195).
+// were no longer selected by any Service got some (#4195).
 func TestServiceMoves(t *testing.T) {
 	selects := func(service func(*Input) *Service, revision string) change {
 		return func(in *Input) { service(in).Revision = revision }
@@ -35,16 +35,16 @@ func TestServiceMoves(t *testing.T) {
 	for name, tc := range map[string]planCase{
 		"canary forward, settling":     {in: changed(midway(0, half), waitingToMove, verified(4)), targets: "Stepping 0: 0% a/a", wake: wait},
 		"canary forward, settled":      {in: changed(midway(0, half), waitingToMove, verified(5)), targets: "Stepping 0: 0% a/b"},
-		"canary forward, not verified": {in: changed(midway(0, half), waitingToMove, unproven), targets: "Stepping 0: 0% a/a"},
+		"canary forward, not verified": {in: changed(midway(0, half), waitingToMove, unverified), targets: "Stepping 0: 0% a/a"},
 		"canary forward under weight":  {in: changed(midway(10, half), waitingToMove, canaryEndpoints("b", 2)), targets: "Stepping 0: 10% a/a"},
 		"canary forward under headers": {in: changed(midway(0, half), waitingToMove, canaryEndpoints("b", 2), headers(true)), targets: "Stepping 0: 0% a/a +headers"},
 		"canary forward without pods":  {in: changed(midway(0, half), waitingToMove, pods("b", 2), alive("b", 1)), targets: "Stepping 0: 0% a/a"},
 		"stable forward, settling":     {in: changed(promoting(100), verified(4)), targets: "Promoting 0: 100% a/b", wake: wait},
 		"stable forward, settled":      {in: changed(promoting(100), verified(5)), targets: "Promoting 0: 100% b/b"},
-		"stable forward, not verified": {in: changed(promoting(100), unproven), targets: "Promoting 0: 100% a/b"},
-		"canary back, settling":        {in: changed(returning(0), verified(4)), targets: "RollingBack 0: 0% a/b", wake: wait},
-		"canary back, settled":         {in: changed(returning(0), verified(5)), targets: "RollingBack 0: 0% a/a"},
-		"canary back, not verified":    {in: changed(returning(0), unproven), targets: "RollingBack 0: 0% a/b"},
+		"stable forward, not verified": {in: changed(promoting(100), unverified), targets: "Promoting 0: 100% a/b"},
+		"canary back, settling":        {in: changed(rollingBack(0), verified(4)), targets: "RollingBack 0: 0% a/b", wake: wait},
+		"canary back, settled":         {in: changed(rollingBack(0), verified(5)), targets: "RollingBack 0: 0% a/a"},
+		"canary back, not verified":    {in: changed(rollingBack(0), unverified), targets: "RollingBack 0: 0% a/b"},
 		"repair": {
 			in: changed(midway(50, half), selects(canary, "")), targets: "Stepping 1: 50% a/b", actions: []string{pointCanaryToB},
 		},
@@ -72,7 +72,7 @@ func TestServiceMoves(t *testing.T) {
 	}
 }
 
-// TestReadinessGates holds that the canary Service moves to pods that are not ready when they can only become so as
+// TestReadinessGates checks that the canary Service moves to pods that are not ready when they can only become so as
 // endpoints: a load balancer opens the gates of its targets, Argo Rollouts waited for the pods, and both waited forever
 // (argo-rollouts#1151). It carries nothing then (T1), and gets no weight before they are ready (T2).
 func TestReadinessGates(t *testing.T) {
@@ -102,9 +102,9 @@ func TestReadinessGates(t *testing.T) {
 	}
 }
 
-// TestWeightRises holds T2: weight rises with ready endpoints of that revision, settled after a move; it falls at once.
+// TestWeightRises checks T2: weight rises with ready endpoints of that revision, settled after a move; it falls at once.
 // Argo Rollouts gave all traffic to one ready pod when it skipped the steps (argo-rollouts#3941). It asks for stable's
-// health in forward steps, too: those of the release that would cure stable stood still (argo-rollouts#1774, #1377,
+// health in forward steps, too: the release that would fix stable did not progress (argo-rollouts#1774, #1377,
 // #995, #3110, #1416), or left out a header route (argo-rollouts#4561).
 func TestWeightRises(t *testing.T) {
 	readyAt := func(seconds int) change {
@@ -147,7 +147,7 @@ func TestWeightRises(t *testing.T) {
 	}
 }
 
-// TestOldEndpoints holds T2's other half: a moved Service is ready when no endpoint of another revision is left.
+// TestOldEndpoints checks T2's other half: a moved Service is ready when no endpoint of another revision is left.
 func TestOldEndpoints(t *testing.T) {
 	for name, tc := range map[string]struct {
 		endpoints []Endpoints
@@ -169,8 +169,8 @@ func TestOldEndpoints(t *testing.T) {
 	}
 }
 
-// TestWarmPods holds T3 for a revision that comes back as the canary while its pods are kept: requests from before may
-// be under way in them, so it shrinks to what the steps ask for only when their time has come.
+// TestWarmPods checks T3 for a revision that returns as the canary while its pods are kept: they may still handle earlier
+// requests, so it is scaled down to what the steps ask for only when they may be deleted.
 func TestWarmPods(t *testing.T) {
 	drains := func(since *metav1.MicroTime) change {
 		return memory(func(m *v1alpha1.Memory) { m.Draining = []v1alpha1.DrainMemory{{Revision: "b", Since: since}} })
@@ -213,8 +213,8 @@ func TestWarmPods(t *testing.T) {
 	}
 }
 
-// TestDraining holds T3: the pods of a revision that carried traffic go when nothing can reach it any more, settled,
-// and the delay has passed. Argo Rollouts took all pods of the revision that its stable Service still selected
+// TestDraining checks T3: the pods of a revision that carried traffic are deleted when no requests can reach it, settled,
+// and the delay has passed. Argo Rollouts deleted all pods of the revision that its stable Service still selected
 // (argo-rollouts#2235, #2050).
 func TestDraining(t *testing.T) {
 	since := func(seconds int) change {
@@ -241,7 +241,7 @@ func TestDraining(t *testing.T) {
 		"delay over, new release": {change: func(in *Input) { since(35)(in); template("c")(in) }, since: 35, actions: gone},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in := resting()
+			in := idle()
 			in.Observed.ReplicaSets = append(in.Observed.ReplicaSets, ReplicaSet{
 				Name: "reviews-b", Revision: "b", Desired: 2, Replicas: 2, Ready: 2, Available: 2, Current: true,
 			})
@@ -268,9 +268,9 @@ func leaveEndpoints(in *Input, endpoints Endpoints) {
 	in.Observed.Stable.Endpoints = append(in.Observed.Stable.Endpoints, endpoints)
 }
 
-// TestPromotion holds T8: full size, weight 100, stable Service, weight 0, commit; each when the former is proven. In
-// Argo Rollouts, promote --full sent traffic to pods that were not ready (argo-rollouts#1580, #1681), and pods go without
-// waiting until their weight is nowhere in force (#4595).
+// TestPromotion checks T8: full size, weight 100, stable Service, weight 0, commit; each when the former is verified. In
+// Argo Rollouts, promote --full sent traffic to pods that were not ready (argo-rollouts#1580, #1681), and pods are deleted
+// before their weight is out of force everywhere (#4595).
 func TestPromotion(t *testing.T) {
 	moved := func(percent int32, changes ...change) Input {
 		return changed(promoting(percent), append([]change{stableAt("b")}, changes...)...)
@@ -284,7 +284,7 @@ func TestPromotion(t *testing.T) {
 		"new endpoints not yet":  {in: moved(100, stableEndpoints("b", 3)), targets: "Promoting 0: 100% b/b"},
 		"new endpoints settling": {in: moved(100, memory(func(m *v1alpha1.Memory) { m.StableService.ReadyAt = ago(4) })), targets: "Promoting 0: 100% b/b", wake: time.Second},
 		"weight 0 settling":      {in: moved(0, verified(4)), targets: "Promoting 0: 0% b/b", wake: time.Second},
-		"weight 0 not verified":  {in: moved(0, unproven), targets: "Promoting 0: 0% b/b"},
+		"weight 0 not verified":  {in: moved(0, unverified), targets: "Promoting 0: 0% b/b"},
 		"commit":                 {in: moved(0, verified(5)), targets: "Idle 0: 0% b/b"},
 		"held":                   {in: changed(promoting(50), func(in *Input) { in.Spec.Paused = true }), targets: "Promoting 0: 50% a/b"},
 		"steps do not matter":    {in: changed(promoting(50), func(in *Input) { in.Spec.Steps = []v1alpha1.Step{pause(0)} }), targets: "Promoting 0: 100% a/b"},

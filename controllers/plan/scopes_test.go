@@ -14,7 +14,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// deployed is a world at rest with revision a, the user about to apply revision b.
+// deployed is an idle world with revision a. The user is about to apply revision b.
 func deployed(t *testing.T, steps ...v1alpha1.Step) *world {
 	t.Helper()
 	return deploy(t, newWorld(2, steps...))
@@ -43,7 +43,7 @@ func withTwoRoutes(t *testing.T, steps ...v1alpha1.Step) *world {
 	return deploy(t, w)
 }
 
-// unversioned is deployed behind a gateway that names no generation.
+// unversioned is deployed behind a gateway that reports no generation.
 func unversioned(t *testing.T, steps ...v1alpha1.Step) *world {
 	t.Helper()
 	w := newWorld(2, steps...)
@@ -93,7 +93,7 @@ func late(t *testing.T, steps ...v1alpha1.Step) *world {
 	return deploy(t, w)
 }
 
-// migrating is a world in which somebody else's pods answer, and a rollout of revision a comes up beside them.
+// migrating is a world in which pods of others serve, and a rollout of revision a comes up next to them.
 func migrating(_ *testing.T, steps ...v1alpha1.Step) *world {
 	w := newWorld(2, steps...)
 	migrate(w)

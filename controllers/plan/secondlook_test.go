@@ -9,7 +9,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// TestSecondLook holds that an action that raises or moves is checked against the world of its own pass. Its target was
+// TestSecondLook checks that an action that raises or moves is checked against the world of its own pass. Its target was
 // written to memory before: by a manager that crashed since, or whose write failed.
 func TestSecondLook(t *testing.T) {
 	target := func(weight int32) change {
@@ -34,9 +34,9 @@ func TestSecondLook(t *testing.T) {
 		"a weight, and the pods are gone":  {in: changed(midway(0, weight(50), pause(0)), target(50), pods("b", 2), alive("b", 0)), targets: "Stepping 0: 0% a/b"},
 		"a weight, and a pod is gone":      {in: changed(midway(0, weight(50), pause(0)), target(50), pods("b", 2), alive("b", 1)), targets: "Stepping 0: 50% a/b"},
 		"a mirror, and the pods are gone":  {in: changed(midway(0, mirrorStep(50), pause(0)), mirror(50), carried(0), pods("b", 2), memory(func(m *v1alpha1.Memory) { m.Traffic.Routes = nil }), alive("b", 0), route(func(r *Route) { r.Mirror = 0 })), targets: "Stepping 0: 0% a/b"},
-		"back to stable":                   {in: changed(returning(0), carried(50), target(0)), targets: "RollingBack 0: 0% a/b", actions: []string{"SetTraffic reviews weight=0 headerRoutes=0"}},
-		"back to stable, which is gone":    {in: changed(returning(0), carried(50), target(0), alive("a", 0)), targets: "RollingBack 0: 0% a/b", stalled: v1alpha1.ReasonStableUnavailable},
-		"back to a stable Service that is not there": {in: changed(returning(0), carried(50), target(0), func(in *Input) {
+		"back to stable":                   {in: changed(rollingBack(0), carried(50), target(0)), targets: "RollingBack 0: 0% a/b", actions: []string{"SetTraffic reviews weight=0 headerRoutes=0"}},
+		"back to stable, which is gone":    {in: changed(rollingBack(0), carried(50), target(0), alive("a", 0)), targets: "RollingBack 0: 0% a/b", stalled: v1alpha1.ReasonStableUnavailable},
+		"back to a stable Service that is not there": {in: changed(rollingBack(0), carried(50), target(0), func(in *Input) {
 			in.Observed.Stable = Service{Name: "reviews-stable", Problem: &Problem{Reason: v1alpha1.ReasonServiceNotFound, Message: "not found"}}
 		}), targets: "RollingBack 0: 0% a/b", stalled: v1alpha1.ReasonServiceNotFound},
 		"the stable Service":                {in: changed(promoting(100), moveStable), targets: "Promoting 0: 100% b/b", actions: []string{`PointService reviews-stable -> "b"`}},
@@ -53,8 +53,8 @@ func TestSecondLook(t *testing.T) {
 	}
 }
 
-// TestNoRepairInTheWay holds that a flight (edge rule of the dying canary) and an abort (T9) go by the ready endpoints of
-// the stable revision. A selector that lost its hash, and that a problem keeps from being repaired, does not hold them up.
+// TestNoRepairInTheWay checks that a failover (edge rule of the dying canary) and an abort (T9) depend on the ready endpoints
+// of the stable revision. A selector that lost its hash, and that a problem keeps from being restored, does not block them.
 func TestNoRepairInTheWay(t *testing.T) {
 	mismatch := &Problem{Reason: v1alpha1.ReasonServiceSelectorMismatch, Message: "it selects pods by version=v9"}
 	stable := func(in *Input) { in.Observed.Stable.Revision, in.Observed.Stable.Problem = "", mismatch }

@@ -34,7 +34,7 @@ func (tr *transcript) user(format string, args ...any) {
 	tr.say("USER    "+format, args...)
 }
 
-// run goes on until nothing is left to do but to wait for a person, or until the condition holds.
+// run continues until only a person can make progress, or until the condition holds.
 func (tr *transcript) run(until func(*world) bool) {
 	tr.t.Helper()
 	for range 1000 {

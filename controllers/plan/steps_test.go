@@ -26,7 +26,7 @@ func percent(n int32, mode v1alpha1.ScaleMode) *v1alpha1.SetCanaryScale {
 	return &v1alpha1.SetCanaryScale{Weight: &n, Mode: mode}
 }
 
-// TestCanarySize holds the meaning of setCanaryScale: a minimum that weights grow, or a pinned size; for 0, 1, 4 and 10
+// TestCanarySize checks the meaning of setCanaryScale: a minimum that weights grow, or a pinned size; for 0, 1, 4 and 10
 // replicas. A header route has a pod at weight 0, too: without a scale step (plugin#147), and with matchTrafficWeight,
 // where Argo Rollouts took the canary to 0 and the header route with it (argo-rollouts#4486).
 func TestCanarySize(t *testing.T) {
@@ -88,7 +88,7 @@ func scaledTo(plan Plan, name string) int32 {
 	return -1
 }
 
-// TestSizesFollow holds the edge rule that both revisions follow spec.replicas at once, and an aborted canary never
+// TestSizesFollow checks the edge rule that both revisions follow spec.replicas at once, and an aborted canary never
 // grows. Stable has all its pods whatever its weight: Argo Rollouts can shrink it by the weight that was written, and lost
 // requests when proxies were late (argo-rollouts#3586, #3681), or when all traffic came back (#3372, #3020).
 func TestSizesFollow(t *testing.T) {
@@ -106,14 +106,14 @@ func TestSizesFollow(t *testing.T) {
 		"down":                    {changed(midway(50, pause(0)), to(2)), scaled(2, 1)},
 		"to nothing":              {changed(midway(50, pause(0)), to(0)), scaled(0, 0)},
 		"promoting":               {changed(promoting(50), to(10)), scaled(10, 10)},
-		"returning":               {changed(returning(50), to(10)), scaled(10, 5)[:1]},
-		"returning, nothing":      {changed(returning(50), to(0)), scaled(0, 0)},
-		"returning, moved":        {changed(returning(50), stableAt("b"), pods("b", 2), to(10)), scaled(10, 10)},
+		"rolling back":            {changed(rollingBack(50), to(10)), scaled(10, 5)[:1]},
+		"returning, nothing":      {changed(rollingBack(50), to(0)), scaled(0, 0)},
+		"returning, moved":        {changed(rollingBack(50), stableAt("b"), pods("b", 2), to(10)), scaled(10, 10)},
 		"minReadySeconds":         {changed(midway(50, pause(0)), minReady), scaled(4, 2)},
 		"missing":                 {changed(midway(50, pause(0)), missing), []string{"CreateReplicaSet b replicas=2"}},
 		"missing, not the spec's": {changed(midway(50, pause(0)), missing, template("c")), nil},
 		"missing, not recognised": {changed(midway(50, pause(0)), missing, memory(func(m *v1alpha1.Memory) { m.Template.Revision = "c" })), nil},
-		"missing, returning":      {changed(returning(50), missing), nil},
+		"missing, returning":      {changed(rollingBack(50), missing), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(tc.want, described(Compute(tc.in).Actions)); diff != "" {
@@ -123,28 +123,28 @@ func TestSizesFollow(t *testing.T) {
 	}
 }
 
-// TestStepDone holds when each verb is done.
+// TestStepDone checks when each kind of step is done.
 func TestStepDone(t *testing.T) {
 	two := canaryScale(2)
 	scaled := memory(func(m *v1alpha1.Memory) { m.StepTargets.Scale = two.SetCanaryScale })
 	for name, tc := range map[string]planCase{
-		"scale waits for pods":       {in: changed(midway(0, two), scaled, pods("b", 2), alive("b", 1)), targets: "Stepping 0: 0% a/b"},
-		"scale has its pods":         {in: changed(midway(0, two), scaled, pods("b", 2)), targets: "Stepping 1: 0% a/b"},
-		"weight waits for its proof": {in: changed(midway(20, weight(20)), unproven), targets: "Stepping 0: 20% a/b"},
-		"weight has its proof":       {in: changed(midway(20, weight(20)), verified(0)), targets: "Stepping 1: 20% a/b"},
-		"weight and the next":        {in: changed(midway(20, weight(20), weight(25))), targets: "Stepping 1: 25% a/b"},
-		"header waits for its proof": {in: changed(midway(20, headerStep()), headers(true), unproven), targets: "Stepping 0: 20% a/b +headers"},
-		"header has its proof":       {in: changed(midway(20, headerStep()), headers(true)), targets: "Stepping 1: 20% a/b +headers"},
-		"the last one":               {in: changed(midway(20), memory(func(m *v1alpha1.Memory) { m.StepIndex = 1 })), targets: "Promoting 1: 20% a/b"},
-		"pause":                      {in: midway(20, pause(0)), targets: "Stepping 0: 20% a/b"},
-		"spec.paused":                {in: changed(midway(20, weight(20)), func(in *Input) { in.Spec.Paused = true }), targets: "Stepping 0: 20% a/b"},
-		"no replicas":                {in: changed(midway(20, weight(20)), func(in *Input) { in.Spec.Replicas = ptr.To[int32](0) }, pods("b", 0), pods("a", 0)), targets: "Stepping 0: 20% a/b"},
+		"scale waits for pods":          {in: changed(midway(0, two), scaled, pods("b", 2), alive("b", 1)), targets: "Stepping 0: 0% a/b"},
+		"scale has its pods":            {in: changed(midway(0, two), scaled, pods("b", 2)), targets: "Stepping 1: 0% a/b"},
+		"weight waits for verification": {in: changed(midway(20, weight(20)), unverified), targets: "Stepping 0: 20% a/b"},
+		"weight is verified":            {in: changed(midway(20, weight(20)), verified(0)), targets: "Stepping 1: 20% a/b"},
+		"weight and the next":           {in: changed(midway(20, weight(20), weight(25))), targets: "Stepping 1: 25% a/b"},
+		"header waits for verification": {in: changed(midway(20, headerStep()), headers(true), unverified), targets: "Stepping 0: 20% a/b +headers"},
+		"header is verified":            {in: changed(midway(20, headerStep()), headers(true)), targets: "Stepping 1: 20% a/b +headers"},
+		"the last one":                  {in: changed(midway(20), memory(func(m *v1alpha1.Memory) { m.StepIndex = 1 })), targets: "Promoting 1: 20% a/b"},
+		"pause":                         {in: midway(20, pause(0)), targets: "Stepping 0: 20% a/b"},
+		"spec.paused":                   {in: changed(midway(20, weight(20)), func(in *Input) { in.Spec.Paused = true }), targets: "Stepping 0: 20% a/b"},
+		"no replicas":                   {in: changed(midway(20, weight(20)), func(in *Input) { in.Spec.Replicas = ptr.To[int32](0) }, pods("b", 0), pods("a", 0)), targets: "Stepping 0: 20% a/b"},
 	} {
 		t.Run(name, tc.check)
 	}
 }
 
-// TestStepTargets holds what a step asks for when it begins: of the scale, of the weight, and of the header routes. The
+// TestStepTargets checks what a step asks for when it begins: of the scale, of the weight, and of the header routes. The
 // plugin of Argo Rollouts takes out all header routes when a step takes out one.
 func TestStepTargets(t *testing.T) {
 	other := v1alpha1.SetHeaderRoute{Name: "beta", Matches: qaRoute().Matches}
@@ -153,11 +153,11 @@ func TestStepTargets(t *testing.T) {
 	}
 	matching := v1alpha1.Step{SetCanaryScale: &v1alpha1.SetCanaryScale{MatchTrafficWeight: ptr.To(true)}}
 	for name, tc := range map[string]struct {
-		step    v1alpha1.Step
-		scale   *v1alpha1.SetCanaryScale
-		names   []string
-		targets string
-		proven  bool
+		step     v1alpha1.Step
+		scale    *v1alpha1.SetCanaryScale
+		names    []string
+		targets  string
+		verified bool
 	}{
 		"pause":              {pause(0), atLeast(1), []string{"qa"}, "Stepping 1: 20% a/b +headers", true},
 		"scale":              {canaryScale(3), atLeast(3), []string{"qa"}, "Stepping 1: 20% a/b +headers", true},
@@ -176,15 +176,15 @@ func TestStepTargets(t *testing.T) {
 				names = append(names, route.Name)
 			}
 			got := []any{mem.StepTargets.Scale, names, targets(mem), mem.Traffic.VerifiedAt != nil}
-			if diff := cmp.Diff([]any{tc.scale, tc.names, tc.targets, tc.proven}, got); diff != "" {
+			if diff := cmp.Diff([]any{tc.scale, tc.names, tc.targets, tc.verified}, got); diff != "" {
 				t.Errorf("memory differs (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// TestMirror holds T2, T8 and T9 for copies: they are load for the canary, they come after its pods, and they go with its
-// traffic.
+// TestMirror checks T2, T8 and T9 for copies: they are load for the canary, they start after its pods are ready, and they end
+// with its traffic.
 func TestMirror(t *testing.T) {
 	newTarget := memory(func(m *v1alpha1.Memory) { m.Traffic.Routes, m.Traffic.VerifiedAt = nil, nil })
 	lacking := route(func(r *Route) {
@@ -209,8 +209,8 @@ func TestMirror(t *testing.T) {
 	}
 }
 
-// TestUnsupportedStep holds that what a gateway does not support holds the step that asks for it, and nothing else: the
-// first deploy skips the steps, and was Degraded forever by a mirror in one of them.
+// TestUnsupportedStep checks that a feature that a gateway does not support blocks the step that uses it, and nothing else. A
+// first deploy, which skips the steps, used to stay Degraded because of a mirror in one of them.
 func TestUnsupportedStep(t *testing.T) {
 	lacking := route(func(r *Route) {
 		r.Unsupported = Unsupported{
@@ -230,7 +230,7 @@ func TestUnsupportedStep(t *testing.T) {
 	fine, none := v1alpha1.ReasonNotStalled, v1alpha1.ReasonHeaderRouteNotSupported
 	for name, tc := range map[string]planCase{
 		"first deploy":     {in: changed(firstDeploy(), lacking, mirrorAhead), targets: "Promoting 0: 0% b/b", stalled: fine},
-		"at rest":          {in: changed(resting(), lacking, mirrorAhead), targets: "Idle 0: 0% a/a", stalled: fine},
+		"idle":             {in: changed(idle(), lacking, mirrorAhead), targets: "Idle 0: 0% a/a", stalled: fine},
 		"the step before":  {in: changed(midway(20, weight(20), pause(0), mirrorStep(30)), lacking), targets: "Stepping 1: 20% a/b", stalled: fine},
 		"the step reached": {in: changed(midway(20, weight(20), mirrorStep(30)), lacking), targets: "Stepping 1: 20% a/b", stalled: v1alpha1.ReasonMirrorNotSupported},
 		"an abort there":   {in: changed(midway(20, weight(20), mirrorStep(30)), lacking, aborting), targets: "RollingBack 0: 0% a/b aborted b", stalled: fine},
@@ -241,7 +241,7 @@ func TestUnsupportedStep(t *testing.T) {
 	}
 }
 
-// TestCanaryKeepsPodsForOldLoad holds T3 for a canary that loses a part of its load: it keeps the pods that the larger
+// TestCanaryKeepsPodsForOldLoad checks T3 for a canary that loses a part of its load: it keeps the pods that the larger
 // load needs until the smaller one is verified and settled.
 func TestCanaryKeepsPodsForOldLoad(t *testing.T) {
 	for name, in := range map[string]Input{
@@ -258,15 +258,15 @@ func TestCanaryKeepsPodsForOldLoad(t *testing.T) {
 				}
 				follow(&in, plan)
 			}
-			proven := in.Prior.Memory.Traffic.VerifiedAt
-			if proven == nil || shrunk.Before(proven.Add(newSettings(&in.Spec).settle)) {
-				t.Errorf("the canary shrinks at %s, and the smaller load is verified at %s", shrunk, proven)
+			verifiedAt := in.Prior.Memory.Traffic.VerifiedAt
+			if verifiedAt == nil || shrunk.Before(verifiedAt.Add(newSettings(&in.Spec).settle)) {
+				t.Errorf("the canary shrinks at %s, and the smaller load is verified at %s", shrunk, verifiedAt)
 			}
 		})
 	}
 }
 
-// follow carries a plan out on the routes, which their gateway takes at once.
+// follow carries out a plan on the routes, which their gateway accepts at once.
 func follow(in *Input, plan Plan) {
 	for _, action := range plan.Actions {
 		if set, is := action.(SetTraffic); is {
@@ -279,7 +279,7 @@ func follow(in *Input, plan Plan) {
 	in.Prior = plan.Status
 }
 
-// TestStepsEdited holds that edited steps start over while weight and scale are kept.
+// TestStepsEdited checks that edited steps start over while weight and scale are kept.
 func TestStepsEdited(t *testing.T) {
 	in := changed(midway(50, weight(50), pause(0)), headers(true), memory(func(m *v1alpha1.Memory) {
 		m.StepIndex, m.StepTargets.Scale = 1, exactly(2)
@@ -296,7 +296,7 @@ func TestStepsEdited(t *testing.T) {
 	planCase{in: in, targets: "Promoting 0: 50% a/b", actions: []string{"SetTraffic reviews weight=50 headerRoutes=0"}}.check(t)
 }
 
-// TestPauses holds how pauses end: by the clock, by a timeout with its action, or not by themselves.
+// TestPauses checks how pauses end: after their duration, by a timeout with its action, or only by a promote.
 func TestPauses(t *testing.T) {
 	for10s := v1alpha1.Step{Pause: &v1alpha1.Pause{Duration: &metav1.Duration{Duration: 10 * time.Second}}}
 	timeout := func(then v1alpha1.TimeoutAction) v1alpha1.Step {

@@ -14,8 +14,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// podCanary is a canary without Services and routes: its share of the requests is its share of the pods. It is here to show
-// that a strategy needs nothing from gatewayCanary.
+// podCanary is a canary without Services and routes: its share of the requests is its share of the pods. It shows that a
+// strategy needs nothing from gatewayCanary.
 type podCanary struct{}
 
 var _ strategy = podCanary{}
@@ -69,7 +69,7 @@ func TestSecondStrategy(t *testing.T) {
 		"aborted": {"abort=true", "a", []string{EventStarted, EventStepCompleted + " setWeight 50", EventPaused, EventAborting, EventAborted}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in := resting(v1alpha1.Step{SetWeight: &percent}, pause(0))
+			in := idle(v1alpha1.Step{SetWeight: &percent}, pause(0))
 			template("b")(&in)
 			in.Prior.Memory.StableService, in.Prior.Memory.CanaryService = v1alpha1.ServiceMemory{}, v1alpha1.ServiceMemory{}
 			var events []string

@@ -82,7 +82,7 @@ func (s *service) problem() *Problem {
 	}
 }
 
-// reports lets the status of a ReplicaSet learn of its pods, where that takes time.
+// reports updates the status of a ReplicaSet, in worlds where that takes time.
 func (w *world) reports(revision int) bool {
 	set := &w.sets[revision]
 	if set.told == set.ready && set.isCurrent {

@@ -24,13 +24,13 @@ func complains(generation int64) change {
 // justWritten is a target that a route carries for the first time.
 var justWritten = memory(func(m *v1alpha1.Memory) { m.Traffic.Routes, m.Traffic.VerifiedAt = nil, nil })
 
-// TestRefusedExtras holds that a mirror or header routes which a gateway refuses are taken out of the routes again: a route
-// that is refused may be served no more, and the weight is not what was wrong with it.
+// TestRefusedExtras checks that a mirror or header routes that a gateway refuses are removed from the routes again: a refused
+// route may no longer be served, and the weight is not the reason.
 func TestRefusedExtras(t *testing.T) {
 	mirroring := func(changes ...change) Input {
 		return changed(changed(midway(20, mirrorStep(10)), pods("b", 2), mirror(10), justWritten), changes...)
 	}
-	proven := memory(func(m *v1alpha1.Memory) {
+	acceptedBefore := memory(func(m *v1alpha1.Memory) {
 		m.Traffic.Routes = []v1alpha1.RouteMemory{{Kind: "HTTPRoute", Name: "reviews", Generation: 8, CarriedAt: ago(60), Accepted: true}}
 	})
 	const out, in = "Stepping 0: 20% a/b", "Stepping 0: 20% a/b +mirror 10"
@@ -39,7 +39,7 @@ func TestRefusedExtras(t *testing.T) {
 		"header routes":            {in: changed(midway(20, headerStep()), headers(true), justWritten, complains(8)), targets: out, stalled: v1alpha1.ReasonStepRefused},
 		"an older complaint":       {in: mirroring(complains(7)), targets: in},
 		"a complaint of no number": {in: mirroring(complains(0)), targets: in},
-		"accepted before":          {in: mirroring(complains(8), proven), targets: in},
+		"accepted before":          {in: mirroring(complains(8), acceptedBefore), targets: in},
 		"nothing but a weight":     {in: changed(midway(20, weight(20)), justWritten, complains(8)), targets: out, stalled: v1alpha1.ReasonNotStalled},
 		"stable is down":           {in: mirroring(complains(8), alive("a", 0)), targets: in},
 		"an abort":                 {in: mirroring(complains(8), aborting), targets: "RollingBack 0: 0% a/b aborted b"},
@@ -48,7 +48,7 @@ func TestRefusedExtras(t *testing.T) {
 	}
 }
 
-// TestRefusedExtrasHold holds what follows: the step waits and says what was refused, also when the route is accepted
+// TestRefusedExtrasHold checks what follows: the step waits and reports what was refused, even when the route is accepted
 // again, until the steps are edited.
 func TestRefusedExtrasHold(t *testing.T) {
 	in := changed(midway(20, mirrorStep(10), pause(0)), pods("b", 2), mirror(10), justWritten, complains(8))
@@ -85,8 +85,8 @@ func edited(steps ...v1alpha1.Step) change {
 // passed is one pass later.
 func passed(in *Input) { in.Prior = Compute(*in).Status }
 
-// TestEditedStepsEndTheirProblem holds that what the steps ask for no more is no reason to wait any longer. A mirror that no
-// gateway supports, or a header route that conflicts, held the release also after it was taken out of the steps.
+// TestEditedStepsEndTheirProblem checks that the release does not wait for what the steps no longer ask for. A mirror that no
+// gateway supports, or a conflicting header route, used to block it even after it was removed from the steps.
 func TestEditedStepsEndTheirProblem(t *testing.T) {
 	other := v1alpha1.SetHeaderRoute{Name: "qa", Matches: []v1alpha1.RequestMatch{{Headers: []gatewayv1.HTTPHeaderMatch{{Name: "a", Value: "b"}}}}}
 	lacking := route(func(r *Route) {
@@ -110,7 +110,7 @@ func TestEditedStepsEndTheirProblem(t *testing.T) {
 	}
 }
 
-// TestRefusedBefore holds that a mirror is not written into a route that its gateway does not accept as it is: it would be
+// TestRefusedBefore checks that a mirror is not written into a route that its gateway does not accept as it is: it would be
 // blamed for what was wrong before.
 func TestRefusedBefore(t *testing.T) {
 	in := changed(midway(0, mirrorStep(10), pause(0)), justWritten, pods("b", 1), complains(8), memory(func(m *v1alpha1.Memory) { m.StepTargets.MirrorPercent = 10 }))

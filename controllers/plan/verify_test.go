@@ -15,17 +15,17 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// waiting has a target that waits so many seconds to be verified.
+// waiting has a target that has waited a number of seconds to be verified.
 func waiting(seconds int) change {
 	return func(in *Input) {
-		unproven(in)
+		unverified(in)
 		in.Prior.Memory.Traffic.UnverifiedSince = ago(seconds)
 		in.Observed.Routes[0].Pending = "Gateway http-gateway has taken generation 6, not yet 7"
 	}
 }
 
-// TestVerifyTimeout holds the end of T4: a weight that is not verified is never waited for in silence, and aborts the
-// release where the user wants that.
+// TestVerifyTimeout checks the end of T4: a weight that is not verified in time is reported, and aborts the release if the
+// user asks for that.
 func TestVerifyTimeout(t *testing.T) {
 	aborts := func(in *Input) { in.Spec.Traffic.OnVerifyTimeout = v1alpha1.VerifyTimeoutAbort }
 	after := func(seconds int32) change {
@@ -47,9 +47,9 @@ func TestVerifyTimeout(t *testing.T) {
 		"aborted":                   {in: in(waiting(60), aborts), targets: aborted, stalled: fine},
 		"a command is under way":    {in: in(waiting(60), aborts, command("promote=full")), targets: still, stalled: stuck},
 		"promoting":                 {in: changed(promoting(100), waiting(60), aborts), targets: "RollingBack 0: 0% a/b aborted b", stalled: fine},
-		"returning cannot abort":    {in: changed(returning(0), waiting(60), aborts), targets: "RollingBack 0: 0% a/b", stalled: stuck},
+		"returning cannot abort":    {in: changed(rollingBack(0), waiting(60), aborts), targets: "RollingBack 0: 0% a/b", stalled: stuck},
 		"in a migration":            {in: changed(promoting(100), unowned, waiting(60)), targets: "Promoting 0: 100% /b", stalled: stuck},
-		"at rest":                   {in: changed(resting(), waiting(60)), targets: "Idle 0: 0% a/a", stalled: stuck},
+		"idle":                      {in: changed(idle(), waiting(60)), targets: "Idle 0: 0% a/a", stalled: stuck},
 		"at a pause":                {in: changed(midway(20, pause(0)), waiting(60)), targets: still, stalled: stuck},
 		"nothing serves the route":  {in: in(waiting(60), orphaned), targets: still, stalled: v1alpha1.ReasonRouteWithoutParent},
 		"a problem of its own":      {in: in(waiting(60), problem), targets: still, stalled: v1alpha1.ReasonServiceConflict},
@@ -63,7 +63,8 @@ func TestVerifyTimeout(t *testing.T) {
 	}
 }
 
-// TestIgnoredAnswers holds that the status says which answers do not count (T4), and at once when nothing serves a route.
+// TestIgnoredAnswers checks that the status lists route status entries that do not count (T4), and reports at once when
+// nothing serves a route.
 func TestIgnoredAnswers(t *testing.T) {
 	ignored := route(func(r *Route) { r.Ignored = "Gateway a (x/two)" })
 	orphaned := route(func(r *Route) { r.Orphaned = true })
@@ -81,8 +82,8 @@ func TestIgnoredAnswers(t *testing.T) {
 	}
 }
 
-// TestUnverifiedSince holds from when that time counts: from the target, from the moment that a gateway takes its word
-// back, and not while nothing of the routes is managed.
+// TestUnverifiedSince checks when that time starts: with the target, or when a gateway no longer accepts it; and not while no
+// routes are managed.
 func TestUnverifiedSince(t *testing.T) {
 	rises := changed(midway(20, weight(50)), pods("b", 2))
 	for name, tc := range map[string]struct {
@@ -94,7 +95,7 @@ func TestUnverifiedSince(t *testing.T) {
 		"waits on":           {changed(midway(20, pause(0)), waiting(7)), ptr.To(7)},
 		"a new target":       {rises, ptr.To(0)},
 		"a new target waits": {changed(midway(20, pause(0)), waiting(7), aborting), ptr.To(0)},
-		"nothing managed":    {changed(firstDeploy(), unproven), nil},
+		"nothing managed":    {changed(firstDeploy(), unverified), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := Compute(tc.in).Status.Memory.Traffic.UnverifiedSince
@@ -105,8 +106,8 @@ func TestUnverifiedSince(t *testing.T) {
 	}
 }
 
-// TestFlappingGateway: a proof of what was proven before is no progress, or a gateway that takes its word back again and
-// again would keep the deadline from ever passing.
+// TestFlappingGateway checks that verifying a target again is no progress. Otherwise a gateway that accepts and refuses it
+// again and again would keep the deadline from ever passing.
 func TestFlappingGateway(t *testing.T) {
 	again := memory(func(m *v1alpha1.Memory) { m.Traffic.VerifiedAt, m.Progress.At = nil, ago(100) })
 	got := Compute(changed(midway(20, canaryScale(4)), again, memory(func(m *v1alpha1.Memory) {
@@ -117,7 +118,7 @@ func TestFlappingGateway(t *testing.T) {
 	}
 }
 
-// TestRouteStatuses tells of each route what is wanted and what was last proven of it.
+// TestRouteStatuses checks the desired and the last verified weight of each route.
 func TestRouteStatuses(t *testing.T) {
 	in := changed(midway(20, pause(0)), func(in *Input) {
 		late := in.Observed.Routes[0]

@@ -59,8 +59,8 @@ func TestUnsupportedMemory(t *testing.T) {
 	}
 }
 
-// TestUpgrade: a release in flight does not start over because the hash of its steps is made in another way now. Steps
-// that were edited while no manager ran start over all the same.
+// TestUpgrade checks that a release in flight does not start over because the hash of its steps is now computed differently.
+// Steps that were edited while no manager ran still start over.
 func TestUpgrade(t *testing.T) {
 	in := changed(midway(50, weight(50), pause(0)), func(in *Input) {
 		in.Prior.Memory.StepIndex, in.Observed.StepsHash = 1, "over the raw steps"

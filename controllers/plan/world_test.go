@@ -53,30 +53,30 @@ type world struct {
 
 	finalizer, gone bool
 	sets            [revisions]replicaSet
-	// migrating says that the pods of c are somebody else's, which answered before there was a rollout.
+	// migrating is set if the pods of c are somebody else's, which served before there was a rollout.
 	migrating      bool
 	stable, canary service
 	routes         [maxRoutes]routeWorld
-	// routeCount is how many of the routes there are.
+	// routeCount is the number of routes.
 	routeCount int
 	// probe is what the operator measures, and what it has found. A crash loses that.
 	probe Probe
-	// refusesMirrors says that the gateway refuses routes with mirrors.
+	// refusesMirrors is set if the gateway refuses routes with mirrors.
 	refusesMirrors bool
-	// unversioned says that the gateway accepts at once and never says which generation it means.
+	// unversioned is set if the gateway accepts at once and reports no generation.
 	unversioned bool
-	// lagging says that the status of a ReplicaSet comes later than its pods.
+	// lagging is set if the status of a ReplicaSet lags behind its pods.
 	lagging bool
-	// isAhead says that the clock has jumped ahead: what settles is believed too early by that, and nobody could know.
+	// isAhead is set if the clock has jumped ahead. Targets then count as settled too early, which the operator cannot know.
 	isAhead bool
 
 	// moves left for the user and for accidents.
 	userMoves, deaths, crashes, edits, complaints, troubles, jumps int
 	// promotes counts the promote commands given and not yet carried out.
 	promotes int
-	// edited says that somebody else wrote into the user's objects.
+	// edited is set if somebody else wrote to the user's objects.
 	edited bool
-	// wrong is the first rule that was broken at a moment inside of a pass; empty if none was.
+	// wrong is the first rule that was broken during a pass; empty if none was.
 	wrong string
 
 	// next is the plan for this world, once it was asked for.
@@ -86,12 +86,12 @@ type world struct {
 type replicaSet struct {
 	exists         bool
 	desired, ready int32
-	// told is what its status says, and isCurrent that it is about the newest size. Only a lagging world goes by them.
+	// told is its status, and isCurrent is set if that is about the newest size. Only a lagging world uses them.
 	told      int32
 	isCurrent bool
 	// killed excuses lost requests until the data plane has learned of it, or relies on pods that came since.
 	killed bool
-	// mourned says that a pass has seen the Services without the killed pods.
+	// mourned is set if a pass has seen the Services without the killed pods.
 	mourned bool
 }
 
@@ -101,10 +101,10 @@ type service struct {
 	slices, proxies [revisions]int32
 	// changed is since when the slices are as they are.
 	changed time.Time
-	// stripped says that somebody took the revision out of the selector: to set it again is a repair, not a move.
+	// stripped is set if somebody removed the revision from the selector: setting it again is a repair, not a move.
 	stripped bool
-	// trouble is what its user has to put right; excused are the requests that are lost by it, until the data plane has
-	// learned that it is over.
+	// trouble is what its user has to fix; excused are the requests that it loses until the data plane has learned that it is
+	// over.
 	trouble trouble
 	excused bool
 }
@@ -166,7 +166,7 @@ func (w *world) clone() *world {
 	return &c
 }
 
-// planned is the plan for this world as it stands; only for worlds that do not change any more.
+// planned returns the plan for this world; only for worlds that no longer change.
 func (w *world) planned() Plan {
 	if w.next == nil {
 		plan := Compute(w.input())
@@ -204,7 +204,7 @@ func (w *world) input() Input {
 	return in
 }
 
-// remembers says that memory names a route.
+// remembers reports whether memory names a route.
 func (w *world) remembers(route Route) bool {
 	return w.status.Memory != nil && slices.ContainsFunc(w.status.Memory.Routes, func(managed v1alpha1.ManagedRoute) bool {
 		return managed.Kind == route.Kind && managed.Name == route.Name
@@ -214,7 +214,7 @@ func (w *world) remembers(route Route) bool {
 // stepsHash stands for the hash of the raw steps.
 func stepsHash(steps []v1alpha1.Step) string { return formerStepsHash(steps) }
 
-// marks stand as memory wants them: what comes of it when they do not is for tests without memory.
+// marks are always those that memory asks for. Tests without memory cover other marks.
 func (w *world) marks(revision string) Marks {
 	switch mem := w.status.Memory; {
 	case mem == nil:
@@ -228,7 +228,7 @@ func (w *world) marks(revision string) Marks {
 	}
 }
 
-// migrate lets somebody else's pods answer before there is a rollout.
+// migrate lets pods of others serve before there is a rollout.
 func migrate(w *world) {
 	w.migrating = true
 	w.sets[revC] = replicaSet{exists: true, desired: *w.spec.Replicas, ready: *w.spec.Replicas}
@@ -278,7 +278,7 @@ func (w *world) apply(action Action) {
 		w.sets[w.setIndex(a.Name)] = replicaSet{}
 	case PointService:
 		s := w.service(a.Name)
-		// What is lost while the endpoints change is the fault of who had taken them away.
+		// Requests that are lost while the endpoints change are due to whoever removed them.
 		s.excused = s.excused || s.stripped && a.Revision != "" && s.slices[index(a.Revision)] == 0
 		s.selector, s.stripped = index(a.Revision), a.Revision == ""
 	case SetTraffic:
@@ -295,7 +295,7 @@ func (w *world) service(serviceName string) *service {
 	return &w.canary
 }
 
-// The moves of the environment. Each says whether it changed anything.
+// The moves of the environment. Each returns whether it changed anything.
 
 // startPods brings a ReplicaSet to its size.
 func (w *world) startPods(revision int) bool {
@@ -346,9 +346,9 @@ func (w *world) syncProxyEndpoints(s *service) bool {
 	return true
 }
 
-// forgive ends the excuse of a killed revision once every proxy knows how things stand: nothing may lead to it then,
-// unless every other one is dead too. It also ends with the replacement of the pods, if a pass knows of their death and
-// nothing is on its way to them: what comes then is a new pod like any other.
+// forgive ends the excuse of a killed revision once every proxy knows the endpoints: nothing may lead to it then, unless
+// every other revision is dead, too. It also ends with the replacement of the pods, if a pass knows of their death and no
+// requests are on their way to them: the replacements are new pods like any others.
 func (w *world) forgive() {
 	for _, s := range []*service{&w.stable, &w.canary} {
 		s.excused = s.excused && !(s.trouble == untroubled && w.isKnown(s) && sum(s.slices) > 0)
@@ -369,7 +369,7 @@ func (w *world) forgive() {
 	}
 }
 
-// awaits says that requests go to a Service, or are meant to, and that not all is known of its endpoints.
+// awaits reports whether requests go to a Service, or are meant to, and its endpoints are not completely known.
 func (w *world) awaits() bool {
 	traffic := w.status.Memory.Traffic
 	toCanary := traffic.Weight > 0 || traffic.MirrorPercent > 0 || traffic.HeaderRoutesActive || w.toCanary() || w.copiesToCanary() ||
@@ -378,10 +378,10 @@ func (w *world) awaits() bool {
 	return toCanary && !w.isKnown(&w.canary) || toStable && !w.isKnown(&w.stable)
 }
 
-// isKnown says that the data plane knows the endpoints of a Service as they are.
+// isKnown reports whether the data plane knows the current endpoints of a Service.
 func (w *world) isKnown(s *service) bool { return s.proxies == s.slices && s.slices == w.selected(s) }
 
-// mourn notes the killed revisions of which a pass has seen no endpoint. It has to remember that.
+// mourn records the killed revisions of which a pass has seen no endpoint.
 func (w *world) mourn() {
 	for i, set := range w.sets {
 		w.sets[i].mourned = set.mourned || set.killed && w.stable.slices[i]+w.canary.slices[i] == 0
@@ -389,7 +389,7 @@ func (w *world) mourn() {
 	w.forgive()
 }
 
-// tick goes on to a moment. What the data plane was told more than settleSeconds before, it has done by then.
+// tick advances to a time. By then, the data plane has applied what was sent to it more than settleSeconds before.
 func (w *world) tick(to time.Time) {
 	w.now = to
 	settled := to.Add(-newSettings(w.spec).settle)
@@ -405,7 +405,7 @@ func (w *world) tick(to time.Time) {
 	}
 }
 
-// settleAll lets every other controller and the data plane do all that they have to do.
+// settleAll lets every other controller and the data plane finish their work.
 func (w *world) settleAll() {
 	for changed := true; changed; {
 		changed = false

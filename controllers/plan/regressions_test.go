@@ -17,10 +17,10 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// TestRouteReplaced: T4 never hangs for ever. A route that was deleted and created again between two passes starts at
-// generation 1; what was remembered of the former one is no measure for it.
+// TestRouteReplaced checks that T4 never hangs. A route that was deleted and created again between two passes starts at
+// generation 1. The record of the former one does not apply to it.
 func TestRouteReplaced(t *testing.T) {
-	in := changed(resting(), route(func(r *Route) { r.Generation, r.AcceptedGeneration = 1, 1 }))
+	in := changed(idle(), route(func(r *Route) { r.Generation, r.AcceptedGeneration = 1, 1 }))
 	for range 3 {
 		in.Prior = Compute(in).Status
 		in.Now = in.Now.Add(time.Minute)
@@ -30,41 +30,41 @@ func TestRouteReplaced(t *testing.T) {
 	}
 }
 
-// TestTooCoarseForAll: T5's factor is good for every step, not only for the last one.
+// TestTooCoarseForAll checks that T5's factor works for every step, not only for the last one.
 func TestTooCoarseForAll(t *testing.T) {
-	in := changed(resting(weight(50), weight(20)), template("b"), route(func(r *Route) { r.Total = 1 }))
+	in := changed(idle(weight(50), weight(20)), template("b"), route(func(r *Route) { r.Total = 1 }))
 	if got := conditionOf(Compute(in), v1alpha1.ConditionTrafficRouted).Message; !strings.HasSuffix(got, "by 10") {
 		t.Errorf("want a factor of 10, which makes 50 %% and 20 %% of 1 whole: %s", got)
 	}
 }
 
-// TestTooCoarseInMidCanary: somebody changes the total of a shared rule so that the weight in force is no whole number any
-// more. No write could be made of it, and nothing that must go on may fail for that: an abort is accepted, and 0 is
-// always whole. A promotion takes no weight but 0 and 100, whatever the steps are edited to.
+// TestTooCoarseInMidCanary: somebody changes the total of a shared rule so that the weight in force is no longer a whole
+// number. It cannot be written, and that must not block anything else: an abort is accepted, and 0 is always whole. A
+// promotion uses only the weights 0 and 100, whatever the steps are edited to.
 func TestTooCoarseInMidCanary(t *testing.T) {
 	coarse := route(func(r *Route) { r.Total, r.Weight, r.Generation = 1, MixedWeight, 8 })
 	unrecorded := memory(func(m *v1alpha1.Memory) { m.Traffic.Routes = nil })
 	edited := func(in *Input) { in.Spec.Steps = []v1alpha1.Step{weight(25)} }
 	to0 := []string{"SetTraffic reviews weight=0 headerRoutes=0"}
 	for name, tc := range map[string]planCase{
-		"held":      {in: changed(midway(20, weight(20)), coarse, unrecorded), targets: "Stepping 0: 20% a/b", stalled: v1alpha1.ReasonWeightNotRepresentable},
-		"abort":     {in: changed(midway(20, weight(20)), coarse, unrecorded, aborting), targets: "RollingBack 0: 0% a/b aborted b"},
-		"returning": {in: changed(returning(0), coarse, unrecorded), targets: "RollingBack 0: 0% a/b", actions: to0, stalled: v1alpha1.ReasonNotStalled},
-		"promoting": {in: changed(promoting(100), route(func(r *Route) { r.Total = 1 }), edited), targets: "Promoting 0: 100% b/b", stalled: v1alpha1.ReasonNotStalled},
+		"held":         {in: changed(midway(20, weight(20)), coarse, unrecorded), targets: "Stepping 0: 20% a/b", stalled: v1alpha1.ReasonWeightNotRepresentable},
+		"abort":        {in: changed(midway(20, weight(20)), coarse, unrecorded, aborting), targets: "RollingBack 0: 0% a/b aborted b"},
+		"rolling back": {in: changed(rollingBack(0), coarse, unrecorded), targets: "RollingBack 0: 0% a/b", actions: to0, stalled: v1alpha1.ReasonNotStalled},
+		"promoting":    {in: changed(promoting(100), route(func(r *Route) { r.Total = 1 }), edited), targets: "Promoting 0: 100% b/b", stalled: v1alpha1.ReasonNotStalled},
 	} {
 		t.Run(name, tc.check)
 	}
 	others := changed(midway(20, pause(0)), coarse, unrecorded)
 	if got := Compute(others).Status.Message; !strings.Contains(got, "cannot carry 20 %") && !strings.Contains(conditionOf(Compute(others), v1alpha1.ConditionTrafficRouted).Message, "cannot carry 20 %") {
-		t.Errorf("nobody is told why the weight is not written: %s", got)
+		t.Errorf("no message tells why the weight is not written: %s", got)
 	}
 }
 
-// TestAbortOfReverted: the stable template applied again ends Healthy, never Aborted; an abort that comes on top of it
-// must not turn against the stable revision.
+// TestAbortOfReverted: the stable template applied again ends Healthy, never Aborted. An abort after that must not apply to
+// the stable revision.
 func TestAbortOfReverted(t *testing.T) {
 	for name, in := range map[string]Input{
-		"on the way back":  changed(returning(50), template("a"), command("abort=true")),
+		"on the way back":  changed(rollingBack(50), template("a"), command("abort=true")),
 		"in the same pass": changed(midway(50, pause(0)), template("a"), command("abort=true")),
 	} {
 		if got := Compute(in).Status.Memory; got.AbortedRevision == got.StableRevision {
@@ -79,14 +79,14 @@ func TestAbortedAndSuperseded(t *testing.T) {
 	in.Prior.History = []v1alpha1.HistoryEntry{{Revision: "b", Outcome: v1alpha1.OutcomeInProgress}}
 	for _, entry := range Compute(in).Status.History {
 		if entry.Revision == "b" && (entry.Outcome == v1alpha1.OutcomeInProgress || entry.EndedAt == nil) {
-			t.Errorf("revision b is %s for ever", entry.Outcome)
+			t.Errorf("revision b stays %s", entry.Outcome)
 		}
 	}
 }
 
 // TestAbortAfterSuperseded: a release has one entry in the history, also when its successor is aborted before it began.
 func TestAbortAfterSuperseded(t *testing.T) {
-	in := changed(returning(50), template("c"), command("abort=true"))
+	in := changed(rollingBack(50), template("c"), command("abort=true"))
 	in.Prior.History = []v1alpha1.HistoryEntry{{Revision: "b", Outcome: v1alpha1.OutcomeSuperseded}}
 	var got []string
 	for _, entry := range Compute(in).Status.History {
@@ -97,8 +97,8 @@ func TestAbortAfterSuperseded(t *testing.T) {
 	}
 }
 
-// TestPromoteUnderProblem: nothing is touched while a user has to put something right; leaving a pause by hand then
-// must not raise a weight.
+// TestPromoteUnderProblem: nothing is changed while a user has to fix something. Promoting a pause step must not raise a
+// weight then.
 func TestPromoteUnderProblem(t *testing.T) {
 	in := changed(midway(0, pause(0), weight(25)), command("promote=true"))
 	in.Observed.Stable.Problem = &Problem{v1alpha1.ReasonServiceConflict, "an older rollout manages it"}
@@ -126,21 +126,21 @@ func TestNoWeightForNobody(t *testing.T) {
 	}
 }
 
-// TestMigrationDeleted: T9 holds for a deletion in the middle of a migration: the weight that went to the canary is
-// proven to be back before the pods behind it are let go.
+// TestMigrationDeleted: T9 holds for a deletion in the middle of a migration: the weight of the canary is verified to be
+// back before the finalizer is removed.
 func TestMigrationDeleted(t *testing.T) {
 	in := changed(promoting(100), unowned, deleted(1))
 	in.Prior = Compute(in).Status // back to weight 0: written to memory first
 	in.Prior = Compute(in).Status
 	for _, text := range described(Compute(in).Actions) {
 		if text == "RemoveFinalizer" {
-			t.Error("the rollout is let go while the route still carries 100 % to the canary")
+			t.Error("the finalizer is removed while the route still carries 100 % to the canary")
 		}
 	}
 }
 
-// TestDeletedLongAgo: a deletion writes what can be written before it lets go, also when nobody was there to do so for
-// longer than its patience.
+// TestDeletedLongAgo: a deletion writes what can be written before the finalizer is removed, even if no operator ran for
+// longer than the timeout.
 func TestDeletedLongAgo(t *testing.T) {
 	in := changed(midway(50, pause(0)), deleted(600), route(func(r *Route) { r.Weight = 50 }))
 	in.Prior = Compute(in).Status
@@ -149,7 +149,7 @@ func TestDeletedLongAgo(t *testing.T) {
 	}
 }
 
-// TestStalledAtPause: T1's repair that would leave no ready endpoint is held and Stalled, at a pause as well.
+// TestStalledAtPause: restoring a selector (T1) stalls if that would leave no ready endpoint, even at a pause.
 func TestStalledAtPause(t *testing.T) {
 	in := changed(midway(20, pause(0)), func(in *Input) { in.Observed.Stable.Revision = "" }, stableEndpoints("b", 1), alive("a", 0))
 	if got := conditionOf(Compute(in), v1alpha1.ConditionStalled); got.Reason != v1alpha1.ReasonStableUnavailable {
@@ -177,7 +177,7 @@ func TestStatusIsStored(t *testing.T) {
 	}
 }
 
-// TestTornMemory: P9, no panic, whatever stands in a status: every one of these fields is optional in the schema.
+// TestTornMemory: P9, no panic with any status: every one of these fields is optional in the schema.
 func TestTornMemory(t *testing.T) {
 	for name, in := range map[string]Input{
 		"no transitionedAt": changed(midway(20, pause(time.Minute)), memory(func(m *v1alpha1.Memory) { m.TransitionedAt = nil })),
@@ -198,7 +198,7 @@ func TestTornMemory(t *testing.T) {
 // TestNoPauseWithoutReplicas: a release without pods is promoted at once. It used to be reported as paused at its first step,
 // for one pass.
 func TestNoPauseWithoutReplicas(t *testing.T) {
-	got := Compute(changed(resting(pause(0), weight(20)), template("b"), func(in *Input) {
+	got := Compute(changed(idle(pause(0), weight(20)), template("b"), func(in *Input) {
 		in.Spec.Replicas = ptr.To[int32](0)
 		in.Observed.ReplicaSets = []ReplicaSet{{Name: "reviews-a", Revision: "a", Current: true, Marks: Marks{Promotion: 1}}}
 		in.Observed.Stable.Endpoints, in.Observed.Canary.Endpoints = nil, nil

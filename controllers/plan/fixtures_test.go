@@ -15,7 +15,7 @@ import (
 )
 
 // midway is a pass in the middle of a release: a is stable with 4 pods, b is the canary and gets that share by the
-// first step; all is proven, and settled for an hour.
+// first step. Everything is verified, and has settled for an hour.
 func midway(percent int32, steps ...v1alpha1.Step) Input {
 	w := newWorld(4, steps...)
 	w.now, w.template, w.finalizer = epoch.Add(time.Hour), revB, true
@@ -42,23 +42,23 @@ func midway(percent int32, steps ...v1alpha1.Step) Input {
 	return w.input()
 }
 
-// promoting is midway through T8, with the canary at full size; returning is on the way back (T9).
+// promoting is midway through T8, with the canary at full size; rollingBack is midway through T9.
 func promoting(percent int32) Input {
 	return changed(midway(percent), phase(v1alpha1.PhasePromoting), pods("b", 4))
 }
-func returning(percent int32) Input {
+func rollingBack(percent int32) Input {
 	return changed(midway(percent), phase(v1alpha1.PhaseRollingBack))
 }
 
-// resting has revision a stable and nothing in flight.
-func resting(steps ...v1alpha1.Step) Input {
+// idle has a as its stable revision and nothing in flight.
+func idle(steps ...v1alpha1.Step) Input {
 	return changed(midway(0, steps...), phase(v1alpha1.PhaseIdle), canaryAt("a"), template("a"), func(in *Input) {
 		in.Prior.Memory.CurrentRevision, in.Prior.Memory.StepsHash, in.Prior.Memory.StepTargets.Weight = "a", "", 0
 		in.Observed.ReplicaSets = in.Observed.ReplicaSets[:1]
 	})
 }
 
-// firstDeploy brings up b where nothing was.
+// firstDeploy deploys b as the first revision.
 func firstDeploy() Input {
 	return changed(promoting(0), func(in *Input) {
 		mem := in.Prior.Memory
@@ -69,7 +69,7 @@ func firstDeploy() Input {
 	})
 }
 
-// change makes an input differ.
+// change changes an input.
 type change func(in *Input)
 
 func changed(in Input, changes ...change) Input {
@@ -104,7 +104,7 @@ func set(revision string, c func(*ReplicaSet)) change {
 	}
 }
 
-// pods gives a revision so many pods, wanted and available; and the Services that select it their endpoints.
+// pods gives a revision a number of pods, desired and available, and the Services that select it their endpoints.
 func pods(revision string, count int32) change {
 	return func(in *Input) {
 		set(revision, func(rs *ReplicaSet) { rs.Desired = count })(in)
@@ -112,7 +112,7 @@ func pods(revision string, count int32) change {
 	}
 }
 
-// alive leaves the wanted size as it is.
+// alive does not change the desired size.
 func alive(revision string, count int32) change {
 	return func(in *Input) {
 		set(revision, func(rs *ReplicaSet) { rs.Replicas, rs.Ready, rs.Available = count, count, count })(in)
@@ -155,8 +155,8 @@ func verified(seconds int) change {
 	return memory(func(m *v1alpha1.Memory) { m.Traffic.VerifiedAt = ago(seconds) })
 }
 
-// unproven has a gateway that has not taken the weight yet.
-func unproven(in *Input) {
+// unverified has a gateway that has not accepted the weight yet.
+func unverified(in *Input) {
 	in.Observed.Routes[0].AcceptedGeneration, in.Prior.Memory.Traffic.VerifiedAt = 6, nil
 }
 
@@ -169,7 +169,7 @@ func headers(inForce bool) change {
 	}
 }
 
-// mirror has copies of a percentage of the requests go to the canary.
+// mirror copies a percentage of the requests to the canary.
 func mirror(percent int32) change {
 	return func(in *Input) {
 		in.Prior.Memory.StepTargets.MirrorPercent, in.Prior.Memory.Traffic.MirrorPercent = percent, percent
@@ -177,7 +177,7 @@ func mirror(percent int32) change {
 	}
 }
 
-// planCase is one pass: the targets that it leaves in memory, what it writes, and how soon it has to look again.
+// planCase is one pass: the targets that it leaves in memory, its actions, and when it has to look again.
 type planCase struct {
 	in      Input
 	targets string
@@ -203,7 +203,7 @@ func (tc planCase) check(t *testing.T) {
 	}
 }
 
-// targets is what memory wants, in one line: phase, step, weight, and what the two Services select.
+// targets returns the targets in memory, in one line: phase, step, weight, and what the two Services select.
 func targets(m *v1alpha1.Memory) string {
 	if m == nil {
 		return ""

@@ -16,16 +16,16 @@ import (
 // aborting gives the command.
 func aborting(in *Input) { in.Commands.Abort = ptr.To("true") }
 
-// TestReturn holds T9: before the stable Service has moved all weight goes to it at once; after that the way back is
-// by way of weight 100. A sick stable revision gets nothing, and a canary that gives way to another one keeps its pods
-// until then: Argo Rollouts took them while the route still led to them (argo-rollouts#4390).
-func TestReturn(t *testing.T) {
+// TestRollback checks T9: before the stable Service has moved, all weight returns to it at once. After that, the rollback
+// goes by way of weight 100. A stable revision without ready pods gets nothing, and a superseded canary keeps its pods until
+// then: Argo Rollouts deleted them while the route still led to them (argo-rollouts#4390).
+func TestRollback(t *testing.T) {
 	moved := func(percent int32, changes ...change) Input {
-		return changed(returning(percent), append([]change{pods("b", 4), stableAt("b")}, changes...)...)
+		return changed(rollingBack(percent), append([]change{pods("b", 4), stableAt("b")}, changes...)...)
 	}
 	sick, none := v1alpha1.ReasonStableUnavailable, v1alpha1.ReasonNotStalled
 	back := func(changes ...change) Input { // the stable Service selects a again, the weight is still 100
-		return changed(returning(100), append([]change{pods("b", 4)}, changes...)...)
+		return changed(rollingBack(100), append([]change{pods("b", 4)}, changes...)...)
 	}
 	// The stable Service was to go back because b had no endpoint, and still selects b.
 	undone := func(percent int32, changes ...change) Input {
@@ -44,8 +44,8 @@ func TestReturn(t *testing.T) {
 		"abort in promotion, moved":    {in: changed(promoting(0), stableAt("b"), aborting), targets: "RollingBack 0: 100% b/b aborted b"},
 		"abort, stable has one pod":    {in: changed(midway(50, pause(0)), alive("a", 1), aborting), targets: "RollingBack 0: 0% a/b aborted b"},
 		"abort, stable has none":       {in: changed(midway(50, pause(0)), alive("a", 0), aborting), targets: "RollingBack 0: 50% a/b aborted b", stalled: sick},
-		"neither has any":              {in: changed(returning(50), alive("a", 0), alive("b", 0)), targets: "RollingBack 0: 0% a/b", stalled: none},
-		"only headers are left":        {in: changed(returning(0), headers(true)), targets: "RollingBack 0: 0% a/b"},
+		"neither has any":              {in: changed(rollingBack(50), alive("a", 0), alive("b", 0)), targets: "RollingBack 0: 0% a/b", stalled: none},
+		"only headers are left":        {in: changed(rollingBack(0), headers(true)), targets: "RollingBack 0: 0% a/b"},
 		"moved, canary cannot serve":   {in: moved(0, canaryEndpoints("b", 0)), targets: "RollingBack 0: 0% b/b"},
 		"moved, canary serves":         {in: moved(0), targets: "RollingBack 0: 100% b/b"},
 		"moved, 100 settling":          {in: moved(100, verified(4)), targets: "RollingBack 0: 100% b/b", wake: time.Second},
@@ -55,9 +55,9 @@ func TestReturn(t *testing.T) {
 		"back, endpoints settling":     {in: back(memory(func(m *v1alpha1.Memory) { m.StableService.ReadyAt = ago(4) })), targets: "RollingBack 0: 100% a/b", wake: time.Second},
 		"back, endpoints settled":      {in: back(), targets: "RollingBack 0: 0% a/b"},
 		"back, one endpoint is enough": {in: back(stableEndpoints("a", 1)), targets: "RollingBack 0: 0% a/b"},
-		"canary Service on its way":    {in: changed(returning(0), memory(func(m *v1alpha1.Memory) { m.CanaryService.Revision = "a" })), targets: "RollingBack 0: 0% a/a", actions: []string{`PointService reviews-canary -> "a"`}},
-		"the end":                      {in: changed(returning(0), canaryAt("a")), targets: "Idle 0: 0% a/a"},
-		"the end, canary is missing":   {in: changed(returning(0), canaryAt("a"), func(in *Input) { in.Observed.Canary = Service{Name: "reviews-canary"} }), targets: "Idle 0: 0% a/a"},
+		"canary Service on its way":    {in: changed(rollingBack(0), memory(func(m *v1alpha1.Memory) { m.CanaryService.Revision = "a" })), targets: "RollingBack 0: 0% a/a", actions: []string{`PointService reviews-canary -> "a"`}},
+		"the end":                      {in: changed(rollingBack(0), canaryAt("a")), targets: "Idle 0: 0% a/a"},
+		"the end, canary is missing":   {in: changed(rollingBack(0), canaryAt("a"), func(in *Input) { in.Observed.Canary = Service{Name: "reviews-canary"} }), targets: "Idle 0: 0% a/a"},
 		"stable template again":        {in: changed(midway(50, pause(0)), template("a")), targets: "RollingBack 0: 0% a/b"},
 		"another template":             {in: changed(midway(50, pause(0)), template("c")), targets: "RollingBack 0: 0% a/b"},
 		"another one, stable has none": {in: changed(midway(50, pause(0)), template("c"), alive("a", 0)), targets: "RollingBack 0: 50% a/b", stalled: sick},
@@ -65,14 +65,14 @@ func TestReturn(t *testing.T) {
 			in:      changed(midway(50, pause(0)), template("c"), stableEndpoints("a", 0), problem(v1alpha1.ReasonServiceSelectorMismatch)),
 			targets: "RollingBack 0: 50% a/b", stalled: v1alpha1.ReasonServiceSelectorMismatch,
 		},
-		"another one, still none": {in: changed(returning(50), template("c"), alive("a", 0)), targets: "RollingBack 0: 50% a/b", stalled: sick},
+		"another one, still none": {in: changed(rollingBack(50), template("c"), alive("a", 0)), targets: "RollingBack 0: 50% a/b", stalled: sick},
 	} {
 		t.Run(name, tc.check)
 	}
 }
 
-// TestFirstDeployGivesWay holds the edge rule that a template change while Initializing restarts it.
-func TestFirstDeployGivesWay(t *testing.T) {
+// TestFirstDeploySuperseded checks the edge rule that a template change while Initializing restarts it.
+func TestFirstDeploySuperseded(t *testing.T) {
 	restart := changed(firstDeploy(), template("c"))
 	planCase{in: restart, targets: "Promoting 0: 0% /"}.check(t)
 	if got := Compute(restart).Status.Memory.CurrentRevision; got != "c" {
@@ -94,7 +94,7 @@ func TestFirstDeployGivesWay(t *testing.T) {
 	}
 }
 
-// TestFirstDeployThatServesNothing gives way at once: there is nothing to bring back.
+// TestFirstDeployThatServesNothing checks that it is superseded at once: there is no traffic to return.
 func TestFirstDeployThatServesNothing(t *testing.T) {
 	in := changed(firstDeploy(), template("c"), route(func(r *Route) { r.Weight = 50 }), func(in *Input) { in.Prior.Memory.Traffic = v1alpha1.TrafficMemory{} })
 	planCase{in: in, targets: "Promoting 0: 0% /", actions: []string{"SetTraffic reviews weight=0 headerRoutes=0"}}.check(t)
@@ -123,13 +123,13 @@ func TestFirstWeights(t *testing.T) {
 	}
 }
 
-// TestFirstDeployStays holds that a first deploy whose pods answer already is brought to its end first.
+// TestFirstDeployStays checks that a first deploy whose pods already serve is finished first.
 func TestFirstDeployStays(t *testing.T) {
 	in := changed(firstDeploy(), stableAt("b"), canaryAt("b"), template("c"))
 	planCase{in: in, targets: "Promoting 0: 0% b/b"}.check(t)
 }
 
-// TestDyingCanary holds the edge rule that a canary without a ready endpoint loses its traffic at once, and that it
+// TestDyingCanary checks the edge rule that a canary without a ready endpoint loses its traffic at once, and that it
 // returns by T2.
 func TestDyingCanary(t *testing.T) {
 	goesBack := memory(func(m *v1alpha1.Memory) { m.StableService = v1alpha1.ServiceMemory{Revision: "a"} })
@@ -159,26 +159,27 @@ func TestDyingCanary(t *testing.T) {
 	}
 }
 
-// TestOutlived holds that a move of the stable Service is taken back while it has not been made and the revision that it
-// was meant for has died: stable is behind it still, and gets the traffic at once.
-func TestOutlived(t *testing.T) {
+// TestMoveTargetDied checks that a move of the stable Service that was not made yet is revoked when its target revision has
+// died: the stable revision is still behind it, and gets the traffic at once.
+func TestMoveTargetDied(t *testing.T) {
 	decided := memory(func(m *v1alpha1.Memory) { m.StableService = v1alpha1.ServiceMemory{Revision: "b"} })
 	foreign := func(in *Input) { in.Prior.Memory.StableRevision, in.Observed.Stable.Revision = "", "" }
 	for name, tc := range map[string]planCase{
-		"promoting": {in: changed(promoting(100), decided, alive("b", 0)), targets: "Promoting 0: 0% a/b"},
-		"returning": {in: changed(returning(100), decided, alive("b", 0)), targets: "RollingBack 0: 0% a/b"},
-		"migrating": {in: changed(promoting(100), decided, alive("b", 0), foreign, stableEndpoints("", 4)), targets: "Promoting 0: 0% /b"},
-		"one lives": {in: changed(promoting(100), decided, alive("b", 1)), targets: "Promoting 0: 100% b/b", actions: []string{`PointService reviews-stable -> "b"`}},
-		"both dead": {in: changed(promoting(100), decided, alive("b", 0), alive("a", 0)), targets: "Promoting 0: 100% b/b", actions: []string{`PointService reviews-stable -> "b"`}},
+		"promoting":    {in: changed(promoting(100), decided, alive("b", 0)), targets: "Promoting 0: 0% a/b"},
+		"rolling back": {in: changed(rollingBack(100), decided, alive("b", 0)), targets: "RollingBack 0: 0% a/b"},
+		"migrating":    {in: changed(promoting(100), decided, alive("b", 0), foreign, stableEndpoints("", 4)), targets: "Promoting 0: 0% /b"},
+		"one lives":    {in: changed(promoting(100), decided, alive("b", 1)), targets: "Promoting 0: 100% b/b", actions: []string{`PointService reviews-stable -> "b"`}},
+		"both dead":    {in: changed(promoting(100), decided, alive("b", 0), alive("a", 0)), targets: "Promoting 0: 100% b/b", actions: []string{`PointService reviews-stable -> "b"`}},
 	} {
 		tc.stalled = v1alpha1.ReasonNotStalled
 		t.Run(name, tc.check)
 	}
 }
 
-// TestSickStable holds the edge rule that promote=full finishes what the canary Service serves when stable cannot.
+// TestSickStable checks the edge rule that promote=full promotes the revision that the canary Service serves when stable cannot
+// serve.
 func TestSickStable(t *testing.T) {
-	in := changed(returning(50), alive("a", 0), aborted("b"))
+	in := changed(rollingBack(50), alive("a", 0), aborted("b"))
 	got := Compute(in)
 	if !strings.Contains(got.Status.Message, "annotate canaryrollout reviews canaryrollout.dev/promote=full") {
 		t.Errorf("the message does not say what helps: %s", got.Status.Message)

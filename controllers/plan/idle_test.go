@@ -15,7 +15,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// TestAdoption holds which running revision becomes the stable one while there is no memory: the one that the stable
+// TestAdoption checks which running revision becomes the stable one while there is no memory: the one that the stable
 // Service names, else the one with an equal template, else the one with the most ready pods.
 func TestAdoption(t *testing.T) {
 	owned := func(revision string, desired, ready int32) change {
@@ -67,9 +67,9 @@ func TestAdoption(t *testing.T) {
 	}
 }
 
-// TestReplicasUnset holds that a size stays until the spec says another one: what runs is not cut to a default, when it is
-// adopted, when its memory was lost, and when spec.replicas is taken out later. Autoscalers read spec.replicas, so it is
-// filled in.
+// TestReplicasUnset checks that a size stays until the spec sets another one: running pods are not scaled to a default when
+// they are adopted, when memory was lost, or when spec.replicas is removed later. Autoscalers read spec.replicas, so it is
+// set.
 func TestReplicasUnset(t *testing.T) {
 	unset := func(in *Input) { in.Spec.Replicas = nil }
 	lost := func(in *Input) { in.Prior.Memory, in.Observed.ReplicaSets = nil, nil }
@@ -84,10 +84,10 @@ func TestReplicasUnset(t *testing.T) {
 	}{
 		"adopted":       {changed(firstDeploy(), lost, orphans, unset), []string{"SetReplicas 5", "AdoptReplicaSet", "AdoptReplicaSet"}, "no pod restarts"},
 		"adopted, cut":  {changed(firstDeploy(), lost, orphans, one), []string{"AdoptReplicaSet", "AdoptReplicaSet"}, "no pod restarts; spec.replicas scales it from 5 to 1 pod"},
-		"memory lost":   {changed(resting(), unset, func(in *Input) { in.Prior.Memory = nil }), []string{"SetReplicas 4"}, "no pod restarts"},
+		"memory lost":   {changed(idle(), unset, func(in *Input) { in.Prior.Memory = nil }), []string{"SetReplicas 4"}, "no pod restarts"},
 		"first deploy":  {changed(firstDeploy(), lost, unset), []string{"SetReplicas 1"}, "first deploy of revision b (reviews:b)"},
-		"taken out":     {changed(resting(), unset), []string{"SetReplicas 4"}, ""},
-		"taken out, 0":  {changed(resting(), unset, pods("a", 0)), []string{"SetReplicas 0"}, ""},
+		"taken out":     {changed(idle(), unset), []string{"SetReplicas 4"}, ""},
+		"taken out, 0":  {changed(idle(), unset, pods("a", 0)), []string{"SetReplicas 0"}, ""},
 		"in mid-canary": {changed(midway(50, weight(50)), unset), []string{"SetReplicas 4"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -102,7 +102,7 @@ func TestReplicasUnset(t *testing.T) {
 	}
 }
 
-// TestFirstPass holds that the finalizer comes before everything else.
+// TestFirstPass checks that the finalizer comes before everything else.
 func TestFirstPass(t *testing.T) {
 	for name, in := range map[string]Input{
 		"no memory": changed(firstDeploy(), func(in *Input) { in.Prior.Memory, in.HasFinalizer = nil, false }),
@@ -114,11 +114,11 @@ func TestFirstPass(t *testing.T) {
 	}
 }
 
-// TestRest holds what a rollout at rest makes of the template. Argo Rollouts' aborted canary started again by itself
-// (argo-rollouts#2929), grew with the replicas, and its Service went back and forth while its pods were kept
-// (argo-rollouts#4973, #3078); the template after it did not start (#2048). An abort of what was over took the stable
-// pods (argo-rollouts#1292), or was carried out again and again (#2982).
-func TestRest(t *testing.T) {
+// TestIdle checks how an idle rollout handles the template. In Argo Rollouts, an aborted canary started again by itself
+// (argo-rollouts#2929), grew with the replicas, and its Service moved back and forth while its pods were kept
+// (argo-rollouts#4973, #3078); the next template did not start (#2048). An abort after the release deleted the stable pods
+// (argo-rollouts#1292), or was carried out again and again (#2982).
+func TestIdle(t *testing.T) {
 	none := func(in *Input) { in.Spec.Replicas = ptr.To[int32](0); pods("a", 0)(in) }
 	kept := func(in *Input) {
 		in.Observed.ReplicaSets = append(in.Observed.ReplicaSets, midway(50).Observed.ReplicaSets[1])
@@ -127,51 +127,51 @@ func TestRest(t *testing.T) {
 	}
 	tenPods := func(in *Input) { in.Spec.Replicas = ptr.To[int32](10) }
 	for name, tc := range map[string]planCase{
-		"stable template":     {in: resting(pause(0)), targets: "Idle 0: 0% a/a"},
-		"stable after abort":  {in: changed(resting(pause(0)), aborted("b")), targets: "Idle 0: 0% a/a"},
-		"aborted":             {in: changed(resting(pause(0)), aborted("b"), template("b")), targets: "Idle 0: 0% a/a aborted b"},
-		"aborted, grows":      {in: changed(resting(pause(0)), aborted("b"), template("b"), kept, tenPods), targets: "Idle 0: 0% a/a aborted b", actions: []string{"ScaleReplicaSet reviews-a replicas=10"}},
-		"an abort":            {in: changed(resting(pause(0)), aborting), targets: "Idle 0: 0% a/a", actions: []string{"RemoveAnnotations canaryrollout.dev/abort"}},
-		"another one":         {in: changed(resting(pause(0)), aborted("b"), template("c")), targets: "Stepping 0: 0% a/a"},
-		"new":                 {in: changed(resting(pause(0)), template("b")), targets: "Stepping 0: 0% a/a"},
-		"new, without pods":   {in: changed(resting(pause(0)), template("b"), none), targets: "Promoting 0: 0% a/a"},
-		"new, spec.paused":    {in: changed(resting(pause(0)), template("b"), func(in *Input) { in.Spec.Paused = true }), targets: "Idle 0: 0% a/a"},
-		"new, with a problem": {in: changed(resting(pause(0)), template("b"), func(in *Input) { in.Observed.Stable.Problem = &Problem{Reason: "x"} }), targets: "Idle 0: 0% a/a"},
-		"not to be had":       {in: changed(resting(pause(0)), template("")), targets: "Idle 0: 0% a/a"},
+		"stable template":     {in: idle(pause(0)), targets: "Idle 0: 0% a/a"},
+		"stable after abort":  {in: changed(idle(pause(0)), aborted("b")), targets: "Idle 0: 0% a/a"},
+		"aborted":             {in: changed(idle(pause(0)), aborted("b"), template("b")), targets: "Idle 0: 0% a/a aborted b"},
+		"aborted, grows":      {in: changed(idle(pause(0)), aborted("b"), template("b"), kept, tenPods), targets: "Idle 0: 0% a/a aborted b", actions: []string{"ScaleReplicaSet reviews-a replicas=10"}},
+		"an abort":            {in: changed(idle(pause(0)), aborting), targets: "Idle 0: 0% a/a", actions: []string{"RemoveAnnotations canaryrollout.dev/abort"}},
+		"another one":         {in: changed(idle(pause(0)), aborted("b"), template("c")), targets: "Stepping 0: 0% a/a"},
+		"new":                 {in: changed(idle(pause(0)), template("b")), targets: "Stepping 0: 0% a/a"},
+		"new, without pods":   {in: changed(idle(pause(0)), template("b"), none), targets: "Promoting 0: 0% a/a"},
+		"new, spec.paused":    {in: changed(idle(pause(0)), template("b"), func(in *Input) { in.Spec.Paused = true }), targets: "Idle 0: 0% a/a"},
+		"new, with a problem": {in: changed(idle(pause(0)), template("b"), func(in *Input) { in.Observed.Stable.Problem = &Problem{Reason: "x"} }), targets: "Idle 0: 0% a/a"},
+		"not to be had":       {in: changed(idle(pause(0)), template("")), targets: "Idle 0: 0% a/a"},
 	} {
 		t.Run(name, tc.check)
 	}
 }
 
-// TestWithoutPods holds that at 0 replicas a new template becomes stable without steps, Services and weight together.
+// TestWithoutPods checks that at 0 replicas a new template becomes stable without steps, Services and weight together.
 func TestWithoutPods(t *testing.T) {
 	none := func(in *Input) { in.Spec.Replicas = ptr.To[int32](0); pods("a", 0)(in); pods("b", 0)(in) }
 	for name, tc := range map[string]planCase{
-		"first":      {in: changed(promoting(0), none), targets: "Promoting 0: 0% b/b"},
-		"then":       {in: changed(promoting(0), stableAt("b"), none), targets: "Idle 0: 0% b/b"},
-		"not proven": {in: changed(promoting(0), stableAt("b"), none, unproven), targets: "Promoting 0: 0% b/b"},
+		"first":        {in: changed(promoting(0), none), targets: "Promoting 0: 0% b/b"},
+		"then":         {in: changed(promoting(0), stableAt("b"), none), targets: "Idle 0: 0% b/b"},
+		"not verified": {in: changed(promoting(0), stableAt("b"), none, unverified), targets: "Promoting 0: 0% b/b"},
 	} {
 		t.Run(name, tc.check)
 	}
 }
 
-// TestFirstDeploy holds that a first deploy sets Services and routes together when its pods are available, and
-// that a migration, which has endpoints already, goes by T8.
+// TestFirstDeploy checks that a first deploy sets Services and routes together when its pods are available, and
+// that a migration, which already has endpoints, follows T8.
 func TestFirstDeploy(t *testing.T) {
 	up := func(changes ...change) Input {
 		return changed(firstDeploy(), append([]change{stableAt("b"), canaryAt("b")}, changes...)...)
 	}
 	for name, tc := range map[string]planCase{
-		"pods not available":    {in: changed(firstDeploy(), alive("b", 3)), targets: "Promoting 0: 0% /"},
-		"pods available":        {in: firstDeploy(), targets: "Promoting 0: 0% b/b"},
-		"endpoints short":       {in: up(stableEndpoints("b", 3)), targets: "Promoting 0: 0% b/b"},
-		"canary short":          {in: up(canaryEndpoints("b", 3)), targets: "Promoting 0: 0% b/b"},
-		"settling":              {in: up(verified(4), memory(func(m *v1alpha1.Memory) { m.StableService.ReadyAt, m.CanaryService.ReadyAt = ago(9), ago(9) })), targets: "Promoting 0: 0% b/b", wake: time.Second},
-		"settled":               {in: up(memory(func(m *v1alpha1.Memory) { m.StableService.ReadyAt, m.CanaryService.ReadyAt = ago(9), ago(9) })), targets: "Idle 0: 0% b/b"},
-		"migration, canary":     {in: changed(firstDeploy(), stableEndpoints("", 2)), targets: "Promoting 0: 0% /b"},
-		"migration, 100":        {in: changed(promoting(0), unowned), targets: "Promoting 0: 100% /b"},
-		"migration, the move":   {in: changed(promoting(100), unowned), targets: "Promoting 0: 100% b/b"},
-		"migration, not proven": {in: changed(promoting(100), unowned, verified(4)), targets: "Promoting 0: 100% /b"},
+		"pods not available":      {in: changed(firstDeploy(), alive("b", 3)), targets: "Promoting 0: 0% /"},
+		"pods available":          {in: firstDeploy(), targets: "Promoting 0: 0% b/b"},
+		"endpoints short":         {in: up(stableEndpoints("b", 3)), targets: "Promoting 0: 0% b/b"},
+		"canary short":            {in: up(canaryEndpoints("b", 3)), targets: "Promoting 0: 0% b/b"},
+		"settling":                {in: up(verified(4), memory(func(m *v1alpha1.Memory) { m.StableService.ReadyAt, m.CanaryService.ReadyAt = ago(9), ago(9) })), targets: "Promoting 0: 0% b/b", wake: time.Second},
+		"settled":                 {in: up(memory(func(m *v1alpha1.Memory) { m.StableService.ReadyAt, m.CanaryService.ReadyAt = ago(9), ago(9) })), targets: "Idle 0: 0% b/b"},
+		"migration, canary":       {in: changed(firstDeploy(), stableEndpoints("", 2)), targets: "Promoting 0: 0% /b"},
+		"migration, 100":          {in: changed(promoting(0), unowned), targets: "Promoting 0: 100% /b"},
+		"migration, the move":     {in: changed(promoting(100), unowned), targets: "Promoting 0: 100% b/b"},
+		"migration, not verified": {in: changed(promoting(100), unowned, verified(4)), targets: "Promoting 0: 100% /b"},
 	} {
 		t.Run(name, tc.check)
 	}
@@ -184,7 +184,7 @@ func unowned(in *Input) {
 	stableEndpoints("", 2)(in)
 }
 
-// TestHistoryLimit holds that the oldest ReplicaSets without pods go, and none that is needed.
+// TestHistoryLimit checks that the oldest ReplicaSets without pods are deleted, and none that is needed.
 func TestHistoryLimit(t *testing.T) {
 	for name, tc := range map[string]struct {
 		limit int32
@@ -199,7 +199,7 @@ func TestHistoryLimit(t *testing.T) {
 		"one is the spec's": {0, func(rs *ReplicaSet) { rs.Revision = "a" }, []string{"DeleteReplicaSet old-3", "DeleteReplicaSet old-2", "DeleteReplicaSet old-0"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in := resting()
+			in := idle()
 			in.Spec.RevisionHistoryLimit = &tc.limit
 			for i := range 4 {
 				old := ReplicaSet{Name: fmt.Sprintf("old-%d", i), Revision: fmt.Sprintf("r%d", i), Current: true, Created: epoch.Add(time.Duration(i) * time.Hour)}
@@ -221,9 +221,9 @@ func TestHistoryLimit(t *testing.T) {
 	}
 }
 
-// TestHistoryLength holds that the status keeps the last ten releases, the newest first.
+// TestHistoryLength checks that the status keeps the last ten releases, the newest first.
 func TestHistoryLength(t *testing.T) {
-	in := changed(resting(pause(0)), template("b"))
+	in := changed(idle(pause(0)), template("b"))
 	for i := range 10 {
 		in.Prior.History = append(in.Prior.History, v1alpha1.HistoryEntry{Revision: fmt.Sprint(i), Outcome: v1alpha1.OutcomePromoted})
 	}

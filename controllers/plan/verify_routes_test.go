@@ -13,9 +13,9 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// TestProof holds T4: a weight is verified when every gateway has taken the generation that first carried it, or a
-// later one; of a gateway that never says which one it means, it is believed after a bounded wait.
-func TestProof(t *testing.T) {
+// TestVerification checks T4: a weight is verified when every gateway has accepted the generation that first carried it, or a
+// later one. With a gateway that reports no generation, it counts as verified after a bounded wait.
+func TestVerification(t *testing.T) {
 	carried := func(seconds int) change {
 		return memory(func(m *v1alpha1.Memory) { m.Traffic.Routes[0].CarriedAt = ago(seconds) })
 	}
@@ -74,8 +74,8 @@ func TestProof(t *testing.T) {
 	}
 }
 
-// TestProofRecord holds T4: what was first seen is remembered for as long as the route carries the target.
-func TestProofRecord(t *testing.T) {
+// TestVerificationRecord checks T4: the first observation is kept as long as the route carries the target.
+func TestVerificationRecord(t *testing.T) {
 	later := changed(midway(20, pause(0)), route(func(r *Route) { r.Generation = 9 }))
 	if got := Compute(later).Status.Memory.Traffic.Routes[0].Generation; got != 7 {
 		t.Errorf("first carried by generation %d, want 7", got)
@@ -86,11 +86,11 @@ func TestProofRecord(t *testing.T) {
 	}
 	next := changed(midway(20, weight(40)), pods("b", 2))
 	if got := Compute(next).Status.Memory.Traffic; got.Routes != nil || got.VerifiedAt != nil || got.VerifiedWeight != 20 {
-		t.Errorf("the proof of the former weight was taken for that of the next: %+v", got)
+		t.Errorf("the verification of the former weight was used for the next: %+v", got)
 	}
 }
 
-// TestTooCoarse holds T5: a shared rule whose total cannot express a step is named, with what to multiply it by.
+// TestTooCoarse checks T5: a shared rule whose total cannot express a step is reported, with the factor that fixes it.
 func TestTooCoarse(t *testing.T) {
 	for name, tc := range map[string]struct {
 		total int32
@@ -106,7 +106,7 @@ func TestTooCoarse(t *testing.T) {
 		"odd total":      {3, []v1alpha1.Step{weight(33)}, "by 100"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in := changed(resting(tc.steps...), template("b"), route(func(r *Route) { r.Total = tc.total }))
+			in := changed(idle(tc.steps...), template("b"), route(func(r *Route) { r.Total = tc.total }))
 			got := Compute(in)
 			stalled, started := conditionOf(got, v1alpha1.ConditionStalled), got.Status.Memory.Phase != v1alpha1.PhaseIdle
 			if started != (tc.want == "") {
@@ -119,13 +119,13 @@ func TestTooCoarse(t *testing.T) {
 	}
 }
 
-// TestTooCoarseAtRest holds that steps which a route cannot express hold neither a first deploy nor a rollout at rest: they
+// TestTooCoarseAtRest checks that steps that a route cannot express block neither a first deploy nor an idle rollout, which
 // walk no steps.
 func TestTooCoarseAtRest(t *testing.T) {
 	coarse := route(func(r *Route) { r.Total = 1 })
 	for name, in := range map[string]Input{
-		"at rest":      changed(resting(weight(50)), coarse),
-		"aborted":      changed(resting(weight(50)), coarse, template("b"), memory(func(m *v1alpha1.Memory) { m.AbortedRevision = "b" })),
+		"idle":         changed(idle(weight(50)), coarse),
+		"aborted":      changed(idle(weight(50)), coarse, template("b"), memory(func(m *v1alpha1.Memory) { m.AbortedRevision = "b" })),
 		"first deploy": changed(firstDeploy(), coarse, func(in *Input) { in.Spec.Steps = []v1alpha1.Step{weight(50)} }),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -136,8 +136,8 @@ func TestTooCoarseAtRest(t *testing.T) {
 	}
 }
 
-// TestLevel holds T6: what differs from memory is written, whoever changed it and whatever the rollout is at; and T4: what
-// was proven of it is void before that.
+// TestLevel checks T6: what differs from memory is written, whoever changed it, in any phase; and T4: its verification is
+// dropped before that.
 func TestLevel(t *testing.T) {
 	edited := func(weight int32, state HeaderState) change {
 		return route(func(r *Route) { r.Weight, r.Headers = weight, state })
@@ -154,7 +154,7 @@ func TestLevel(t *testing.T) {
 		in      Input
 		actions []string
 		because string
-		voids   bool // the old proof, with a pass of its own
+		voids   bool // the old verification, with a pass of its own
 	}{
 		"as it should be":            {in: midway(20, pause(0))},
 		"another weight":             {midway(20, pause(0)), set20, "canary share from 50 to 20 %", true},
@@ -163,7 +163,7 @@ func TestLevel(t *testing.T) {
 		"our rules deleted":          {changed(midway(20, pause(0)), headers(true)), []string{"SetTraffic reviews weight=20 headerRoutes=1"}, "header routes set", true},
 		"our rules edited":           {changed(midway(20, pause(0)), headers(true)), []string{"SetTraffic reviews weight=20 headerRoutes=1"}, "header routes set", true},
 		"rules not in force":         {changed(midway(20, pause(0)), headers(false), alive("b", 0), alive("a", 0)), set20, "header routes removed", true},
-		"at rest":                    {resting(), []string{"SetTraffic reviews weight=0 headerRoutes=0"}, "canary share from 50 to 0 %", true},
+		"idle":                       {idle(), []string{"SetTraffic reviews weight=0 headerRoutes=0"}, "canary share from 50 to 0 %", true},
 		"one of two":                 {changed(midway(20, pause(0)), second), []string{"SetTraffic other weight=20 headerRoutes=0"}, "canary share from 0 to 20 %", false},
 		"first deploy, no endpoint":  {in: firstDeploy()},
 		"first deploy, an endpoint":  {changed(firstDeploy(), stableEndpoints("", 1)), []string{"SetTraffic reviews weight=0 headerRoutes=0"}, "canary share from 50 to 0 %", true},
@@ -182,7 +182,7 @@ func TestLevel(t *testing.T) {
 			got := Compute(tc.in)
 			if tc.voids {
 				if voided := got.Status.Memory.Traffic; len(got.Actions) > 0 || voided.VerifiedAt != nil {
-					t.Errorf("writes %v before the old proof is void (%v)", described(got.Actions), voided.VerifiedAt)
+					t.Errorf("writes %v before the old verification is dropped (%v)", described(got.Actions), voided.VerifiedAt)
 				}
 				tc.in.Prior = got.Status
 				got = Compute(tc.in)
@@ -196,7 +196,7 @@ func TestLevel(t *testing.T) {
 	}
 }
 
-// TestUntouched holds T5: nothing is written to a route that is missing, or that has a problem.
+// TestUntouched checks T5: nothing is written to a route that is missing, or that has a problem.
 func TestUntouched(t *testing.T) {
 	for name, c := range map[string]change{
 		"missing": route(func(r *Route) { r.Found, r.Weight = false, 50 }),
