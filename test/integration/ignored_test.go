@@ -48,7 +48,7 @@ func TestIgnoredInFlight(t *testing.T) {
 		"abort-empty":    {abort, "", "the value must be true, or a reason"},
 		"retry":          {retry, "true", "nothing is aborted"},
 		"retry-unknown":  {retry, "yes", "the value must be true"},
-		"unknown":        {promote, "yes", "the value must be true, full, or a revision and the number of its step"},
+		"unknown":        {promote, "yes", "the value must be true, full, or a revision and a step number"},
 		"other-revision": {promote, "0123456789/1", "the rollout is at "},
 	}
 	for name, tc := range tests {

@@ -186,7 +186,7 @@ func TestSelectorAheadOfPods(t *testing.T) {
 	// Between the two writes, the Service selects what the template does not have: the Event may be about that.
 	a.waitForProblem(problem{reason: "ServiceSelectorMismatch", message: "Service reviews-stable selects pods by tier=web"})
 	a.waitFor("the label that the stable pods lack", func(r *v1alpha1.CanaryRollout) bool {
-		return strings.Contains(r.Status.Message, "tier=web, which the pods of revision "+stable)
+		return strings.Contains(r.Status.Message, "tier=web, which the serving pods of revision "+stable)
 	})
 	a.waitForState(v1alpha1.StateDegraded)
 	a.barrier()
