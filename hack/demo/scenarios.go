@@ -133,7 +133,7 @@ func (d *demo) overwrite(ctx context.Context) error {
 	const times = 5
 	d.out.title("7. A GitOps tool applies the route from Git, again and again")
 	d.out.text("Git says that version 2 gets nothing. A tool that takes the weights back each second would end the release. The " +
-		"weights are put back at once, and an Event names the tool.")
+		"weights are restored at once, and an Event names the tool.")
 	from := time.Now()
 	canary := revision(d.watcher.rollout(ctx).Status.Canary)
 	for range times {

@@ -88,13 +88,13 @@ func waitUntilRestored(t *testing.T, a *harness.App) {
 	a.Eventually("traffic as the steps ask for", func() (bool, string) {
 		rollout, route := a.Get(), a.Route()
 		accepted := meta.FindStatusCondition(rollout.Status.Conditions, v1alpha1.ConditionTrafficRouted)
-		return harness.Carried(route) == carriedMidCanary && isProven(rollout, route) && accepted.Status == metav1.ConditionTrue,
+		return harness.Carried(route) == carriedMidCanary && isVerified(rollout, route) && accepted.Status == metav1.ConditionTrue,
 			harness.Carried(route) + ": " + accepted.Message
 	})
 }
 
-// isProven reports whether the verification in memory refers to the current route.
-func isProven(rollout *v1alpha1.CanaryRollout, route *unstructured.Unstructured) bool {
+// isVerified reports whether the verification in memory refers to the current route.
+func isVerified(rollout *v1alpha1.CanaryRollout, route *unstructured.Unstructured) bool {
 	traffic := rollout.Status.Memory.Traffic
 	return traffic.VerifiedAt != nil && len(traffic.Routes) == 1 && traffic.Routes[0].Generation == route.GetGeneration()
 }
