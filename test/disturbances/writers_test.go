@@ -207,7 +207,7 @@ func TestWeights(t *testing.T) {
 				<-tick.C
 			}
 			waitUntilRestored(t, a)
-			waitForWarning(t, a, "RouteOverwritten", tc.manager, tc.wrote, "back to 40 %")
+			waitForWarning(t, a, "RouteOverwritten", tc.manager, tc.wrote, "restored to 40 %")
 			checkRepairs(t, a, "httproutes", begun)
 			a.CheckHeaderRoute(time.Now(), a.Get().Status.Canary.Revision)
 			if step := a.Get().Status.Step; step != "3/3" {
