@@ -189,11 +189,11 @@ func (gatewayCanary) watchServices(t *transition) {
 
 // writeServices points both Services at the revisions in memory. It skips moves that are no longer safe.
 func (g gatewayCanary) writeServices(w *writes) {
-	carries, target := w.in.Observed, w.traffic()
+	observed, target := w.in.Observed, w.traffic()
 	if !g.isMoveBackUnsafe(w.view) && !g.hasMoveTargetDied(w.view) {
-		w.writeService(carries.Stable, w.mem.StableService, g.stillIdle(w.view, target.Weight == 100))
+		w.writeService(observed.Stable, w.mem.StableService, g.stillIdle(w.view, target.Weight == 100))
 	}
-	w.writeService(carries.Canary, w.mem.CanaryService, g.stillIdle(w.view, !target.reachesCanary()))
+	w.writeService(observed.Canary, w.mem.CanaryService, g.stillIdle(w.view, !target.reachesCanary()))
 }
 
 // stillIdle is open when the target sends no requests to a Service, every route has that target in its spec, and the

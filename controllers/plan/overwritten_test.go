@@ -11,7 +11,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
 
-// TestOverwritten checks that a Warning names whoever overwrites a target, once for each such write, and never for our own.
+// TestOverwritten checks that a Warning names the writer that overwrites a target, once for each write, and never our own.
 func TestOverwritten(t *testing.T) {
 	const (
 		weights = "RouteOverwritten: argocd wrote stable 1 and canary 1 to HTTPRoute reviews: it is restored to 40 % for the canary"

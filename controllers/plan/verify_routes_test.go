@@ -136,7 +136,7 @@ func TestTooCoarseAtRest(t *testing.T) {
 	}
 }
 
-// TestLevel checks T6: what differs from memory is written, whoever changed it, in any phase; and T4: its verification is
+// TestLevel checks T6: what differs from memory is written in any phase, no matter who changed it; and T4: its verification is
 // dropped before that.
 func TestLevel(t *testing.T) {
 	edited := func(weight int32, state HeaderState) change {

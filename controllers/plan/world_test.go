@@ -278,7 +278,7 @@ func (w *world) apply(action Action) {
 		w.sets[w.setIndex(a.Name)] = replicaSet{}
 	case PointService:
 		s := w.service(a.Name)
-		// Requests that are lost while the endpoints change are due to whoever removed them.
+		// Requests that are lost while the endpoints change are due to the one who removed them.
 		s.excused = s.excused || s.stripped && a.Revision != "" && s.slices[index(a.Revision)] == 0
 		s.selector, s.stripped = index(a.Revision), a.Revision == ""
 	case SetTraffic:
