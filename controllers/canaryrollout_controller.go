@@ -110,10 +110,10 @@ func (r *Reconciler) passes(ctx context.Context, rollout *observe.Rollout, now t
 
 // probeRequest returns the measurement that a plan asks for, or nil.
 func probeRequest(snap *observe.Snapshot, next plan.Plan) *probe.Request {
-	if next.Probe == nil || snap.Spec.Traffic.Probe == nil {
+	if next.Probe() == nil || snap.Spec.Traffic.Probe == nil {
 		return nil
 	}
-	return &probe.Request{ProbeRequest: *next.Probe, Probe: *snap.Spec.Traffic.Probe}
+	return &probe.Request{ProbeRequest: *next.Probe(), Probe: *snap.Spec.Traffic.Probe}
 }
 
 // pass applies a plan, writes the status and reports. It returns the rollout as it was written.

@@ -86,6 +86,12 @@ type CanaryRolloutStatus struct {
 	// +optional
 	Pause *PauseStatus `json:"pause,omitempty"`
 
+	// analysis describes the metrics of the release in flight, or of the last one.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	Analysis []MetricStatus `json:"analysis,omitempty"`
+
 	// history lists the last ten releases, newest first.
 	// +optional
 	// +listType=atomic
@@ -206,6 +212,40 @@ type PauseStatus struct {
 	// until is when the pause ends by itself, or when its onTimeout takes effect.
 	// +optional
 	Until *metav1.Time `json:"until,omitempty"`
+}
+
+// MetricStatus describes the measurements of one metric.
+type MetricStatus struct {
+	// name of the metric.
+	// +required
+	Name string `json:"name"`
+	// step is the number of the analysis step that the metric belongs to; absent for a metric of spec.analysis.
+	// +optional
+	Step int32 `json:"step,omitempty"`
+	// verdict is what the measurements say so far.
+	// +optional
+	Verdict MetricVerdict `json:"verdict,omitempty"`
+	// value is the last result.
+	// +optional
+	Value string `json:"value,omitempty"`
+	// measurements is how many usable answers there were.
+	// +optional
+	Measurements int32 `json:"measurements"`
+	// failures is how many of them were bad. A comparison has none: it counts requests.
+	// +optional
+	Failures int32 `json:"failures,omitempty"`
+	// errors is how many measurements in a row had no usable answer.
+	// +optional
+	Errors int32 `json:"errors,omitempty"`
+	// failureEvidence is how far the evidence for a failure has come, in percent of what a verdict takes.
+	// +optional
+	FailureEvidence int32 `json:"failureEvidence,omitempty"`
+	// passEvidence is how far the evidence for a pass has come, in percent of what a verdict takes.
+	// +optional
+	PassEvidence int32 `json:"passEvidence,omitempty"`
+	// message says in words what was measured, or why nothing could be.
+	// +optional
+	Message string `json:"message,omitempty"`
 }
 
 // Outcome is how a release ended.

@@ -130,6 +130,16 @@ type CanaryRolloutSpec struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:XValidation:rule="self.all(s, !has(s.setHeaderRoute) || (has(s.setHeaderRoute.matches) && s.setHeaderRoute.matches.size() > 0) || self.exists(o, has(o.setHeaderRoute) && has(o.setHeaderRoute.matches) && o.setHeaderRoute.matches.size() > 0 && o.setHeaderRoute.name == s.setHeaderRoute.name))",message="setHeaderRoute without matches removes the header route of its name, but no step creates one of that name: add matches, or correct the name"
 	Steps []Step `json:"steps,omitempty"`
+
+	// analysis judges each release by metrics while its steps run. The first deploy has no analysis: there is nothing to
+	// return to.
+	// +optional
+	Analysis *Analysis `json:"analysis,omitempty"`
+
+	// bake keeps the former revision at full size for some time after the promotion, so that the release can still be rolled
+	// back at once.
+	// +optional
+	Bake *Bake `json:"bake,omitempty"`
 }
 
 // PodSelector selects pods by labels.

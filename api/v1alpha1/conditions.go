@@ -21,6 +21,8 @@ const (
 	ConditionPaused = "Paused"
 	// ConditionTrafficRouted is True when every route is verified to carry the desired weight.
 	ConditionTrafficRouted = "TrafficRouted"
+	// ConditionMeasured is True when every metric of the release in flight can be measured. It is absent without an analysis.
+	ConditionMeasured = "Measured"
 )
 
 // Reasons of the conditions Ready, Reconciling, Stalled, Available, Progressing and Paused.
@@ -75,4 +77,19 @@ const (
 	ReasonServiceConflict           = "ServiceConflict"
 	ReasonServiceWithoutSelector    = "ServiceWithoutSelector"
 	ReasonServiceSelectorMismatch   = "ServiceSelectorMismatch"
+)
+
+// Reasons of the condition Measured. Those that a user must fix are also reasons of Stalled.
+const (
+	ReasonMeasuring           = "Measuring"
+	ReasonNotMeasuring        = "NotMeasuring"
+	ReasonNoData              = "NoData"
+	ReasonProviderNotFound    = "ProviderNotFound"
+	ReasonProviderUnreachable = "ProviderUnreachable"
+	ReasonQueryRejected       = "QueryRejected"
+	ReasonMetricNotFound      = "MetricNotFound"
+	ReasonInvalidMetric       = "InvalidMetric"
+	ReasonJobsNotAllowed      = "JobsNotAllowed"
+	ReasonJobNotStarted       = "JobNotStarted"
+	ReasonInconclusive        = "Inconclusive"
 )

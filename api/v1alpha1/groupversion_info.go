@@ -1,8 +1,8 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package v1alpha1 is the schema of the canaryrollout.dev API group: the one kind CanaryRollout, its
-// admission rules (CEL), and the names of the annotations, conditions and reasons that users rely on.
+// Package v1alpha1 is the schema of the canaryrollout.dev API group: the kinds CanaryRollout and
+// CanaryMetric, their admission rules (CEL), and the names of the annotations, conditions and reasons that users rely on.
 //
 // +kubebuilder:object:generate=true
 // +groupName=canaryrollout.dev
@@ -25,7 +25,7 @@ var (
 )
 
 func addKnownTypes(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(GroupVersion, &CanaryRollout{}, &CanaryRolloutList{})
+	scheme.AddKnownTypes(GroupVersion, &CanaryRollout{}, &CanaryRolloutList{}, &CanaryMetric{}, &CanaryMetricList{})
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
 }

@@ -69,8 +69,8 @@ type Memory struct {
 	// transitionedAt is when the current step began, or the current phase outside the steps.
 	// +optional
 	TransitionedAt *metav1.MicroTime `json:"transitionedAt,omitempty"`
-	// pauseClockStoppedAt is when the clock of a timed pause was stopped, because the canary does not serve what the steps
-	// ask for; absent while the clock runs.
+	// pauseClockStoppedAt is when the clock of a timed pause or of an analysis step was stopped, because the canary does not
+	// serve what the steps ask for; absent while the clock runs.
 	// +optional
 	PauseClockStoppedAt *metav1.MicroTime `json:"pauseClockStoppedAt,omitempty"`
 	// pauseClockStoppedMilliseconds is how long the clock of the current pause has been stopped in total, without the time
@@ -120,6 +120,10 @@ type Memory struct {
 	// +listType=map
 	// +listMapKey=revision
 	Draining []DrainMemory `json:"draining,omitempty"`
+
+	// analysis is what has been measured of the release in flight.
+	// +optional
+	Analysis AnalysisMemory `json:"analysis,omitzero"`
 
 	// progress is the last progress, from which the progress deadline counts.
 	// +optional

@@ -10,7 +10,7 @@ import (
 
 // Step is one step of a release; exactly one of its fields is set.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.setCanaryScale), has(self.setWeight), has(self.setHeaderRoute), has(self.setMirrorRoute), has(self.pause)].filter(set, set).size() == 1",message="a step must have exactly one of setCanaryScale, setWeight, setHeaderRoute, setMirrorRoute and pause: use a separate step for each"
+// +kubebuilder:validation:XValidation:rule="[has(self.setCanaryScale), has(self.setWeight), has(self.setHeaderRoute), has(self.setMirrorRoute), has(self.pause), has(self.analysis)].filter(set, set).size() == 1",message="a step must have exactly one of setCanaryScale, setWeight, setHeaderRoute, setMirrorRoute, pause and analysis: use a separate step for each"
 type Step struct {
 	// setCanaryScale sets the size of the canary independently of its traffic, until the next setCanaryScale.
 	// +optional
@@ -34,6 +34,10 @@ type Step struct {
 	// pause waits for a promote command, or for a time.
 	// +optional
 	Pause *Pause `json:"pause,omitempty"`
+
+	// analysis waits until metrics have passed. One that fails aborts the release.
+	// +optional
+	Analysis *AnalysisStep `json:"analysis,omitempty"`
 }
 
 // StepKind is the name of the field of a Step that is set.
@@ -47,6 +51,7 @@ const (
 	StepSetHeaderRoute StepKind = "setHeaderRoute"
 	StepSetMirrorRoute StepKind = "setMirrorRoute"
 	StepPause          StepKind = "pause"
+	StepAnalysis       StepKind = "analysis"
 )
 
 // Kind returns which field of a step is set.
@@ -62,6 +67,8 @@ func (s *Step) Kind() StepKind {
 		return StepSetMirrorRoute
 	case s.Pause != nil:
 		return StepPause
+	case s.Analysis != nil:
+		return StepAnalysis
 	default:
 		return StepUnknown
 	}

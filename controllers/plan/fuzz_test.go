@@ -161,7 +161,7 @@ func (s *source) input() Input {
 	}
 	if s.bool() {
 		in.Spec.Traffic.Probe = &v1alpha1.Probe{URL: "http://gateway/reviews", RevisionHeader: "X-Revision"}
-		in.Observed.Probe = s.probe(Compute(in).Probe)
+		in.Observed.Probe = s.probe(Compute(in).Probe())
 	}
 	return in
 }
@@ -205,8 +205,8 @@ func checkWeights(t *testing.T, in Input) {
 func checkProbe(t *testing.T, in Input) {
 	t.Helper()
 	got := Compute(in)
-	if got.Probe != nil && (in.Spec.Traffic.Probe == nil || got.Status.Memory.Traffic.VerifiedAt != nil) {
-		t.Errorf("T4: %+v is to be measured for %+v", *got.Probe, got.Status.Memory.Traffic)
+	if got.Probe() != nil && (in.Spec.Traffic.Probe == nil || got.Status.Memory.Traffic.VerifiedAt != nil) {
+		t.Errorf("T4: %+v is to be measured for %+v", *got.Probe(), got.Status.Memory.Traffic)
 	}
 	mem := in.Prior.Memory
 	if in.Spec.Traffic.Probe == nil || *in.Spec.Replicas == 0 || mem == nil || mem.StableRevision == "" || mem.Traffic.VerifiedAt != nil {
@@ -233,7 +233,7 @@ func checkSame(t *testing.T, in Input) {
 	}
 	for name, again := range map[string]Plan{"again": Compute(in), "read back": Compute(stored)} {
 		if !equality.Semantic.DeepEqual(first.Actions, again.Actions) || !equality.Semantic.DeepEqual(first.Status, again.Status) ||
-			!slices.Equal(first.Events, again.Events) || !first.WakeAt.Equal(again.WakeAt) || !ptr.Equal(first.Probe, again.Probe) {
+			!slices.Equal(first.Events, again.Events) || !first.WakeAt.Equal(again.WakeAt) || !ptr.Equal(first.Probe(), again.Probe()) {
 			t.Errorf("P9, %s: plan differs (-first +again):\n%s", name, cmp.Diff(first, again))
 		}
 	}
@@ -252,7 +252,7 @@ func checkReportIsNoInput(t *testing.T, in Input) {
 	}
 	got := Compute(in)
 	if !equality.Semantic.DeepEqual(want.Actions, got.Actions) || !equality.Semantic.DeepEqual(want.Status.Memory, got.Status.Memory) ||
-		!want.WakeAt.Equal(got.WakeAt) || !ptr.Equal(want.Probe, got.Probe) {
+		!want.WakeAt.Equal(got.WakeAt) || !ptr.Equal(want.Probe(), got.Probe()) {
 		t.Errorf("P10: plan differs (-want +got):\n%s", cmp.Diff(want, got))
 	}
 }

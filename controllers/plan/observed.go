@@ -56,6 +56,14 @@ type Observed struct {
 	Routes []Route
 	// Probe is what was measured for the request of the last plan; the zero value if nothing was.
 	Probe Probe
+	// Measured are the results of the measurements that the last plan asked for, as far as they have ended.
+	Measured []Measured
+	// Providers are the metric providers of the operator, by name.
+	Providers map[string]Provider
+	// Metrics are the CanaryMetrics that the spec refers to.
+	Metrics []SharedMetric
+	// JobsAllowed is set if the manager may run Jobs.
+	JobsAllowed bool
 	// NamespaceTerminating lets a deletion finish before its traffic is handed back.
 	NamespaceTerminating bool
 }

@@ -17,8 +17,8 @@ type Plan struct {
 	Status  v1alpha1.CanaryRolloutStatus
 	Events  []Event
 	WakeAt  time.Time
-	// Probe is what to measure until the next plan; nil if nothing.
-	Probe *ProbeRequest
+	// Measurements are what to measure until the next plan.
+	Measurements []Measurement
 }
 
 // Event reports a transition. Events are emitted only after the status with that transition was written.
@@ -66,5 +66,15 @@ func conclude(w *writes, t *transition) Plan {
 		status = (&summary{transition: t}).report()
 		t.await(t.strategy.exposure(t.view).recheck)
 	}
-	return Plan{Actions: w.actions, Status: status, Events: t.events, WakeAt: t.wakeAt, Probe: t.probe}
+	return Plan{Actions: w.actions, Status: status, Events: t.events, WakeAt: t.wakeAt, Measurements: t.measurements()}
+}
+
+// Probe returns what the probe should measure; nil if nothing.
+func (p Plan) Probe() *ProbeRequest {
+	for _, measurement := range p.Measurements {
+		if measurement.Probe != nil {
+			return measurement.Probe
+		}
+	}
+	return nil
 }

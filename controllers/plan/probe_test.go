@@ -63,7 +63,7 @@ func TestProbe(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := Compute(tc.in)
-			if diff := cmp.Diff(tc.want, got.Probe); diff != "" {
+			if diff := cmp.Diff(tc.want, got.Probe()); diff != "" {
 				t.Errorf("wants to be measured (-want +got):\n%s", diff)
 			}
 			if verified := got.Status.Memory.Traffic.VerifiedAt != nil; verified != tc.verified {

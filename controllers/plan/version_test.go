@@ -31,7 +31,7 @@ func TestUnsupportedMemory(t *testing.T) {
 				in.Commands.Abort, in.DeletedAt = &abort, in.Now.Add(-time.Hour)
 			})
 			got := Compute(in)
-			if len(got.Actions) != 0 || !got.WakeAt.IsZero() || got.Probe != nil {
+			if len(got.Actions) != 0 || !got.WakeAt.IsZero() || len(got.Measurements) != 0 {
 				t.Errorf("it acts: %v", described(got.Actions))
 			}
 			if diff := cmp.Diff(in.Prior.Memory, got.Status.Memory); diff != "" {

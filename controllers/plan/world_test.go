@@ -439,5 +439,5 @@ func (w *world) carryOut(plan Plan) {
 		w.apply(action)
 	}
 	w.remember(plan)
-	w.probe = asked(w.probe, plan.Probe)
+	w.probe = asked(w.probe, plan.Probe())
 }

@@ -1,0 +1,361 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// Analysis judges a release by metrics while its steps run.
+type Analysis struct {
+	// metrics are measured in the background, from the first verified weight above 0 until the steps are done. A release with a
+	// metric that fails is aborted. With spec.bake, they are measured until the bake ends.
+	// +required
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	Metrics []Metric `json:"metrics,omitempty"`
+}
+
+// AnalysisStep holds a release until its metrics have passed. Metrics are measured while the traffic that the steps ask for is
+// verified and settled, and only while the pods of the two revisions are in different Services.
+type AnalysisStep struct {
+	// duration is how long the step lasts at most, for example 10m. The clock stops while nothing can be measured because the
+	// weight is not verified.
+	// +required
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}([.][0-9]{1,3})?(ms|s|m|h)){1,4}$') && duration(self) > duration('0s')",message="must be a positive duration, for example 10s, 5m or 1h30m"
+	Duration metav1.Duration `json:"duration,omitzero"`
+
+	// onInconclusive says what to do if a metric has neither passed nor failed when duration has passed, or if it could not be
+	// measured: Pause (the default) waits to be promoted or aborted, Proceed continues with the next step, Abort aborts the
+	// release.
+	// +optional
+	// +default="Pause"
+	OnInconclusive InconclusiveAction `json:"onInconclusive,omitempty"`
+
+	// metrics must all pass.
+	// +required
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	Metrics []Metric `json:"metrics,omitempty"`
+}
+
+// InconclusiveAction says what to do at the end of an analysis step without a verdict.
+//
+// +kubebuilder:validation:Enum=Pause;Proceed;Abort
+type InconclusiveAction string
+
+const (
+	// InconclusivePause waits to be promoted or aborted.
+	InconclusivePause InconclusiveAction = "Pause"
+	// InconclusiveProceed continues with the next step.
+	InconclusiveProceed InconclusiveAction = "Proceed"
+	// InconclusiveAbort aborts the release.
+	InconclusiveAbort InconclusiveAction = "Abort"
+)
+
+// Metric is something that is measured and judged; exactly one of metricRef, compare, threshold, web and job is set.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.metricRef), has(self.compare), has(self.threshold), has(self.web), has(self.job)].filter(set, set).size() == 1",message="a metric must have exactly one of metricRef, compare, threshold, web and job"
+type Metric struct {
+	// name identifies the metric.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="must be lower case letters, digits and dashes, beginning with a letter, for example errors"
+	Name string `json:"name,omitempty"`
+
+	// metricRef names a CanaryMetric that defines the metric.
+	// +optional
+	MetricRef *MetricReference `json:"metricRef,omitempty"`
+
+	MetricSource `json:",inline"`
+}
+
+// MetricSource says how a metric is measured and judged. Its texts may contain variables, such as {{namespace}}: the
+// documentation lists them.
+type MetricSource struct {
+	// compare compares the canary with the stable revision, by a test that may be looked at at any time.
+	// +optional
+	Compare *Comparison `json:"compare,omitempty"`
+
+	// threshold checks the result of a Prometheus query.
+	// +optional
+	Threshold *Threshold `json:"threshold,omitempty"`
+
+	// web checks a JSON document of a web endpoint.
+	// +optional
+	Web *WebMetric `json:"web,omitempty"`
+
+	// job runs a Job. The metric passes when the Job completes, and fails when the Job fails.
+	// +optional
+	Job *JobMetric `json:"job,omitempty"`
+}
+
+// MetricScope says where a CanaryMetric is.
+//
+// +kubebuilder:validation:Enum=Namespace;Shared
+type MetricScope string
+
+const (
+	// MetricScopeNamespace is the namespace of the rollout.
+	MetricScopeNamespace MetricScope = "Namespace"
+	// MetricScopeShared is the namespace of the operator.
+	MetricScopeShared MetricScope = "Shared"
+)
+
+// MetricReference names a CanaryMetric.
+type MetricReference struct {
+	// name is the name of the CanaryMetric.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a CanaryMetric: lower case letters, digits, dashes and dots"
+	Name string `json:"name,omitempty"`
+
+	// scope says where the CanaryMetric is: Namespace (the default) is the rollout's namespace, Shared is the operator's.
+	// +optional
+	// +default="Namespace"
+	Scope MetricScope `json:"scope,omitempty"`
+
+	// arguments are the values of the arguments that the CanaryMetric declares.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	Arguments []MetricArgument `json:"arguments,omitempty"`
+}
+
+// MetricArgument is the value of an argument of a CanaryMetric. Texts of the CanaryMetric contain it as {{args.NAME}}.
+type MetricArgument struct {
+	// name of the argument.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="must be lower case letters, digits and dashes, beginning with a letter"
+	Name string `json:"name,omitempty"`
+
+	// value of the argument.
+	// +required
+	// +kubebuilder:validation:MaxLength=1024
+	Value *string `json:"value,omitempty"`
+}
+
+// Comparison compares the share of bad requests of the canary with that of the stable revision. The canary fails when it is
+// worse than both tolerances, with a chance of at most falseAlarm that this is wrong. It passes early when it is known to be
+// good enough.
+//
+// Each counter is named by a PromQL series selector, without a function and without a range. It is evaluated for each revision
+// with its own values of {{service}}, {{revision}} and {{replicaSet}}, and must contain one of them.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.bad) != has(self.good)",message="a comparison must have exactly one of bad and good"
+type Comparison struct {
+	// provider is the name of a Prometheus provider of the operator.
+	// +optional
+	// +default="default"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Provider string `json:"provider,omitempty"`
+
+	// total selects the counter of all requests.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=4096
+	// +kubebuilder:validation:XValidation:rule="self.matches('[{][{] *(service|revision|replicaSet) *[}][}]')",message="must contain one of {{service}}, {{revision}} and {{replicaSet}}: otherwise it counts the same requests for both revisions"
+	Total string `json:"total,omitempty"`
+
+	// bad selects the counter of bad requests, for example those with a status of 500 or more.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=4096
+	// +kubebuilder:validation:XValidation:rule="self.matches('[{][{] *(service|revision|replicaSet) *[}][}]')",message="must contain one of {{service}}, {{revision}} and {{replicaSet}}: otherwise it counts the same requests for both revisions"
+	Bad string `json:"bad,omitempty"`
+
+	// good selects the counter of good requests, for example a bucket of a histogram: those that were fast enough.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=4096
+	// +kubebuilder:validation:XValidation:rule="self.matches('[{][{] *(service|revision|replicaSet) *[}][}]')",message="must contain one of {{service}}, {{revision}} and {{replicaSet}}: otherwise it counts the same requests for both revisions"
+	Good string `json:"good,omitempty"`
+
+	// tolerance says how much worse than the stable revision the canary may be.
+	// +optional
+	Tolerance Tolerance `json:"tolerance,omitzero"`
+
+	// falseAlarm is the chance, in percent, that a good canary fails during the whole release.
+	// +optional
+	// +default="1"
+	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]{1,2}([.][0-9]{1,6})?$') && double(self) > 0.0 && double(self) <= 50.0",message="must be a percentage above 0 and at most 50, for example 1 or 0.1"
+	FalseAlarm string `json:"falseAlarm,omitempty"`
+
+	// interval is the time between two measurements, for example 10s. It should not be shorter than the scrape interval.
+	// +optional
+	// +default="10s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}([.][0-9]{1,3})?(ms|s|m|h)){1,4}$') && duration(self) >= duration('1s')",message="must be a duration of at least 1s, for example 10s"
+	Interval *metav1.Duration `json:"interval,omitempty"`
+}
+
+// Tolerance says how much worse than the stable revision a canary may be. The canary fails only if it exceeds both.
+type Tolerance struct {
+	// relative is by how many percent the share of bad requests may be higher than that of the stable revision.
+	// +optional
+	// +default=25
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=10000
+	Relative *int32 `json:"relative,omitempty"`
+
+	// absolute is the share of bad requests, in percent, that is tolerated however good the stable revision is.
+	// +optional
+	// +default="0.5"
+	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]{1,2}([.][0-9]{1,6})?$')",message="must be a percentage below 100, for example 0.5; 0 means that only relative counts"
+	Absolute string `json:"absolute,omitempty"`
+}
+
+// Schedule says how often something is measured and how many failures are tolerated.
+type Schedule struct {
+	// interval is the time between two measurements, for example 30s.
+	// +optional
+	// +default="30s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}([.][0-9]{1,3})?(ms|s|m|h)){1,4}$') && duration(self) >= duration('1s')",message="must be a duration of at least 1s, for example 30s"
+	Interval *metav1.Duration `json:"interval,omitempty"`
+
+	// count is how many measurements an analysis step takes. The metric passes with the last one. In spec.analysis, it is
+	// measured for the whole time, and count has no meaning.
+	// +optional
+	// +default=3
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	Count *int32 `json:"count,omitempty"`
+
+	// failureLimit is how many measurements may fail. The metric fails with the next one.
+	// +optional
+	// +default=0
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
+	FailureLimit *int32 `json:"failureLimit,omitempty"`
+
+	// consecutiveErrorLimit is how many measurements in a row may end without a usable answer. With the next one, an analysis
+	// step is inconclusive. In spec.analysis, it has no meaning.
+	// +optional
+	// +default=10
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
+	ConsecutiveErrorLimit *int32 `json:"consecutiveErrorLimit,omitempty"`
+
+	// initialDelay is the time before the first measurement, in addition to the query's window.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}([.][0-9]{1,3})?(ms|s|m|h)){1,4}$')",message="must be a duration, for example 1m"
+	InitialDelay *metav1.Duration `json:"initialDelay,omitempty"`
+}
+
+// Threshold checks the result of a query, which must be a scalar or a vector of one sample.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.min) || has(self.max) || has(self.condition)",message="a threshold must have min, max or condition"
+// +kubebuilder:validation:XValidation:rule="!has(self.condition) || !has(self.min) && !has(self.max)",message="condition replaces min and max: remove them, or condition"
+type Threshold struct {
+	// provider is the name of a Prometheus provider of the operator.
+	// +optional
+	// +default="default"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Provider string `json:"provider,omitempty"`
+
+	// query is a PromQL query. The variables {{service}}, {{revision}} and {{replicaSet}} are those of the canary.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=4096
+	Query string `json:"query,omitempty"`
+
+	// window is the value of {{window}} in query. The first measurement waits until the canary has had its traffic for that
+	// long.
+	// +optional
+	// +default="1m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}([.][0-9]{1,3})?(ms|s|m|h)){1,4}$') && duration(self) >= duration('1s')",message="must be a duration of at least 1s, for example 1m"
+	Window *metav1.Duration `json:"window,omitempty"`
+
+	// min is the smallest result that is good.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^-?[0-9]{1,15}([.][0-9]{1,9})?$')",message="must be a number, for example 0.99"
+	Min string `json:"min,omitempty"`
+
+	// max is the largest result that is good.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^-?[0-9]{1,15}([.][0-9]{1,9})?$')",message="must be a number, for example 0.3"
+	Max string `json:"max,omitempty"`
+
+	// condition is a CEL expression over the number result that is true if the result is good, for example
+	// result > 0.1 && result < 0.3.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Condition string `json:"condition,omitempty"`
+
+	Schedule `json:",inline"`
+}
+
+// WebMetric checks a JSON document of a web endpoint that the administrator of the operator has named.
+type WebMetric struct {
+	// provider is the name of a web provider of the operator.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Provider string `json:"provider,omitempty"`
+
+	// path is the path and the query of the request, below the URL of the provider, for example
+	// /checks?service={{service}}&revision={{revision}}.
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('/')",message="must begin with /"
+	Path string `json:"path,omitempty"`
+
+	// condition is a CEL expression over result, the document, that is true if the document is good, for example
+	// result.failed == 0.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Condition string `json:"condition,omitempty"`
+
+	Schedule `json:",inline"`
+}
+
+// JobMetric runs one Job in the namespace of the rollout. A Job that cannot be created, or whose pod does not start, has no
+// verdict. The Job is deleted when its step or the release is over.
+type JobMetric struct {
+	// template describes the Job: a JobTemplateSpec, as in a CronJob. Its variables are replaced in the values of environment
+	// variables, in commands and in arguments.
+	// +required
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +kubebuilder:validation:XValidation:rule="has(self.spec)",message="template must have a spec"
+	Template runtime.RawExtension `json:"template,omitzero"`
+}
+
+// Bake keeps the former revision at full size for some time after the promotion, so that the release can still be rolled back at
+// once.
+type Bake struct {
+	// duration is how long the former revision is kept after the new one serves all traffic, for example 30m. An abort, or a
+	// metric of spec.analysis that fails, rolls back to it. A promote command ends the bake.
+	// +required
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}([.][0-9]{1,3})?(ms|s|m|h)){1,4}$') && duration(self) > duration('0s')",message="must be a positive duration, for example 30m"
+	Duration metav1.Duration `json:"duration,omitzero"`
+}
