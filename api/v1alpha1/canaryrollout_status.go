@@ -89,7 +89,7 @@ type CanaryRolloutStatus struct {
 	// analysis describes the metrics of the release in flight, or of the last one.
 	// +optional
 	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:MaxItems=24
 	Analysis []MetricStatus `json:"analysis,omitempty"`
 
 	// history lists the last ten releases, newest first.
@@ -214,14 +214,29 @@ type PauseStatus struct {
 	Until *metav1.Time `json:"until,omitempty"`
 }
 
+// MetricStatusScope says when a metric is measured.
+//
+// +kubebuilder:validation:Enum=Background;Step;Bake
+type MetricStatusScope string
+
+const (
+	// MetricBackground is measured during the steps.
+	MetricBackground MetricStatusScope = "Background"
+	// MetricStep is measured at an analysis step.
+	MetricStep MetricStatusScope = "Step"
+	// MetricBake is measured during the bake.
+	MetricBake MetricStatusScope = "Bake"
+)
+
 // MetricStatus describes the measurements of one metric.
 type MetricStatus struct {
 	// name of the metric.
 	// +required
 	Name string `json:"name"`
-	// step is the number of the analysis step that the metric belongs to; absent for a metric of spec.analysis.
+	// scope says when the metric is measured: Background during the steps, Step at the analysis step that it belongs to, and
+	// Bake after the promotion.
 	// +optional
-	Step int32 `json:"step,omitempty"`
+	Scope MetricStatusScope `json:"scope,omitempty"`
 	// verdict is what the measurements say so far.
 	// +optional
 	Verdict MetricVerdict `json:"verdict,omitempty"`

@@ -124,6 +124,9 @@ type Memory struct {
 	// analysis is what has been measured of the release in flight.
 	// +optional
 	Analysis AnalysisMemory `json:"analysis,omitzero"`
+	// bake is the bake in progress.
+	// +optional
+	Bake BakeMemory `json:"bake,omitzero"`
 
 	// progress is the last progress, from which the progress deadline counts.
 	// +optional

@@ -25,9 +25,22 @@ type AnalysisMemory struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=8
 	Step []MetricMemory `json:"step,omitempty"`
-	// inconclusiveSince is when the current step ended without a verdict, and waits to be promoted.
+	// bake are the metrics of spec.analysis, measured after the promotion.
 	// +optional
-	InconclusiveSince *metav1.MicroTime `json:"inconclusiveSince,omitempty"`
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	Bake []MetricMemory `json:"bake,omitempty"`
+}
+
+// BakeMemory is a bake in progress.
+type BakeMemory struct {
+	// since is when the new revision served all traffic.
+	// +optional
+	Since *metav1.MicroTime `json:"since,omitempty"`
+	// ended is set when a user has ended the bake.
+	// +optional
+	Ended bool `json:"ended,omitempty"`
 }
 
 // MetricVerdict is what the measurements of a metric say.

@@ -29,7 +29,7 @@ type MeasurementID struct {
 	// Revision and Attempt identify the release.
 	Revision string
 	Attempt  int32
-	// Step is the number of the analysis step, starting at 1; 0 for the background.
+	// Step is the number of the analysis step, starting at 1; 0 for the background, BakeStep for a bake.
 	Step int32
 	// Metric is the name of the metric; empty for the probe.
 	Metric string
@@ -42,16 +42,20 @@ type MeasurementID struct {
 	Since int64
 }
 
+// BakeStep is the Step of a measurement during a bake.
+const BakeStep int32 = -1
+
 // CompareRequest asks for the requests that were counted from a time until now. Each counter is a PromQL series selector.
 type CompareRequest struct {
 	Provider string
 	From     time.Time
-	// Bad counts bad requests, or good ones if CountsGood is set.
+	// Stable is the zero value if there is no stable revision to compare with, as during a bake.
 	Stable, Canary CounterPair
-	CountsGood     bool
+	// CountsGood is set if Part counts the good requests, not the bad ones.
+	CountsGood bool
 }
 
-// CounterPair are the series selectors of the counters of one revision.
+// CounterPair are the series selectors of the counters of one revision: all requests, and the bad or the good ones.
 type CounterPair struct {
 	Total, Part string
 }
