@@ -14,7 +14,6 @@ ARCH ?= $(shell go env GOARCH)
 ARCHES ?= amd64 arm64
 LDFLAGS := -X github.com/canaryrollout/canaryrollout/cmd/version.Version=$(VERSION)
 IMG ?= canaryrollout/canaryrollout:$(VERSION)
-CRD := config/crd/canaryrollout.dev_canaryrollouts.yaml
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),$(if $(shell command -v "$$(go env CC)"),-race))
 # A program with it waits for a second before it ends, for races that others may be about to report. There are many here,
@@ -43,9 +42,9 @@ generate: ## Generate deep copies and docs/api.md from the API types.
 		--templates-dir=hack/api-docs --log-level=ERROR --renderer=markdown --output-path=docs/api.md
 
 .PHONY: manifests
-manifests: ## Generate the CRD and the manager's role from the markers in the code, and hand them to the chart.
+manifests: ## Generate the CRDs and the manager's role from the markers in the code, and hand them to the chart.
 	"$(CONTROLLER_GEN)" crd:generateEmbeddedObjectMeta=true,maxDescLen=300 paths=./api/... output:crd:dir=config/crd
-	go run ./hack/crd $(CRD)
+	go run ./hack/crd config/crd/canaryrollout.dev_*.yaml
 	go run ./hack/kustomize config/kustomize/schema.json
 	"$(CONTROLLER_GEN)" rbac:roleName=canaryrollout-controller-manager,fileName=role.yaml \
 		paths=./controllers/... output:rbac:dir=config/rbac
@@ -212,20 +211,20 @@ release-files: ## Make all files of a release in dist/. IMG="REPOSITORY@DIGEST" 
 	LDFLAGS="$(LDFLAGS)" hack/release/build.sh "$(VERSION)" "$(IMG)"
 
 .PHONY: install
-install: ## Install the CRD alone.
-	kubectl apply -f $(CRD)
+install: ## Install the CRDs alone.
+	kubectl apply -k config/crd
 
 .PHONY: uninstall
-uninstall: ## Remove the CRD. Refused while there are rollouts.
+uninstall: ## Remove the CRDs. Refused while there are rollouts.
 	@hack/uninstall/check.sh
-	kubectl delete --ignore-not-found -f $(CRD)
+	kubectl delete --ignore-not-found -k config/crd
 
 .PHONY: deploy
-deploy: ## Install everything: CRD, roles and manager. IMG="..." is the manager's image.
+deploy: ## Install everything: CRDs, roles and manager. IMG="..." is the manager's image.
 	hack/install/manifests.sh "$(IMG)" | kubectl apply -f -
 
 .PHONY: undeploy
-undeploy: ## Remove everything, the CRD included. Refused while there are rollouts.
+undeploy: ## Remove everything, the CRDs included. Refused while there are rollouts.
 	@hack/uninstall/check.sh
 	kubectl delete --ignore-not-found -k config/default
 

@@ -59,7 +59,7 @@ func TestProject(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if len(project.Resources) != 1 {
+	if len(project.Resources) != 2 {
 		t.Errorf("%d kinds", len(project.Resources))
 	}
 }

@@ -27,6 +27,7 @@ import (
 )
 
 // +kubebuilder:rbac:groups=canaryrollout.dev,resources=canaryrollouts,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=canaryrollout.dev,resources=canarymetrics,verbs=get;list;watch
 // +kubebuilder:rbac:groups=canaryrollout.dev,resources=canaryrollouts/status,verbs=patch
 // +kubebuilder:rbac:groups=canaryrollout.dev,resources=canaryrollouts/finalizers,verbs=update
 // +kubebuilder:rbac:groups=apps,resources=replicasets,verbs=get;list;watch;create;patch;delete

@@ -22,7 +22,7 @@ import (
 // needs no permission.
 func missingFields(published openapi.Client) ([]string, error) {
 	var own apiextensionsv1.CustomResourceDefinition
-	if err := yaml.Unmarshal(crd.Manifest, &own); err != nil {
+	if err := yaml.Unmarshal(crd.Rollouts, &own); err != nil {
 		return nil, fmt.Errorf("read our own CustomResourceDefinition: %w", err)
 	}
 	paths, err := published.Paths()

@@ -26,7 +26,7 @@ func (p publishedSchema) Paths() (map[string]openapi.GroupVersion, error) {
 
 func (p publishedSchema) Schema(string) ([]byte, error) {
 	definition := map[string]any{}
-	if err := yaml.Unmarshal(crd.Manifest, &definition); err != nil {
+	if err := yaml.Unmarshal(crd.Rollouts, &definition); err != nil {
 		return nil, err
 	}
 	versions, _, err := unstructured.NestedSlice(definition, "spec", "versions")

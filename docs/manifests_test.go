@@ -117,7 +117,7 @@ func TestManifestsRefused(t *testing.T) {
 	const rollout = "apiVersion: canaryrollout.dev/v1alpha1\nkind: CanaryRollout\n"
 	tests := map[string]struct{ mark, content, want string }{
 		"unknown field":     {"", rollout + "spec: {steps: [{setWieght: 10}]}", "unknown field"},
-		"unknown step":      {markSteps, "- analysis: {}", "unknown field"},
+		"unknown step":      {markSteps, "- experiment: {}", "unknown field"},
 		"two verbs":         {"", rollout + "spec: {steps: [{setWeight: 10, pause: {}}]}", "step 1 has 2 verbs"},
 		"no verb":           {markSteps, "- {}", "step 1 has 0 verbs"},
 		"wrong version":     {"", "apiVersion: canaryrollout.dev/v1\nkind: CanaryRollout", "apiVersion"},

@@ -64,7 +64,7 @@ func TestMetricsAreNamed(t *testing.T) {
 // wellKnown are the condition reasons that tell where a rollout is, not that something is wrong.
 var wellKnown = []string{
 	"Initializing", "Healthy", "Complete", "Progressing", "PauseStep", "SpecPaused", "NotPaused", "Paused", "Promoting",
-	"RollingBack", "Aborting", "Deleting", "PodsAvailable", "NotStalled", "Verified",
+	"RollingBack", "Aborting", "Deleting", "PodsAvailable", "NotStalled", "Verified", "Measuring", "NotMeasuring",
 }
 
 // TestTroubleshooting demands, for every alert, for every condition reason that is a problem and for every Event, a heading

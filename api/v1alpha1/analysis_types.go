@@ -20,20 +20,20 @@ type Analysis struct {
 	Metrics []Metric `json:"metrics,omitempty"`
 }
 
-// AnalysisStep holds a release until its metrics have passed. Metrics are measured while the traffic that the steps ask for is
-// verified and settled, and only while the pods of the two revisions are in different Services.
+// AnalysisStep holds a release until its metrics have passed. A metric is measured only while the traffic that the steps ask for
+// is verified and settled, and each Service has the pods of one revision.
 type AnalysisStep struct {
-	// duration is how long the step lasts at most, for example 10m. The clock stops while nothing can be measured because the
-	// weight is not verified.
+	// duration is how long the step lasts at most, for example 10m. The clock stops while the canary does not have the traffic
+	// that the steps ask for.
 	// +required
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}([.][0-9]{1,3})?(ms|s|m|h)){1,4}$') && duration(self) > duration('0s')",message="must be a positive duration, for example 10s, 5m or 1h30m"
 	Duration metav1.Duration `json:"duration,omitzero"`
 
-	// onInconclusive says what to do if a metric has neither passed nor failed when duration has passed, or if it could not be
-	// measured: Pause (the default) waits to be promoted or aborted, Proceed continues with the next step, Abort aborts the
-	// release.
+	// onInconclusive says what to do at the end of duration if a metric has neither passed nor failed, or before it if a metric
+	// cannot be measured: Pause (the default) waits to be promoted or aborted, Proceed continues with the next step, Abort aborts
+	// the release.
 	// +optional
 	// +default="Pause"
 	OnInconclusive InconclusiveAction `json:"onInconclusive,omitempty"`
@@ -61,11 +61,11 @@ const (
 	InconclusiveAbort InconclusiveAction = "Abort"
 )
 
-// Metric is something that is measured and judged; exactly one of metricRef, compare, threshold, web and job is set.
+// Metric is measured and judged; exactly one of metricRef, compare, threshold, web and job is set.
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.metricRef), has(self.compare), has(self.threshold), has(self.web), has(self.job)].filter(set, set).size() == 1",message="a metric must have exactly one of metricRef, compare, threshold, web and job"
 type Metric struct {
-	// name identifies the metric.
+	// name identifies the metric in status, Events and messages, for example errors.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=32
@@ -79,27 +79,29 @@ type Metric struct {
 	MetricSource `json:",inline"`
 }
 
-// MetricSource says how a metric is measured and judged. Its texts may contain variables, such as {{namespace}}: the
-// documentation lists them.
+// MetricSource says how a metric is measured and judged. Selectors, queries, paths and Jobs may contain variables: {{namespace}},
+// {{rollout}}, {{service}}, {{revision}}, {{replicaSet}}, {{window}}, {{args.NAME}} and others, which the documentation lists.
 type MetricSource struct {
-	// compare compares the canary with the stable revision, by a test that may be looked at at any time.
+	// compare compares the bad requests of the canary with those of the stable revision. It fails a bad canary as soon as the
+	// evidence is sufficient, and a good one with a chance of at most falseAlarm.
 	// +optional
 	Compare *Comparison `json:"compare,omitempty"`
 
-	// threshold checks the result of a Prometheus query.
+	// threshold checks the result of a PromQL query by a minimum, a maximum or an expression.
 	// +optional
 	Threshold *Threshold `json:"threshold,omitempty"`
 
-	// web checks a JSON document of a web endpoint.
+	// web checks a JSON document that a web provider returns.
 	// +optional
 	Web *WebMetric `json:"web,omitempty"`
 
-	// job runs a Job. The metric passes when the Job completes, and fails when the Job fails.
+	// job runs a Job. The metric passes when the Job completes, and fails when the Job fails. The administrator of the operator
+	// must have allowed Jobs.
 	// +optional
 	Job *JobMetric `json:"job,omitempty"`
 }
 
-// MetricScope says where a CanaryMetric is.
+// MetricScope is the namespace of a CanaryMetric.
 //
 // +kubebuilder:validation:Enum=Namespace;Shared
 type MetricScope string
@@ -120,12 +122,12 @@ type MetricReference struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a CanaryMetric: lower case letters, digits, dashes and dots"
 	Name string `json:"name,omitempty"`
 
-	// scope says where the CanaryMetric is: Namespace (the default) is the rollout's namespace, Shared is the operator's.
+	// scope is the namespace of the CanaryMetric: Namespace (the default) is that of the rollout, Shared is that of the operator.
 	// +optional
 	// +default="Namespace"
 	Scope MetricScope `json:"scope,omitempty"`
 
-	// arguments are the values of the arguments that the CanaryMetric declares.
+	// arguments are the values of arguments that the CanaryMetric declares. Those that have no default must be here.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -149,39 +151,41 @@ type MetricArgument struct {
 }
 
 // Comparison compares the share of bad requests of the canary with that of the stable revision. The canary fails when it is
-// worse than both tolerances, with a chance of at most falseAlarm that this is wrong. It passes early when it is known to be
-// good enough.
+// worse than both tolerances allow. The chance that this is wrong is at most falseAlarm, over the whole release and however often
+// it is measured. The canary passes when it is known to be good enough.
 //
-// Each counter is named by a PromQL series selector, without a function and without a range. It is evaluated for each revision
-// with its own values of {{service}}, {{revision}} and {{replicaSet}}, and must contain one of them.
+// total, bad and good are PromQL series selectors of counters, without a function and without a range, for example
+// requests_total{service="{{service}}", code=~"5.."}. Each is evaluated for both revisions, with their own values of {{service}},
+// {{revision}} and {{replicaSet}}, and must contain one of these.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.bad) != has(self.good)",message="a comparison must have exactly one of bad and good"
 type Comparison struct {
-	// provider is the name of a Prometheus provider of the operator.
+	// provider is the name of a Prometheus provider, as the administrator of the operator has named it.
 	// +optional
 	// +default="default"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Provider string `json:"provider,omitempty"`
 
-	// total selects the counter of all requests.
+	// total is the series selector of the counter of all requests.
 	// +required
 	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=4096
+	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:XValidation:rule="self.matches('[{][{] *(service|revision|replicaSet) *[}][}]')",message="must contain one of {{service}}, {{revision}} and {{replicaSet}}: otherwise it counts the same requests for both revisions"
 	Total string `json:"total,omitempty"`
 
-	// bad selects the counter of bad requests, for example those with a status of 500 or more.
+	// bad is the series selector of the counter of bad requests, for example those with a status of 500 or more.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=4096
+	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:XValidation:rule="self.matches('[{][{] *(service|revision|replicaSet) *[}][}]')",message="must contain one of {{service}}, {{revision}} and {{replicaSet}}: otherwise it counts the same requests for both revisions"
 	Bad string `json:"bad,omitempty"`
 
-	// good selects the counter of good requests, for example a bucket of a histogram: those that were fast enough.
+	// good is the series selector of the counter of good requests, for example of the bucket of a histogram with those that were
+	// fast enough. It replaces bad.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=4096
+	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:XValidation:rule="self.matches('[{][{] *(service|revision|replicaSet) *[}][}]')",message="must contain one of {{service}}, {{revision}} and {{replicaSet}}: otherwise it counts the same requests for both revisions"
 	Good string `json:"good,omitempty"`
 
@@ -189,14 +193,15 @@ type Comparison struct {
 	// +optional
 	Tolerance Tolerance `json:"tolerance,omitzero"`
 
-	// falseAlarm is the chance, in percent, that a good canary fails during the whole release.
+	// falseAlarm is the greatest accepted chance, in percent, that a good canary fails during the whole release.
 	// +optional
 	// +default="1"
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]{1,2}([.][0-9]{1,6})?$') && double(self) > 0.0 && double(self) <= 50.0",message="must be a percentage above 0 and at most 50, for example 1 or 0.1"
 	FalseAlarm string `json:"falseAlarm,omitempty"`
 
-	// interval is the time between two measurements, for example 10s. It should not be shorter than the scrape interval.
+	// interval is the time between two measurements, for example 10s. An interval shorter than the scrape interval of the
+	// provider has no benefit.
 	// +optional
 	// +default="10s"
 	// +kubebuilder:validation:Type=string
@@ -205,16 +210,18 @@ type Comparison struct {
 	Interval *metav1.Duration `json:"interval,omitempty"`
 }
 
-// Tolerance says how much worse than the stable revision a canary may be. The canary fails only if it exceeds both.
+// Tolerance says how much worse than the stable revision a canary may be. A canary fails only if it exceeds both relative and
+// absolute.
 type Tolerance struct {
-	// relative is by how many percent the share of bad requests may be higher than that of the stable revision.
+	// relative is by how many percent the share of bad requests may exceed that of the stable revision: with 25, a canary with 5
+	// bad requests in 1000 is as good as a stable revision with 4.
 	// +optional
 	// +default=25
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=10000
 	Relative *int32 `json:"relative,omitempty"`
 
-	// absolute is the share of bad requests, in percent, that is tolerated however good the stable revision is.
+	// absolute is the share of bad requests, in percent, that is always tolerated, however good the stable revision is.
 	// +optional
 	// +default="0.5"
 	// +kubebuilder:validation:MaxLength=16
@@ -232,30 +239,30 @@ type Schedule struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}([.][0-9]{1,3})?(ms|s|m|h)){1,4}$') && duration(self) >= duration('1s')",message="must be a duration of at least 1s, for example 30s"
 	Interval *metav1.Duration `json:"interval,omitempty"`
 
-	// count is how many measurements an analysis step takes. The metric passes with the last one. In spec.analysis, it is
-	// measured for the whole time, and count has no meaning.
+	// count is how many measurements with a usable answer an analysis step takes. The metric passes with the last one. In
+	// spec.analysis, a metric is measured until the steps are done, and count has no meaning.
 	// +optional
 	// +default=3
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
 	Count *int32 `json:"count,omitempty"`
 
-	// failureLimit is how many measurements may fail. The metric fails with the next one.
+	// failureLimit is how many measurements may be bad. The metric fails with the next one.
 	// +optional
 	// +default=0
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000
 	FailureLimit *int32 `json:"failureLimit,omitempty"`
 
-	// consecutiveErrorLimit is how many measurements in a row may end without a usable answer. With the next one, an analysis
-	// step is inconclusive. In spec.analysis, it has no meaning.
+	// consecutiveErrorLimit is how many measurements in a row may end without a usable answer, for example because the provider
+	// is down. With the next one, an analysis step is inconclusive. In spec.analysis, it has no meaning.
 	// +optional
 	// +default=10
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000
 	ConsecutiveErrorLimit *int32 `json:"consecutiveErrorLimit,omitempty"`
 
-	// initialDelay is the time before the first measurement, in addition to the query's window.
+	// initialDelay is the time before the first measurement, in addition to the window of a threshold.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
@@ -263,12 +270,14 @@ type Schedule struct {
 	InitialDelay *metav1.Duration `json:"initialDelay,omitempty"`
 }
 
-// Threshold checks the result of a query, which must be a scalar or a vector of one sample.
+// Threshold checks the result of a PromQL query, which must be a scalar or a vector of one sample. An empty result and NaN are no
+// data: neither good nor bad.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.min) || has(self.max) || has(self.condition)",message="a threshold must have min, max or condition"
 // +kubebuilder:validation:XValidation:rule="!has(self.condition) || !has(self.min) && !has(self.max)",message="condition replaces min and max: remove them, or condition"
+// +kubebuilder:validation:XValidation:rule="!has(self.min) || !has(self.max) || !self.min.matches('^-?[0-9]+([.][0-9]+)?$') || !self.max.matches('^-?[0-9]+([.][0-9]+)?$') || double(self.min) <= double(self.max)",message="min must not be larger than max: no result could be good"
 type Threshold struct {
-	// provider is the name of a Prometheus provider of the operator.
+	// provider is the name of a Prometheus provider, as the administrator of the operator has named it.
 	// +optional
 	// +default="default"
 	// +kubebuilder:validation:MinLength=1
@@ -281,8 +290,8 @@ type Threshold struct {
 	// +kubebuilder:validation:MaxLength=4096
 	Query string `json:"query,omitempty"`
 
-	// window is the value of {{window}} in query. The first measurement waits until the canary has had its traffic for that
-	// long.
+	// window is the value of {{window}} in query, for example 1m. The first measurement waits until the canary has had its
+	// traffic for that long.
 	// +optional
 	// +default="1m"
 	// +kubebuilder:validation:Type=string
@@ -302,8 +311,8 @@ type Threshold struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^-?[0-9]{1,15}([.][0-9]{1,9})?$')",message="must be a number, for example 0.3"
 	Max string `json:"max,omitempty"`
 
-	// condition is a CEL expression over the number result that is true if the result is good, for example
-	// result > 0.1 && result < 0.3.
+	// condition is a CEL expression that is true if the result of the query, the number result, is good, for example
+	// result > 0.1 && result < 0.3. It replaces min and max.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
@@ -312,9 +321,9 @@ type Threshold struct {
 	Schedule `json:",inline"`
 }
 
-// WebMetric checks a JSON document of a web endpoint that the administrator of the operator has named.
+// WebMetric checks a JSON document of a web provider, which the administrator of the operator has named.
 type WebMetric struct {
-	// provider is the name of a web provider of the operator.
+	// provider is the name of a web provider, as the administrator of the operator has named it.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
@@ -324,11 +333,10 @@ type WebMetric struct {
 	// /checks?service={{service}}&revision={{revision}}.
 	// +optional
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:XValidation:rule="self.startsWith('/')",message="must begin with /"
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('/') && !self.startsWith('//')",message="must begin with one /, and has no scheme and no host: those are the provider's"
 	Path string `json:"path,omitempty"`
 
-	// condition is a CEL expression over result, the document, that is true if the document is good, for example
-	// result.failed == 0.
+	// condition is a CEL expression that is true if the document, result, is good, for example result.failed == 0.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
@@ -337,22 +345,20 @@ type WebMetric struct {
 	Schedule `json:",inline"`
 }
 
-// JobMetric runs one Job in the namespace of the rollout. A Job that cannot be created, or whose pod does not start, has no
+// JobMetric runs one Job in the namespace of the rollout. A Job that cannot be created, or whose pod does not start, gives no
 // verdict. The Job is deleted when its step or the release is over.
 type JobMetric struct {
-	// template describes the Job: a JobTemplateSpec, as in a CronJob. Its variables are replaced in the values of environment
-	// variables, in commands and in arguments.
+	// template describes the Job like spec.jobTemplate of a CronJob does. Its strings may contain variables.
 	// +required
 	// +kubebuilder:pruning:PreserveUnknownFields
-	// +kubebuilder:validation:XValidation:rule="has(self.spec)",message="template must have a spec"
 	Template runtime.RawExtension `json:"template,omitzero"`
 }
 
-// Bake keeps the former revision at full size for some time after the promotion, so that the release can still be rolled back at
-// once.
+// Bake keeps the former revision at full size for some time after the new one has all traffic, so that the release can still be
+// rolled back at once.
 type Bake struct {
-	// duration is how long the former revision is kept after the new one serves all traffic, for example 30m. An abort, or a
-	// metric of spec.analysis that fails, rolls back to it. A promote command ends the bake.
+	// duration is how long the former revision is kept, for example 30m. An abort, or a metric of spec.analysis that fails,
+	// rolls back to it. A promote command ends the bake.
 	// +required
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32

@@ -7,7 +7,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// CanaryMetric defines a metric that rollouts name in metricRef, so that a query is written once.
+// CanaryMetric defines a metric once, for all rollouts that name it in metricRef: those of its namespace, and those of every
+// namespace if it is in the namespace of the operator.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:shortName=cmet,categories=all
@@ -39,12 +40,12 @@ type CanaryMetricList struct {
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.compare), has(self.threshold), has(self.web), has(self.job)].filter(set, set).size() == 1",message="a CanaryMetric must have exactly one of compare, threshold, web and job"
 type CanaryMetricSpec struct {
-	// description says what the metric is about, for people.
+	// description says what the metric measures, for people.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	Description string `json:"description,omitempty"`
 
-	// arguments are the arguments that texts contain as {{args.NAME}}.
+	// arguments declares the arguments of the metric. Its selectors, queries, paths and Jobs contain them as {{args.NAME}}.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -63,7 +64,7 @@ type ArgumentDeclaration struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="must be lower case letters, digits and dashes, beginning with a letter"
 	Name string `json:"name,omitempty"`
 
-	// default is the value of the argument if a rollout gives none. Without a default, a rollout must give one.
+	// default is the value of the argument for a rollout that gives none. Without a default, a rollout must give a value.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Default *string `json:"default,omitempty"`

@@ -123,8 +123,10 @@ type Provider struct {
 type SharedMetric struct {
 	Name  string
 	Scope v1alpha1.MetricScope
-	// Spec is nil if there is no such CanaryMetric.
+	// Spec is shared with others: do not change it. It is nil if there is no such CanaryMetric.
 	Spec *v1alpha1.CanaryMetricSpec
+	// Problem is why Spec is nil.
+	Problem *Problem
 }
 
 // measurements returns what to measure until the next plan.

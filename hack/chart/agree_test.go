@@ -197,8 +197,8 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
-// TestNamespacedRights: in each of its namespaces the manager has the rights that it otherwise has in all namespaces,
-// and none anywhere else.
+// TestNamespacedRights: in each of its namespaces the manager has the rights that it otherwise has in all namespaces. Where
+// it runs, it may read shared metrics. It has no rights anywhere else.
 func TestNamespacedRights(t *testing.T) {
 	everywhere := &rbacv1.ClusterRole{}
 	typed(t, named(kustomization(t), "canaryrollout-controller-manager"), "ClusterRole", everywhere)
@@ -207,9 +207,19 @@ func TestNamespacedRights(t *testing.T) {
 		if object.GetNamespace() == "" {
 			t.Errorf("%s %s is not in a namespace", object.GetKind(), object.GetName())
 		}
+		if object.GetName() == "canaryrollout-shared-metrics" && object.GetNamespace() == namespace {
+			continue
+		}
 		if isRight := strings.HasPrefix(object.GetKind(), "Role"); isRight && !slices.Contains([]string{"shop", "books"}, object.GetNamespace()) {
 			t.Errorf("%s %s gives rights in namespace %s", object.GetKind(), object.GetName(), object.GetNamespace())
 		}
+	}
+	shared := &rbacv1.Role{}
+	typed(t, named(rendered, "canaryrollout-shared-metrics"), "Role", shared)
+	typed(t, named(rendered, "canaryrollout-shared-metrics"), "RoleBinding", &rbacv1.RoleBinding{})
+	want := []rbacv1.PolicyRule{{APIGroups: []string{"canaryrollout.dev"}, Resources: []string{"canarymetrics"}, Verbs: []string{"get", "list", "watch"}}}
+	if diff := cmp.Diff(want, shared.Rules); diff != "" {
+		t.Errorf("other rules for shared metrics (-want +got):\n%s", diff)
 	}
 	manager := named(rendered, "canaryrollout-controller-manager")
 	for _, namespace := range []string{"shop", "books"} {
@@ -260,7 +270,14 @@ func TestAlertsAreShared(t *testing.T) {
 
 // TestFilesAreCurrent: the files that the chart shares with the kustomizations are up to date.
 func TestFilesAreCurrent(t *testing.T) {
-	originals := map[string]string{"crd.yaml": config + "/crd/canaryrollout.dev_canaryrollouts.yaml"}
+	originals := map[string]string{}
+	crds, err := filepath.Glob(config + "/crd/canaryrollout.dev_*.yaml")
+	if err != nil || len(crds) != 2 {
+		t.Fatalf("CustomResourceDefinitions %v: %v", crds, err)
+	}
+	for _, crd := range crds {
+		originals["crd/"+filepath.Base(crd)] = crd
+	}
 	roles, err := filepath.Glob(config + "/rbac/*role.yaml")
 	if err != nil || len(roles) == 0 {
 		t.Fatalf("no roles: %v", err)

@@ -15,9 +15,11 @@ copy() {
 	{ echo "# Made from $1 by make manifests. Do not edit." && cat -- "$1"; } >"$files/$2"
 }
 
-rm -rf "$files/rbac"
-mkdir -p "$files/rbac"
-copy config/crd/canaryrollout.dev_canaryrollouts.yaml crd.yaml
+rm -rf "$files/crd" "$files/rbac"
+mkdir -p "$files/crd" "$files/rbac"
+for crd in config/crd/canaryrollout.dev_*.yaml; do
+	copy "$crd" "crd/$(basename "$crd")"
+done
 for role in config/rbac/*role.yaml; do
 	copy "$role" "rbac/$(basename "$role")"
 done

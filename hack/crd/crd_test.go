@@ -8,10 +8,16 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation"
 	"sigs.k8s.io/yaml"
 )
 
-const shipped = "../../config/crd/canaryrollout.dev_canaryrollouts.yaml"
+const (
+	shipped        = "../../config/crd/canaryrollout.dev_canaryrollouts.yaml"
+	shippedMetrics = "../../config/crd/canaryrollout.dev_canarymetrics.yaml"
+)
 
 // annotationLimit is the maximum size of all annotations of an object, reduced by a reserve for others. `kubectl
 // apply` stores the whole manifest in one.
@@ -47,25 +53,6 @@ func TestShippedTemplateIsStoredAsGiven(t *testing.T) {
 	})
 }
 
-// walk visits a schema and all schemas below it.
-func walk(s schema, visit func(path string, s schema)) {
-	var below func(path string, node any)
-	below = func(path string, node any) {
-		s, ok := node.(schema)
-		if !ok {
-			return
-		}
-		visit(path, s)
-		properties, _ := s["properties"].(map[string]any)
-		for name, property := range properties {
-			below(path+"."+name, property)
-		}
-		below(path+"[]", s["items"])
-		below(path+"{}", s["additionalProperties"])
-	}
-	below("", s)
-}
-
 func TestShippedFieldsOutsideTemplateAreDescribed(t *testing.T) {
 	for name, property := range shippedSpec(t) {
 		if name == "template" {
@@ -94,20 +81,42 @@ func TestShippedDefaultsOutsideTemplateAreKept(t *testing.T) {
 }
 
 func TestProcessIsIdempotent(t *testing.T) {
-	once := read(t, shipped)
-	twice, err := process(once)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(twice) != string(once) {
-		t.Error("the shipped CRD changes when it is processed again: run make manifests")
+	for _, path := range []string{shipped, shippedMetrics} {
+		once := read(t, path)
+		twice, err := process(once)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(twice) != string(once) {
+			t.Errorf("%s changes when it is processed again: run make manifests", path)
+		}
 	}
 }
 
-func TestProcessRefusesWhatIsNoRollout(t *testing.T) {
-	for _, in := range []string{"{}", "spec: {versions: [{name: v1}]}", "]"} {
+func TestProcessRefusesWhatItCannotComplete(t *testing.T) {
+	for _, in := range []string{"{}", "spec: {versions: [{name: v1}]}", "]", "spec: {versions: [{schema: {openAPIV3Schema: {properties: {spec: {}}}}}]}"} {
 		if _, err := process([]byte(in)); err == nil {
 			t.Errorf("process(%q) has no error", in)
+		}
+	}
+}
+
+// TestAPIServerAcceptsShippedCRDs: the API server bounds the cost of CEL rules, by what they could cost with the largest object
+// that the schema allows. It refuses a CustomResourceDefinition beyond that.
+func TestAPIServerAcceptsShippedCRDs(t *testing.T) {
+	for _, path := range []string{shipped, shippedMetrics} {
+		given, internal := &apiextensionsv1.CustomResourceDefinition{}, &apiextensions.CustomResourceDefinition{}
+		if err := yaml.UnmarshalStrict(read(t, path), given); err != nil {
+			t.Fatal(err)
+		}
+		apiextensionsv1.SetDefaults_CustomResourceDefinition(given)
+		apiextensionsv1.SetDefaults_CustomResourceDefinitionSpec(&given.Spec)
+		if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(given, internal, nil); err != nil {
+			t.Fatal(err)
+		}
+		internal.Status.StoredVersions = []string{given.Spec.Versions[0].Name}
+		for _, err := range validation.ValidateCustomResourceDefinition(t.Context(), internal) {
+			t.Errorf("%s: %v", path, err)
 		}
 	}
 }

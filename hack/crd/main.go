@@ -1,9 +1,9 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command crd completes the CustomResourceDefinition that controller-gen wrote. In Go, spec.template is raw JSON: the
-// API server stores it as given, and a dry run of its ReplicaSet validates it. The CEL rules of spec.template need
-// types for the few fields that they read: they are in template.yaml. Labels get the limits that Kubernetes has for
+// Command crd completes the CustomResourceDefinitions that controller-gen wrote. In Go, templates of pods and Jobs are raw
+// JSON: the API server stores them as given. The CEL rules of spec.template need types for the few fields that they read: they
+// are in template.yaml. What every template of a Job must have is in job.yaml. Labels get the limits that Kubernetes has for
 // them, because the API server refuses CEL rules on labels of unlimited number and length.
 package main
 
@@ -15,11 +15,13 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fail(fmt.Errorf("usage: crd FILE"))
+	if len(os.Args) < 2 {
+		fail(fmt.Errorf("usage: crd FILE [FILE...]"))
 	}
-	if err := rewrite(os.Args[1]); err != nil {
-		fail(err)
+	for _, path := range os.Args[1:] {
+		if err := rewrite(path); err != nil {
+			fail(err)
+		}
 	}
 }
 
@@ -40,7 +42,7 @@ func rewrite(path string) error {
 	return os.WriteFile(path, out, 0o644)
 }
 
-// process returns the CRD with the pod template of every version completed. It is idempotent.
+// process returns the CRD with the templates of every version completed. It is idempotent.
 func process(in []byte) ([]byte, error) {
 	var crd map[string]any
 	if err := yaml.Unmarshal(in, &crd); err != nil {
@@ -51,19 +53,18 @@ func process(in []byte) ([]byte, error) {
 		return nil, fmt.Errorf("no spec.versions")
 	}
 	for _, version := range versions {
-		spec := lookup(version, "schema", "openAPIV3Schema", "properties", "spec", "properties")
-		template, ok := lookup(spec, "template").(schema)
+		spec, ok := lookup(version, "schema", "openAPIV3Schema", "properties", "spec").(schema)
 		if !ok {
-			return nil, fmt.Errorf("no spec.template in the schema")
+			return nil, fmt.Errorf("no spec in the schema")
 		}
-		if err := finishTemplate(template); err != nil {
-			return nil, fmt.Errorf("template.yaml: %w", err)
+		if lookup(crd, "spec", "names", "kind") == "CanaryRollout" {
+			if err := finishRollout(spec); err != nil {
+				return nil, err
+			}
 		}
-		matchLabels, ok := lookup(spec, "selector", "properties", "matchLabels").(schema)
-		if !ok {
-			return nil, fmt.Errorf("no spec.selector.matchLabels in the schema")
+		if err := finishJobs(spec); err != nil {
+			return nil, err
 		}
-		boundLabels(matchLabels)
 	}
 	out, err := yaml.Marshal(crd)
 	return append([]byte("---\n"), out...), err

@@ -101,7 +101,7 @@ func olderChart(t *testing.T) string {
 	if err := os.CopyFS(folder, os.DirFS(helm.Chart())); err != nil {
 		t.Fatal(err)
 	}
-	replace(t, filepath.Join(folder, "files", "crd.yaml"), "    shortNames:\n    - cro\n", "")
+	replace(t, filepath.Join(folder, "files", "crd", "canaryrollout.dev_canaryrollouts.yaml"), "    shortNames:\n    - cro\n", "")
 	replace(t, filepath.Join(folder, "Chart.yaml"), "\nversion: ", "\nversion: 0.0.1 # ")
 	return folder
 }

@@ -139,8 +139,8 @@ func elsewhere(t *testing.T) *v1alpha1.CanaryRollout {
 	return rollout
 }
 
-// checkRights checks that the service account has what it needs in its namespaces, and nothing elsewhere. The lease is in
-// the first namespace.
+// checkRights checks that the service account has what it needs in its namespaces, and nothing elsewhere but shared metrics,
+// which are where it runs. The lease is in the first namespace.
 func checkRights(t *testing.T, r *release, own, second string) {
 	t.Helper()
 	clients := kubernetes.NewForConfigOrDie(r.config)
@@ -155,9 +155,10 @@ func checkRights(t *testing.T, r *release, own, second string) {
 		{Verb: "create", Group: "apps", Resource: "replicasets"},
 		{Verb: "patch", Group: "gateway.networking.k8s.io", Resource: "httproutes"},
 		{Verb: "list", Group: v1alpha1.GroupVersion.Group, Resource: "canaryrollouts"},
+		{Verb: "list", Group: v1alpha1.GroupVersion.Group, Resource: "canarymetrics"},
 		{Verb: "update", Group: "coordination.k8s.io", Resource: "leases"},
 	} {
-		for in, want := range map[string]bool{own: true, second: resource.Resource != "leases", "default": false, namespace: false, "": false} {
+		for in, want := range map[string]bool{own: true, second: resource.Resource != "leases", "default": false, namespace: resource.Resource == "canarymetrics", "": false} {
 			resource.Namespace = in
 			if got := allowed(t.Context(), t, clients, resource); got != want {
 				t.Errorf("may %s %s in namespace %q: %t, want %t", resource.Verb, resource.Resource, in, got, want)

@@ -13,7 +13,7 @@ func testInstall(t *testing.T, stopOperator func()) {
 	deploySample(p, "shop-two")
 	p.leave("make docker-build", needsImage)
 	p.run("kubectl delete canaryrollouts -A --all --wait\n")
-	const removeCRD = "kubectl delete crd canaryrollouts.canaryrollout.dev"
+	const removeCRD = "kubectl delete crd canaryrollouts.canaryrollout.dev canarymetrics.canaryrollout.dev"
 	p.Run(removeCRD) // back to a cluster without anything of ours
 
 	p.run("helm install canaryrollout ./config/chart -n canaryrollout-system")

@@ -11,8 +11,10 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
@@ -47,6 +49,37 @@ func TestAccepted(t *testing.T) {
 			}
 			if err := decode(object); err != nil {
 				t.Errorf("accepted, but Go cannot decode it: %v", err)
+			}
+		})
+	}
+}
+
+// TestCanaryMetrics covers the rules of the kind CanaryMetric.
+func TestCanaryMetrics(t *testing.T) {
+	metric := func(t *testing.T, edits string) map[string]any {
+		t.Helper()
+		object := map[string]any{}
+		if err := yaml.Unmarshal([]byte(admission.CanaryMetric), &object); err != nil {
+			t.Fatal(err)
+		}
+		object["metadata"].(map[string]any)["namespace"] = namespace
+		return edit(t, object, edits)
+	}
+	for name, tc := range admission.RefusedMetrics {
+		t.Run("refused/"+name, func(t *testing.T) {
+			if _, err := tryCreate(t, metric(t, tc.Edits)); err == nil || !strings.Contains(err.Error(), tc.Want) {
+				t.Errorf("message\n  %v\ndoes not contain\n  %s", err, tc.Want)
+			}
+		})
+	}
+	for name, edits := range admission.AcceptedMetrics {
+		t.Run("accepted/"+name, func(t *testing.T) {
+			object, err := tryCreate(t, metric(t, edits))
+			if err == nil {
+				err = runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &v1alpha1.CanaryMetric{})
+			}
+			if err != nil {
+				t.Error(err)
 			}
 		})
 	}

@@ -55,6 +55,8 @@ func TestExplain(t *testing.T) {
 		"canaryrollout.spec.traffic":              "A step is done when all of them are verified to carry its weight",
 		"cro.spec.steps.setCanaryScale":           "matchTrafficWeight ends an earlier setCanaryScale",
 		"cro.spec.template.spec.containers.image": "FIELD: image <string>",
+		"cro.spec.analysis.metrics.compare":       "It fails a bad canary as soon as the evidence is sufficient",
+		"canarymetric.spec.arguments.default":     "Without a default, a rollout must give a value",
 		"cro.spec.template":                       "For its fields see `kubectl explain deployment.spec.template`",
 	}
 	for path, want := range tests {

@@ -20,8 +20,9 @@ import (
 )
 
 const (
-	crdFile   = "../../config/crd/canaryrollout.dev_canaryrollouts.yaml"
-	namespace = "default"
+	crdFile        = "../../config/crd/canaryrollout.dev_canaryrollouts.yaml"
+	metricsCRDFile = "../../config/crd/canaryrollout.dev_canarymetrics.yaml"
+	namespace      = "default"
 )
 
 // env is one cluster for all tests of this package. Each test uses objects with its own names.
@@ -29,9 +30,9 @@ var env = &harness.Env{}
 
 func TestMain(m *testing.M) {
 	harness.Main(m, env, harness.EnvOptions{
-		Bare: true, Cluster: cluster.Options{ManifestPaths: append([]string{crdFile}, policies...)},
+		Bare: true, Cluster: cluster.Options{ManifestPaths: append([]string{crdFile, metricsCRDFile}, policies...)},
 		Setup: func(ctx context.Context) error {
-			return cluster.WaitForCRDs(ctx, env.Cluster.RESTConfig(cluster.Admin), "canaryrollouts.canaryrollout.dev")
+			return cluster.WaitForCRDs(ctx, env.Cluster.RESTConfig(cluster.Admin), "canaryrollouts.canaryrollout.dev", "canarymetrics.canaryrollout.dev")
 		},
 		Parallel: 4, // the tests mostly wait, so two cores can run four of them
 	})

@@ -50,8 +50,8 @@ func (s *session) find(ctx context.Context, name string) (*rollout, error) {
 	return newRollout(raw)
 }
 
-const notInstalled = "CanaryRollouts are not installed in the cluster: install the operator first, or only its CRD: " +
-	"kubectl apply --server-side -f config/crd/canaryrollout.dev_canaryrollouts.yaml"
+const notInstalled = "CanaryRollouts are not installed in the cluster: install the operator first, or only its CRDs: " +
+	"kubectl apply --server-side -k config/crd"
 
 // explain adds advice to an error of the API server.
 func (s *session) explain(ctx context.Context, name string, err error) error {

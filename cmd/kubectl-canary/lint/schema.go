@@ -43,7 +43,7 @@ var loadSchema = sync.OnceValues(newSchema)
 
 func newSchema() (*schema, error) {
 	definition := &apiextensionsv1.CustomResourceDefinition{}
-	if err := yaml.Unmarshal(crd.Manifest, definition); err != nil {
+	if err := yaml.Unmarshal(crd.Rollouts, definition); err != nil {
 		return nil, fmt.Errorf("read the CustomResourceDefinition: %w", err)
 	}
 	for _, version := range definition.Spec.Versions {

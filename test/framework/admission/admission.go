@@ -7,6 +7,7 @@ package admission
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -27,9 +28,23 @@ func Container(fields string) string {
 	return `spec.template.spec: {containers: [{name: a, image: b, ` + fields + `}]}`
 }
 
+// Case is an edit that is refused, and a part of the message.
+type Case = struct{ Edits, Want string }
+
 // Refused has edits that break the sample in one way each, with a part of the message, which must say what to write
 // instead.
-var Refused = map[string]struct{ Edits, Want string }{
+var Refused = union(refusedRollouts, refusedAnalyses)
+
+// Accepted has edits that must not be refused along with the bad.
+var Accepted = union(acceptedRollouts, acceptedAnalyses)
+
+func union[V any](a, b map[string]V) map[string]V {
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	return all
+}
+
+var refusedRollouts = map[string]Case{
 	"name of 47 characters": {"metadata.name: " + strings.Repeat("a", 47), "metadata.name must be at most 46 characters long"},
 	"no spec":               {"spec: absent", "spec: Required value"},
 	"typo":                  {"spec.trafic: {}", `unknown field "spec.trafic"`},
@@ -166,15 +181,14 @@ var Refused = map[string]struct{ Edits, Want string }{
 
 // RefusedTemplates are stored, since the schema leaves the template as it is. The operator holds such a release: the dry run
 // of the ReplicaSet refuses it. Want is a part of its message, and of what lint says.
-var RefusedTemplates = map[string]struct{ Edits, Want string }{
+var RefusedTemplates = map[string]Case{
 	"typo in the template": {"spec.template.spec.nodeselector: {}", `unknown field "spec.template.spec.nodeselector"`},
 	"typo in a container":  {Container("readinesProbe: {}"), `unknown field "spec.template.spec.containers[0].readinesProbe"`},
 	"quantity in words":    {Container("resources: {limits: {memory: plenty}}"), "quantities must match the regular expression"},
 	"port in words":        {Container("ports: [{containerPort: http}]"), "cannot unmarshal string into Go struct field"},
 }
 
-// Accepted has edits that must not be refused along with the bad.
-var Accepted = map[string]string{
+var acceptedRollouts = map[string]string{
 	"sample":                    "spec.replicas: 4",
 	"name of 46 characters":     "metadata.name: " + strings.Repeat("a", 46),
 	"no replicas":               "spec.replicas: 0",

@@ -51,7 +51,7 @@ func Install(ctx context.Context, c *cluster.Cluster) error {
 	if err := cluster.Apply(ctx, admin, manifests...); err != nil {
 		return fmt.Errorf("install config/default: %w", err)
 	}
-	return cluster.WaitForCRDs(ctx, admin, "canaryrollouts.canaryrollout.dev")
+	return cluster.WaitForCRDs(ctx, admin, "canaryrollouts.canaryrollout.dev", "canarymetrics.canaryrollout.dev")
 }
 
 // Operator is a running manager.
