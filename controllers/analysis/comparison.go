@@ -11,7 +11,8 @@ import (
 // Verdict is what the counts of a comparison say so far.
 type Verdict string
 
-// The verdicts. Failed and Passed are final; with Open, more requests may decide.
+// The verdicts. With Open, more requests may decide. The test is valid whenever it is looked at, so the first look that says
+// Failed may be acted upon.
 const (
 	Open   Verdict = "Open"
 	Failed Verdict = "Failed"
@@ -30,37 +31,55 @@ type Comparison struct {
 	FalseAlarm float64
 }
 
-// Test is a comparison that can be made.
+// Test is a comparison that can be made. It is never changed.
 type Test struct {
 	comparison                                     Comparison
 	worseRatio, worseRate, betterRatio, betterRate hypothesis
-	// bound is the evidence that a failure takes.
-	bound float64
+	// usesRatio and usesRate say which of the hypotheses count.
+	usesRatio, usesRate bool
+	// bound is the evidence that a failure takes, and passBound that for a pass.
+	bound, passBound float64
+	// before is set for a bake.
+	before *Counts
 }
 
 // NewTest returns an error for a comparison that cannot be made.
 func NewTest(c Comparison) (*Test, error) {
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	t := &Test{comparison: c, usesRatio: true}
+	t.worseRatio = against(c.Ratio, math.Max(100, 10*c.Ratio))
+	t.betterRatio = against(c.passRatio(), c.passRatio()/100)
+	t.tolerate(c.Rate, c.FalseAlarm)
+	return t, nil
+}
+
+func (c Comparison) validate() error {
 	switch {
 	case !(c.Ratio >= 1) || math.IsInf(c.Ratio, 1):
-		return nil, fmt.Errorf("the tolerated ratio is %g: it must be 1 or more", c.Ratio)
+		return fmt.Errorf("the tolerated ratio is %g: it must be 1 or more", c.Ratio)
 	case !(c.Rate >= 0 && c.Rate < 1):
-		return nil, fmt.Errorf("the tolerated rate is %g: it must be at least 0 and less than 1", c.Rate)
+		return fmt.Errorf("the tolerated rate is %g: it must be at least 0 and less than 1", c.Rate)
 	case !(c.FalseAlarm > 0 && c.FalseAlarm < 1):
-		return nil, fmt.Errorf("the false alarm is %g: it must be between 0 and 1", c.FalseAlarm)
+		return fmt.Errorf("the false alarm is %g: it must be between 0 and 1", c.FalseAlarm)
 	}
-	return &Test{
-		comparison: c,
-		worseRatio: against(c.Ratio, math.Max(100, 10*c.Ratio)), betterRatio: against(c.passRatio(), c.passRatio()/100),
-		worseRate: against(c.Rate, math.Min(100*c.Rate, 1-(1-c.Rate)/100)), betterRate: against(c.Rate, c.Rate/100),
-		bound: -math.Log(c.FalseAlarm),
-	}, nil
+	return nil
+}
+
+// tolerate sets the rate that the canary may have, and the chance of an error.
+func (t *Test) tolerate(rate, falseAlarm float64) {
+	t.bound, t.passBound = -math.Log(falseAlarm), -math.Log(falseAlarm/2)
+	if t.usesRate = rate > 0 && rate < 1; t.usesRate {
+		t.worseRate, t.betterRate = against(rate, math.Min(100*rate, 1)), against(rate, rate/100)
+	}
 }
 
 // passRatio is the ratio that a canary must be below for certain to pass early by the comparison with stable. It is twice
 // the tolerated one: to prove less would take far more requests than a release has.
 func (c Comparison) passRatio() float64 { return 2 * c.Ratio }
 
-// Counts are the requests of one interval. They may be fractions, as a rate over a window extrapolates.
+// Counts are the requests of one interval.
 type Counts struct {
 	CanaryBad, CanaryTotal, StableBad, StableTotal float64
 }
@@ -78,7 +97,7 @@ func (c Counts) isUsable() bool {
 	return true
 }
 
-// clamped has no more bad requests than requests. A source extrapolates the two apart from each other.
+// clamped has no more bad requests than requests. A source reads the two counters one after the other.
 func (c Counts) clamped() Counts {
 	c.CanaryBad, c.StableBad = math.Min(c.CanaryBad, c.CanaryTotal), math.Min(c.StableBad, c.StableTotal)
 	return c
@@ -88,8 +107,8 @@ func (c Counts) clamped() Counts {
 type Evidence struct {
 	// Counts are the sums of all intervals.
 	Counts Counts
-	// worseRatio and worseRate grow while the canary is worse than tolerated, betterRatio and betterRate while it is better.
-	worseRatio, worseRate, betterRatio, betterRate mixture
+	// worseRatio grows while the canary is worse than the tolerated ratio, betterRatio while it is better than twice that.
+	worseRatio, betterRatio mixture
 }
 
 // Add adds the counts of one interval, and reports whether they could be used: no negative number, no NaN, none above
@@ -103,36 +122,11 @@ func (t *Test) Add(e *Evidence, counts Counts) bool {
 	e.Counts.CanaryTotal += counts.CanaryTotal
 	e.Counts.StableBad += counts.StableBad
 	e.Counts.StableTotal += counts.StableTotal
-
-	t.worseRatio.growRatio(&e.worseRatio, counts)
-	t.betterRatio.growRatio(&e.betterRatio, counts)
-	if t.comparison.Rate > 0 {
-		t.worseRate.growRate(&e.worseRate, counts)
-		t.betterRate.growRate(&e.betterRate, counts)
+	if t.usesRatio {
+		e.worseRatio.growRatio(&t.worseRatio, counts)
+		e.betterRatio.growRatio(&t.betterRatio, counts)
 	}
 	return true
-}
-
-// growRatio compares how the bad requests are divided with how a ratio would divide them. An interval in which one side served
-// nothing says nothing about a ratio.
-func (h *hypothesis) growRatio(m *mixture, counts Counts) {
-	if counts.CanaryTotal == 0 || counts.StableTotal == 0 {
-		return
-	}
-	m.grow(func(k int) float64 {
-		ratio := h.alternatives[k]
-		share := math.Log((ratio*counts.CanaryTotal + counts.StableTotal) / (h.value*counts.CanaryTotal + counts.StableTotal))
-		return counts.CanaryBad*(math.Log(ratio/h.value)-share) - counts.StableBad*share
-	})
-}
-
-// growRate compares the bad rate of the canary with a rate.
-func (h *hypothesis) growRate(m *mixture, counts Counts) {
-	good := counts.CanaryTotal - counts.CanaryBad
-	m.grow(func(k int) float64 {
-		rate := h.alternatives[k]
-		return counts.CanaryBad*math.Log(rate/h.value) + good*math.Log((1-rate)/(1-h.value))
-	})
 }
 
 // Verdict returns what the evidence says.
@@ -147,40 +141,20 @@ func (t *Test) Verdict(e *Evidence) Verdict {
 	}
 }
 
-// Progress returns how far the evidence has come towards a failure and towards a pass, from 0 to 1 at the bound.
+// Progress returns how far the evidence has come towards a failure and towards a pass, from 0 to 1 at the bound. Both go up and
+// down: a failure takes the evidence of both tolerances at the same moment, so that what the sums show agrees with the verdict.
 func (t *Test) Progress(e *Evidence) (failure, pass float64) {
-	worse := e.worseRatio.highest
-	if t.comparison.Rate > 0 {
-		worse = math.Min(worse, e.worseRate.highest)
+	if !t.usesRatio && !t.usesRate {
+		return 0, 0
 	}
-	better := math.Max(e.betterRatio.highest, e.betterRate.highest)
-	return math.Min(worse/t.bound, 1), math.Min(better/(t.bound+math.Ln2), 1)
-}
-
-// Detectable returns the smallest ratio that the requests so far would have shown as a failure, had the canary had it: what
-// an open comparison can rule out. It is infinite if no ratio up to 1,000 would have.
-func (t *Test) Detectable(e *Evidence) float64 {
-	counts := e.Counts
-	if counts.CanaryTotal == 0 || counts.StableTotal == 0 {
-		return math.Inf(1)
+	worse, better := math.Inf(1), 0.0
+	if t.usesRatio {
+		worse, better = e.worseRatio.evidence(), math.Max(better, e.betterRatio.evidence())
 	}
-	stableRate := math.Max(counts.StableBad, 0.5) / counts.StableTotal
-	fails := func(ratio float64) bool {
-		bad := math.Min(ratio*stableRate, 1) * counts.CanaryTotal
-		var seen Evidence
-		t.Add(&seen, Counts{CanaryBad: bad, CanaryTotal: counts.CanaryTotal, StableBad: counts.StableBad, StableTotal: counts.StableTotal})
-		return t.Verdict(&seen) == Failed
+	if t.usesRate {
+		bad, total := e.Counts.CanaryBad, e.Counts.CanaryTotal
+		worse = math.Min(worse, t.worseRate.rateEvidence(bad, total))
+		better = math.Max(better, t.betterRate.rateEvidence(bad, total))
 	}
-	low, high := t.comparison.Ratio, 1000.0
-	if !fails(high) {
-		return math.Inf(1)
-	}
-	for range 40 {
-		if middle := math.Sqrt(low * high); fails(middle) {
-			high = middle
-		} else {
-			low = middle
-		}
-	}
-	return high
+	return math.Max(0, math.Min(worse/t.bound, 1)), math.Min(better/t.passBound, 1)
 }

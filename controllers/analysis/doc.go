@@ -10,22 +10,30 @@
 // and when it is looked at.
 //
 // Per interval, the canary served nc requests, bc of them bad, and stable ns and bs. Let r be the ratio of the two bad rates,
-// canary over stable. If bad requests are Poisson with any common rate, which may change with time, then each bad request is
-// the canary's with the probability
+// canary over stable. A bad request is the canary's with the probability
 //
 //	theta(r) = r nc / (r nc + ns)
 //
-// given how many there were in the interval. The unknown rate is gone, and the weight may change from interval to
-// interval. For some ratios rk above the tolerated ratio r0, with prior weights that sum to 1, the mixture
+// For some ratios rk above the tolerated ratio r0, with prior weights wk that sum to 1, the mixture is
 //
-//	E = sum over k of wk * product over intervals of (theta(rk)/theta(r0))^bc * ((1-theta(rk))/(1-theta(r0)))^bs
+//	E = sum over k of wk * product over intervals of A^bc * B^bs,  A = theta(rk)/theta(r0), B = (1-theta(rk))/(1-theta(r0))
 //
-// is a non-negative supermartingale under every r <= r0. By Ville's inequality the chance that it ever reaches 1/alpha is at
-// most alpha. A second one is about the rate of the canary alone. A canary fails only when both have reached the bound:
-// neither a large ratio of two tiny rates nor a bad hour of both versions aborts a release. The mirrored tests, at half of
-// alpha each, let it pass early.
+// If each request is bad with a probability p at stable and with at most r0 p at the canary, independently of the others, the
+// expectation of the factor of one interval is at most
 //
-// Only the logarithms of the products have to be remembered. They are bounded in number, so a restart loses no evidence.
+//	(1 + r0 p )^nc * (1 + p (B-1))^ns <= exp(p (r0 nc (A-1) + ns (B-1))) = 1
+//
+// whatever p is. So p may change from interval to interval, and so may the weight; E is a non-negative supermartingale, and by
+// Ville's inequality the chance that it ever reaches 1/alpha is at most alpha. The same inequality, 1+x <= exp(x), gives the
+// test of the canary's own rate, "it is at most a", with
+//
+//	E = sum over k of wk * (qk/a)^bc * exp(-nc (qk-a))
+//
+// which depends on the sums alone. A canary fails only at a look at which both have reached 1/alpha: neither a large ratio of two
+// tiny rates nor a bad hour of both versions aborts a release. The mirrored tests, at half of alpha each, let it pass early.
+//
+// Only the logarithms of the products of the ratio have to be remembered. They are bounded in number, so a restart loses no
+// evidence.
 //
 // Sources: Lindon, Sanden, Shirikian, "Rapid regression detection in software deployments through sequential testing" (KDD
 // 2022); Lindon, Malek, "Anytime-valid inference for multinomial count data" (NeurIPS 2022).

@@ -8,54 +8,58 @@ import "math"
 // alternatives is how many rates or ratios a test mixes. More of them detect no faster; fewer leave gaps between them.
 const alternatives = 16
 
-// hypothesis is a ratio or a rate, and the alternatives to it.
+// hypothesis is a ratio or a rate, and the alternatives to it: the value times each of the factors.
 type hypothesis struct {
-	value        float64
-	alternatives [alternatives]float64
+	value float64
+	// factors and their logarithms.
+	factors, logs [alternatives]float64
 }
 
 // against returns a hypothesis with alternatives up to a number, evenly spaced by their logarithms.
 func against(value, upTo float64) hypothesis {
 	h := hypothesis{value: value}
-	for k := range h.alternatives {
-		h.alternatives[k] = value * math.Pow(upTo/value, float64(k+1)/alternatives)
+	for k := range h.factors {
+		h.logs[k] = math.Log(upTo/value) * float64(k+1) / alternatives
+		h.factors[k] = math.Exp(h.logs[k])
 	}
 	return h
 }
 
-// mixture holds the logarithm of a likelihood ratio for each alternative, and the highest value that their mean had.
-type mixture struct {
-	logs    []float64
-	highest float64
+// mixture holds the logarithm of a likelihood ratio for each alternative. The zero value has seen nothing.
+type mixture [alternatives]float64
+
+// growRatio adds the logarithms for one interval: it compares how the bad requests are divided between canary and stable with
+// how the ratio would divide them. An interval in which one side served nothing says nothing about a ratio.
+func (m *mixture) growRatio(h *hypothesis, counts Counts) {
+	if counts.CanaryTotal == 0 || counts.StableTotal == 0 || counts.CanaryBad+counts.StableBad == 0 {
+		return
+	}
+	canary := h.value * counts.CanaryTotal
+	for k := range m {
+		share := math.Log((h.factors[k]*canary + counts.StableTotal) / (canary + counts.StableTotal))
+		m[k] += counts.CanaryBad*(h.logs[k]-share) - counts.StableBad*share
+	}
 }
 
-// grow adds the logarithms of one interval. An alternative that is contradicted for certain stays out for good.
-func (m *mixture) grow(by func(k int) float64) {
-	if len(m.logs) != alternatives {
-		m.logs = make([]float64, alternatives)
+// rateEvidence returns the evidence against a rate. It depends on the sums alone, so there is nothing to remember.
+func (h *hypothesis) rateEvidence(bad, total float64) float64 {
+	var m mixture
+	for k := range m {
+		m[k] = bad*h.logs[k] - total*h.value*(h.factors[k]-1)
 	}
-	for k := range m.logs {
-		m.logs[k] += by(k)
-	}
-	m.highest = math.Max(m.highest, m.evidence())
+	return m.evidence()
 }
 
 // evidence is the logarithm of the mean of all likelihood ratios: 0 before anything was seen. It has to reach the logarithm
 // of 1/alpha.
 func (m *mixture) evidence() float64 {
-	if len(m.logs) == 0 {
-		return 0
-	}
-	largest := math.Inf(-1)
-	for _, log := range m.logs {
+	largest := m[0]
+	for _, log := range m {
 		largest = math.Max(largest, log)
 	}
-	if math.IsInf(largest, -1) {
-		return largest
-	}
 	sum := 0.0
-	for _, log := range m.logs {
+	for _, log := range m {
 		sum += math.Exp(log - largest)
 	}
-	return largest + math.Log(sum/float64(len(m.logs)))
+	return largest + math.Log(sum/alternatives)
 }

@@ -46,19 +46,33 @@ func weightAt(i int) float64 { return []float64{0.05, 0.1, 0.2, 0.5}[i*4/interva
 func release(random *rand.Rand, of traffic, weight func(i int) float64, canary func(bad float64) float64, look func(second float64, counts Counts) bool) {
 	for i := range intervals {
 		load, bad := of(float64(i)*interval, random)
-		total := float64(binomial(random, int(2*load*interval), 0.5)) // about load*interval, spread as arrivals are
-		canaryTotal := float64(binomial(random, int(total), weight(i)))
-		counts := Counts{CanaryTotal: canaryTotal, StableTotal: total - canaryTotal}
-		counts.CanaryBad = float64(binomial(random, int(canaryTotal), math.Min(canary(bad), 1)))
-		counts.StableBad = float64(binomial(random, int(counts.StableTotal), bad))
+		counts := Counts{
+			CanaryTotal: poisson(random, load*interval*weight(i)),
+			StableTotal: poisson(random, load*interval*(1-weight(i))),
+		}
+		counts.CanaryBad = binomial(random, counts.CanaryTotal, math.Min(canary(bad), 1))
+		counts.StableBad = binomial(random, counts.StableTotal, bad)
 		if !look(float64(i+1)*interval, counts) {
 			return
 		}
 	}
 }
 
+// poisson draws how many requests arrive. That of many arrivals is rounded from the normal distribution, which is fast and close
+// enough: the test does not depend on how requests arrive.
+func poisson(random *rand.Rand, mean float64) float64 {
+	if mean > 30 {
+		return math.Max(0, math.Round(mean+math.Sqrt(mean)*random.NormFloat64()))
+	}
+	count := -1.0
+	for left := mean; left >= 0; count++ {
+		left -= random.ExpFloat64()
+	}
+	return count
+}
+
 // binomial draws how many of n events happen with a probability. It jumps from one to the next, which is fast for rare ones.
-func binomial(random *rand.Rand, n int, probability float64) int {
+func binomial(random *rand.Rand, n, probability float64) float64 {
 	switch {
 	case probability <= 0:
 		return 0
@@ -67,9 +81,9 @@ func binomial(random *rand.Rand, n int, probability float64) int {
 	case probability > 0.5:
 		return n - binomial(random, n, 1-probability)
 	}
-	count, scale := 0, math.Log1p(-probability)
-	for at := 0; ; count++ {
-		at += 1 + int(math.Log(1-random.Float64())/scale)
+	count, scale := 0.0, -1/math.Log1p(-probability)
+	for at := 0.0; ; count++ {
+		at += 1 + math.Floor(random.ExpFloat64()*scale)
 		if at > n {
 			return count
 		}
