@@ -75,7 +75,7 @@ func evidenceOf(canaryBad, canaryTotal, stableBad, stableTotal float64) *Evidenc
 	return &seen
 }
 
-// BenchmarkLook is what one interval costs in a pass: decode, add, judge, encode.
+// BenchmarkLook is what one interval costs in a pass: decode, add, judge, describe, encode.
 func BenchmarkLook(b *testing.B) {
 	text := evidenceOf(3, 1000, 1, 9000).Encode()
 	b.ReportAllocs()
@@ -84,6 +84,7 @@ func BenchmarkLook(b *testing.B) {
 		seen, _ := DecodeEvidence(text)
 		test.Add(&seen, Counts{1, 50, 1, 450})
 		test.Verdict(&seen)
+		test.Describe(&seen)
 		seen.Encode()
 	}
 }
