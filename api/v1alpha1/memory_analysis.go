@@ -74,6 +74,9 @@ type MetricMemory struct {
 	// countedUntil is the end of the last interval that a comparison has counted.
 	// +optional
 	CountedUntil *metav1.MicroTime `json:"countedUntil,omitempty"`
+	// startedAt is when the Job of the metric was first asked for.
+	// +optional
+	StartedAt *metav1.MicroTime `json:"startedAt,omitempty"`
 	// measuredAt is when the last measurement ended.
 	// +optional
 	MeasuredAt *metav1.MicroTime `json:"measuredAt,omitempty"`
@@ -102,7 +105,7 @@ type MetricMemory struct {
 	// value is the last result, for people.
 	// +optional
 	Value string `json:"value,omitempty"`
-	// verdict is what the measurements say. It is final unless it is Open.
+	// verdict is what the measurements say. Failed is final, and at an analysis step also Passed.
 	// +optional
 	Verdict MetricVerdict `json:"verdict,omitempty"`
 }

@@ -649,6 +649,10 @@ func (in *MetricMemory) DeepCopyInto(out *MetricMemory) {
 		in, out := &in.CountedUntil, &out.CountedUntil
 		*out = (*in).DeepCopy()
 	}
+	if in.StartedAt != nil {
+		in, out := &in.StartedAt, &out.StartedAt
+		*out = (*in).DeepCopy()
+	}
 	if in.MeasuredAt != nil {
 		in, out := &in.MeasuredAt, &out.MeasuredAt
 		*out = (*in).DeepCopy()

@@ -35,6 +35,9 @@ func bound(status *v1alpha1.CanaryRolloutStatus) {
 			status.Traffic.Routes[i].Pending = truncateMessage(status.Traffic.Routes[i].Pending)
 		}
 	}
+	for i := range status.Analysis {
+		status.Analysis[i].Message = truncateMessage(status.Analysis[i].Message)
+	}
 	for i := range status.History {
 		entry := &status.History[i]
 		entry.Images, entry.Message = excerpt(entry.Images), excerpt(entry.Message)

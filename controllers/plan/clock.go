@@ -35,6 +35,14 @@ func clampTimes(mem *v1alpha1.Memory, now time.Time) {
 	for i := range mem.Draining {
 		clamp(mem.Draining[i].Since)
 	}
+	for _, metrics := range [][]v1alpha1.MetricMemory{mem.Analysis.Background, mem.Analysis.Step, mem.Analysis.Bake} {
+		for i := range metrics {
+			clamp(metrics[i].CountedUntil)
+			clamp(metrics[i].MeasuredAt)
+			clamp(metrics[i].StartedAt)
+		}
+	}
+	clamp(mem.Bake.Since)
 	clamp(mem.Progress.At)
 	clamp(mem.Progress.EndpointsLostAt)
 }

@@ -165,15 +165,25 @@ func (t *transition) carryOut(command v1alpha1.CommandMemory) {
 }
 
 func (t *transition) carryOutPromote() {
-	if t.pauseStep() != nil {
+	if t.isBaking() {
+		t.event(EventResumed, "the bake of revision %s is ended by hand", t.mem.CurrentRevision)
+		t.mem.Bake.Ended = true
+		t.advance()
+		return
+	}
+	if t.isHeld() {
 		t.event(EventResumed, "step %s: promoted by hand", t.stepNumber())
 		t.nextStep()
 		return
 	}
-	t.warn(EventCommandIgnored, "Promote was given for a pause that is over: the steps were edited")
+	t.warn(EventCommandIgnored, "Promote was given for a step that is over: the steps were edited")
 }
 
 func (t *transition) carryOutPromoteFull() {
+	if t.isBaking() {
+		t.carryOutPromote()
+		return
+	}
 	t.event(EventPromoting, "the remaining steps are skipped by hand: promoting revision %s", t.mem.CurrentRevision)
 	if t.mem.Phase == v1alpha1.PhaseRollingBack {
 		t.mem.ForcedRevision = t.mem.CurrentRevision
@@ -214,6 +224,9 @@ func (v view) checkRetry(value string) (v1alpha1.Command, string) {
 	}
 }
 
+// isHeld reports whether the release is at a step that a promote command ends.
+func (v view) isHeld() bool { return v.pauseStep() != nil || v.analysisStep() != nil }
+
 const heldBySpec = "spec.paused holds the rollout: set it to false first"
 
 func (v view) checkPromote(value string) (v1alpha1.Command, string) {
@@ -239,8 +252,8 @@ func (v view) checkPromote(value string) (v1alpha1.Command, string) {
 		return v1alpha1.CommandPromote, heldBySpec
 	case v.isAborted():
 		return v1alpha1.CommandPromote, v.retryFirst()
-	case v.pauseStep() == nil:
-		return v1alpha1.CommandPromote, "the rollout is not at a pause step"
+	case !v.isHeld() && !v.isBaking():
+		return v1alpha1.CommandPromote, "the rollout is not at a pause or an analysis step"
 	}
 	return v1alpha1.CommandPromote, ""
 }
@@ -250,7 +263,7 @@ func (v view) checkPromoteFull() string {
 	switch {
 	case v.in.Spec.Paused:
 		return heldBySpec
-	case v.mem.Phase == v1alpha1.PhaseStepping:
+	case v.mem.Phase == v1alpha1.PhaseStepping || v.isBaking():
 		return ""
 	case v.mem.Phase == v1alpha1.PhasePromoting:
 		return "revision " + v.mem.CurrentRevision + " is already being promoted"

@@ -54,7 +54,7 @@ const (
 	whyIsFirst     = "the first deploy has no stable revision to roll back to: apply another template"
 	whyIsIdle      = "nothing is in flight"
 	whyIsOver      = "nothing is in flight; to roll back, apply the previous template: its pods may still be running, and promote=full skips the steps"
-	whyNoPause     = "the rollout is not at a pause step"
+	whyNoPause     = "the rollout is not at a pause or an analysis step"
 	whyNoAbort     = "nothing is aborted"
 	whyIsReturning = "all traffic is already returning to revision a"
 	whyIsAborted   = "revision b is already aborted"

@@ -16,14 +16,20 @@ import (
 
 // conditions returns the conditions. Those that do not change keep their transition times.
 func (s *summary) conditions() []metav1.Condition {
-	conditions := make([]metav1.Condition, 0, 7)
+	conditions := make([]metav1.Condition, 0, 8)
 	for i := range s.in.Prior.Conditions {
 		conditions = append(conditions, *s.in.Prior.Conditions[i].DeepCopy())
 	}
-	for _, condition := range []metav1.Condition{
+	current := []metav1.Condition{
 		s.readyCondition(), s.reconcilingCondition(), s.stalledCondition(),
 		s.availableCondition(), s.progressingCondition(), s.pausedCondition(), s.trafficCondition(),
-	} {
+	}
+	if s.hasAnalysis() {
+		current = append(current, s.measuredCondition())
+	} else {
+		meta.RemoveStatusCondition(&conditions, v1alpha1.ConditionMeasured)
+	}
+	for _, condition := range current {
 		condition.ObservedGeneration = s.in.Generation
 		condition.LastTransitionTime = metav1.Time{Time: s.in.Now}.Rfc3339Copy()
 		s.problemEvent(condition)
@@ -138,6 +144,10 @@ func (s *summary) problemEvent(c metav1.Condition) {
 	case c.Type == v1alpha1.ConditionStalled && c.Status == metav1.ConditionTrue && c.Reason != v1alpha1.ReasonAborted,
 		c.Type == v1alpha1.ConditionTrafficRouted && s.trafficProblem() != nil && s.urgent() == nil:
 		s.warn(c.Reason, "%s", c.Message)
+	case c.Type == v1alpha1.ConditionPaused && c.Reason == v1alpha1.ReasonInconclusive:
+		s.warn(c.Reason, "%s", c.Message)
+	case c.Type == v1alpha1.ConditionMeasured && c.Status == metav1.ConditionFalse && s.urgent() == nil:
+		s.warnRepeated(c.Reason, "%s", c.Message)
 	case c.Type == v1alpha1.ConditionAvailable:
 		s.stableEvent(c, prior)
 	case c.Type == v1alpha1.ConditionStalled && prior != nil && prior.Status == metav1.ConditionTrue &&

@@ -11,12 +11,12 @@ import (
 )
 
 // keepDeadline counts the time since the last real progress, but only while the rollout waits for pods or for a route. It
-// does not count while the rollout is idle, in a pause in which the canary serves, or when only a user can make progress.
+// does not count while the rollout is idle, in a pause or an analysis in which the canary serves, or when only a user can make progress.
 func (t *transition) keepDeadline() {
 	t.keepLoss()
 	isLost := t.mem.Progress.EndpointsLostAt != nil
 	isComplete := t.isWell() && (t.pending == "" || t.drains())
-	if t.paused != "" && !isLost || t.spec.replicas == 0 || isComplete || t.mem.Phase == v1alpha1.PhaseIdle && t.isAborted() {
+	if (t.paused != "" || t.isTimed) && !isLost || t.spec.replicas == 0 || isComplete || t.mem.Phase == v1alpha1.PhaseIdle && t.isAborted() {
 		t.mem.Progress = v1alpha1.ProgressMemory{}
 		return
 	}

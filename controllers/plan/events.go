@@ -13,6 +13,7 @@ const (
 	EventResumed            = "RolloutResumed"
 	EventPromoting          = "RolloutPromoting"
 	EventServiceMoved       = "ServiceMoved"
+	EventBaking             = "RolloutBaking"
 	EventPromoted           = "RolloutPromoted"
 	EventAborting           = "RolloutAborting"
 	EventAborted            = "RolloutAborted"

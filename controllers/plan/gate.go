@@ -20,6 +20,8 @@ type gate struct {
 	problem *Problem
 	// paused is the reason of the pause that shuts the gate; empty if it is not a pause.
 	paused string
+	// isTimed is set if the gate is meant to be shut for a time that the user has chosen, and is not a pause.
+	isTimed bool
 }
 
 // waitFor returns a shut gate that opens with a later observation.
@@ -49,6 +51,8 @@ type notes struct {
 	// paused is the reason of the current pause; empty if there is none. pausedUntil is when it ends by itself.
 	paused      string
 	pausedUntil time.Time
+	// isTimed is set while the release waits for a time that the user has chosen, other than a pause.
+	isTimed bool
 }
 
 // await reports whether a gate is open, and records what a shut gate waits for. It is the only query that writes.
@@ -58,6 +62,7 @@ func (n *notes) await(g gate) bool {
 		n.stall(g.problem)
 		n.wake(g.opensAt)
 	}
+	n.isTimed = n.isTimed || g.shut && g.isTimed
 	if g.shut && g.paused != "" {
 		n.paused, n.pausedUntil = g.paused, g.opensAt
 	}

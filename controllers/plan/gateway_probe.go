@@ -6,6 +6,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"time"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
@@ -36,6 +37,29 @@ func (gatewayCanary) measurement(v view) (gate, *ProbeRequest) {
 		return gate{}, nil
 	}
 	return waitFor("%s", cmp.Or(found.Pending, fmt.Sprintf("the probe is measuring weight %d", traffic.Weight))), &request
+}
+
+// steady does not wait for the endpoints of a Service whose pods are dead: isServing does, where it matters.
+func (gatewayCanary) steady(v view) (time.Time, gate) {
+	if !v.isVerified() {
+		return time.Time{}, waitFor("weight %d is not verified", v.mem.Traffic.Weight)
+	}
+	since := v.mem.Traffic.VerifiedAt.Time
+	for _, memory := range []v1alpha1.ServiceMemory{v.mem.StableService, v.mem.CanaryService} {
+		if memory.ReadyAt != nil {
+			since = latest(since, memory.ReadyAt.Time)
+		}
+	}
+	since = since.Add(v.spec.settle)
+	for _, distinct := range []gate{
+		v.endpointsDistinct(v.in.Observed.Stable, v.mem.StableService), v.endpointsDistinct(v.in.Observed.Canary, v.mem.CanaryService), v.until(since),
+	} {
+		if distinct.shut {
+			distinct.message = "the traffic has not settled yet"
+			return time.Time{}, distinct
+		}
+	}
+	return since, gate{}
 }
 
 // endpointsDistinct is open when only pods of its own revision can answer for a Service. Right after a move, either Service

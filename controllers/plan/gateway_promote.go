@@ -46,13 +46,13 @@ func (g gatewayCanary) promote(t *transition) {
 	}
 }
 
-// endPromotion commits once all traffic is back on the stable Service, which now selects the new revision. A first deploy
-// moves its Services at once, with weight 0.
+// endPromotion commits once all traffic is back on the stable Service, which now selects the new revision, and the bake is over. A
+// first deploy moves its Services at once, with weight 0.
 func (gatewayCanary) endPromotion(t *transition, full int32) {
 	if t.mem.StableRevision == "" && !t.await(t.serves(t.in.Observed.Stable, t.mem.StableService, full)) {
 		return
 	}
-	if t.await(t.settled()) {
+	if t.await(t.settled()) && t.await(t.bake()) {
 		t.commit()
 	}
 }

@@ -128,11 +128,3 @@ type SharedMetric struct {
 	// Problem is why Spec is nil.
 	Problem *Problem
 }
-
-// measurements returns what to measure until the next plan.
-func (t *transition) measurements() []Measurement {
-	if t.probe == nil {
-		return nil
-	}
-	return []Measurement{{Probe: t.probe}}
-}

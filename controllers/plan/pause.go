@@ -43,7 +43,7 @@ func (pauseKind) done(t *transition, step *v1alpha1.Step) gate {
 	}
 }
 
-func (pauseKind) abortReason(step *v1alpha1.Step) string {
+func (pauseKind) abortReason(_ *transition, step *v1alpha1.Step) string {
 	if step.Pause.Duration == nil && step.Pause.Timeout != nil && step.Pause.OnTimeout == v1alpha1.TimeoutAbort {
 		return "not promoted within " + step.Pause.Timeout.Duration.String()
 	}
@@ -62,31 +62,41 @@ func (pauseKind) describe(step *v1alpha1.Step) (short, details string) {
 }
 
 func (v view) pauseEnds(after time.Duration, message string) gate {
-	start := v.in.Now
-	if v.mem.TransitionedAt != nil {
-		start = v.mem.TransitionedAt.Time
-	}
-	g := v.until(start.Add(after + time.Duration(v.mem.PauseClockStoppedMilliseconds)*time.Millisecond))
+	g := v.timeLeft(after)
 	if g.shut {
 		g.paused, g.message = v1alpha1.ReasonPauseStep, fmt.Sprintf(message, clock(g.opensAt))
 	}
 	return g
 }
 
-// pauseStep returns the pause of the current step; nil if the step is not a pause.
-func (v view) pauseStep() *v1alpha1.Pause {
-	if v.mem.Phase != v1alpha1.PhaseStepping || int(v.mem.StepIndex) >= len(v.in.Spec.Steps) ||
-		v.mem.StepsHash != v.in.Observed.StepsHash {
-		return nil
+// timeLeft is open when the current step has lasted that long, without the time for which its clock was stopped.
+func (v view) timeLeft(after time.Duration) gate {
+	start := v.in.Now
+	if v.mem.TransitionedAt != nil {
+		start = v.mem.TransitionedAt.Time
 	}
-	return v.in.Spec.Steps[v.mem.StepIndex].Pause
+	return v.until(start.Add(after + time.Duration(v.mem.PauseClockStoppedMilliseconds)*time.Millisecond))
 }
 
-// keepPauseClock stops the clock of a pause while the canary does not serve what the steps ask for: without endpoints, or
+// pauseStep returns the pause of the current step; nil if the step is not a pause.
+func (v view) pauseStep() *v1alpha1.Pause {
+	if step := v.currentStep(); step != nil {
+		return step.Pause
+	}
+	return nil
+}
+
+// hasClock reports whether the current step ends by its clock.
+func (v view) hasClock() bool {
+	pause := v.pauseStep()
+	return v.analysisStep() != nil || pause != nil && (pause.Duration != nil || pause.Timeout != nil)
+}
+
+// keepPauseClock stops the clock of a step while the canary does not serve what the steps ask for: without endpoints, or
 // without its weight, the canary is not tested.
 func (t *transition) keepPauseClock() {
-	mem, pause := t.mem, t.pauseStep()
-	if pause == nil || pause.Duration == nil && pause.Timeout == nil {
+	mem := t.mem
+	if !t.hasClock() {
 		return
 	}
 	if mem.TransitionedAt == nil {

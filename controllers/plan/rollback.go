@@ -35,7 +35,7 @@ func (t *transition) abort(reason string) {
 	}
 	t.mem.AbortedRevision, t.mem.AbortReason = revision, reason
 	t.ended(revision, v1alpha1.OutcomeAborted, reason)
-	t.waiting, t.paused, t.pausedUntil = "", "", time.Time{} // what blocked the rollout until now
+	t.waiting, t.paused, t.pausedUntil, t.isTimed = "", "", time.Time{}, false // what blocked the rollout until now
 	t.warn(EventAborting, "revision %s is aborted (%s): all traffic goes back to %s", revision, reason, t.mem.StableRevision)
 	if t.mem.Phase == v1alpha1.PhaseIdle {
 		return

@@ -49,8 +49,8 @@ func (t *transition) follow() {
 	case !t.followsSteps():
 		t.shiftTraffic()
 	case !t.await(kind.done(t, step)):
-	case kind.abortReason(step) != "":
-		t.abort(kind.abortReason(step))
+	case kind.abortReason(t, step) != "":
+		t.abort(kind.abortReason(t, step))
 	default:
 		t.nextStep()
 		if t.await(t.blocked()) && !t.followsSteps() {
@@ -92,11 +92,21 @@ func (t *transition) nextStep() {
 func (t *transition) enterStep(index int) {
 	t.mem.StepIndex, t.mem.TransitionedAt = int32(index), t.now()
 	t.mem.PauseClockStoppedAt, t.mem.PauseClockStoppedMilliseconds = nil, 0
+	t.mem.Analysis.Step = nil
 	t.mem.StepsHash = t.in.Observed.StepsHash
 	if index < len(t.in.Spec.Steps) {
 		step := &t.in.Spec.Steps[index]
 		kindOf(step).enter(t, step)
 	}
+}
+
+// currentStep returns the current step; nil if there is none, or if the steps were edited and start over.
+func (v view) currentStep() *v1alpha1.Step {
+	if v.mem.Phase != v1alpha1.PhaseStepping || int(v.mem.StepIndex) >= len(v.in.Spec.Steps) ||
+		v.mem.StepsHash != v.in.Observed.StepsHash {
+		return nil
+	}
+	return &v.in.Spec.Steps[v.mem.StepIndex]
 }
 
 func (v view) stepNumber() string {

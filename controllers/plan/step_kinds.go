@@ -20,7 +20,7 @@ type stepKind interface {
 	// done is open once the rollout has everything that a step asked for.
 	done(t *transition, step *v1alpha1.Step) gate
 	// abortReason returns why a release is aborted when the step is done; empty if the next step follows.
-	abortReason(step *v1alpha1.Step) string
+	abortReason(t *transition, step *v1alpha1.Step) string
 	// describe returns what a step does, as its manifest names it, and the details that a line may have no room for.
 	describe(step *v1alpha1.Step) (short, details string)
 }
@@ -38,6 +38,8 @@ func kindOf(step *v1alpha1.Step) stepKind {
 		return mirrorKind{}
 	case v1alpha1.StepPause:
 		return pauseKind{}
+	case v1alpha1.StepAnalysis:
+		return analysisKind{}
 	case v1alpha1.StepUnknown:
 	}
 	return unknownKind{}
@@ -50,7 +52,7 @@ func Describe(step *v1alpha1.Step) (short, details string) { return kindOf(step)
 // neverAborts is embedded by the kinds that the next step always follows.
 type neverAborts struct{}
 
-func (neverAborts) abortReason(*v1alpha1.Step) string { return "" }
+func (neverAborts) abortReason(*transition, *v1alpha1.Step) string { return "" }
 
 // whenVerified is embedded by the kinds that are done when every route is verified to carry what they ask for (T4).
 type whenVerified struct{ neverAborts }

@@ -39,6 +39,10 @@ type strategy interface {
 	// canServe is open when the canary may get traffic that needs this many pods (T2).
 	canServe(v view, pods int32) gate
 
+	// steady is open while requests are answered as the targets say: the targets are verified and settled, and the endpoints of
+	// the two revisions are apart. It then returns since when.
+	steady(v view) (since time.Time, settled gate)
+
 	// retarget returns the decision to replace the objects in memory by those in the spec.
 	retarget(v view) decision
 	// failOver returns the decision to send requests to the stable revision while the new one cannot serve.

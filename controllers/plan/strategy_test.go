@@ -30,6 +30,7 @@ func (podCanary) report(*transition, *v1alpha1.TrafficStatus)           {}
 func (podCanary) isReachable(view, string) bool                         { return false }
 func (podCanary) isServing(view) gate                                   { return gate{} }
 func (podCanary) canServe(v view, pods int32) gate                      { return v.sized(pods) }
+func (podCanary) steady(v view) (time.Time, gate)                       { return v.mem.TransitionedAt.Time, gate{} }
 func (podCanary) retarget(view) decision                                { return nil }
 func (podCanary) failOver(view) decision                                { return nil }
 func (podCanary) removeRefused(view) decision                           { return nil }

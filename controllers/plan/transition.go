@@ -4,6 +4,8 @@
 package plan
 
 import (
+	"cmp"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -21,6 +23,8 @@ type transition struct {
 	verifiedRoutes map[routeKey]bool
 	// probe is what to measure until the next pass; nil if nothing.
 	probe *ProbeRequest
+	// metricReports say what has been measured so far.
+	metricReports []v1alpha1.MetricStatus
 	// isReleased is set when a deletion has handed its traffic back.
 	isReleased bool
 }
@@ -40,16 +44,21 @@ func (t *transition) reconcile() {
 	t.strategy.observe(t)
 	t.watchDraining()
 	t.keepPauseClock()
+	t.observeMeasurements()
 	t.move()
+	t.keepMeasurements()
 	t.keepLoad()
 	t.keepVerifyTimeout()
 	t.keepDeadline()
 }
 
-// move makes at most one move of the state machine. No request of a user delays the failover of a canary that cannot serve.
+// move makes at most one move of the state machine. Nothing delays the abort of a canary that has failed, and no request of a user
+// delays the failover of one that cannot serve.
 func (t *transition) move() {
-	command, next, retarget := t.mem.Command, t.acceptable(), t.strategy.retarget(t.view)
+	command, next, retarget, failure := t.mem.Command, t.acceptable(), t.strategy.retarget(t.view), t.failure()
 	switch {
+	case failure != "":
+		t.abort(failure)
 	case retarget != nil:
 		retarget(t)
 		t.awaitVerification()
@@ -112,6 +121,7 @@ func (t *transition) start(revision string) {
 	t.mem.AbortedRevision, t.mem.AbortReason = "", ""
 	t.mem.StepTargets = v1alpha1.StepTargetsMemory{}
 	t.setPhase(v1alpha1.PhaseStepping)
+	t.startAnalysis()
 	t.enterStep(0)
 	t.began(revision)
 	t.event(EventStarted, "revision %s (%s) starts with %s; stable is %s",
@@ -122,6 +132,9 @@ func (t *transition) start(revision string) {
 func (t *transition) promote() {
 	target, blocked, failOver := t.target(), t.blocked(), t.strategy.failOver(t.view)
 	switch {
+	case target != "" && target != t.mem.CurrentRevision && target != t.mem.StableRevision && t.isBaking():
+		t.mem.Bake.Ended = true // the next release starts from the revision that serves
+		t.strategy.promote(t)
 	case target != "" && target != t.mem.CurrentRevision && t.strategy.mayLeave(t.view):
 		t.supersede(target)
 	case failOver != nil:
@@ -176,7 +189,7 @@ func (v view) problem() *Problem {
 	if problem := v.in.Observed.Template.Problem; problem != nil {
 		return problem
 	}
-	return v.strategy.problem(v)
+	return cmp.Or(v.strategy.problem(v), v.analysisProblem())
 }
 
 // rememberTemplate records the template, so that an unchanged one costs no request.
@@ -187,7 +200,7 @@ func (t *transition) rememberTemplate() {
 }
 
 func (t *transition) setPhase(phase v1alpha1.Phase) {
-	t.mem.Phase, t.mem.StepRefusal = phase, ""
+	t.mem.Phase, t.mem.StepRefusal, t.mem.Bake = phase, "", v1alpha1.BakeMemory{}
 	t.mem.TransitionedAt = t.now()
 }
 

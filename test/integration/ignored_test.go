@@ -29,7 +29,7 @@ func TestIgnoredAtRest(t *testing.T) {
 	tests := map[string]struct{ key, value, why string }{
 		"abort":      {abort, "true", "nothing is in flight; to roll back, apply the previous template"},
 		"retry":      {retry, "true", "nothing is aborted"},
-		"promote":    {promote, "true", "the rollout is not at a pause step"},
+		"promote":    {promote, "true", "the rollout is not at a pause or an analysis step"},
 		"full":       {promote, "full", "nothing is in flight"},
 		"at-no-step": {promote, "abc/1", "the rollout is at "},
 	}
@@ -85,5 +85,5 @@ func TestIgnoredWhileInitializing(t *testing.T) {
 func TestEveryIgnoredCommandIsAnswered(t *testing.T) {
 	a := deployed(t, builder.Hold())
 	a.ignored(retry, "true", "nothing is aborted")
-	a.ignored(promote, "true", "the rollout is not at a pause step")
+	a.ignored(promote, "true", "the rollout is not at a pause or an analysis step")
 }

@@ -154,7 +154,7 @@ func TestRefusals(t *testing.T) {
 		want    string
 	}{
 		"being deleted":          {paused(deleted), "promote reviews", "rollout reviews is being deleted and hands back its traffic: nothing was written"},
-		"promote at rest":        {resting(), "promote reviews", "reviews was not promoted: the rollout is not at a pause step (it is Healthy)"},
+		"promote at rest":        {resting(), "promote reviews", "reviews was not promoted: the rollout is not at a pause or an analysis step (it is Healthy)"},
 		"promote held":           {paused(held), "promote reviews", "reviews was not promoted: spec.paused holds the rollout: set it to false first (it is Paused at step 2/3)"},
 		"promote full at rest":   {resting(), "promote reviews --full", "reviews was not promoted: nothing is in flight (it is Healthy)"},
 		"promote full aborted":   {aborted(), "promote reviews --full", "reviews was not promoted: revision 594c75879c is aborted: retry it first (it is Aborted)"},
