@@ -6,6 +6,7 @@ package harness
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -79,7 +80,8 @@ func (a *App) CheckRoute() {
 	}
 }
 
-// Excuse is a reason why requests may fail: the test itself removed the pods that would have answered them.
+// Excuse is a reason why requests may fail: the test itself removed the pods that would have answered them, or released a
+// version that answers badly.
 type Excuse struct {
 	From, To time.Time
 	// Revision is the revision of the removed pods. Failed requests to other pods are not excused, those without any
@@ -87,7 +89,12 @@ type Excuse struct {
 	Revision string
 	// Pod is the only removed pod: failed requests to any other pod are not excused. Empty if there were more.
 	Pod string
+	// Answered excuses the answers with status 500 that pods of Revision gave themselves, at any time, and no other failure.
+	Answered bool
 }
+
+// BadVersion excuses the errors of a version with backend.ErrorPercent.
+func BadVersion(revision string) Excuse { return Excuse{Revision: revision, Answered: true} }
 
 // Killed excuses requests to pods of a revision within one second of the test killing them: a request in flight is
 // lost when its pod dies, and the gateway needs time to learn of it.
@@ -101,6 +108,9 @@ func KilledPod(pod string, at time.Time) Excuse {
 }
 
 func (e Excuse) covers(failure load.Result) bool {
+	if e.Answered {
+		return failure.Status == http.StatusInternalServerError && failure.Revision == e.Revision
+	}
 	within := failure.Start.After(e.From) && failure.Start.Before(e.To)
 	if e.Pod != "" {
 		return within && failure.Pod == e.Pod

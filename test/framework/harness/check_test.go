@@ -29,6 +29,10 @@ func TestExcuse(t *testing.T) {
 		"that very pod":               {KilledPod("reviews-b-1", killed), at(0, "reviews-b-1"), true},
 		"that very pod, too late":     {KilledPod("reviews-b-1", killed), at(1100*time.Millisecond, "reviews-b-1"), false},
 		"another pod of the revision": {KilledPod("reviews-b-1", killed), at(0, "reviews-b-2"), false},
+		"an error of a bad version":   {BadVersion("b"), load.Result{Status: 500, Revision: "b", Pod: "reviews-b-1"}, true},
+		"an error of the good one":    {BadVersion("b"), load.Result{Status: 500, Revision: "a", Pod: "reviews-a-1"}, false},
+		"lost on the way to it":       {BadVersion("b"), load.Result{Status: 502, Pod: "reviews-b-1"}, false},
+		"an error of the gateway":     {BadVersion("b"), load.Result{Status: 500}, false},
 		"unknown pod":                 {KilledPod("reviews-b-1", killed), at(0, ""), false},
 	} {
 		t.Run(name, func(t *testing.T) {

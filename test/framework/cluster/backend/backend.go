@@ -7,6 +7,7 @@
 //
 //   - A Ready pod answers 200 with an [Answer], in the body and in headers: over HTTP/1.1, with or without TLS, or to a
 //     gRPC call over HTTP/2 without TLS. It keeps answering while it terminates, until its grace period has passed.
+//     The variables [ErrorPercent] and [Latency] in its environment make it answer badly.
 //   - A pod that is not Ready, is gone, or never existed resets every connection: new ones when they are accepted, and
 //     open ones when it stops being Ready. So traffic to a wrong place shows as lost requests.
 //
@@ -158,13 +159,17 @@ func deleted(object any) *corev1.Pod {
 // answer looks the pod up again: it may have changed since the connection was accepted.
 func (b *Backend) answer(w http.ResponseWriter, r *http.Request) {
 	local := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
-	answer, ok := b.pods.answering(local.IP.String())
+	answer, manner, ok := b.pods.answering(local.IP.String())
 	if !ok {
 		panic(http.ErrAbortHandler) // closes the connection without an answer
 	}
 	w.Header().Set(PodHeader, answer.Pod)
 	w.Header().Set(RevisionHeader, answer.Revision)
 	w.Header().Set(VersionHeader, answer.Version)
+	if err := manner.perform(r.Context()); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
 	if contentType := r.Header.Get("Content-Type"); contentType == GRPC {
 		w.Header().Set("Content-Type", contentType)
 		w.Header().Set("Trailer", GRPCStatus)

@@ -34,7 +34,7 @@ func TestAPodAnswersOnlyWhileItMay(t *testing.T) {
 	table := newPods(nil)
 	check := func(when string, want bool) {
 		t.Helper()
-		if _, got := table.answering("10.244.0.1"); got != want {
+		if _, _, got := table.answering("10.244.0.1"); got != want {
 			t.Errorf("%s: answers is %t", when, got)
 		}
 	}
@@ -102,4 +102,38 @@ func TestAConnectionIsNotRefusedForALateWatch(t *testing.T) {
 	older.ResourceVersion = "30"
 	table.set(older)
 	answers("not Ready any more", false)
+}
+
+// TestManner: the environment of a version decides how badly it answers, and a value that cannot be used is an answer of
+// its own, not a version that is good.
+func TestManner(t *testing.T) {
+	of := func(variables ...corev1.EnvVar) manner {
+		pod := &corev1.Pod{}
+		pod.Spec.Containers = []corev1.Container{{Env: variables}}
+		return mannerOf(pod)
+	}
+	for name, c := range map[string]struct {
+		manner   manner
+		from, to int // errors among 10,000 answers
+	}{
+		"good": {of(corev1.EnvVar{Name: "LOG_DIR", Value: "/tmp"}), 0, 0},
+		"bad":  {of(corev1.EnvVar{Name: ErrorPercent, Value: "3"}), 200, 400},
+		"dead": {of(corev1.EnvVar{Name: ErrorPercent, Value: "100"}), 10_000, 10_000},
+		"typo": {of(corev1.EnvVar{Name: ErrorPercent, Value: "3%"}), 10_000, 10_000},
+		"slip": {of(corev1.EnvVar{Name: Latency, Value: "3"}), 10_000, 10_000},
+	} {
+		failed := 0
+		for range 10_000 {
+			if c.manner.perform(t.Context()) != nil {
+				failed++
+			}
+		}
+		if failed < c.from || failed > c.to {
+			t.Errorf("%s: %d of 10000 answers are errors, want %d to %d", name, failed, c.from, c.to)
+		}
+	}
+	began := time.Now()
+	if err := of(corev1.EnvVar{Name: Latency, Value: "50ms"}).perform(t.Context()); err != nil || time.Since(began) < 50*time.Millisecond {
+		t.Errorf("a slow version answers after %s: %v", time.Since(began), err)
+	}
 }

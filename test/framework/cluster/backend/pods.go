@@ -29,6 +29,7 @@ type pods struct {
 
 type pod struct {
 	answer  Answer
+	manner  manner
 	version string // resourceVersion of the newest state seen
 	ready   bool
 	end     time.Time // of its grace period; zero if it is not being deleted
@@ -60,7 +61,8 @@ func (t *pods) set(object *corev1.Pod) {
 	if p.isNewerThan(object) {
 		return
 	}
-	p.answer, p.ready, p.version = answerOf(object), isReady(object), object.ResourceVersion
+	p.answer, p.manner = answerOf(object), mannerOf(object)
+	p.ready, p.version = isReady(object), object.ResourceVersion
 	if object.DeletionTimestamp != nil {
 		p.end = object.DeletionTimestamp.Time
 	}
@@ -99,14 +101,14 @@ func (p *pod) reset() {
 	clear(p.conns)
 }
 
-func (t *pods) answering(ip string) (Answer, bool) {
+func (t *pods) answering(ip string) (Answer, manner, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p := t.byIP[ip]
 	if p == nil || !p.answers(time.Now()) {
-		return Answer{}, false
+		return Answer{}, manner{}, false
 	}
-	return p.answer, true
+	return p.answer, p.manner, true
 }
 
 // admit tracks the connection, to reset it when its pod stops answering, or returns false if the pod refuses it.
