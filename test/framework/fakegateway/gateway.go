@@ -4,6 +4,7 @@
 package fakegateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -36,6 +37,8 @@ type Options struct {
 	Watch string
 	// Address is where it serves requests. Default: any free port of 127.0.0.1.
 	Address string
+	// MetricsAddress is where it serves Prometheus metrics about Services, named and labeled as Traefik does. Default: nowhere.
+	MetricsAddress string
 	// AccessLog is the file to which it logs each request that it answered itself, in the format that the package
 	// load reads.
 	AccessLog string
@@ -52,7 +55,8 @@ type Gateway struct {
 	clock   clock.Clock
 	address string
 	log     *accessLog
-	server  *http.Server
+	metrics *metrics
+	servers []*http.Server
 	proxy   http.Handler
 	table   atomic.Pointer[table]
 	cancel  context.CancelFunc
@@ -82,7 +86,7 @@ type Gateway struct {
 func newGateway(options Options, c client.Client, clock clock.Clock) *Gateway {
 	g := &Gateway{
 		identity: identity{namespace: options.Namespace, names: append([]string{options.Name}, options.Others...), others: options.OtherParents},
-		client:   c, clock: clock, log: &accessLog{path: options.AccessLog},
+		client:   c, clock: clock, log: &accessLog{path: options.AccessLog}, metrics: newMetrics(),
 		routing: make(chan struct{}, 1), reporting: make(chan struct{}, 1),
 		behaviour: options.Behaviour.clone(), began: clock.Now(),
 		records: map[types.NamespacedName]*record{}, known: newBackends(), counts: map[int]int{},
@@ -106,7 +110,7 @@ func Start(ctx context.Context, cfg *rest.Config, options Options) (*Gateway, er
 		return nil, err
 	}
 	g := newGateway(options, c, clock.RealClock{})
-	if err := g.listen(options.Address); err != nil {
+	if err := g.listen(options); err != nil {
 		return nil, err
 	}
 	ctx, g.cancel = context.WithCancel(context.WithoutCancel(ctx))
@@ -128,24 +132,41 @@ func (g *Gateway) start(ctx context.Context, cfg *rest.Config, options Options) 
 	return nil
 }
 
-func (g *Gateway) listen(address string) error {
-	if address == "" {
-		address = "127.0.0.1:0"
-	}
-	listener, err := net.Listen("tcp", address)
+func (g *Gateway) listen(options Options) error {
+	listener, err := net.Listen("tcp", cmp.Or(options.Address, "127.0.0.1:0"))
 	if err != nil {
 		return err
 	}
 	g.address, g.port = listener.Addr().String(), listener.Addr().(*net.TCPAddr).Port
-	g.server = &http.Server{Handler: g, ReadHeaderTimeout: 10 * time.Second}
-	g.running.Go(func() { _ = g.server.Serve(listener) }) // returns when the listener is closed
+	g.serve(listener, g)
+	if options.MetricsAddress == "" {
+		return nil
+	}
+	listener, err = net.Listen("tcp", options.MetricsAddress)
+	if err != nil {
+		return errors.Join(err, g.closeServers())
+	}
+	g.serve(listener, g.metrics.handler())
 	return nil
 }
 
-// Stop closes the listener and every connection. The gateway's objects and what it has reported remain.
+func (g *Gateway) serve(listener net.Listener, handler http.Handler) {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	g.servers = append(g.servers, server)
+	g.running.Go(func() { _ = server.Serve(listener) }) // returns when the listener is closed
+}
+
+func (g *Gateway) closeServers() (err error) {
+	for _, server := range g.servers {
+		err = errors.Join(err, server.Close())
+	}
+	return err
+}
+
+// Stop closes the listeners and every connection. The gateway's objects and what it has reported remain.
 func (g *Gateway) Stop() error {
 	g.cancel()
-	err := g.server.Close()
+	err := g.closeServers()
 	g.running.Wait()
 	g.log.close()
 	return err

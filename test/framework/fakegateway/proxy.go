@@ -19,6 +19,7 @@ import (
 // A choice is where a request goes.
 type choice struct {
 	rule    *rule
+	backend *backend
 	address string
 }
 
@@ -81,7 +82,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel = context.WithTimeout(ctx, matched.timeout)
 		defer cancel()
 	}
-	g.proxy.ServeHTTP(w, r.WithContext(ctx))
+	g.metrics.measure(w, r.WithContext(ctx), chosen.backend.service, g.proxy)
 }
 
 // choose picks a backend by weight and then one of its endpoints, or returns the status with which the request is
@@ -99,7 +100,7 @@ func (g *Gateway) choose(matched *rule) (chosen choice, status int, reason strin
 	case len(picked.addresses) == 0:
 		return choice{}, http.StatusServiceUnavailable, fmt.Sprintf("Service %s has no ready endpoints", picked.name)
 	default:
-		return choice{matched, picked.addresses[g.draw(len(picked.addresses))]}, 0, ""
+		return choice{matched, picked, picked.addresses[g.draw(len(picked.addresses))]}, 0, ""
 	}
 }
 

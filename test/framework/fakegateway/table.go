@@ -52,6 +52,8 @@ type backend struct {
 	name      string
 	weight    int
 	addresses []string
+	// service is its name in metrics.
+	service string
 	// problem is why it cannot be resolved; its share of requests is then answered with 500.
 	problem *problem
 	// credit is how much of its weight it has not used yet.
@@ -117,6 +119,7 @@ func newRule(r *gatewayv1.HTTPRouteRule, namespace string, known *backends) *rul
 		addresses, problem := known.resolve(ref.BackendObjectReference, namespace)
 		made.backends = append(made.backends, backend{
 			name: string(ref.Name), weight: int(ptr.Deref(ref.Weight, 1)), addresses: addresses, problem: problem,
+			service: serviceLabel(namespace, ref.BackendObjectReference),
 		})
 	}
 	return made
