@@ -155,8 +155,8 @@ test-long: binaries test-docs ## Walk the scopes of the model that take minutes,
 	go test $(RACE) -count=1 -timeout=120m ./test/crash -long
 
 .PHONY: binaries
-binaries: ## Build the binaries of the test cluster that are not there yet (13 minutes the first time).
-	$(CLUSTER_UP) -build-only -gateway=traefik
+binaries: ## Build the binaries of the test cluster that are not there yet (16 minutes the first time).
+	$(CLUSTER_UP) -build-only -gateway=traefik -prometheus
 
 .PHONY: tools
 tools: ## Build the tools that are not there yet. The other targets build those that they need.

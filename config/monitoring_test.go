@@ -189,7 +189,7 @@ func promtool() string {
 	return installed
 }
 
-// TestPromtool runs the rules' own tests, where there is a promtool. Elsewhere make verify builds one, in ten minutes.
+// TestPromtool runs the rules' own tests, where there is a promtool. Elsewhere make verify builds one.
 func TestPromtool(t *testing.T) {
 	tool := promtool()
 	if tool == "" {

@@ -16,6 +16,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/tools/$module"
 
 name=$(basename "$package")
 [[ $name != . ]] || name=$module
+# As in the Makefile, so that a package that promtool shares with the Prometheus of the test cluster is compiled once. The tag
+# leaves out the service discoveries of both.
+flags=(-trimpath -buildvcs=false -mod=readonly -gcflags=all=-dwarf=false -tags=remove_all_sd)
 key=$({ go env GOVERSION && cat -- *.go go.mod go.sum; } | sha256sum | cut -c1-16)
 folder=${XDG_CACHE_HOME:-$HOME/.cache}/canaryrollout/tools/$module-$key
 binary=$folder/$name
@@ -25,7 +28,7 @@ if [[ ! -x $binary ]]; then
 	mkdir -p "$folder"
 	unfinished=$(mktemp "$folder/.$name.XXXXXX")
 	trap 'rm -f "$unfinished"' EXIT
-	CGO_ENABLED=0 go build -trimpath -o "$unfinished" "$package" >&2
+	CGO_ENABLED=0 go build "${flags[@]}" -o "$unfinished" "$package" >&2
 	chmod 755 "$unfinished"
 	mv "$unfinished" "$binary"
 fi

@@ -97,7 +97,7 @@ func build(ctx context.Context, out *screen, gateway cluster.Gateway) error {
 	out.title("Building Kubernetes and the operator")
 	out.text("All of it from source. This takes about ten minutes on two cores the first time, and seconds later.")
 	return out.await("building", func() error {
-		if err := cluster.Build(ctx, out, gateway); err != nil {
+		if err := cluster.Build(ctx, out, cluster.Options{Gateway: gateway}); err != nil {
 			return err
 		}
 		return errors.Join(operator.Build(out, false), ctx.Err())

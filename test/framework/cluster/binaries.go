@@ -31,6 +31,7 @@ type binary struct {
 	pkg      string // the package to build
 	module   string // the module whose version the binary reports
 	stamp    string // the variable to link the version into, if any; a trailing "v" keeps the v
+	tags     string // build tags
 	estimate string // build time on two cores with an empty Go build cache
 }
 
@@ -41,7 +42,10 @@ var binaries = []binary{
 	kubernetesBinary("kube-controller-manager", "1.5 min"),
 	kubernetesBinary("kube-scheduler", "10 s"),
 	{name: "kwok", tools: "kubernetes", pkg: "sigs.k8s.io/kwok/cmd/kwok", module: "sigs.k8s.io/kwok", estimate: "1 min"},
-	{name: "traefik", tools: "traefik", pkg: "github.com/traefik/traefik/v3/cmd/traefik", module: "github.com/traefik/traefik/v3", estimate: "5 min"},
+	// Its service discoveries are left out: what is scraped here has a fixed address.
+	{name: Prometheus, tools: "prometheus", pkg: "github.com/prometheus/prometheus/cmd/prometheus", module: "github.com/prometheus/prometheus",
+		tags: "remove_all_sd", estimate: "3 min"},
+	{name: Traefik, tools: "traefik", pkg: "github.com/traefik/traefik/v3/cmd/traefik", module: "github.com/traefik/traefik/v3", estimate: "5 min"},
 }
 
 func kubernetesBinary(name, estimate string) binary {
@@ -56,12 +60,15 @@ type assets struct {
 	GatewayAPI string // folder with one subfolder of CRDs per channel
 }
 
-// Build builds the binaries of a cluster with this gateway that are missing from the user's cache folder, and reports
-// what it does to progress. Binaries in the folder KUBEBUILDER_ASSETS are used as they are. [Isolate] builds for
-// [TraefikGateway] unless Build was called before. Build needs the Go module proxy or a filled module cache, so it cannot
-// run inside the namespaces.
-func Build(ctx context.Context, progress io.Writer, gateway Gateway) error {
-	found, err := findAssets(ctx, progress, gateway)
+// Build builds the binaries of a cluster with these options that are missing from the user's cache folder, and reports
+// what it does to progress. Binaries in the folder KUBEBUILDER_ASSETS are used as they are. [Isolate] builds those of a
+// cluster without options unless Build was called before. Build needs the Go module proxy or a filled module cache, so it
+// does nothing inside the namespaces, where a program inherits what was built.
+func Build(ctx context.Context, progress io.Writer, options Options) error {
+	if os.Getenv(assetsVariable) != "" {
+		return nil
+	}
+	found, err := findAssets(ctx, progress, options)
 	if err != nil {
 		return err
 	}
@@ -72,14 +79,16 @@ func Build(ctx context.Context, progress io.Writer, gateway Gateway) error {
 	return os.Setenv(assetsVariable, string(value))
 }
 
-// binariesFor returns what a cluster with this gateway runs.
-func binariesFor(gateway Gateway) []binary {
-	return slices.DeleteFunc(slices.Clone(binaries), func(b binary) bool { return b.name == Traefik && gateway != TraefikGateway })
+// binariesFor returns what a cluster with these options runs.
+func binariesFor(options Options) []binary {
+	return slices.DeleteFunc(slices.Clone(binaries), func(b binary) bool {
+		return b.name == Traefik && options.Gateway == BuiltinGateway || b.name == Prometheus && !options.Prometheus
+	})
 }
 
-func findAssets(ctx context.Context, progress io.Writer, gateway Gateway) (*assets, error) {
+func findAssets(ctx context.Context, progress io.Writer, options Options) (*assets, error) {
 	root, found := repository.Path(), &assets{Binaries: map[string]string{}}
-	for _, b := range binariesFor(gateway) {
+	for _, b := range binariesFor(options) {
 		path, err := b.ensure(ctx, root, progress)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", b.name, err)
@@ -155,7 +164,11 @@ func (b binary) flags(version string) []string {
 	if b.stamp != "" {
 		link += " -X " + b.stamp + "=" + version
 	}
-	return append(repository.BuildFlags(), "-ldflags="+link)
+	flags := append(repository.BuildFlags(), "-ldflags="+link)
+	if b.tags != "" {
+		flags = append(flags, "-tags="+b.tags)
+	}
+	return flags
 }
 
 // identity returns the version of the binary's module and a hash of everything that determines the build.

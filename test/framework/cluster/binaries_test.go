@@ -74,7 +74,7 @@ func TestGivenBinariesAreUsed(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("KUBEBUILDER_ASSETS", dir)
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	for _, b := range binariesFor(BuiltinGateway) {
+	for _, b := range binariesFor(Options{Gateway: BuiltinGateway}) {
 		if got, err := b.ensure(t.Context(), "/no/repository", &bytes.Buffer{}); err == nil {
 			t.Errorf("%s is found in an empty folder: %s", b.name, got)
 		}
@@ -88,22 +88,41 @@ func TestGivenBinariesAreUsed(t *testing.T) {
 	}
 }
 
-// Only the gateway that was asked for is built: Traefik takes longer than everything else together.
-func TestOnlyTheChosenGatewayIsBuilt(t *testing.T) {
-	for gateway, want := range map[Gateway]bool{TraefikGateway: true, BuiltinGateway: false} {
-		if got := slices.ContainsFunc(binariesFor(gateway), func(b binary) bool { return b.name == Traefik }); got != want {
-			t.Errorf("%s: Traefik is built: %t", gateway, got)
+// Only what was asked for is built: Traefik takes longer than everything else together.
+func TestOnlyWhatIsAskedForIsBuilt(t *testing.T) {
+	for _, c := range []struct {
+		options             Options
+		traefik, prometheus bool
+	}{
+		{Options{}, true, false},
+		{Options{Gateway: TraefikGateway}, true, false},
+		{Options{Gateway: BuiltinGateway}, false, false},
+		{Options{Gateway: BuiltinGateway, Prometheus: true}, false, true},
+		{Options{Prometheus: true}, true, true},
+	} {
+		has := func(name string) bool {
+			return slices.ContainsFunc(binariesFor(c.options), func(b binary) bool { return b.name == name })
+		}
+		if has(Traefik) != c.traefik || has(Prometheus) != c.prometheus {
+			t.Errorf("%+v: Traefik is built: %t, Prometheus: %t", c.options, has(Traefik), has(Prometheus))
 		}
 	}
 }
 
-// A first run would compile the packages that programs share twice if they were built with other flags.
-func TestMakefileHasTheSameFlags(t *testing.T) {
-	makefile, err := os.ReadFile(repository.Path("Makefile"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := "\nSHARED_FLAGS := " + strings.Join(repository.BuildFlags(), " ") + "\n"; !strings.Contains(string(makefile), want) {
-		t.Errorf("the Makefile does not have %q", want)
+// A first run would compile the packages that programs share twice if they were built with other flags: those that the
+// Makefile builds, and promtool, which is of the module of Prometheus.
+func TestOtherBuildsHaveTheSameFlags(t *testing.T) {
+	flags := strings.Join(repository.BuildFlags(), " ")
+	for file, want := range map[string]string{
+		"Makefile":     "\nSHARED_FLAGS := " + flags + "\n",
+		"hack/tool.sh": "\nflags=(" + flags + " -tags=remove_all_sd)\n",
+	} {
+		content, err := os.ReadFile(repository.Path(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(content), want) {
+			t.Errorf("%s does not have %q", file, want)
+		}
 	}
 }

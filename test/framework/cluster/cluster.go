@@ -36,6 +36,9 @@ type Options struct {
 	// Streams makes Traefik also serve TLS and TCP, by TLSRoutes and TCPRoutes: see [StreamGatewayName]. It uses
 	// the experimental channel of the Gateway API, because Traefik only supports v1alpha2 of these kinds.
 	Streams bool
+	// Prometheus runs Prometheus, which scrapes the metrics of the gateway every [ScrapeInterval]. Without it, the gateway has
+	// none.
+	Prometheus bool
 	// LateEndpoints runs the EndpointSlice controller in its own process, so that it can be paused.
 	LateEndpoints bool
 	// Manifests are applied by [Apply] once the API server is ready: YAML documents, and paths of files or folders.
@@ -91,7 +94,7 @@ func (c *Cluster) prepare() (err error) {
 	if c.assets, err = insideAssets(); err != nil {
 		return err
 	}
-	if err := c.checkGateway(); err != nil {
+	if err := c.checkOptions(); err != nil {
 		return err
 	}
 	if c.Dir, err = makeDir(c.options.Dir); err != nil {
@@ -106,6 +109,11 @@ func (c *Cluster) prepare() (err error) {
 	}
 	for _, name := range []string{"audit-policy.yaml", "stages.yaml"} {
 		if err := c.write(name, asset(name)); err != nil {
+			return err
+		}
+	}
+	if c.options.Prometheus {
+		if err := c.write(prometheusConfig, prometheusYAML()); err != nil {
 			return err
 		}
 	}
@@ -166,6 +174,9 @@ func (c *Cluster) up(ctx context.Context) error {
 	group.Go(func() error { return c.nodeUp(ctx) })
 	group.Go(func() error { return c.gatewayUp(ctx) })
 	group.Go(func() error { return c.applyManifests(ctx) })
+	if c.options.Prometheus {
+		group.Go(func() error { return c.StartPrometheus(ctx) })
+	}
 	return group.Wait()
 }
 

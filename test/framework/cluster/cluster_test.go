@@ -23,6 +23,9 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/framework/cluster/load"
 )
 
+// options are those of the one cluster for all tests.
+var options = cluster.Options{LateEndpoints: true, Prometheus: true}
+
 var (
 	up   *cluster.Cluster
 	api  kubernetes.Interface
@@ -35,6 +38,10 @@ func TestMain(m *testing.M) {
 		helper(does)
 		return
 	}
+	if err := cluster.Build(context.Background(), os.Stderr, options); err != nil {
+		fmt.Println("FAIL: building:", err)
+		os.Exit(1)
+	}
 	cluster.Isolate()
 	log.SetLogger(logr.Discard()) // otherwise controller-runtime complains that no logger was set
 	os.Exit(run(m))
@@ -45,7 +52,7 @@ func TestMain(m *testing.M) {
 func run(m *testing.M) int {
 	began := time.Now()
 	var err error
-	if up, err = cluster.Start(context.Background(), cluster.Options{LateEndpoints: true}); err != nil {
+	if up, err = cluster.Start(context.Background(), options); err != nil {
 		fmt.Println("FAIL: starting:", err)
 		return 1
 	}

@@ -17,7 +17,8 @@ const (
 	EndpointSlices    = "endpointslice-controller" // only with [Options.LateEndpoints]
 	Scheduler         = "kube-scheduler"
 	Kwok              = "kwok"
-	Traefik           = "traefik" // only with [TraefikGateway]
+	Traefik           = "traefik"    // only with [TraefikGateway]
+	Prometheus        = "prometheus" // only with [Options.Prometheus]
 )
 
 const etcdAddress = "127.0.0.1:12379"
@@ -35,6 +36,9 @@ func (c *Cluster) components() []*Process {
 	}
 	if c.options.LateEndpoints {
 		all = append(all, c.process(EndpointSlices, ControllerManager, c.endpointSlicesArgs))
+	}
+	if c.options.Prometheus {
+		all = append(all, c.process(Prometheus, Prometheus, prometheusArgs))
 	}
 	return all
 }
@@ -128,6 +132,9 @@ func (c *Cluster) traefikArgs(int) []string {
 	}
 	if c.options.Streams {
 		args = append(args, provider+".experimentalchannel=true", "--entrypoints.tls.address=:8101", "--entrypoints.tcp.address=:8100")
+	}
+	if c.options.Prometheus {
+		args = append(args, "--metrics.prometheus=true", "--metrics.prometheus.entrypoint=metrics", "--entrypoints.metrics.address="+gatewayMetricsAddress)
 	}
 	return args
 }

@@ -49,6 +49,13 @@
 // A pod is running and Ready as soon as it is scheduled. The annotations [ReadyAfter], [NeverReady] and [Fail] on the
 // pod (or its template) change that. A deleted pod lives on for its grace period. No pod IP is reused.
 //
+// The variables ERROR_PERCENT and LATENCY in the environment of a pod make it answer badly: see the package backend.
+//
+// # Metrics
+//
+// With [Options.Prometheus], a real Prometheus scrapes the gateway, and answers queries on [PrometheusAddress].
+// [Cluster.StopPrometheus] and [Cluster.StartPrometheus] make an outage of it.
+//
 // # Faults
 //
 // [Cluster.Process] returns a process by name, to signal, stop and restart it. With [Options.LateEndpoints] the

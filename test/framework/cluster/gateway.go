@@ -41,13 +41,15 @@ func (g *Gateway) Set(name string) error {
 	return nil
 }
 
-// checkGateway reports options that the gateway cannot fulfil.
-func (c *Cluster) checkGateway() error {
+// checkOptions reports options that the gateway cannot fulfil, and binaries that were not built.
+func (c *Cluster) checkOptions() error {
 	if c.options.Gateway == BuiltinGateway && c.options.Streams {
 		return fmt.Errorf("the %s gateway serves no TLS and TCP: use %s", BuiltinGateway, TraefikGateway)
 	}
-	if c.options.Gateway == TraefikGateway && c.assets.Binaries[Traefik] == "" {
-		return fmt.Errorf("%s was not built: call cluster.Build for it before cluster.Isolate", TraefikGateway)
+	for _, b := range binariesFor(c.options) {
+		if c.assets.Binaries[b.name] == "" {
+			return fmt.Errorf("%s was not built: call cluster.Build with the same options before cluster.Isolate", b.name)
+		}
 	}
 	return nil
 }
@@ -64,9 +66,11 @@ func (c *Cluster) gatewayUp(ctx context.Context) error {
 }
 
 func (c *Cluster) builtinUp(ctx context.Context) (err error) {
-	c.builtin, err = fakegateway.Start(ctx, c.RESTConfig(Admin), fakegateway.Options{
-		Name: GatewayName, Namespace: GatewayNamespace, Address: GatewayAddress, AccessLog: c.AccessLog(),
-	})
+	options := fakegateway.Options{Name: GatewayName, Namespace: GatewayNamespace, Address: GatewayAddress, AccessLog: c.AccessLog()}
+	if c.options.Prometheus {
+		options.MetricsAddress = gatewayMetricsAddress
+	}
+	c.builtin, err = fakegateway.Start(ctx, c.RESTConfig(Admin), options)
 	return err
 }
 

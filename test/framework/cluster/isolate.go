@@ -53,10 +53,8 @@ func Outside(inside string) string {
 
 // hostStage runs outside: it prepares what needs the host's network, and waits for the inside to end.
 func hostStage(exposed []Expose) (code int, err error) {
-	if os.Getenv(assetsVariable) == "" {
-		if err := Build(context.Background(), os.Stderr, TraefikGateway); err != nil {
-			return 1, err
-		}
+	if err := Build(context.Background(), os.Stderr, Options{}); err != nil {
+		return 1, err
 	}
 	doors, err := openDoors(exposed)
 	if err != nil {

@@ -27,6 +27,8 @@ const (
 	// Options.Streams.
 	TLSAddress = "127.0.0.1:8101"
 	TCPAddress = "127.0.0.1:8100"
+	// PrometheusAddress is where Prometheus serves its HTTP API, with Options.Prometheus.
+	PrometheusAddress = "127.0.0.1:9090"
 	// PodPort is the port that pods are expected to serve on; the package backend listens there.
 	PodPort = 9080
 )

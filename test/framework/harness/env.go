@@ -66,7 +66,8 @@ type Build func(progress io.Writer) error
 // cluster's folder, with the log of every process, is kept if a test fails.
 func Main(m *testing.M, env *Env, options EnvOptions) {
 	manager := func(progress io.Writer) error { return operator.Build(progress, !options.AsShipped) }
-	for _, build := range append([]Build{manager}, options.Build...) {
+	binaries := func(progress io.Writer) error { return cluster.Build(context.Background(), progress, options.Cluster) }
+	for _, build := range append([]Build{manager, binaries}, options.Build...) {
 		if err := build(os.Stderr); err != nil {
 			fmt.Println("FAIL:", err)
 			os.Exit(1)

@@ -29,6 +29,7 @@ func main() {
 	keep := flag.Bool("keep", false, "keep the folder with the logs")
 	options := cluster.Options{Gateway: cluster.BuiltinGateway}
 	flag.Var(&options.Gateway, "gateway", "the gateway: builtin, or traefik, which takes some minutes more to build the first time")
+	flag.BoolVar(&options.Prometheus, "prometheus", false, "run Prometheus, which scrapes the gateway")
 	flag.StringVar(&options.Dir, "dir", "", "folder for logs and data (default: a new one in the temporary folder)")
 	flag.BoolVar(&options.LateEndpoints, "late-endpoints", false, "run the EndpointSlice controller as a process of its own")
 	flag.Parse()
@@ -37,24 +38,26 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	if *buildOnly {
-		exitOn(cluster.Build(ctx, os.Stderr, options.Gateway))
+		exitOn(cluster.Build(ctx, os.Stderr, options))
 		return
 	}
-	exitOn(isolate(ctx, options.Gateway, *api, *gateway))
+	exitOn(isolate(ctx, options, *api, *gateway))
 	exitOn(run(ctx, options, *keep))
 }
 
-// isolate returns inside the namespaces. It only builds what a cluster with this gateway needs.
-func isolate(ctx context.Context, gateway cluster.Gateway, apiAddress, gatewayAddress string) error {
-	if cluster.Outside(cluster.APIAddress) == "" { // not inside yet
-		if err := cluster.Build(ctx, os.Stderr, gateway); err != nil {
-			return err
-		}
+// isolate returns inside the namespaces. It only builds what a cluster with these options needs.
+func isolate(ctx context.Context, options cluster.Options, apiAddress, gatewayAddress string) error {
+	if err := cluster.Build(ctx, os.Stderr, options); err != nil {
+		return err
 	}
-	cluster.Isolate(
-		cluster.Expose{Inside: cluster.APIAddress, Outside: apiAddress},
-		cluster.Expose{Inside: cluster.GatewayAddress, Outside: gatewayAddress},
-	)
+	exposed := []cluster.Expose{
+		{Inside: cluster.APIAddress, Outside: apiAddress},
+		{Inside: cluster.GatewayAddress, Outside: gatewayAddress},
+	}
+	if options.Prometheus {
+		exposed = append(exposed, cluster.Expose{Inside: cluster.PrometheusAddress, Outside: "127.0.0.1:0"})
+	}
+	cluster.Isolate(exposed...)
 	log.SetLogger(logr.Discard()) // otherwise controller-runtime complains that no logger was set
 	return nil
 }
@@ -93,6 +96,9 @@ func welcome(c *cluster.Cluster) error {
 	fmt.Printf("The cluster is up. In another terminal:\n\n  export KUBECONFIG=%s\n\n", kubeconfig)
 	fmt.Printf("Gateway %s/%s:  curl -H 'Host: HOSTNAME-OF-A-ROUTE' http://%s/\n", cluster.GatewayNamespace,
 		cluster.GatewayName, cluster.Outside(cluster.GatewayAddress))
+	if address := cluster.Outside(cluster.PrometheusAddress); address != "" {
+		fmt.Printf("Prometheus:  http://%s/\n", address)
+	}
 	fmt.Printf("Ready pods answer on port %d. Logs: %s. Ctrl-C ends everything.\n", cluster.PodPort, c.Dir)
 	return nil
 }

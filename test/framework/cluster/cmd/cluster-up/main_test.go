@@ -19,7 +19,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if err := isolate(context.Background(), cluster.BuiltinGateway, "127.0.0.1:0", "127.0.0.1:0"); err != nil {
+	if err := isolate(context.Background(), cluster.Options{Gateway: cluster.BuiltinGateway}, "127.0.0.1:0", "127.0.0.1:0"); err != nil {
 		fmt.Println("FAIL:", err)
 		os.Exit(1)
 	}
