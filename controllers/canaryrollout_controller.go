@@ -54,8 +54,8 @@ type Reconciler struct {
 	Manager string
 	// otherManagers detects other managers of the same rollouts.
 	otherManagers otherManagers
-	// kinds watches the kinds of routes that rollouts name.
-	kinds *RouteKinds
+	// kinds watches the kinds of routes that rollouts name, and CanaryMetrics.
+	kinds *Kinds
 	// Clock is read once in each pass.
 	Clock clock.PassiveClock
 	// Compute makes the plan. It is plan.Compute except in tests.

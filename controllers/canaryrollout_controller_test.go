@@ -90,7 +90,7 @@ func newHarness(t *testing.T, objects ...client.Object) *harness {
 	prober := probe.NewProber(probe.Allow{})
 	h.Reconciler = &Reconciler{
 		Observer: &observe.Observer{
-			Cache: h.WithWatch, Live: live, Normalizer: dryRun{h.WithWatch}, Kinds: NewRouteKinds(), Tracker: &observe.Tracker{}, Pods: observe.NewPods(live),
+			Cache: h.WithWatch, Live: live, Normalizer: dryRun{h.WithWatch}, Kinds: NewKinds(), Tracker: &observe.Tracker{}, Pods: observe.NewPods(live),
 			Probes: prober,
 		},
 		Applier: &apply.Applier{Writer: h.WithWatch}, Status: h.WithWatch.Status(), Recorder: h.events,

@@ -21,9 +21,9 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
 )
 
-// kindsFixture is a RouteKinds in a cluster that serves what the test sets.
+// kindsFixture is a Kinds in a cluster that serves what the test sets.
 type kindsFixture struct {
-	*RouteKinds
+	*Kinds
 	t *testing.T
 	// served are kinds by version.
 	served map[string][]string
@@ -40,7 +40,7 @@ func newKindsFixture(t *testing.T, served map[string][]string) *kindsFixture {
 		t.Fatal(err)
 	}
 	synced := true
-	f := &kindsFixture{RouteKinds: NewRouteKinds(), t: t, served: served}
+	f := &kindsFixture{Kinds: NewKinds(), t: t, served: served}
 	f.cache = removals{&informertest.FakeInformers{Scheme: scheme, Synced: &synced}, f}
 	f.discovery = f
 	f.watch = func(kind schema.GroupVersionKind) error {
@@ -107,7 +107,10 @@ func TestRouteKinds(t *testing.T) {
 	f.resolve("TLSRoute", "", "watch TLSRoutes: the manager ends")
 	f.refusal = nil
 	f.resolve("TLSRoute", "v1", "")
-	if diff := cmp.Diff([]string{"v1 HTTPRoute", "v1alpha2 TCPRoute", "v1 GRPCRoute", "v1 TLSRoute", "v1 TLSRoute"}, f.watched); diff != "" {
+	f.resolve("CanaryMetric", "", "the cluster serves no CanaryMetric: apply config/crd")
+	f.served[observe.MetricKind.GroupVersion().String()] = []string{"CanaryRollout", "CanaryMetric"}
+	f.resolve("CanaryMetric", "v1alpha1", "")
+	if diff := cmp.Diff([]string{"v1 HTTPRoute", "v1alpha2 TCPRoute", "v1 GRPCRoute", "v1 TLSRoute", "v1 TLSRoute", "v1alpha1 CanaryMetric"}, f.watched); diff != "" {
 		t.Errorf("watched (-want +got):\n%s", diff)
 	}
 }

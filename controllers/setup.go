@@ -6,6 +6,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,11 +19,14 @@ import (
 	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -40,8 +44,9 @@ import (
 const controllerName = "canaryrollout"
 
 // CacheOptions returns the cache options that Reconciler needs: only ReplicaSets with our label, and Services and
-// EndpointSlices without the fields that are not read. Without namespaces, the cache covers the whole cluster.
-func CacheOptions(kinds *RouteKinds, namespaces ...string) cache.Options {
+// EndpointSlices without the fields that are not read. Without namespaces, the cache covers the whole cluster. Otherwise it also
+// has the CanaryMetrics of the namespace sharedMetrics.
+func CacheOptions(kinds *Kinds, sharedMetrics string, namespaces ...string) cache.Options {
 	ours, err := labels.NewRequirement(v1alpha1.RolloutLabel, selection.Exists, nil)
 	if err != nil {
 		panic(err) // a constant
@@ -57,13 +62,31 @@ func CacheOptions(kinds *RouteKinds, namespaces ...string) cache.Options {
 			&discoveryv1.EndpointSlice{}:        {Transform: observe.StripEndpointSlice},
 		},
 	}
-	for _, namespace := range namespaces {
-		if options.DefaultNamespaces == nil {
-			options.DefaultNamespaces = map[string]cache.Config{}
-		}
-		options.DefaultNamespaces[namespace] = cache.Config{}
+	// Plans read CanaryMetrics without changing them, so each pass can have the very objects of the cache.
+	metrics := cache.ByObject{UnsafeDisableDeepCopy: ptr.To(true)}
+	if len(namespaces) > 0 {
+		options.DefaultNamespaces, metrics.Namespaces = map[string]cache.Config{}, map[string]cache.Config{}
 	}
+	for _, namespace := range namespaces {
+		options.DefaultNamespaces[namespace], metrics.Namespaces[namespace] = cache.Config{}, cache.Config{}
+	}
+	if len(namespaces) > 0 && sharedMetrics != "" {
+		metrics.Namespaces[sharedMetrics] = cache.Config{}
+	}
+	options.ByObject[&v1alpha1.CanaryMetric{}] = metrics
 	return options
+}
+
+// NewMapper returns a RESTMapper that knows CanaryMetrics even if the cluster does not serve them: CacheOptions names them, and a
+// cache cannot be made from the name of a kind that is unknown.
+func NewMapper(config *rest.Config, http *http.Client) (meta.RESTMapper, error) {
+	served, err := apiutil.NewDynamicRESTMapper(config, http)
+	if err != nil {
+		return nil, err
+	}
+	known := meta.NewDefaultRESTMapper(nil)
+	known.Add(observe.MetricKind, meta.RESTScopeNamespace)
+	return meta.FirstHitRESTMapper{MultiRESTMapper: meta.MultiRESTMapper{known, served}}, nil
 }
 
 // stripOther is the transform of all kinds to which CacheOptions gives none. Routes, whose kinds may be added later,
@@ -81,12 +104,13 @@ func ClientOptions() client.Options {
 }
 
 // NewReconciler returns a Reconciler on the clients of a manager. kinds are those of its CacheOptions, lease is its
-// lease as namespace/name, and allow is where probes may be sent.
-func NewReconciler(mgr ctrl.Manager, kinds *RouteKinds, lease string, allow probe.Allow) *Reconciler {
+// lease as namespace/name, sharedMetrics is the namespace of CanaryMetrics with the scope Shared, and allow is where probes may
+// be sent.
+func NewReconciler(mgr ctrl.Manager, kinds *Kinds, lease, sharedMetrics string, allow probe.Allow) *Reconciler {
 	prober := probe.NewProber(allow)
 	return &Reconciler{
 		Observer: &observe.Observer{
-			Cache: mgr.GetClient(), Live: mgr.GetAPIReader(), Kinds: kinds,
+			Cache: mgr.GetClient(), Live: mgr.GetAPIReader(), Kinds: kinds, SharedMetrics: sharedMetrics,
 			Normalizer: dryRun{mgr.GetClient()}, Tracker: &observe.Tracker{}, Features: observe.NewFeatures(mgr.GetAPIReader()),
 			Pods: observe.NewPods(mgr.GetAPIReader()), Probes: prober,
 		},
@@ -117,7 +141,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 	if err := mgr.Add(r.Prober); err != nil {
 		return fmt.Errorf("add the prober: %w", err)
 	}
-	w := watches{mgr.GetCache()}
+	w := watches{mgr.GetCache(), r.Observer.SharedMetrics}
 	built, err := builder.ControllerManagedBy(mgr).
 		Named(controllerName).
 		For(observe.New(observe.RolloutKind)).
@@ -134,11 +158,15 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 		return err
 	}
 	return r.setupKinds(ctx, mgr, func(kind schema.GroupVersionKind) error {
-		return built.Watch(source.Kind[client.Object](mgr.GetCache(), observe.New(kind), handler.EnqueueRequestsFromMapFunc(w.ofRoute)))
+		of := w.ofRoute
+		if kind == observe.MetricKind {
+			of = w.ofMetric
+		}
+		return built.Watch(source.Kind(mgr.GetCache(), observe.Empty(kind), handler.EnqueueRequestsFromMapFunc(of)))
 	})
 }
 
-// setupKinds watches HTTPRoutes from the start if they are served. If they are not, the manager works anyway:
+// setupKinds watches HTTPRoutes and CanaryMetrics from the start if they are served. If they are not, the manager works anyway:
 // rollouts report what they wait for, and deleted ones must be able to go.
 func (r *Reconciler) setupKinds(ctx context.Context, mgr ctrl.Manager, watch func(schema.GroupVersionKind) error) error {
 	client, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
@@ -157,6 +185,9 @@ func (r *Reconciler) setupKinds(ctx context.Context, mgr ctrl.Manager, watch fun
 	if _, _, err := r.kinds.informer(ctx, observe.HTTPRouteKind.Kind); err != nil {
 		ctrl.LoggerFrom(ctx).Info("HTTPRoutes cannot be watched yet: rollouts wait, deletions go on. Install the Gateway API "+
 			"(https://gateway-api.sigs.k8s.io): it takes no restart", "reason", err.Error())
+	}
+	if _, _, err := r.kinds.informer(ctx, observe.MetricKind.Kind); err != nil {
+		ctrl.LoggerFrom(ctx).Info("CanaryMetrics cannot be watched yet: rollouts that refer to one wait. It takes no restart", "reason", err.Error())
 	}
 	return nil
 }
@@ -192,7 +223,11 @@ func checkRolloutKind(mapper meta.RESTMapper) error {
 }
 
 // watches maps objects to the rollouts that name them.
-type watches struct{ client.Reader }
+type watches struct {
+	client.Reader
+	// sharedMetrics is the namespace of CanaryMetrics with the scope Shared.
+	sharedMetrics string
+}
 
 // ofReplicaSet maps by our label, which every ReplicaSet in the cache has. A deletion with --cascade=orphan removes
 // the owner reference while the rollout still uses the ReplicaSet.
@@ -211,6 +246,16 @@ func (w watches) ofSlice(ctx context.Context, slice client.Object) []reconcile.R
 
 func (w watches) ofRoute(ctx context.Context, route client.Object) []reconcile.Request {
 	return w.naming(ctx, route.GetNamespace(), observe.IndexRoute, route.GetName())
+}
+
+// ofMetric maps a CanaryMetric to the rollouts of its namespace that refer to it, and if it is shared, to those of all namespaces.
+func (w watches) ofMetric(ctx context.Context, metric client.Object) []reconcile.Request {
+	requests := w.naming(ctx, metric.GetNamespace(), observe.IndexMetric, observe.MetricKey(v1alpha1.MetricScopeNamespace, metric.GetName()))
+	if metric.GetNamespace() == w.sharedMetrics {
+		key := observe.MetricKey(v1alpha1.MetricScopeShared, metric.GetName())
+		requests = append(requests, w.rollouts(ctx, client.MatchingFields{observe.IndexMetric: key})...)
+	}
+	return requests
 }
 
 // ofConflictingRollout maps a rollout to the others that name one of its Services. When it is deleted, or names another Service,

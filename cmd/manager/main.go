@@ -5,6 +5,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -57,6 +58,7 @@ type options struct {
 	renewDeadline   time.Duration
 	retryPeriod     time.Duration
 	shutdownTimeout time.Duration
+	sharedMetrics   string
 	metricsAddress  string
 	metricsSecure   bool
 	metricsCertDir  string
@@ -83,6 +85,7 @@ func newOptions(flags *flag.FlagSet) *options {
 		"How often a replica renews the lease, or tries to acquire it. Must be less than the renew deadline.")
 	flags.DurationVar(&o.shutdownTimeout, "shutdown-timeout", 20*time.Second,
 		"How long running passes may take to end after SIGTERM. Keep it below the pod's termination grace period.")
+	flags.StringVar(&o.sharedMetrics, "shared-metrics-namespace", "", "Namespace of the CanaryMetrics that rollouts refer to with scope Shared. Defaults to the namespace of the pod.")
 	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "Address of /metrics; 0 for none.")
 	flags.BoolVar(&o.metricsSecure, "metrics-secure", true, "Serve metrics over HTTPS, to clients that are authorized to GET /metrics.")
 	flags.StringVar(&o.metricsCertDir, "metrics-cert-dir", "", "Directory of the metrics server's certificate. Empty means a self-signed certificate.")
@@ -112,6 +115,9 @@ func (o *options) validate() error {
 	if o.shutdownTimeout <= 0 {
 		return fmt.Errorf("--shutdown-timeout is %s: it must be greater than 0, or the lease is not released in time", o.shutdownTimeout)
 	}
+	if o.sharedMetrics != "" {
+		return checkNamespace("--shared-metrics-namespace", o.sharedMetrics, o.sharedMetrics)
+	}
 	return nil
 }
 
@@ -127,15 +133,13 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return fmt.Errorf("--probe-allow: %w", err)
 	}
-	if o.leaseNamespace == "" {
-		o.leaseNamespace = podNamespace()
-	}
-	kinds := controllers.NewRouteKinds()
+	o.leaseNamespace, o.sharedMetrics = cmp.Or(o.leaseNamespace, podNamespace()), cmp.Or(o.sharedMetrics, podNamespace())
+	kinds := controllers.NewKinds()
 	mgr, err := newManager(config, o, kinds)
 	if err != nil {
 		return err
 	}
-	reconciler := controllers.NewReconciler(mgr, kinds, o.lease(), allow)
+	reconciler := controllers.NewReconciler(mgr, kinds, o.lease(), o.sharedMetrics, allow)
 	if err := reconciler.SetupWithManager(ctx, mgr, o.concurrency); err != nil {
 		return err
 	}
@@ -149,11 +153,19 @@ func (o *options) complete() error {
 	}
 	o.namespaces = strings.Split(o.namespace, ",")
 	for _, namespace := range o.namespaces {
-		if problems := validation.IsDNS1123Label(namespace); len(problems) > 0 {
-			return fmt.Errorf("--namespace is %q: %q is no name of a namespace: %s", o.namespace, namespace, strings.Join(problems, "; "))
+		if err := checkNamespace("--namespace", o.namespace, namespace); err != nil {
+			return err
 		}
 	}
 	return o.validate()
+}
+
+// checkNamespace returns an error if a part of the value of a flag is no name of a namespace.
+func checkNamespace(flag, value, namespace string) error {
+	if problems := validation.IsDNS1123Label(namespace); len(problems) > 0 {
+		return fmt.Errorf("%s is %q: %q is no name of a namespace: %s", flag, value, namespace, strings.Join(problems, "; "))
+	}
+	return nil
 }
 
 // podNamespace returns the namespace of this pod, as mounted by the kubelet; empty outside a cluster.
@@ -177,7 +189,7 @@ func (o *options) lease() string {
 	return "none, on host " + host
 }
 
-func newManager(config *rest.Config, o *options, kinds *controllers.RouteKinds) (ctrl.Manager, error) {
+func newManager(config *rest.Config, o *options, kinds *controllers.Kinds) (ctrl.Manager, error) {
 	config.QPS, config.Burst = float32(o.qps), o.burst
 	scheme, err := controllers.NewScheme()
 	if err != nil {
@@ -185,7 +197,8 @@ func newManager(config *rest.Config, o *options, kinds *controllers.RouteKinds) 
 	}
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:                  scheme,
-		Cache:                   controllers.CacheOptions(kinds, o.namespaces...),
+		MapperProvider:          controllers.NewMapper,
+		Cache:                   controllers.CacheOptions(kinds, o.sharedMetrics, o.namespaces...),
 		Client:                  controllers.ClientOptions(),
 		Metrics:                 o.metrics(),
 		HealthProbeBindAddress:  o.probeAddress,

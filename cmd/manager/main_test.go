@@ -61,6 +61,15 @@ func TestNamespaces(t *testing.T) {
 	}
 }
 
+// TestSharedMetrics checks that a name that no namespace can have is rejected, instead of being watched in vain.
+func TestSharedMetrics(t *testing.T) {
+	for value, valid := range map[string]bool{"": true, "canaryrollout-system": true, "a/b": false} {
+		if err := parse(t, "--shared-metrics-namespace="+value).complete(); (err == nil) != valid {
+			t.Errorf("--shared-metrics-namespace=%s: %v", value, err)
+		}
+	}
+}
+
 // TestProbeAllow checks that an empty value allows nothing, as the flag's help says. An empty list entry is an error.
 func TestProbeAllow(t *testing.T) {
 	for name, tc := range map[string]struct {

@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/yaml"
 
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
 )
@@ -117,6 +118,7 @@ func testScheme(t *testing.T) *runtime.Scheme {
 			t.Fatal(err)
 		}
 	}
+	scheme.AddKnownTypes(v1alpha1.GroupVersion, &v1alpha1.CanaryMetric{}, &v1alpha1.CanaryMetricList{})
 	return scheme
 }
 
@@ -147,7 +149,7 @@ func newWorld(t *testing.T, cache []client.Object, live ...client.Object) *world
 				return c.List(ctx, into, opts...)
 			},
 		}).Build()
-	w.Observer = &Observer{Cache: cached.Build(), Live: w.live, Normalizer: w.normalizer, Kinds: served{"HTTPRoute": HTTPRouteKind}, Tracker: &Tracker{}, Features: NewFeatures(w.live), Pods: NewPods(w.live), Probes: measured{}}
+	w.Observer = &Observer{Cache: cached.Build(), Live: w.live, Normalizer: w.normalizer, Kinds: served{"HTTPRoute": HTTPRouteKind, "CanaryMetric": MetricKind}, Tracker: &Tracker{}, Features: NewFeatures(w.live), Pods: NewPods(w.live), Probes: measured{}}
 	return w
 }
 

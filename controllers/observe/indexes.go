@@ -23,6 +23,8 @@ const (
 	IndexService = "spec.traffic.services"
 	// IndexRoute finds rollouts by the names of their routes.
 	IndexRoute = "spec.traffic.routes"
+	// IndexMetric finds rollouts by the CanaryMetrics that they refer to.
+	IndexMetric = "spec.metricRefs"
 	// IndexOwner finds ReplicaSets by the UID of their controller.
 	IndexOwner = "metadata.controller"
 	// IndexSliceService finds EndpointSlices by the name of their Service.
@@ -41,6 +43,7 @@ func Indexes() []Index {
 	return []Index{
 		{New(RolloutKind), IndexService, ServicesOf},
 		{New(RolloutKind), IndexRoute, routeNames},
+		{New(RolloutKind), IndexMetric, metricKeys},
 		{New(ReplicaSetKind), IndexOwner, ownerUID},
 		{&discoveryv1.EndpointSlice{}, IndexSliceService, sliceService},
 	}

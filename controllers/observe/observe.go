@@ -30,8 +30,10 @@ type Observer struct {
 	Live client.Reader
 	// Normalizer lets the API server default a template.
 	Normalizer Normalizer
-	// Kinds knows which kinds of routes are served.
-	Kinds RouteKinds
+	// Kinds knows which kinds of routes are served, and whether CanaryMetrics are.
+	Kinds Kinds
+	// SharedMetrics is the namespace of CanaryMetrics with the scope Shared; empty if there is none.
+	SharedMetrics string
 	// Features knows what the gateways of the routes support.
 	Features *Features
 	// Schemas knows which fields the routes can have.
@@ -128,7 +130,7 @@ func (o *Observer) Observe(ctx context.Context, rollout *Rollout, now time.Time)
 	}}
 	for _, observe := range []func(context.Context) error{
 		s.observeReplicaSets, s.observePods, s.observeOrphans, s.observeTemplate,
-		s.observeRoutes, s.observeServices, s.observeNamespace,
+		s.observeRoutes, s.observeServices, s.observeMetrics, s.observeNamespace,
 	} {
 		if err := observe(ctx); err != nil {
 			return nil, err

@@ -19,7 +19,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/route"
 )
 
-// missingKindRetry is the interval between checks for a kind of routes that the cluster does not serve.
+// missingKindRetry is the interval between checks for a kind that the cluster does not serve.
 const missingKindRetry = 15 * time.Second
 
 // pair returns the pair of backends that a route of the rollout carries.

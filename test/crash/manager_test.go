@@ -62,9 +62,9 @@ func newManager(
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return transport{d, next} })
 	scheme, err := controllers.NewScheme()
 	fatal(err)
-	kinds := controllers.NewRouteKinds()
+	kinds := controllers.NewKinds()
 	options := ctrl.Options{
-		Scheme: scheme, Cache: controllers.CacheOptions(kinds, namespace), Client: controllers.ClientOptions(),
+		Scheme: scheme, Cache: controllers.CacheOptions(kinds, "", namespace), Client: controllers.ClientOptions(),
 		Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
 		Controller: ctrlconfig.Controller{SkipNameValidation: ptr.To(true)},
 	}
@@ -73,7 +73,7 @@ func newManager(
 	}
 	mgr, err := ctrl.NewManager(config, options)
 	fatal(err)
-	reconciler := controllers.NewReconciler(mgr, kinds, "canaryrollout-system/manager", probe.Allow{})
+	reconciler := controllers.NewReconciler(mgr, kinds, "canaryrollout-system/manager", "", probe.Allow{})
 	reconciler.Observer.Cache = newLagging(d, reconciler.Observer.Cache)
 	fatal(reconciler.SetupWithManager(ctx, mgr, 2))
 	return mgr

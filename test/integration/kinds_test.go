@@ -5,6 +5,7 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -104,8 +105,9 @@ func gatewayAPI(t *testing.T) string {
 	return filepath.Join(strings.TrimSpace(string(module)), "config", "crd", "standard")
 }
 
-// TestMissingGatewayAPI: a manager that starts in a cluster without the Gateway API works: its rollouts report what
-// they wait for, and can be deleted. It discovers the Gateway API when that is installed, without a restart.
+// TestMissingGatewayAPI: a manager that starts in a cluster without the Gateway API, and without CanaryMetrics, works: its
+// rollouts report what they wait for, and can be deleted. It discovers the Gateway API when that is installed, without a
+// restart.
 func TestMissingGatewayAPI(t *testing.T) {
 	crd, file := "httproutes."+gatewayv1.GroupName, filepath.Join(gatewayAPI(t), gatewayv1.GroupName+"_httproutes.yaml")
 	mustKubectl(t, "", "delete", "customresourcedefinition", crd)
@@ -117,13 +119,15 @@ func TestMissingGatewayAPI(t *testing.T) {
 		return cluster.WaitForCRDs(ctx, admin, crd)
 	}
 	t.Cleanup(func() {
-		if err := install(context.WithoutCancel(t.Context())); err != nil {
+		ctx := context.WithoutCancel(t.Context())
+		if err := errors.Join(install(ctx), operator.Install(ctx, env.Cluster)); err != nil {
 			t.Error(err)
 		}
 	})
 	if err := operator.Install(t.Context(), env.Cluster); err != nil {
 		t.Fatal(err)
 	}
+	mustKubectl(t, "", "delete", "customresourcedefinition", "canarymetrics."+v1alpha1.GroupVersion.Group)
 	alone, err := operator.Start(t.Context(), env.Cluster, operator.Options{Name: "without-gateway-api"})
 	if err != nil {
 		t.Fatal(err)
@@ -133,8 +137,10 @@ func TestMissingGatewayAPI(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if log, err := os.ReadFile(alone.Log); err != nil || !strings.Contains(string(log), "HTTPRoutes cannot be watched yet") {
-		t.Errorf("the log does not say what is missing: %v\n%s", err, log)
+	for _, missing := range []string{"HTTPRoutes cannot be watched yet", "CanaryMetrics cannot be watched yet"} {
+		if log, err := os.ReadFile(alone.Log); err != nil || !strings.Contains(string(log), missing) {
+			t.Errorf("the log does not say what is missing: %v\n%s", err, log)
+		}
 	}
 
 	a := newAppOf(t, builder.Services)

@@ -81,6 +81,7 @@ func Start(ctx context.Context, c *cluster.Cluster, options Options) (*Operator,
 	options = defaulted(options)
 	args := append([]string{
 		"--leader-election-namespace=canaryrollout-system",
+		"--shared-metrics-namespace=canaryrollout-system",
 		fmt.Sprintf("--health-probe-bind-address=127.0.0.1:%d", options.ProbePort),
 		fmt.Sprintf("--metrics-bind-address=127.0.0.1:%d", options.MetricsPort),
 	}, options.Args...)
