@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"iter"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -21,7 +20,7 @@ import (
 // observeMetrics reads the CanaryMetrics that the spec refers to. Each is read once, however often it is named.
 func (s *observation) observeMetrics(ctx context.Context) error {
 	seen := map[string]bool{}
-	for ref := range metricRefs(&s.Spec) {
+	for _, ref := range metricRefs(&s.Spec) {
 		if seen[MetricKey(ref.Scope, ref.Name)] {
 			continue
 		}
@@ -36,25 +35,24 @@ func (s *observation) observeMetrics(ctx context.Context) error {
 }
 
 // metricRefs returns the references of a spec to CanaryMetrics: those of the background, then those of the steps.
-func metricRefs(spec *v1alpha1.CanaryRolloutSpec) iter.Seq[*v1alpha1.MetricReference] {
-	return func(yield func(*v1alpha1.MetricReference) bool) {
-		lists := make([][]v1alpha1.Metric, 0, 1+len(spec.Steps))
-		if spec.Analysis != nil {
-			lists = append(lists, spec.Analysis.Metrics)
-		}
-		for i := range spec.Steps {
-			if step := spec.Steps[i].Analysis; step != nil {
-				lists = append(lists, step.Metrics)
-			}
-		}
-		for _, metrics := range lists {
-			for i := range metrics {
-				if ref := metrics[i].MetricRef; ref != nil && !yield(ref) {
-					return
-				}
+func metricRefs(spec *v1alpha1.CanaryRolloutSpec) []*v1alpha1.MetricReference {
+	var refs []*v1alpha1.MetricReference
+	add := func(metrics []v1alpha1.Metric) {
+		for i := range metrics {
+			if ref := metrics[i].MetricRef; ref != nil {
+				refs = append(refs, ref)
 			}
 		}
 	}
+	if spec.Analysis != nil {
+		add(spec.Analysis.Metrics)
+	}
+	for i := range spec.Steps {
+		if step := spec.Steps[i].Analysis; step != nil {
+			add(step.Metrics)
+		}
+	}
+	return refs
 }
 
 // sharedMetric reads one CanaryMetric. The cache holds all of them, and nothing here writes any, so it is never behind.
@@ -97,7 +95,7 @@ func metricKeys(object client.Object) []string {
 	var keys []string
 	switch typed := object.(type) {
 	case *v1alpha1.CanaryRollout:
-		for ref := range metricRefs(&typed.Spec) {
+		for _, ref := range metricRefs(&typed.Spec) {
 			keys = append(keys, MetricKey(ref.Scope, ref.Name))
 		}
 	case *unstructured.Unstructured:
