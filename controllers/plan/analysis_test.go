@@ -290,6 +290,11 @@ func TestInvalidMetrics(t *testing.T) {
 			}}}
 		}
 	}
+	missing := func(in *Input) {
+		in.Observed.Metrics = []SharedMetric{{Name: "latency", Scope: v1alpha1.MetricScopeShared, Problem: &Problem{
+			Reason: v1alpha1.ReasonMetricNotFound, Message: "there is no CanaryMetric",
+		}}}
+	}
 	for name, tc := range map[string]struct {
 		metric v1alpha1.Metric
 		change change
@@ -299,7 +304,7 @@ func TestInvalidMetrics(t *testing.T) {
 		"unknown variable":            {unknown, nil, v1alpha1.ReasonInvalidMetric, "nothing"},
 		"unknown provider":            {elsewhere, nil, v1alpha1.ReasonProviderNotFound, "elsewhere"},
 		"a provider of another kind":  {ofWeb, nil, v1alpha1.ReasonProviderNotFound, "checks"},
-		"no such CanaryMetric":        {byName, nil, v1alpha1.ReasonMetricNotFound, "operator's namespace"},
+		"no such CanaryMetric":        {byName, missing, v1alpha1.ReasonMetricNotFound, "metric latency cannot be measured: there is no CanaryMetric"},
 		"an argument without a value": {byName, shared(v1alpha1.ArgumentDeclaration{Name: "quantile"}), v1alpha1.ReasonInvalidMetric, "quantile"},
 		"a CanaryMetric":              {byName, shared(v1alpha1.ArgumentDeclaration{Name: "quantile", Default: ptr.To("0.9")}), v1alpha1.ReasonNotStalled, ""},
 		"Jobs are not allowed":        {smokeMetric(), func(in *Input) { in.Observed.JobsAllowed = false }, v1alpha1.ReasonJobsNotAllowed, "--allow-jobs"},

@@ -55,36 +55,33 @@ func (v view) resolve(from *v1alpha1.Metric, scope v1alpha1.MetricStatusScope) m
 	m := metric{name: from.Name, scope: scope, source: from.MetricSource}
 	if ref := from.MetricRef; ref != nil {
 		shared := v.sharedMetric(ref)
-		if shared == nil {
-			m.problem = m.isInvalid(v1alpha1.ReasonMetricNotFound, "there is no CanaryMetric %s in %s", ref.Name, scopeName(ref.Scope))
+		if shared.Spec == nil {
+			m.problem = m.isInvalid(shared.Problem.Reason, "%s", shared.Problem.Message)
 			return m
 		}
-		m.source = shared.MetricSource
-		m.arguments, m.problem = m.bind(shared.Arguments, ref.Arguments)
+		m.source = shared.Spec.MetricSource
+		values, err := Arguments(shared.Spec.Arguments, ref.Arguments)
+		if err != nil {
+			m.problem = m.isInvalid(v1alpha1.ReasonInvalidMetric, "%s", err)
+		}
+		m.arguments = values
 	}
 	m.definition = m.hash()
 	m.problem = firstProblem(m.problem, m.unknownVariable(v), m.unknownProvider(v))
 	return m
 }
 
-func (v view) sharedMetric(ref *v1alpha1.MetricReference) *v1alpha1.CanaryMetricSpec {
+func (v view) sharedMetric(ref *v1alpha1.MetricReference) SharedMetric {
 	for _, shared := range v.in.Observed.Metrics {
 		if shared.Name == ref.Name && (shared.Scope == v1alpha1.MetricScopeShared) == (ref.Scope == v1alpha1.MetricScopeShared) {
-			return shared.Spec
+			return shared
 		}
 	}
-	return nil
+	return SharedMetric{Problem: &Problem{Reason: v1alpha1.ReasonMetricNotFound, Message: "CanaryMetric " + ref.Name + " was not read"}}
 }
 
-func scopeName(scope v1alpha1.MetricScope) string {
-	if scope == v1alpha1.MetricScopeShared {
-		return "the operator's namespace"
-	}
-	return "the namespace of the rollout"
-}
-
-// bind gives the arguments that a CanaryMetric declares their values.
-func (m metric) bind(declared []v1alpha1.ArgumentDeclaration, given []v1alpha1.MetricArgument) (map[string]string, *Problem) {
+// Arguments returns the values of the arguments that a CanaryMetric declares, for a reference that gives some.
+func Arguments(declared []v1alpha1.ArgumentDeclaration, given []v1alpha1.MetricArgument) (map[string]string, error) {
 	values := make(map[string]string, len(declared))
 	isDeclared := make(map[string]bool, len(declared))
 	for _, argument := range declared {
@@ -95,13 +92,13 @@ func (m metric) bind(declared []v1alpha1.ArgumentDeclaration, given []v1alpha1.M
 	}
 	for _, argument := range given {
 		if !isDeclared[argument.Name] {
-			return nil, m.isInvalid(v1alpha1.ReasonInvalidMetric, "its CanaryMetric has no argument %s", argument.Name)
+			return nil, fmt.Errorf("its CanaryMetric has no argument %s: remove it from metricRef.arguments", argument.Name)
 		}
 		values[argument.Name] = ptr.Deref(argument.Value, "")
 	}
 	for _, argument := range declared {
 		if _, isSet := values[argument.Name]; !isSet {
-			return nil, m.isInvalid(v1alpha1.ReasonInvalidMetric, "the argument %s has no value: add it to metricRef.arguments", argument.Name)
+			return nil, fmt.Errorf("the argument %s has no value: add it to metricRef.arguments", argument.Name)
 		}
 	}
 	return values, nil
