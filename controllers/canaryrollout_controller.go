@@ -20,6 +20,7 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/apply"
+	"github.com/canaryrollout/canaryrollout/controllers/measure"
 	"github.com/canaryrollout/canaryrollout/controllers/metrics"
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
@@ -50,6 +51,8 @@ type Reconciler struct {
 	Recorder events.EventRecorder
 	// Prober measures weights.
 	Prober *probe.Prober
+	// Runner measures metrics.
+	Runner *measure.Runner
 	// Manager is the lease of this manager, as namespace/name.
 	Manager string
 	// otherManagers detects other managers of the same rollouts.
@@ -105,6 +108,7 @@ func (r *Reconciler) passes(ctx context.Context, rollout *observe.Rollout, now t
 	}
 	if err == nil {
 		r.Prober.Measure(ctx, snap.Key(), probeRequest(snap, next))
+		r.Runner.Want(snap.Key(), next.Measurements)
 	}
 	return earliest(next.WakeAt, snap.ObserveAgainAt), cmp.Or(err, snap.TemplateError)
 }
@@ -210,6 +214,7 @@ func (r *Reconciler) now() time.Time { return r.Clock.Now().Truncate(time.Micros
 func (r *Reconciler) forget(ctx context.Context, rollout types.NamespacedName) {
 	r.Observer.Tracker.Forget(rollout)
 	r.Prober.Measure(ctx, rollout, nil)
+	r.Runner.Want(rollout, nil)
 	r.otherManagers.forget(rollout)
 	metrics.Forget(rollout)
 }

@@ -30,6 +30,7 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/apply"
+	"github.com/canaryrollout/canaryrollout/controllers/measure"
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 	"github.com/canaryrollout/canaryrollout/controllers/probe"
@@ -87,15 +88,15 @@ func newHarness(t *testing.T, objects ...client.Object) *harness {
 			return c.Get(ctx, at, into, opts...)
 		},
 	})
-	prober := probe.NewProber(probe.Allow{})
+	prober, runner := probe.NewProber(probe.Allow{}), measure.NewRunner(measure.Providers{}, nil)
 	h.Reconciler = &Reconciler{
 		Observer: &observe.Observer{
 			Cache: h.WithWatch, Live: live, Normalizer: dryRun{h.WithWatch}, Kinds: NewKinds(), Tracker: &observe.Tracker{}, Pods: observe.NewPods(live),
-			Probes: prober,
+			Probes: prober, Measurements: runner,
 		},
 		Applier: &apply.Applier{Writer: h.WithWatch}, Status: h.WithWatch.Status(), Recorder: h.events,
-		Prober: prober,
-		Clock:  testingclock.NewFakePassiveClock(start),
+		Prober: prober, Runner: runner,
+		Clock: testingclock.NewFakePassiveClock(start),
 		Compute: func(in plan.Input) plan.Plan {
 			h.in = &in
 			return h.plan

@@ -36,6 +36,7 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/apply"
+	"github.com/canaryrollout/canaryrollout/controllers/measure"
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 	"github.com/canaryrollout/canaryrollout/controllers/probe"
@@ -103,16 +104,30 @@ func ClientOptions() client.Options {
 	return client.Options{Cache: &client.CacheOptions{Unstructured: true}}
 }
 
+// Permissions are what an administrator lets rollouts make the manager do. The zero value permits nothing.
+type Permissions struct {
+	// Probes is where probes may be sent.
+	Probes probe.Allow
+	// Providers are the metric providers that rollouts may name.
+	Providers measure.Providers
+	// Jobs is set if rollouts may run Jobs.
+	Jobs bool
+}
+
 // NewReconciler returns a Reconciler on the clients of a manager. kinds are those of its CacheOptions, lease is its
-// lease as namespace/name, sharedMetrics is the namespace of CanaryMetrics with the scope Shared, and allow is where probes may
-// be sent.
-func NewReconciler(mgr ctrl.Manager, kinds *Kinds, lease, sharedMetrics string, allow probe.Allow) *Reconciler {
-	prober := probe.NewProber(allow)
+// lease as namespace/name, and sharedMetrics is the namespace of CanaryMetrics with the scope Shared.
+func NewReconciler(mgr ctrl.Manager, kinds *Kinds, lease, sharedMetrics string, permissions Permissions) *Reconciler {
+	prober := probe.NewProber(permissions.Probes)
+	var jobs *measure.Jobs
+	if permissions.Jobs {
+		jobs = &measure.Jobs{Rollouts: mgr.GetClient(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient()}
+	}
+	runner := measure.NewRunner(permissions.Providers, jobs)
 	return &Reconciler{
 		Observer: &observe.Observer{
 			Cache: mgr.GetClient(), Live: mgr.GetAPIReader(), Kinds: kinds, SharedMetrics: sharedMetrics,
 			Normalizer: dryRun{mgr.GetClient()}, Tracker: &observe.Tracker{}, Features: observe.NewFeatures(mgr.GetAPIReader()),
-			Pods: observe.NewPods(mgr.GetAPIReader()), Probes: prober,
+			Pods: observe.NewPods(mgr.GetAPIReader()), Probes: prober, Measurements: runner,
 		},
 		Applier: &apply.Applier{Writer: mgr.GetClient()},
 		Manager: lease, otherManagers: otherManagers{self: lease},
@@ -120,6 +135,7 @@ func NewReconciler(mgr ctrl.Manager, kinds *Kinds, lease, sharedMetrics string, 
 		Status:   mgr.GetClient().Status(),
 		Recorder: mgr.GetEventRecorder(controllerName),
 		Prober:   prober,
+		Runner:   runner,
 		Clock:    clock.RealClock{},
 		Compute:  plan.Compute,
 	}
@@ -141,6 +157,9 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 	if err := mgr.Add(r.Prober); err != nil {
 		return fmt.Errorf("add the prober: %w", err)
 	}
+	if err := mgr.Add(r.Runner); err != nil {
+		return fmt.Errorf("add the runner of measurements: %w", err)
+	}
 	w := watches{mgr.GetCache(), r.Observer.SharedMetrics}
 	built, err := builder.ControllerManagedBy(mgr).
 		Named(controllerName).
@@ -151,6 +170,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 		Watches(observe.New(observe.RolloutKind), handler.EnqueueRequestsFromMapFunc(w.ofConflictingRollout),
 			builder.WithPredicates(namesOtherServices)).
 		WatchesRawSource(source.Channel(r.Prober.Results(), &handler.EnqueueRequestForObject{})).
+		WatchesRawSource(source.Channel(r.Runner.Events(), &handler.EnqueueRequestForObject{})).
 		WatchesRawSource(source.Channel(r.kinds.lost, handler.EnqueueRequestsFromMapFunc(w.all))).
 		WithOptions(controllerOptions(concurrency)).
 		Build(r)

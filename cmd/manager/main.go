@@ -25,6 +25,7 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/cmd/version"
 	"github.com/canaryrollout/canaryrollout/controllers"
+	"github.com/canaryrollout/canaryrollout/controllers/measure"
 	"github.com/canaryrollout/canaryrollout/controllers/metrics"
 	"github.com/canaryrollout/canaryrollout/controllers/probe"
 )
@@ -65,6 +66,8 @@ type options struct {
 	metricsCertName string
 	metricsKeyName  string
 	probeAllow      []string
+	metricProviders string
+	allowJobs       bool
 	logging         zap.Options
 }
 
@@ -98,6 +101,9 @@ func newOptions(flags *flag.FlagSet) *options {
 		}
 		return nil
 	})
+	flags.StringVar(&o.metricProviders, "metric-providers", "", "File with the metric providers that rollouts may name; none if empty. "+
+		"The manager has to be restarted when it changes.")
+	flags.BoolVar(&o.allowJobs, "allow-jobs", false, "Let rollouts run Jobs as metrics. The manager needs rights for Jobs.")
 	o.logging.BindFlags(flags)
 	return o
 }
@@ -129,9 +135,9 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return fmt.Errorf("find the API server: %w", err)
 	}
-	allow, err := probe.ParseAllow(o.probeAllow...)
+	permissions, err := o.permissions()
 	if err != nil {
-		return fmt.Errorf("--probe-allow: %w", err)
+		return err
 	}
 	o.leaseNamespace, o.sharedMetrics = cmp.Or(o.leaseNamespace, podNamespace()), cmp.Or(o.sharedMetrics, podNamespace())
 	kinds := controllers.NewKinds()
@@ -139,7 +145,7 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	reconciler := controllers.NewReconciler(mgr, kinds, o.lease(), o.sharedMetrics, allow)
+	reconciler := controllers.NewReconciler(mgr, kinds, o.lease(), o.sharedMetrics, permissions)
 	if err := reconciler.SetupWithManager(ctx, mgr, o.concurrency); err != nil {
 		return err
 	}
@@ -166,6 +172,21 @@ func checkNamespace(flag, value, namespace string) error {
 		return fmt.Errorf("%s is %q: %q is no name of a namespace: %s", flag, value, namespace, strings.Join(problems, "; "))
 	}
 	return nil
+}
+
+// permissions reads what rollouts may make the manager do.
+func (o *options) permissions() (controllers.Permissions, error) {
+	allow, err := probe.ParseAllow(o.probeAllow...)
+	if err != nil {
+		return controllers.Permissions{}, fmt.Errorf("--probe-allow: %w", err)
+	}
+	permissions := controllers.Permissions{Probes: allow, Jobs: o.allowJobs}
+	if o.metricProviders != "" {
+		if permissions.Providers, err = measure.LoadProviders(o.metricProviders); err != nil {
+			return controllers.Permissions{}, fmt.Errorf("--metric-providers: %w", err)
+		}
+	}
+	return permissions, nil
 }
 
 // podNamespace returns the namespace of this pod, as mounted by the kubelet; empty outside a cluster.

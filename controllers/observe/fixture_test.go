@@ -149,7 +149,7 @@ func newWorld(t *testing.T, cache []client.Object, live ...client.Object) *world
 				return c.List(ctx, into, opts...)
 			},
 		}).Build()
-	w.Observer = &Observer{Cache: cached.Build(), Live: w.live, Normalizer: w.normalizer, Kinds: served{"HTTPRoute": HTTPRouteKind, "CanaryMetric": MetricKind}, Tracker: &Tracker{}, Features: NewFeatures(w.live), Pods: NewPods(w.live), Probes: measured{}}
+	w.Observer = &Observer{Cache: cached.Build(), Live: w.live, Normalizer: w.normalizer, Kinds: served{"HTTPRoute": HTTPRouteKind, "CanaryMetric": MetricKind}, Tracker: &Tracker{}, Features: NewFeatures(w.live), Pods: NewPods(w.live), Probes: measured{}, Measurements: measured{}}
 	return w
 }
 
@@ -157,6 +157,16 @@ func newWorld(t *testing.T, cache []client.Object, live ...client.Object) *world
 type measured struct{}
 
 func (measured) Result(types.NamespacedName) plan.Probe { return plan.Probe{Pending: "measured"} }
+
+func (measured) Results(types.NamespacedName) []plan.Measured {
+	return []plan.Measured{{Value: "measured"}}
+}
+
+func (measured) Providers() map[string]plan.Provider {
+	return map[string]plan.Provider{"default": {Prometheus: true}}
+}
+
+func (measured) JobsAllowed() bool { return true }
 
 // served are the kinds of routes that a cluster serves.
 type served map[string]schema.GroupVersionKind

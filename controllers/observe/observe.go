@@ -42,6 +42,8 @@ type Observer struct {
 	Pods *Pods
 	// Probes has the results of the measurements of weights.
 	Probes Probes
+	// Measurements has the results of the measurements of metrics.
+	Measurements Measurements
 	// Tracker knows what this process wrote.
 	Tracker *Tracker
 }
@@ -56,6 +58,16 @@ type Normalizer interface {
 type Probes interface {
 	// Result returns what has been measured for a rollout so far.
 	Result(rollout types.NamespacedName) plan.Probe
+}
+
+// Measurements has the results of the measurements that plans asked for.
+type Measurements interface {
+	// Results returns what has been measured for a rollout so far.
+	Results(rollout types.NamespacedName) []plan.Measured
+	// Providers returns the metric providers by name.
+	Providers() map[string]plan.Provider
+	// JobsAllowed reports whether the manager may run Jobs.
+	JobsAllowed() bool
 }
 
 // Rollout is a rollout in typed form and as stored.
@@ -137,6 +149,8 @@ func (o *Observer) Observe(ctx context.Context, rollout *Rollout, now time.Time)
 		}
 	}
 	s.Observed.Probe = o.Probes.Result(rollout.Key())
+	s.Observed.Measured = o.Measurements.Results(rollout.Key())
+	s.Observed.Providers, s.Observed.JobsAllowed = o.Measurements.Providers(), o.Measurements.JobsAllowed()
 	return s.Snapshot, nil
 }
 

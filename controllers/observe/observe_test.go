@@ -57,6 +57,9 @@ func TestObserve(t *testing.T) {
 		Stable:      plan.Service{Name: "reviews-stable", Found: true, Revision: "aaa"},
 		Canary:      plan.Service{Name: "reviews-canary", Found: true},
 		Probe:       plan.Probe{Pending: "measured"},
+		Measured:    []plan.Measured{{Value: "measured"}},
+		Providers:   map[string]plan.Provider{"default": {Prometheus: true}},
+		JobsAllowed: true,
 	}, got); diff != "" {
 		t.Errorf("observed (-want +got):\n%s", diff)
 	}

@@ -15,7 +15,6 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/canaryrollout/canaryrollout/controllers"
-	"github.com/canaryrollout/canaryrollout/controllers/probe"
 	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
 )
 
@@ -73,7 +72,7 @@ func newManager(
 	}
 	mgr, err := ctrl.NewManager(config, options)
 	fatal(err)
-	reconciler := controllers.NewReconciler(mgr, kinds, "canaryrollout-system/manager", "", probe.Allow{})
+	reconciler := controllers.NewReconciler(mgr, kinds, "canaryrollout-system/manager", "", controllers.Permissions{})
 	reconciler.Observer.Cache = newLagging(d, reconciler.Observer.Cache)
 	fatal(reconciler.SetupWithManager(ctx, mgr, 2))
 	return mgr
