@@ -121,7 +121,7 @@ func TestMeasuredWhen(t *testing.T) {
 		"a pod of the other revision": {atGate(gate, background(errorsMetric()), func(in *Input) {
 			in.Observed.Canary.Endpoints = append(in.Observed.Canary.Endpoints, Endpoints{Revision: "a", Ready: 1, Total: 1})
 		}), nil},
-		"no traffic yet": {changed(midway(0, weight(0), weight(10)), providers, background(errorsMetric())), nil},
+		"no traffic yet": {changed(midway(0, weight(0), weight(10)), providers, background(errorsMetric()), func(in *Input) { in.Spec.Paused = true }), nil},
 		"promoting":      {changed(promoting(100), providers, background(errorsMetric())), nil},
 		"rolling back":   {changed(rollingBack(10), providers, background(errorsMetric())), nil},
 		"at rest":        {changed(idle(), providers, background(errorsMetric())), nil},
@@ -414,6 +414,7 @@ func TestBake(t *testing.T) {
 		"reverted":            {template("a"), 1, "RollingBack 0: 100% b/b", "a"},
 		"another template":    {template("c"), 1, "Idle 0: 0% b/b", "b"},
 		"without a bake":      {func(in *Input) { in.Spec.Bake = nil }, 1, "Idle 0: 0% b/b", "b"},
+		"stable had failed":   {memory(func(m *v1alpha1.Memory) { m.ForcedRevision = "b" }), 1, "Idle 0: 0% b/b", "b"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := baking()
@@ -427,6 +428,9 @@ func TestBake(t *testing.T) {
 			}
 			if m := got.Status.Memory; targets(m) != tc.want || m.StableRevision != tc.stable {
 				t.Errorf("%s with stable %s: %s", targets(m), m.StableRevision, got.Status.Message)
+			}
+			if m := got.Status.Memory; m.Phase != v1alpha1.PhasePromoting && m.Bake != (v1alpha1.BakeMemory{}) {
+				t.Errorf("the bake is remembered: %+v", m.Bake)
 			}
 			for _, action := range got.Actions {
 				if scale, is := action.(ScaleReplicaSet); is {
@@ -454,5 +458,133 @@ func TestBakeFails(t *testing.T) {
 	}
 	if len(got.Status.Analysis) != 1 || got.Status.Analysis[0].Scope != v1alpha1.MetricBake {
 		t.Errorf("%+v", got.Status.Analysis)
+	}
+}
+
+// TestIntervals: each interval begins where the last one that was counted ended. An interval without data is left out, and one
+// without an answer is asked for again, with the time since.
+func TestIntervals(t *testing.T) {
+	in := atGate(analysisStep(time.Hour, "", fastMetric(3, 0)), background(errorsMetric()), verified(100))
+	began := in.Now
+	var from []time.Duration
+	for _, answer := range []answer{counted(0), counted(0), ends(OutcomeError), ends(OutcomeNoData), counted(0)} {
+		plan := next(&in, 20*time.Second, answer)
+		i := slices.IndexFunc(plan.Measurements, func(wanted Measurement) bool { return wanted.Compare != nil })
+		from = append(from, plan.Measurements[i].Compare.From.Sub(began))
+	}
+	const settled = -80 * time.Second // verified 100 s ago, 5 s to settle and 15 s for a scrape
+	if diff := cmp.Diff([]time.Duration{settled, 20 * time.Second, 40 * time.Second, 40 * time.Second, 80 * time.Second}, from); diff != "" {
+		t.Errorf("intervals begin (-want +got):\n%s", diff)
+	}
+	if got := Compute(in).Status.Analysis[0]; got.Measurements != 3 || got.Errors != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestNextGate: a verdict belongs to a step. Another step with the same metric measures it again.
+func TestNextGate(t *testing.T) {
+	in := atGate(analysisStep(time.Hour, "", fastMetric(1, 0)))
+	in.Spec.Steps = append(slices.Clone(in.Spec.Steps[:2]), in.Spec.Steps[1])
+	in.Observed.StepsHash = stepsHash(in.Spec.Steps)
+	in.Prior.Memory.StepsHash = in.Observed.StepsHash
+	first := true
+	good, bad := ends(OutcomeGood), ends(OutcomeBad)
+	for range 3 {
+		next(&in, 10*time.Second, func(wanted Measurement) Measured {
+			if first {
+				first = false
+				return good(wanted)
+			}
+			return bad(wanted)
+		})
+	}
+	if got := in.Prior.Memory; got.StepIndex != 2 || got.AbortedRevision != "b" {
+		t.Errorf("%s: %s", targets(got), in.Prior.Message)
+	}
+}
+
+// TestGateHasNoDeadline: an analysis may last longer than the progress deadline.
+func TestGateHasNoDeadline(t *testing.T) {
+	in := atGate(analysisStep(time.Hour, "", fastMetric(1000, 0)))
+	in.Spec.ProgressDeadlineSeconds, in.Spec.ProgressDeadlineAbort = ptr.To[int32](600), true
+	for range 60 {
+		if plan := next(&in, time.Minute, ends(OutcomeGood)); plan.Status.State == v1alpha1.StateDegraded || plan.Status.Memory.Phase != v1alpha1.PhaseStepping {
+			t.Fatalf("%s: %s", targets(plan.Status.Memory), plan.Status.Message)
+		}
+	}
+}
+
+// TestGateClock: the time in which nothing can be measured does not count.
+func TestGateClock(t *testing.T) {
+	in := atGate(analysisStep(10*time.Minute, v1alpha1.InconclusiveAbort, fastMetric(1000, 0)), unverified)
+	in.Spec.ProgressDeadlineSeconds = ptr.To[int32](100_000)
+	for range 20 {
+		next(&in, time.Minute, ends(OutcomeGood))
+	}
+	in.Observed.Routes[0].AcceptedGeneration = 7
+	var got Plan
+	for range 9 {
+		got = next(&in, time.Minute, ends(OutcomeGood))
+	}
+	if got.Status.Memory.Phase != v1alpha1.PhaseStepping {
+		t.Errorf("%s: %s", targets(got.Status.Memory), got.Status.Message)
+	}
+	for range 3 {
+		got = next(&in, time.Minute, ends(OutcomeGood))
+	}
+	if got.Status.Memory.AbortedRevision != "b" {
+		t.Errorf("%s: %s", targets(got.Status.Memory), got.Status.Message)
+	}
+}
+
+// TestBackgroundGoesOn: a canary that has been good so far is still measured in the background. It may be bad at a higher weight.
+func TestBackgroundGoesOn(t *testing.T) {
+	in := atGate(analysisStep(10*time.Hour, "", fastMetric(1000, 0)), background(errorsMetric()))
+	good := func(Measurement) Measured {
+		return Measured{Outcome: OutcomeCounted, Counts: analysis.Counts{CanaryBad: 1, CanaryTotal: 10_000, StableBad: 10, StableTotal: 90_000}}
+	}
+	var got Plan
+	for range 10 {
+		got = next(&in, 30*time.Second, good)
+	}
+	if report := got.Status.Analysis[0]; report.Verdict != v1alpha1.VerdictPassed {
+		t.Fatalf("%+v", report)
+	}
+	bad := func(Measurement) Measured {
+		return Measured{Outcome: OutcomeCounted, Counts: analysis.Counts{CanaryBad: 1000, CanaryTotal: 10_000, StableBad: 10, StableTotal: 90_000}}
+	}
+	for range 5 {
+		got = next(&in, 30*time.Second, bad)
+	}
+	if got.Status.Memory.AbortedRevision != "b" {
+		t.Errorf("%s: %+v", targets(got.Status.Memory), got.Status.Analysis[0])
+	}
+}
+
+// TestThresholdInterval: thresholds are measured at their interval, also after an error.
+func TestThresholdInterval(t *testing.T) {
+	for _, outcome := range []MeasurementOutcome{OutcomeGood, OutcomeError} {
+		in := atGate(analysisStep(time.Hour, "", fastMetric(3, 0)))
+		next(&in, 10*time.Second, ends(outcome))
+		if got := Compute(in).Measurements[0]; !got.NotBefore.Equal(in.Now.Add(30 * time.Second)) {
+			t.Errorf("%s: %s, want 30 s after %s", outcome, got.NotBefore, in.Now)
+		}
+	}
+}
+
+// TestFailureOfSuperseded: another template supersedes a release that fails. The new template is not what failed.
+func TestFailureOfSuperseded(t *testing.T) {
+	in := atGate(analysisStep(10*time.Minute, "", fastMetric(3, 0)), background(errorsMetric()))
+	next(&in, 30*time.Second, counted(20))
+	if got := Compute(changed(in, template("c"))).Status.Memory; targets(got) != "RollingBack 1: 0% a/b" {
+		t.Errorf("%s", targets(got))
+	}
+}
+
+// TestMeasurementWakes: a rollout wakes up when its traffic has settled, to ask for the first measurement.
+func TestMeasurementWakes(t *testing.T) {
+	in := atGate(pause(0), background(errorsMetric()), verified(3))
+	if got := Compute(in); !got.WakeAt.Equal(in.Now.Add(2*time.Second)) || len(got.Measurements) != 0 {
+		t.Errorf("wakes at %s with %d measurements", got.WakeAt, len(got.Measurements))
 	}
 }
