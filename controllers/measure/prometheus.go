@@ -35,11 +35,14 @@ const (
 	partStable      = "stable"
 )
 
-// compare asks for the four counts of a comparison in one query, so that they are of the same moment.
+// compare asks for the counts of a comparison in one query, so that they are of the same moment. During a bake there is no stable
+// revision.
 func (p *provider) compare(ctx context.Context, request *plan.CompareRequest) plan.Measured {
-	parts := []struct{ name, selector string }{
-		{partCanaryTotal, request.Canary.Total}, {partCanary, request.Canary.Part},
-		{partStableTotal, request.Stable.Total}, {partStable, request.Stable.Part},
+	type part struct{ name, selector string }
+	parts := []part{{partCanaryTotal, request.Canary.Total}, {partCanary, request.Canary.Part}}
+	hasStable := request.Stable != plan.CounterPair{}
+	if hasStable {
+		parts = append(parts, part{partStableTotal, request.Stable.Total}, part{partStable, request.Stable.Part})
 	}
 	at := now().Add(-p.config.delay()).Truncate(time.Millisecond)
 	window := at.Sub(request.From.Truncate(time.Millisecond))
@@ -58,7 +61,7 @@ func (p *provider) compare(ctx context.Context, request *plan.CompareRequest) pl
 		problem.At = at
 		return *problem
 	}
-	result := counted(got, request.CountsGood)
+	result := counted(got, request.CountsGood, hasStable)
 	result.At = at
 	return result
 }
@@ -83,8 +86,8 @@ func increase(selector string, window time.Duration) string {
 	return fmt.Sprintf("(%[1]s - %[1]s %[2]s >= 0) or (%[1]s and %[1]s %[2]s) or (%[1]s and on (job, instance) (up %[2]s == 1))", selector, offset)
 }
 
-// counted reads the four sums. Bad or good requests that are not found are none: their series appears with the first one.
-func counted(vector vector, countsGood bool) plan.Measured {
+// counted reads the sums. Bad or good requests that are not found are none: their series appears with the first one.
+func counted(vector vector, countsGood, hasStable bool) plan.Measured {
 	sums := map[string]float64{}
 	for _, s := range vector.samples {
 		if math.IsNaN(s.value) || math.IsInf(s.value, 0) || s.value < 0 {
@@ -93,7 +96,7 @@ func counted(vector vector, countsGood bool) plan.Measured {
 		sums[s.labels[labelPart]] = s.value
 	}
 	for _, total := range []struct{ part, revision string }{{partCanaryTotal, "canary"}, {partStableTotal, "stable revision"}} {
-		if _, isFound := sums[total.part]; !isFound {
+		if _, isFound := sums[total.part]; !isFound && (hasStable || total.part != partStableTotal) {
 			return noData("total selects no series of the %s that was there at the beginning of the interval", total.revision)
 		}
 	}
@@ -104,8 +107,11 @@ func counted(vector vector, countsGood bool) plan.Measured {
 		counts.CanaryBad = max(counts.CanaryTotal-counts.CanaryBad, 0)
 		counts.StableBad = max(counts.StableTotal-counts.StableBad, 0)
 	}
-	return plan.Measured{Outcome: plan.OutcomeCounted, Counts: counts, Value: fmt.Sprintf("canary %s/%s bad, stable %s/%s",
-		formatNumber(counts.CanaryBad), formatNumber(counts.CanaryTotal), formatNumber(counts.StableBad), formatNumber(counts.StableTotal))}
+	value := fmt.Sprintf("canary %s/%s bad", formatNumber(counts.CanaryBad), formatNumber(counts.CanaryTotal))
+	if hasStable {
+		value += fmt.Sprintf(", stable %s/%s", formatNumber(counts.StableBad), formatNumber(counts.StableTotal))
+	}
+	return plan.Measured{Outcome: plan.OutcomeCounted, Counts: counts, Value: value}
 }
 
 // formatNumber keeps six digits, and a whole number as it is.

@@ -256,3 +256,19 @@ func TestUnreachable(t *testing.T) {
 		})
 	}
 }
+
+// TestCompareWithoutStable: during a bake there is no stable revision to compare with, and nothing is asked of it.
+func TestCompareWithoutStable(t *testing.T) {
+	var query string
+	p := serving(t, func(w http.ResponseWriter, r *http.Request) {
+		query = r.FormValue("query")
+		_, _ = w.Write([]byte(sums(partCanaryTotal, "10", partCanary, "1")))
+	})
+	got := p.compare(t.Context(), &plan.CompareRequest{From: time.Now().Add(-time.Minute), Canary: plan.CounterPair{Total: "c", Part: "d"}})
+	if want := (analysis.Counts{CanaryTotal: 10, CanaryBad: 1}); got.Outcome != plan.OutcomeCounted || got.Counts != want || got.Value != "canary 1/10 bad" {
+		t.Errorf("measured %+v", got)
+	}
+	if strings.Contains(query, partStable) {
+		t.Errorf("asks for %s", query)
+	}
+}
