@@ -23,19 +23,19 @@ func NewBakeTest(c Comparison, before Counts) (*Test, error) {
 		return nil, errors.New("the counts before the promotion are no counts of requests")
 	}
 	before = before.clamped()
-	t := &Test{comparison: c, before: &before}
-	t.tolerate(math.Max(c.Rate, c.Ratio*before.highestRate(c.FalseAlarm/2)), c.FalseAlarm/2)
+	t := &Test{comparison: c, before: &before, weight: c.weight()}
+	t.tolerate(math.Max(c.Rate, c.Ratio*before.highestRate(c.FalseAlarm/2, t.weight)), c.FalseAlarm/2)
 	return t, nil
 }
 
 // highestRate returns the highest bad rate that the canary can have had: a higher one would be wrong with at most that chance,
 // whenever the counts were read. It is the rate that the test of a lower rate just rejects. A bound for a fixed number of
 // requests would not hold here, since a release is promoted when its counts look good.
-func (c Counts) highestRate(chance float64) float64 {
+func (c Counts) highestRate(chance, weight float64) float64 {
 	hypothesis := against(1, 0.01)
 	rejects := func(rate float64) bool {
 		hypothesis.value = rate
-		return hypothesis.rateEvidence(c.CanaryBad, c.CanaryTotal) >= -math.Log(chance)
+		return hypothesis.rateEvidence(c, weight) >= -math.Log(chance)
 	}
 	if !rejects(1) {
 		return 1

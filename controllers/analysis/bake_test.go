@@ -53,21 +53,21 @@ type comparisonOfBake struct {
 // fails simulates the steps, a promotion and a bake in which the rate is that many times as bad, and reports whether the bake
 // fails at any look.
 func (b comparisonOfBake) fails(random *rand.Rand, isSelected bool, times float64) bool {
-	var sum, before Evidence
+	var sum, before Counts
 	lowest := math.Inf(1)
 	release(random, steady(b.load, b.bad), weightAt, equal, func(second float64, counts Counts) bool {
-		usual.Add(&sum, counts)
+		sum.add(counts)
 		if !isSelected {
 			before = sum
 		} else if math.Mod(second, 60) == 0 {
 			// The moment at which the bound of the rate is lowest: no release is promoted at a worse one for the bake.
-			if highest := sum.Counts.highestRate(b.FalseAlarm / 2); highest < lowest {
+			if highest := sum.highestRate(b.FalseAlarm/2, 1); highest < lowest {
 				lowest, before = highest, sum
 			}
 		}
 		return true
 	})
-	test, err := NewBakeTest(b.Comparison, before.Counts)
+	test, err := NewBakeTest(b.Comparison, before)
 	if err != nil {
 		panic(err)
 	}

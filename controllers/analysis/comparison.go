@@ -29,6 +29,12 @@ type Comparison struct {
 	Rate float64
 	// FalseAlarm is the chance that a good canary ever fails, between 0 and 1.
 	FalseAlarm float64
+	// ClusterSize is how many bad requests of one version can have one cause, such as a request that is retried, at least 1; 0
+	// means 1. The more, the more bad requests a failure takes.
+	ClusterSize float64
+	// ByPod says that the two sides are counted by different sources, such as the pods of each, which are read at different
+	// moments. What happens to both then shows at one of them first. A verdict takes two intervals in a row.
+	ByPod bool
 }
 
 // Test is a comparison that can be made. It is never changed.
@@ -37,7 +43,8 @@ type Test struct {
 	worseRatio, worseRate, betterRatio, betterRate hypothesis
 	// usesRatio and usesRate say which of the hypotheses count.
 	usesRatio, usesRate bool
-	// bound is the evidence that a failure takes, and passBound that for a pass.
+	weight              float64
+	// bound is the evidence for a failure at the stated chance of a false alarm, and passBound that for a pass.
 	bound, passBound float64
 	// before is set for a bake.
 	before *Counts
@@ -48,7 +55,7 @@ func NewTest(c Comparison) (*Test, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	t := &Test{comparison: c, usesRatio: true}
+	t := &Test{comparison: c, usesRatio: true, weight: c.weight()}
 	t.worseRatio = against(c.Ratio, math.Max(100, 10*c.Ratio))
 	t.betterRatio = against(c.passRatio(), c.passRatio()/100)
 	t.tolerate(c.Rate, c.FalseAlarm)
@@ -63,9 +70,14 @@ func (c Comparison) validate() error {
 		return fmt.Errorf("the tolerated rate is %g: it must be at least 0 and less than 1", c.Rate)
 	case !(c.FalseAlarm > 0 && c.FalseAlarm < 1):
 		return fmt.Errorf("the false alarm is %g: it must be between 0 and 1", c.FalseAlarm)
+	case !(c.ClusterSize == 0 || c.ClusterSize >= 1 && c.ClusterSize <= maxCount):
+		return fmt.Errorf("the cluster size is %g: it must be 1 or more", c.ClusterSize)
 	}
 	return nil
 }
+
+// weight is what one request counts as evidence: the share of a cluster that it may be.
+func (c Comparison) weight() float64 { return 1 / math.Max(c.ClusterSize, 1) }
 
 // tolerate sets the rate that the canary may have, and the chance of an error.
 func (t *Test) tolerate(rate, falseAlarm float64) {
@@ -107,9 +119,20 @@ func (c Counts) clamped() Counts {
 type Evidence struct {
 	// Counts are the sums of all intervals.
 	Counts Counts
-	// worseRatio grows while the canary is worse than the tolerated ratio, betterRatio while it is better than twice that.
+	// recent are the sums since the last new start, and starts is how many there were.
+	recent Counts
+	starts float64
+	// worseRatio grows while the canary is worse than the tolerated ratio, since the last new start; betterRatio grows while it
+	// is better than twice that, since the beginning.
 	worseRatio, betterRatio mixture
+	// former is what was shown before the last interval in which both sides served requests.
+	former Verdict
 }
+
+// depth is how far the evidence for a failure may fall below that of no requests before it starts again. Without new starts, a
+// canary that turns bad would have to outweigh all the time in which it was good. With ByPod there are none: after an outage of
+// both sides, what is counted late at one of them has to be set against what was counted early at the other.
+const depth = 3
 
 // Add adds the counts of one interval, and reports whether they could be used: no negative number, no NaN, none above
 // 1e12.
@@ -118,19 +141,41 @@ func (t *Test) Add(e *Evidence, counts Counts) bool {
 		return false
 	}
 	counts = counts.clamped()
-	e.Counts.CanaryBad += counts.CanaryBad
-	e.Counts.CanaryTotal += counts.CanaryTotal
-	e.Counts.StableBad += counts.StableBad
-	e.Counts.StableTotal += counts.StableTotal
-	if t.usesRatio {
-		e.worseRatio.growRatio(&t.worseRatio, counts)
-		e.betterRatio.growRatio(&t.betterRatio, counts)
+	// An interval in which one side served nothing says nothing about a ratio.
+	if t.usesRatio && counts.CanaryTotal > 0 && counts.StableTotal > 0 {
+		if t.comparison.ByPod {
+			e.former = t.shown(e)
+		}
+		e.worseRatio.growRatio(&t.worseRatio, counts, t.weight)
+		e.betterRatio.growRatio(&t.betterRatio, counts, t.weight)
+	}
+	e.Counts.add(counts)
+	e.recent.add(counts)
+	if !t.comparison.ByPod && t.worse(e) < -depth {
+		e.recent, e.worseRatio = Counts{}, mixture{}
+		e.starts++
 	}
 	return true
 }
 
+func (c *Counts) add(more Counts) {
+	c.CanaryBad += more.CanaryBad
+	c.CanaryTotal += more.CanaryTotal
+	c.StableBad += more.StableBad
+	c.StableTotal += more.StableTotal
+}
+
 // Verdict returns what the evidence says.
 func (t *Test) Verdict(e *Evidence) Verdict {
+	verdict := t.shown(e)
+	if t.comparison.ByPod && t.usesRatio && verdict != e.former {
+		return Open
+	}
+	return verdict
+}
+
+// shown returns what the evidence says at this moment.
+func (t *Test) shown(e *Evidence) Verdict {
 	switch failure, pass := t.Progress(e); {
 	case failure >= 1:
 		return Failed
@@ -144,17 +189,40 @@ func (t *Test) Verdict(e *Evidence) Verdict {
 // Progress returns how far the evidence has come towards a failure and towards a pass, from 0 to 1 at the bound. Both go up and
 // down: a failure takes the evidence of both tolerances at the same moment, so that what the sums show agrees with the verdict.
 func (t *Test) Progress(e *Evidence) (failure, pass float64) {
-	if !t.usesRatio && !t.usesRate {
-		return 0, 0
+	return math.Max(0, math.Min(t.worse(e)/t.failureBound(e), 1)), math.Min(t.better(e)/t.passBound, 1)
+}
+
+// worse is the evidence that the canary exceeds all tolerances.
+func (t *Test) worse(e *Evidence) float64 {
+	switch {
+	case t.usesRatio && t.usesRate:
+		return math.Min(e.worseRatio.evidence(), t.worseRate.rateEvidence(e.recent, t.weight))
+	case t.usesRatio:
+		return e.worseRatio.evidence()
+	case t.usesRate:
+		return t.worseRate.rateEvidence(e.recent, t.weight)
+	default:
+		return 0
 	}
-	worse, better := math.Inf(1), 0.0
+}
+
+// better is the evidence that the canary is good by one of the tolerances.
+func (t *Test) better(e *Evidence) float64 {
+	better := 0.0
 	if t.usesRatio {
-		worse, better = e.worseRatio.evidence(), math.Max(better, e.betterRatio.evidence())
+		better = math.Max(better, e.betterRatio.evidence())
 	}
 	if t.usesRate {
-		bad, total := e.Counts.CanaryBad, e.Counts.CanaryTotal
-		worse = math.Min(worse, t.worseRate.rateEvidence(bad, total))
-		better = math.Max(better, t.betterRate.rateEvidence(bad, total))
+		better = math.Max(better, t.betterRate.rateEvidence(e.Counts, t.weight))
 	}
-	return math.Max(0, math.Min(worse/t.bound, 1)), math.Min(better/t.passBound, 1)
+	return better
+}
+
+// failureBound is the evidence that a failure takes. Each new start is another chance to be wrong, so the false alarm is divided
+// among all that there can be: four fifths for the first one, and what is left for the others, less and less.
+func (t *Test) failureBound(e *Evidence) float64 {
+	if e.starts == 0 {
+		return t.bound - math.Log(0.8)
+	}
+	return t.bound - math.Log(0.2/(e.starts*(e.starts+1)))
 }

@@ -4,14 +4,10 @@
 package analysis
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"testing"
-
-	"github.com/canaryrollout/canaryrollout/test/framework/golden"
 )
 
 // usual is a comparison as a user writes it: a quarter more than stable is tolerated, half a percent of bad requests is
@@ -29,12 +25,9 @@ func mustTest(c Comparison) *Test {
 func equal(bad float64) float64 { return bad }
 
 // TestFalseAlarms: of 10,000 releases of a good version, looked at after every interval, no more fail than the comparison
-// states. That is also so for a version that is as bad as is tolerated, for either tolerance.
+// states. That is also so for a version that is as bad as is tolerated, for either tolerance, and for one that is tolerated
+// because it is seldom bad until an outage of both versions.
 func TestFalseAlarms(t *testing.T) {
-	releases := 10_000
-	if testing.Short() {
-		releases = 1_000
-	}
 	onlyRatio := mustTest(Comparison{Ratio: 1.25, FalseAlarm: 0.01})
 	for name, tc := range map[string]struct {
 		of     traffic
@@ -44,6 +37,8 @@ func TestFalseAlarms(t *testing.T) {
 		"equal, steady":      {steady(50, 0.01), usual, equal},
 		"equal, daily":       {daily(50, 0.01), usual, equal},
 		"equal, bursty":      {bursty(20, 0.01), usual, equal},
+		"tolerated, outage":  {outage(300, 0.0001, 0.1), usual, func(bad float64) float64 { return math.Max(bad, 0.003) }},
+		"equal, clusters":    {clustered(50, 0.01, 20), usual, equal},
 		"equal, only ratio":  {bursty(20, 0.01), onlyRatio, equal},
 		"equal, all is bad":  {steady(5, 0.5), onlyRatio, equal},
 		"tolerated ratio":    {daily(50, 0.02), onlyRatio, func(bad float64) float64 { return 1.25 * bad }},
@@ -53,6 +48,13 @@ func TestFalseAlarms(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			releases := 3_000
+			switch {
+			case testing.Short():
+				releases = 500
+			case strings.HasPrefix(name, "equal"):
+				releases = 10_000
+			}
 			failed := 0
 			for seed := range releases {
 				if fails(rand.New(rand.NewPCG(uint64(seed), 1)), tc.test, tc.of, tc.canary) {
@@ -64,6 +66,17 @@ func TestFalseAlarms(t *testing.T) {
 			}
 			t.Logf("%d of %d", failed, releases)
 		})
+	}
+}
+
+// TestNewStarts: all tests of a release together have the stated false alarm.
+func TestNewStarts(t *testing.T) {
+	sum := 0.0
+	for starts := range 100_000 {
+		sum += math.Exp(-usual.failureBound(&Evidence{starts: float64(starts)}))
+	}
+	if sum > usual.comparison.FalseAlarm || sum < 0.99*usual.comparison.FalseAlarm {
+		t.Errorf("%g", sum)
 	}
 }
 
@@ -96,74 +109,6 @@ func TestWrongPasses(t *testing.T) {
 	}
 	if chance := chanceOfMore(passed, releases, usual.comparison.FalseAlarm); passed > 0 && chance < 0.001 {
 		t.Errorf("%d of %d releases passed: the chance of that many is %.2g", passed, releases, chance)
-	}
-}
-
-// TestDetection states how long it takes to fail a worse version, and what the usual threshold does on the same data.
-func TestDetection(t *testing.T) {
-	var text strings.Builder
-	fmt.Fprintln(&text, "At weight 10, looked at every 5 s for 10 minutes. Median time to a failure, and how many of 400 releases failed.")
-	fmt.Fprintf(&text, "%10s %8s %9s | %9s %7s | %9s %7s\n", "requests/s", "stable", "canary", "test", "failed", "threshold", "failed")
-	for _, load := range []float64{1, 10, 100} {
-		for _, bad := range []float64{0.001, 0.01} {
-			for _, times := range []float64{1, 2, 5, 20} {
-				test, threshold := detect(load, bad, times)
-				fmt.Fprintf(&text, "%10g %7.1f%% %8.1f%% | %9s %6.1f%% | %9s %6.1f%%\n", load, 100*bad, 100*bad*times,
-					median(test), shareOf(test), median(threshold), shareOf(threshold))
-			}
-		}
-	}
-	golden.Check(t, "testdata/detection.golden", text.String())
-}
-
-const detections = 400
-
-// detect returns when each release failed, by the test and by the threshold.
-func detect(load, bad, times float64) (test, threshold []float64) {
-	for seed := range detections {
-		var seen Evidence
-		var usually recipe
-		isFailed, isMissed := false, false
-		release(rand.New(rand.NewPCG(uint64(seed), 3)), steady(load, bad), func(int) float64 { return 0.1 }, func(bad float64) float64 { return times * bad }, func(second float64, counts Counts) bool {
-			usual.Add(&seen, counts)
-			if !isFailed && usual.Verdict(&seen) == Failed {
-				isFailed, test = true, append(test, second)
-			}
-			if !isMissed && usually.look(second, counts) {
-				isMissed, threshold = true, append(threshold, second)
-			}
-			return true
-		})
-	}
-	return test, threshold
-}
-
-func median(times []float64) string {
-	if len(times) < detections/2 {
-		return "-"
-	}
-	slices.Sort(times)
-	return fmt.Sprintf("%.0f s", times[detections/2-1])
-}
-
-func shareOf(times []float64) float64 { return 100 * float64(len(times)) / detections }
-
-// TestPassesEarly: an equal version passes before the time is over.
-func TestPassesEarly(t *testing.T) {
-	var seconds []float64
-	for seed := range detections {
-		var seen Evidence
-		release(rand.New(rand.NewPCG(uint64(seed), 7)), steady(100, 0.001), func(int) float64 { return 0.1 }, equal, func(second float64, counts Counts) bool {
-			usual.Add(&seen, counts)
-			if usual.Verdict(&seen) == Passed {
-				seconds = append(seconds, second)
-			}
-			return usual.Verdict(&seen) == Open
-		})
-	}
-	slices.Sort(seconds)
-	if len(seconds) < detections*9/10 || seconds[len(seconds)/2] > 360 {
-		t.Errorf("%d of %d passed, in the median after %g s", len(seconds), detections, seconds[len(seconds)/2])
 	}
 }
 

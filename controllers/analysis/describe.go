@@ -15,12 +15,15 @@ func (t *Test) Describe(e *Evidence) string {
 	failure, pass := t.Progress(e)
 	switch t.Verdict(e) {
 	case Failed:
-		return t.seen(e) + "; the chance that a good canary looks like this is at most " + stated(t.comparison.FalseAlarm)
+		return t.seenRecently(e) + "; the chance that a good canary looks like this is at most " + stated(t.comparison.FalseAlarm)
 	case Passed:
 		return fmt.Sprintf("%s; %s, with a chance of at most %s that this is wrong", t.seen(e), t.proven(e), stated(t.comparison.FalseAlarm))
 	default:
-		if e.Counts.CanaryTotal == 0 {
+		switch shown := t.shown(e); {
+		case e.Counts.CanaryTotal == 0:
 			return t.seen(e)
+		case shown != Open:
+			return t.seen(e) + "; the evidence is complete, and the next interval has to confirm it"
 		}
 		return fmt.Sprintf("%s; no verdict yet: the evidence is at %.0f %% of what a failure takes and at %.0f %% of what a pass takes",
 			t.seen(e), math.Floor(100*failure), math.Floor(100*pass))
@@ -56,25 +59,35 @@ func (t *Test) increase(e *Evidence, rate float64) string {
 }
 
 // seen says how many requests were bad.
-func (t *Test) seen(e *Evidence) string {
-	verb, other, bad, total := "of the canary were bad", "of stable", e.Counts.StableBad, e.Counts.StableTotal
-	if t.before != nil {
-		verb, other, bad, total = "since the promotion were bad", "before it", t.before.CanaryBad, t.before.CanaryTotal
+func (t *Test) seen(e *Evidence) string { return t.ofRequests("", e.Counts) }
+
+// seenRecently says how many requests were bad since the evidence for a failure started again.
+func (t *Test) seenRecently(e *Evidence) string {
+	if e.starts == 0 {
+		return t.seen(e)
 	}
-	if e.Counts.CanaryTotal == 0 {
+	return t.ofRequests("the last ", e.recent)
+}
+
+func (t *Test) ofRequests(last string, counts Counts) string {
+	verb, other, bad, total := "of the canary were bad", last+"%s of stable", counts.StableBad, counts.StableTotal
+	if t.before != nil {
+		verb, other, bad, total = "since the promotion were bad", "%s before it", t.before.CanaryBad, t.before.CanaryTotal
+	}
+	if counts.CanaryTotal == 0 {
 		return "there were no requests " + strings.TrimSuffix(verb, " were bad")
 	}
-	canary := fmt.Sprintf("%s of %s requests %s (%s)", count(e.Counts.CanaryBad), count(e.Counts.CanaryTotal), verb,
-		percent(e.Counts.CanaryBad/e.Counts.CanaryTotal))
+	canary := fmt.Sprintf("%s of %s%s requests %s (%s)", count(counts.CanaryBad), last, count(counts.CanaryTotal), verb,
+		percent(counts.CanaryBad/counts.CanaryTotal))
 	if total == 0 {
-		return canary + ", and there were none " + other
+		return canary + ", and there were " + fmt.Sprintf(other, "none")
 	}
-	return fmt.Sprintf("%s, and %s of %s %s (%s)", canary, count(bad), count(total), other, percent(bad/total))
+	return fmt.Sprintf("%s, and %s of %s (%s)", canary, count(bad), fmt.Sprintf(other, count(total)), percent(bad/total))
 }
 
 // proven says why the canary passes.
 func (t *Test) proven(e *Evidence) string {
-	if t.usesRate && t.betterRate.rateEvidence(e.Counts.CanaryBad, e.Counts.CanaryTotal) >= t.passBound {
+	if t.usesRate && t.betterRate.rateEvidence(e.Counts, t.weight) >= t.passBound {
 		return "the canary's share is less than " + stated(t.betterRate.value)
 	}
 	return fmt.Sprintf("the canary's share is less than %.3g times that of stable", t.betterRatio.value)

@@ -26,6 +26,7 @@ func TestDescribe(t *testing.T) {
 		{"far worse, stable never fails", usual, 34, 1120, 0, 10034},
 		{"all is bad", usual, 90, 90, 3, 812},
 		{"only the ratio counts", onlyRatio, 110, 11200, 12, 100341},
+		{"far worse, counters of pods", byPod, 34, 1120, 12, 10034},
 		{"a little worse", usual, 9, 410, 31, 3702},
 		{"worse, and tolerated", usual, 8, 11200, 1, 100341},
 		{"two requests", usual, 1, 2, 0, 18},
@@ -46,6 +47,13 @@ func TestDescribe(t *testing.T) {
 			fmt.Fprintf(&text, "  Inconclusive: %s\n", tc.test.DescribeInconclusive(&seen))
 		}
 	}
+	turned := evidenceOf(3, 2500, 21, 22500)
+	usual.Add(turned, Counts{40, 1000, 9, 9000})
+	fmt.Fprintf(&text, "far worse after a good time: %s\n  %s\n", usual.Verdict(turned), usual.Describe(turned))
+	bake, baked := bakeAfter(12, 5210), Evidence{}
+	bake.Add(&baked, Counts{CanaryBad: 3, CanaryTotal: 2500})
+	bake.Add(&baked, Counts{CanaryBad: 40, CanaryTotal: 1000})
+	fmt.Fprintf(&text, "bake, far worse after a good time: %s\n  %s\n", bake.Verdict(&baked), bake.Describe(&baked))
 	golden.Check(t, "testdata/describe.golden", text.String())
 }
 

@@ -11,10 +11,10 @@ func (t *Test) Detectable(e *Evidence) (rate float64, ok bool) {
 	total := e.Counts.CanaryTotal
 	fails := func(rate float64) bool {
 		// As few bad requests as one release of ten has.
-		bad := math.Max(0, rate*total-1.28*math.Sqrt(rate*(1-rate)*total))
+		bad := math.Max(0, rate*total-1.28*math.Sqrt(rate*(1-rate)*total/t.weight))
 		var seen Evidence
 		t.Add(&seen, Counts{CanaryBad: bad, CanaryTotal: total, StableBad: e.Counts.StableBad, StableTotal: e.Counts.StableTotal})
-		return t.Verdict(&seen) == Failed
+		return t.shown(&seen) == Failed
 	}
 	if total == 0 || !fails(1) {
 		return 0, false

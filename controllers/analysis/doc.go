@@ -29,11 +29,30 @@
 //
 //	E = sum over k of wk * (qk/a)^bc * exp(-nc (qk-a))
 //
-// which depends on the sums alone. A canary fails only at a look at which both have reached 1/alpha: neither a large ratio of two
+// which depends on the sums alone. A canary fails only at a look at which both have reached the bound: neither a large ratio of two
 // tiny rates nor a bad hour of both versions aborts a release. The mirrored tests, at half of alpha each, let it pass early.
 //
-// Only the logarithms of the products of the ratio have to be remembered. They are bounded in number, so a restart loses no
-// evidence.
+// # A canary that turns bad
+//
+// Against such a test, a canary that was good for an hour would have to be bad for as long. So there is a series of tests: when
+// the evidence of one has fallen below exp(-3), the next starts with none. The first has 4/5 of alpha, and the one after the j-th
+// start 1/5 of alpha / (j (j+1)). These sum to alpha, so the chance that any of them ever fails a good canary is at most alpha.
+//
+// # What it assumes
+//
+//   - Requests are bad independently of each other. If one cause makes several requests bad, and each of them is routed on its own,
+//     the comparison of the ratio still holds: then p varies, for both versions. If all of them go to one version, for example
+//     since a gateway tries again there, ClusterSize has to be as large as such a cluster. Each request then counts
+//     1/ClusterSize, and as x^t <= 1 + t(x-1) for t <= 1, the inequality above holds for all clusters up to that size.
+//   - Both versions get the same kind of requests, which is what a weight does. A header route does not.
+//   - Within an interval, both are counted for the same time. That is so if one source counts for both, such as a gateway. Pods
+//     are scraped at different moments, so an outage of both versions shows at one of them first: see ByPod, whose effect is
+//     simulated and not proven.
+//   - The canary is tolerable for the same reason all the time: by its ratio, or by its rate. If it changes between the two, the
+//     new starts and the demand for both at one look keep the chance low in simulations, without a proof.
+//
+// Only sums and the logarithms of the products of the ratio have to be remembered. They are bounded in number, so a restart loses
+// no evidence.
 //
 // Sources: Lindon, Sanden, Shirikian, "Rapid regression detection in software deployments through sequential testing" (KDD
 // 2022); Lindon, Malek, "Anytime-valid inference for multinomial count data" (NeurIPS 2022).

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -17,7 +18,7 @@ import (
 const encodingVersion = "1:"
 
 // numbers are all that evidence consists of, in the order in which they are encoded.
-type numbers [4 + 2*alternatives]float64
+type numbers [10 + 2*alternatives]float64
 
 // encodedSize is the size of encoded evidence in bytes, before base64: the numbers and a checksum.
 const encodedSize = 8*len(numbers{}) + 4
@@ -55,12 +56,18 @@ func DecodeEvidence(text string) (Evidence, error) {
 	var all numbers
 	for i := range all {
 		all[i] = math.Float64frombits(binary.BigEndian.Uint64(content[8*i:]))
-		if math.IsNaN(all[i]) || math.IsInf(all[i], 0) || i < 4 && all[i] < 0 {
+		if math.IsNaN(all[i]) || math.IsInf(all[i], 0) || i < 10 && all[i] < 0 {
 			return Evidence{}, errors.New("the evidence is corrupt: it has a number that no counts give")
 		}
 	}
+	if former := all[9]; former != math.Trunc(former) || former >= float64(len(verdicts)) {
+		return Evidence{}, errors.New("the evidence is corrupt: it has an unknown verdict")
+	}
 	return all.evidence(), nil
 }
+
+// verdicts are the verdicts by the number that encodes them. The first one is that of no evidence.
+var verdicts = []Verdict{"", Open, Failed, Passed}
 
 func checksum(data []byte) []byte {
 	sum := fnv.New32a()
@@ -70,16 +77,22 @@ func checksum(data []byte) []byte {
 
 func (e *Evidence) numbers() numbers {
 	var all numbers
-	copy(all[:], []float64{e.Counts.CanaryBad, e.Counts.CanaryTotal, e.Counts.StableBad, e.Counts.StableTotal})
-	copy(all[4:], e.worseRatio[:])
-	copy(all[4+alternatives:], e.betterRatio[:])
+	for i, counts := range []Counts{e.Counts, e.recent} {
+		copy(all[4*i:], []float64{counts.CanaryBad, counts.CanaryTotal, counts.StableBad, counts.StableTotal})
+	}
+	all[8], all[9] = e.starts, float64(slices.Index(verdicts, e.former))
+	copy(all[10:], e.worseRatio[:])
+	copy(all[10+alternatives:], e.betterRatio[:])
 	return all
 }
 
 func (n *numbers) evidence() Evidence {
 	return Evidence{
 		Counts:      Counts{CanaryBad: n[0], CanaryTotal: n[1], StableBad: n[2], StableTotal: n[3]},
-		worseRatio:  mixture(n[4 : 4+alternatives]),
-		betterRatio: mixture(n[4+alternatives:]),
+		recent:      Counts{CanaryBad: n[4], CanaryTotal: n[5], StableBad: n[6], StableTotal: n[7]},
+		starts:      n[8],
+		former:      verdicts[int(n[9])],
+		worseRatio:  mixture(n[10 : 10+alternatives]),
+		betterRatio: mixture(n[10+alternatives:]),
 	}
 }

@@ -29,23 +29,23 @@ func against(value, upTo float64) hypothesis {
 type mixture [alternatives]float64
 
 // growRatio adds the logarithms for one interval: it compares how the bad requests are divided between canary and stable with
-// how the ratio would divide them. An interval in which one side served nothing says nothing about a ratio.
-func (m *mixture) growRatio(h *hypothesis, counts Counts) {
-	if counts.CanaryTotal == 0 || counts.StableTotal == 0 || counts.CanaryBad+counts.StableBad == 0 {
+// how the ratio would divide them.
+func (m *mixture) growRatio(h *hypothesis, counts Counts, weight float64) {
+	if counts.CanaryBad+counts.StableBad == 0 {
 		return
 	}
 	canary := h.value * counts.CanaryTotal
 	for k := range m {
 		share := math.Log((h.factors[k]*canary + counts.StableTotal) / (canary + counts.StableTotal))
-		m[k] += counts.CanaryBad*(h.logs[k]-share) - counts.StableBad*share
+		m[k] += weight * (counts.CanaryBad*(h.logs[k]-share) - counts.StableBad*share)
 	}
 }
 
-// rateEvidence returns the evidence against a rate. It depends on the sums alone, so there is nothing to remember.
-func (h *hypothesis) rateEvidence(bad, total float64) float64 {
+// rateEvidence returns the evidence against a rate of the canary. It depends on the sums alone, so there is nothing to remember.
+func (h *hypothesis) rateEvidence(sums Counts, weight float64) float64 {
 	var m mixture
 	for k := range m {
-		m[k] = bad*h.logs[k] - total*h.value*(h.factors[k]-1)
+		m[k] = weight * (sums.CanaryBad*h.logs[k] - sums.CanaryTotal*h.value*(h.factors[k]-1))
 	}
 	return m.evidence()
 }

@@ -38,6 +38,23 @@ func bursty(load, bad float64) traffic {
 	}
 }
 
+// outage lets both versions have a worse rate for 20 seconds.
+func outage(load, bad, worse float64) traffic {
+	return func(second float64, _ *rand.Rand) (float64, float64) {
+		if second >= 200 && second < 220 {
+			return load, worse
+		}
+		return load, bad
+	}
+}
+
+// clustered lets bad requests come in clusters, such as a client that tries again and again. Each request is routed on its own.
+func clustered(load, bad, size float64) traffic {
+	return func(_ float64, random *rand.Rand) (float64, float64) {
+		return load, math.Min(size*poisson(random, load*interval*bad/size)/(load*interval), 1)
+	}
+}
+
 // weightAt raises the weight of the canary over a release: 5, 10, 20, 50 %.
 func weightAt(i int) float64 { return []float64{0.05, 0.1, 0.2, 0.5}[i*4/intervals] }
 
@@ -105,24 +122,4 @@ func logChoose(n, k int) float64 {
 	part, _ := math.Lgamma(float64(k + 1))
 	rest, _ := math.Lgamma(float64(n - k + 1))
 	return whole - part - rest
-}
-
-// recipe is the usual way to judge a canary: the share of good requests of a window of 30 s has to be at least 99 %, and a
-// second window that misses it aborts.
-type recipe struct {
-	good, total float64
-	misses      int
-}
-
-func (r *recipe) look(second float64, counts Counts) (isFailed bool) {
-	r.good += counts.CanaryTotal - counts.CanaryBad
-	r.total += counts.CanaryTotal
-	if math.Mod(second, 30) != 0 {
-		return false
-	}
-	if r.total > 0 && r.good/r.total < 0.99 {
-		r.misses++
-	}
-	r.good, r.total = 0, 0
-	return r.misses > 1
 }
