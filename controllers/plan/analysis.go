@@ -57,9 +57,8 @@ func isFinal(m metric, verdict v1alpha1.MetricVerdict) bool {
 // steady is open while the requests that a metric is about are answered as the targets in memory say. It then returns since
 // when.
 func (v view) steady(m metric) (time.Time, gate) {
-	isPhase := v.mem.Phase == v1alpha1.PhaseStepping || v.isBaking()
 	switch {
-	case v.mem.StableRevision == "" || !isPhase:
+	case !v.isJudged():
 		return time.Time{}, gate{shut: true}
 	case m.scope == v1alpha1.MetricStep && !v.followsSteps():
 		return time.Time{}, waitFor("the canary does not have the traffic yet that the steps ask for")
@@ -160,7 +159,7 @@ func latest(a, b time.Time) time.Time {
 
 // observeMeasurements counts the results that the planner has asked for, and still would.
 func (t *transition) observeMeasurements() {
-	if !t.isGoingForward() {
+	if !t.isJudged() {
 		t.metricReports = t.in.Prior.Analysis
 		return
 	}
@@ -283,11 +282,16 @@ func (v view) comparisonVerdict(m metric, entry *v1alpha1.MetricMemory) v1alpha1
 	return v1alpha1.VerdictOpen
 }
 
+// isJudged reports whether metrics decide about the release now: while it is at its steps, and during a bake.
+func (v view) isJudged() bool {
+	return v.mem.StableRevision != "" && (v.mem.Phase == v1alpha1.PhaseStepping || v.isBaking())
+}
+
 // failure returns why the release has to be aborted; empty if no metric has failed. Another template supersedes the release in
-// any case.
+// any case. A user who promotes a revision to the end has overruled its metrics.
 func (v view) failure() string {
 	target := v.target()
-	if !v.mayAbort() || target != "" && target != v.mem.CurrentRevision {
+	if !v.isJudged() || !v.mayAbort() || target != "" && target != v.mem.CurrentRevision {
 		return ""
 	}
 	for _, m := range v.metrics() {
@@ -351,7 +355,7 @@ func (t *transition) measurements() []Measurement {
 	if t.probe != nil {
 		all = append(all, Measurement{Probe: t.probe})
 	}
-	if t.isTerminating() || !t.isGoingForward() {
+	if t.isTerminating() || !t.isJudged() {
 		return all
 	}
 	for _, m := range t.metrics() {
@@ -364,7 +368,7 @@ func (t *transition) measurements() []Measurement {
 
 // keepMeasurements wakes the rollout when a metric can be measured, and records which Jobs this pass starts.
 func (t *transition) keepMeasurements() {
-	if !t.isGoingForward() {
+	if !t.isJudged() {
 		return
 	}
 	for _, m := range t.metrics() {

@@ -82,7 +82,7 @@ func (v view) reportMetric(m metric) v1alpha1.MetricStatus {
 // measuredCondition says whether every metric of the release in flight can be measured.
 func (s *summary) measuredCondition() metav1.Condition {
 	metrics := s.metrics()
-	if !s.isGoingForward() || len(metrics) == 0 {
+	if !s.isJudged() || len(metrics) == 0 {
 		return condition(v1alpha1.ConditionMeasured, true, v1alpha1.ReasonNotMeasuring, "nothing is being measured")
 	}
 	for _, m := range metrics {

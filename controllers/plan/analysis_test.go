@@ -588,3 +588,17 @@ func TestMeasurementWakes(t *testing.T) {
 		t.Errorf("wakes at %s with %d measurements", got.WakeAt, len(got.Measurements))
 	}
 }
+
+// TestPromotedAfterFailure: a user who promotes a failed revision to the end, because the stable one cannot serve, has overruled
+// its metrics.
+func TestPromotedAfterFailure(t *testing.T) {
+	in := atGate(analysisStep(10*time.Minute, "", fastMetric(3, 0)), background(errorsMetric()))
+	next(&in, 30*time.Second, counted(20))
+	failed := Compute(in).Status
+	in = changed(promoting(100), providers, background(errorsMetric()), memory(func(m *v1alpha1.Memory) {
+		m.Analysis, m.ForcedRevision = failed.Memory.Analysis, "b"
+	}))
+	if got := Compute(in).Status.Memory; got.Phase != v1alpha1.PhasePromoting {
+		t.Errorf("%s", targets(got))
+	}
+}
