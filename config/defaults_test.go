@@ -42,6 +42,7 @@ func TestDefaults(t *testing.T) {
 		{"verifyTimeoutSeconds", traffic, v1alpha1.DefaultVerifyTimeoutSeconds},
 		{"provider", compare, v1alpha1.DefaultProvider},
 		{"falseAlarm", compare, v1alpha1.DefaultFalseAlarm},
+		{"clusterSize", compare, v1alpha1.DefaultClusterSize},
 		{"interval", compare, metav1.Duration{Duration: v1alpha1.DefaultComparisonInterval}},
 		{"relative", compare.Properties["tolerance"], v1alpha1.DefaultRelativeTolerance},
 		{"absolute", compare.Properties["tolerance"], v1alpha1.DefaultAbsoluteTolerance},

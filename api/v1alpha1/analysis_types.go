@@ -200,6 +200,15 @@ type Comparison struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]{1,2}([.][0-9]{1,6})?$') && double(self) > 0.0 && double(self) <= 50.0",message="must be a percentage above 0 and at most 50, for example 1 or 0.1"
 	FalseAlarm string `json:"falseAlarm,omitempty"`
 
+	// clusterSize is how many bad requests of one version can have the same cause, for example a client that tries again until it
+	// gives up. The comparison takes requests to be independent of each other; with larger clusters, a failure takes as many
+	// times more bad requests.
+	// +optional
+	// +default=1
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	ClusterSize *int32 `json:"clusterSize,omitempty"`
+
 	// interval is the time between two measurements, for example 10s. An interval shorter than the scrape interval of the
 	// provider has no benefit.
 	// +optional

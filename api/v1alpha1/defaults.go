@@ -31,6 +31,8 @@ const (
 	DefaultAbsoluteTolerance = "0.5"
 	// DefaultFalseAlarm is the default of falseAlarm, in percent.
 	DefaultFalseAlarm = "1"
+	// DefaultClusterSize is the default of clusterSize.
+	DefaultClusterSize int32 = 1
 	// DefaultComparisonInterval is the default of the interval of a comparison.
 	DefaultComparisonInterval = 10 * time.Second
 	// DefaultMetricInterval is the default of the interval of other metrics.

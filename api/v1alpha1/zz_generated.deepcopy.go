@@ -447,6 +447,11 @@ func (in *CommandMemory) DeepCopy() *CommandMemory {
 func (in *Comparison) DeepCopyInto(out *Comparison) {
 	*out = *in
 	in.Tolerance.DeepCopyInto(&out.Tolerance)
+	if in.ClusterSize != nil {
+		in, out := &in.ClusterSize, &out.ClusterSize
+		*out = new(int32)
+		**out = **in
+	}
 	if in.Interval != nil {
 		in, out := &in.Interval, &out.Interval
 		*out = new(v1.Duration)

@@ -602,3 +602,24 @@ func TestPromotedAfterFailure(t *testing.T) {
 		t.Errorf("%s", targets(got))
 	}
 }
+
+// TestComparison: the test of a comparison follows from its metric.
+func TestComparison(t *testing.T) {
+	byPod := errorsMetric()
+	byPod.Compare.Total = `requests_total{pod=~"{{ replicaSet }}-.*"}`
+	byPod.Compare.Tolerance = v1alpha1.Tolerance{Relative: ptr.To[int32](100), Absolute: "1.5"}
+	byPod.Compare.FalseAlarm, byPod.Compare.ClusterSize = "0.1", ptr.To[int32](5)
+	for name, tc := range map[string]struct {
+		metric v1alpha1.Metric
+		want   analysis.Comparison
+	}{
+		"defaults":  {errorsMetric(), analysis.Comparison{Ratio: 1.25, Rate: 0.005, FalseAlarm: 0.01, ClusterSize: 1}},
+		"all given": {byPod, analysis.Comparison{Ratio: 2, Rate: 0.015, FalseAlarm: 0.001, ClusterSize: 5, ByPod: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, metric{source: tc.metric.MetricSource}.comparison()); diff != "" {
+				t.Errorf("comparison (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

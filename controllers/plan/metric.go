@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strconv"
 	"time"
 
@@ -254,10 +255,18 @@ func lasting(d *metav1.Duration, fallback time.Duration) time.Duration {
 func (m metric) comparison() analysis.Comparison {
 	compare := m.source.Compare
 	return analysis.Comparison{
-		Ratio:      1 + float64(ptr.Deref(compare.Tolerance.Relative, v1alpha1.DefaultRelativeTolerance))/100,
-		Rate:       fraction(compare.Tolerance.Absolute, v1alpha1.DefaultAbsoluteTolerance),
-		FalseAlarm: fraction(compare.FalseAlarm, v1alpha1.DefaultFalseAlarm),
+		Ratio:       1 + float64(ptr.Deref(compare.Tolerance.Relative, v1alpha1.DefaultRelativeTolerance))/100,
+		Rate:        fraction(compare.Tolerance.Absolute, v1alpha1.DefaultAbsoluteTolerance),
+		FalseAlarm:  fraction(compare.FalseAlarm, v1alpha1.DefaultFalseAlarm),
+		ClusterSize: float64(ptr.Deref(compare.ClusterSize, v1alpha1.DefaultClusterSize)),
+		ByPod:       isByPod(compare),
 	}
+}
+
+// isByPod reports whether the counters are those of pods, each of which is scraped at its own moment. A gateway counts for both
+// Services at once.
+func isByPod(compare *v1alpha1.Comparison) bool {
+	return slices.ContainsFunc(analysis.Variables(compare.Total), func(name string) bool { return name == "revision" || name == "replicaSet" })
 }
 
 // fraction returns a percentage as a fraction. Admission refuses what is no number.
