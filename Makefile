@@ -81,7 +81,7 @@ verify: ## Check that generated files, go.mod files, manifests and code are as t
 # detector, but for that of e2e, which measures it.
 SUITE = go test $(RACE) -vet=off -count=1 -timeout=40m -p=1
 # The suites of the targets below. test-framework runs every other package below test/, so that none is forgotten.
-SUITES := chart cli crash disturbances e2e gatewayfaults integration outages routekinds stress
+SUITES := analysis chart cli crash disturbances e2e gatewayfaults integration outages routekinds stress
 # Packages without goroutines, or of files that tests compare: there are no races to detect.
 PURE := /(api|config|docs|hack|lint|table|view|controllers/(analysis|forecast|plan|revision|route))(/|$$)
 
@@ -92,7 +92,7 @@ test: test-race test-model test-integration test-e2e ## Run this before you push
 test-all: test test-more ## Run all tests (25 minutes).
 
 .PHONY: test-more
-test-more: test-model-long test-framework test-tools test-gateways test-disturbances test-outages test-stress ## Run what make test leaves out (17 minutes).
+test-more: test-model-long test-framework test-tools test-gateways test-disturbances test-outages test-analysis test-stress ## Run what make test leaves out (17 minutes).
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no cluster, without the race detector and the model check (1 minute).
@@ -140,6 +140,10 @@ test-disturbances: binaries ## Disturb releases: new versions, failing pods, oth
 .PHONY: test-outages
 test-outages: binaries ## Kill the manager after its writes, and stop parts of the control plane (5 minutes).
 	$(SUITE) ./test/crash ./test/outages
+
+.PHONY: test-analysis
+test-analysis: binaries ## Let releases judge themselves by the metrics of a real Prometheus (4 minutes).
+	$(SUITE) ./test/analysis
 
 .PHONY: test-stress
 test-stress: binaries ## Disturb a rollout at random, with fixed seeds (4 minutes). ARGS="-seed=42 -duration=20m" are handed on.

@@ -20,6 +20,11 @@ func Scale(replicas int32) v1alpha1.Step {
 	return v1alpha1.Step{SetCanaryScale: &v1alpha1.SetCanaryScale{Replicas: &replicas}}
 }
 
+// Gate returns an analysis step.
+func Gate(duration time.Duration, metrics ...v1alpha1.Metric) v1alpha1.Step {
+	return v1alpha1.Step{Analysis: &v1alpha1.AnalysisStep{Duration: metav1.Duration{Duration: duration}, Metrics: metrics}}
+}
+
 // Hold returns a pause until promoted.
 func Hold() v1alpha1.Step { return v1alpha1.Step{Pause: &v1alpha1.Pause{}} }
 

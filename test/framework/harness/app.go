@@ -60,6 +60,8 @@ type App struct {
 // Options configures an App.
 type Options struct {
 	Steps []v1alpha1.Step
+	// Namespace contains only this app. Default: one named after the test.
+	Namespace string
 	// Rate is requests per second. Default: the constant Rate.
 	Rate float64
 	// Propagation is how long the gateway's proxies may take for this app. Default: the constant Propagation.
@@ -109,7 +111,7 @@ func Start(t *testing.T, env *Env, options Options) *App {
 // Prepare creates what a user has before there is a rollout: a namespace with two Services and a route.
 func Prepare(t *testing.T, env *Env, options Options) *App {
 	t.Helper()
-	a := &App{t: t, env: env, Namespace: NamespaceOf(t), rate: cmp.Or(options.Rate, Rate),
+	a := &App{t: t, env: env, Namespace: cmp.Or(options.Namespace, NamespaceOf(t)), rate: cmp.Or(options.Rate, Rate),
 		kind: ptr.Deref(options.Kind, HTTPRoute), propagation: cmp.Or(options.Propagation, Propagation), gateway: ptr.Deref(options.Gateway, env.gateway())}
 	a.Create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: a.Namespace}})
 	a.apply(fmt.Sprintf(builder.Services, a.Namespace, "reviews"))

@@ -89,11 +89,12 @@ type Excuse struct {
 	Revision string
 	// Pod is the only removed pod: failed requests to any other pod are not excused. Empty if there were more.
 	Pod string
-	// Answered excuses the answers with status 500 that pods of Revision gave themselves, at any time, and no other failure.
+	// Answered excuses the answers with status 500 that pods of Revision, or of any, gave themselves, at any time, and no other
+	// failure.
 	Answered bool
 }
 
-// BadVersion excuses the errors of a version with backend.ErrorPercent.
+// BadVersion excuses the errors of a version with backend.ErrorPercent, or of all versions without a revision.
 func BadVersion(revision string) Excuse { return Excuse{Revision: revision, Answered: true} }
 
 // Killed excuses requests to pods of a revision within one second of the test killing them: a request in flight is
@@ -109,7 +110,7 @@ func KilledPod(pod string, at time.Time) Excuse {
 
 func (e Excuse) covers(failure load.Result) bool {
 	if e.Answered {
-		return failure.Status == http.StatusInternalServerError && failure.Revision == e.Revision
+		return failure.Status == http.StatusInternalServerError && failure.Revision != "" && (e.Revision == "" || failure.Revision == e.Revision)
 	}
 	within := failure.Start.After(e.From) && failure.Start.Before(e.To)
 	if e.Pod != "" {

@@ -31,6 +31,8 @@ func TestExcuse(t *testing.T) {
 		"another pod of the revision": {KilledPod("reviews-b-1", killed), at(0, "reviews-b-2"), false},
 		"an error of a bad version":   {BadVersion("b"), load.Result{Status: 500, Revision: "b", Pod: "reviews-b-1"}, true},
 		"an error of the good one":    {BadVersion("b"), load.Result{Status: 500, Revision: "a", Pod: "reviews-a-1"}, false},
+		"an error of any version":     {BadVersion(""), load.Result{Status: 500, Revision: "a", Pod: "reviews-a-1"}, true},
+		"an error of no version":      {BadVersion(""), load.Result{Status: 500}, false},
 		"lost on the way to it":       {BadVersion("b"), load.Result{Status: 502, Pod: "reviews-b-1"}, false},
 		"an error of the gateway":     {BadVersion("b"), load.Result{Status: 500}, false},
 		"unknown pod":                 {KilledPod("reviews-b-1", killed), at(0, ""), false},

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -28,8 +29,13 @@ func (a *App) Get() *v1alpha1.CanaryRollout {
 // Patch changes the rollout with a merge patch, as kubectl does.
 func (a *App) Patch(patch string) {
 	a.t.Helper()
+	a.patch(types.MergePatchType, patch)
+}
+
+func (a *App) patch(kind types.PatchType, patch string) {
+	a.t.Helper()
 	rollout := &v1alpha1.CanaryRollout{ObjectMeta: metav1.ObjectMeta{Namespace: a.Namespace, Name: "reviews"}}
-	err := a.env.Admin.Patch(a.t.Context(), rollout, client.RawPatch("application/merge-patch+json", []byte(patch)))
+	err := a.env.Admin.Patch(a.t.Context(), rollout, client.RawPatch(kind, []byte(patch)))
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -53,10 +59,10 @@ func (a *App) Annotate(key, value string) time.Time {
 	return now
 }
 
-// SetImage sets another image in the template.
+// SetImage sets another image in the template, and leaves the rest of the container.
 func (a *App) SetImage(image string) {
 	a.t.Helper()
-	a.Patch(fmt.Sprintf(`{"spec":{"template":{"spec":{"containers":[{"name":"app","image":%q}]}}}}`, image))
+	a.patch(types.JSONPatchType, fmt.Sprintf(`[{"op":"replace","path":"/spec/template/spec/containers/0/image","value":%q}]`, image))
 }
 
 // SetTemplate sets another image and an annotation in the template.

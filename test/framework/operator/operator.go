@@ -76,15 +76,27 @@ type Options struct {
 	Kubeconfig string
 }
 
-// Start starts the manager and returns when it is ready. It runs until Stop or Kill.
+// ChecksAddress is where a test can serve JSON documents to the metric provider "checks".
+const ChecksAddress = "127.0.0.1:9091"
+
+// Start starts the manager and returns when it is ready. It runs until Stop or Kill. If the cluster has a Prometheus, it is the
+// manager's default metric provider, and there is a web provider: see [ChecksAddress].
 func Start(ctx context.Context, c *cluster.Cluster, options Options) (*Operator, error) {
 	options = defaulted(options)
-	args := append([]string{
+	args := []string{
 		"--leader-election-namespace=canaryrollout-system",
 		"--shared-metrics-namespace=canaryrollout-system",
 		fmt.Sprintf("--health-probe-bind-address=127.0.0.1:%d", options.ProbePort),
 		fmt.Sprintf("--metrics-bind-address=127.0.0.1:%d", options.MetricsPort),
-	}, options.Args...)
+	}
+	if c.Process(cluster.Prometheus) != nil {
+		file, err := writeProviders(c.Dir)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, "--metric-providers="+file)
+	}
+	args = append(args, options.Args...)
 	o := &Operator{Log: filepath.Join(c.Dir, options.Name+".log"), done: make(chan struct{})}
 	log, err := os.OpenFile(o.Log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
@@ -102,6 +114,17 @@ func Start(ctx context.Context, c *cluster.Cluster, options Options) (*Operator,
 		close(o.done)
 	}()
 	return o, o.waitReady(ctx, options.ProbePort)
+}
+
+// writeProviders writes the file that names the metric providers. A scrape takes a moment to be stored: without a delay, what it
+// counted could be between two measurements and in neither.
+func writeProviders(dir string) (file string, err error) {
+	file = filepath.Join(dir, "metric-providers.yaml")
+	return file, os.WriteFile(file, fmt.Appendf(nil, `- name: default
+  prometheus: {url: "http://%s", scrapeInterval: %s, delay: 500ms}
+- name: checks
+  web: {url: "http://%s"}
+`, cluster.PrometheusAddress, cluster.ScrapeInterval, ChecksAddress), 0o600)
 }
 
 func defaulted(options Options) Options {
