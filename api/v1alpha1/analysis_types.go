@@ -200,8 +200,8 @@ type Comparison struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]{1,2}([.][0-9]{1,6})?$') && double(self) > 0.0 && double(self) <= 50.0",message="must be a percentage above 0 and at most 50, for example 1 or 0.1"
 	FalseAlarm string `json:"falseAlarm,omitempty"`
 
-	// clusterSize is how many bad requests of one version can have the same cause, for example a client that tries again until it
-	// gives up. The comparison takes requests to be independent of each other; with larger clusters, a failure takes as many
+	// clusterSize is how many bad requests of one revision can have one cause, for example 3 if the gateway tries a request up to
+	// 3 times and counts each. The chance of a false alarm holds for clusters up to that size, and a failure takes as many
 	// times more bad requests.
 	// +optional
 	// +default=1

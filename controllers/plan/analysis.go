@@ -133,9 +133,13 @@ func (v view) requestComparison(next *Measurement, m metric, entry v1alpha1.Metr
 	if entry.CountedUntil != nil {
 		from = latest(from, entry.CountedUntil.Time)
 	}
-	next.NotBefore = from.Add(m.interval() + v.in.Observed.Providers[m.provider()].Delay)
+	provider, interval := v.in.Observed.Providers[m.provider()], m.interval()
+	if isByPod(m.source.Compare) { // each pod has been scraped once more by the end of an interval
+		interval = max(interval, provider.ScrapeInterval)
+	}
+	next.NotBefore = from.Add(interval + provider.Delay)
 	if entry.Errors > 0 && entry.MeasuredAt != nil {
-		next.NotBefore = latest(next.NotBefore, entry.MeasuredAt.Add(m.interval()))
+		next.NotBefore = latest(next.NotBefore, entry.MeasuredAt.Add(interval))
 	}
 	compare := m.source.Compare
 	counters := func(about side) CounterPair {
