@@ -30,6 +30,12 @@ const (
 	VariableArgument         = "args."
 )
 
+// VariableNames are the names of the variables of every metric. In addition, a CanaryMetric has its arguments.
+var VariableNames = []string{
+	VariableNamespace, VariableRollout, VariableStableService, VariableCanaryService, VariableStableRevision, VariableCanaryRevision,
+	VariableStableReplicaSet, VariableCanaryReplicaSet, VariableService, VariableRevision, VariableReplicaSet, VariableWindow,
+}
+
 // variable is {{name}}. What is in the braces is checked by its value, so that a typing error is seen and not left in the text.
 var variable = regexp.MustCompile(`\{\{([^{}]*)\}\}`)
 

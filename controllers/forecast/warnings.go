@@ -108,7 +108,7 @@ func hasSplit(steps []v1alpha1.Step) bool {
 }
 
 // adviseLook adds up the time available to observe the new version before it gets half of the traffic. A pause that
-// waits for a person is always enough.
+// waits for a person and an analysis step are always enough.
 func (a *advisor) adviseLook() {
 	look, hasTraffic := time.Duration(0), false
 	for i, step := range a.spec.Steps {
@@ -121,6 +121,8 @@ func (a *advisor) adviseLook() {
 			look += shortestLook
 		case step.Pause != nil && hasTraffic:
 			look += step.Pause.Duration.Duration
+		case step.Analysis != nil && hasTraffic:
+			look += shortestLook
 		case step.SetHeaderRoute != nil || step.SetMirrorRoute != nil || weight > 0:
 			hasTraffic = true
 		}
@@ -160,7 +162,7 @@ func (a *advisor) adviseOrder() {
 			a.warnStep(WarnWeightGoesDown, i+1, "setWeight",
 				"lowers the weight from %d to %d: put the weights in ascending order, and use abort to return traffic", last, *step.SetWeight)
 		}
-		if last == full && step.Pause == nil {
+		if last == full && step.Pause == nil && step.Analysis == nil {
 			a.warnStep(WarnStepsAfter100, i+1, string(step.Kind()),
 				"comes after weight 100, when only the new version serves: remove it, or put it before setWeight 100")
 		}

@@ -29,8 +29,8 @@ func NewLintCommand(options *Options) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "lint -f FILE...",
 		Short: "Check manifests without a cluster",
-		Long: `Check the CanaryRollouts in files as the API server would: unknown fields, the schema, the rules. Then compare them
-with the Services and routes in the same files, and look for risks in their releases.
+		Long: `Check the CanaryRollouts and CanaryMetrics in files as the API server would: unknown fields, the schema, the rules. Then
+compare them with the Services and routes in the same files, and look for risks in their releases.
 
 With -n, objects without a namespace are checked as if they were in that namespace. Errors end with exit code 1, and with
 --strict warnings do, too. Services and routes that are not in the files are not checked. No cluster is needed.`,
@@ -70,8 +70,8 @@ func (o *lintOptions) run(command *cobra.Command) error {
 	if err := o.verdict(found); err != nil {
 		return err
 	}
-	if len(manifests.Rollouts) == 0 {
-		return errors.New("there is no CanaryRollout in these files, so nothing was checked")
+	if len(manifests.Rollouts)+len(manifests.Metrics) == 0 {
+		return errors.New("there is no CanaryRollout and no CanaryMetric in these files, so nothing was checked")
 	}
 	return nil
 }

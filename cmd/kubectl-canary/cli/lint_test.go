@@ -51,10 +51,10 @@ stdin:1: spec.traffic.routes[0]: note: HTTPRoute bookinfo-reviews is not in thes
 		"notes, strict":  {stdin: manifest, args: []string{"-f", "-", "--strict"}, want: unchecked},
 		"no flag":        {err: "name the files to check, for example: kubectl canary lint -f deploy/"},
 		"unknown output": {args: []string{"-f", "-", "-o", "yaml"}, err: "-o yaml is not supported: use text or json"},
-		"nothing":        {stdin: "apiVersion: v1\nkind: Service\n", args: []string{"-f", "-"}, err: "there is no CanaryRollout in these files, so nothing was checked"},
+		"nothing":        {stdin: "apiVersion: v1\nkind: Service\n", args: []string{"-f", "-"}, err: "there is no CanaryRollout and no CanaryMetric in these files, so nothing was checked"},
 		"another tool": {stdin: "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: old}\n", args: []string{"-f", "-"},
 			want: "stdin:1: note: not checked: Rollout old is an object of Argo, which this tool does not know\n",
-			err:  "there is no CanaryRollout in these files, so nothing was checked"},
+			err:  "there is no CanaryRollout and no CanaryMetric in these files, so nothing was checked"},
 		"errors": {stdin: broken, args: []string{"-f", "-"}, err: "found 2 errors and 0 warnings",
 			want: `stdin:1: spec.replica: unknown field "spec.replica": did you mean replicas?
 stdin:1: spec.steps[5].setWeight: Invalid value: 200: should be less than or equal to 100

@@ -19,9 +19,13 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/selector"
 )
 
-// Check compares the rollouts with the other objects, and looks for risks in their forecast releases.
+// Check compares the rollouts with the other objects, and looks for risks in their forecast releases. It also checks what metrics
+// contain.
 func (m *Manifests) Check() []Finding {
 	found := []Finding{}
+	for _, metric := range m.Metrics {
+		found = append(found, checkMetric(metric)...)
+	}
 	for i, rollout := range m.Rollouts {
 		found = append(found, checkExpressions(rollout)...)
 		found = append(found, m.checkConflicts(rollout, m.Rollouts[:i])...)
@@ -30,6 +34,7 @@ func (m *Manifests) Check() []Finding {
 		for j, reference := range rollout.Spec.Traffic.Routes {
 			found = append(found, m.checkRoute(rollout, reference, fmt.Sprintf("spec.traffic.routes[%d]", j))...)
 		}
+		found = append(found, m.checkAnalysis(rollout)...)
 		for _, warning := range forecast.Release(rollout.CanaryRollout, forecast.Options{}).Warnings {
 			found = append(found, rollout.place.find(Warning, warning.ID, warning.Path, warning.Message))
 		}

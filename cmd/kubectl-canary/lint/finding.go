@@ -35,6 +35,19 @@ const (
 	IDServicePort  = "ServicePort"
 	IDTargetPort   = "TargetPort"
 	IDExpression   = "InvalidRegularExpression"
+	// IDInvalidMetric is an unknown variable, a condition that does not compile, a counter that is no series selector, or
+	// arguments that do not fit.
+	IDInvalidMetric = "InvalidMetric"
+	// IDWindow is a query that looks back further than its window.
+	IDWindow = "QueryBeyondWindow"
+	// IDNotAboutCanary is a query that does not depend on the canary.
+	IDNotAboutCanary = "NotAboutCanary"
+	// IDNeverFails is a metric that tolerates all its failures.
+	IDNeverFails = "NeverFails"
+	// IDStepTooShort is an analysis step that ends before its metrics can pass.
+	IDStepTooShort = "AnalysisTooShort"
+	// IDNoRequests is a metric for which there are no requests.
+	IDNoRequests = "NoRequestsToMeasure"
 	// IDHiddenVariable is a variable that is set again later in the same list.
 	IDHiddenVariable = "HiddenVariable"
 )

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -31,6 +32,8 @@ type Source struct {
 type Manifests struct {
 	// Rollouts are those that the API server would accept, with defaults set.
 	Rollouts []Rollout
+	// Metrics are the CanaryMetrics that the API server would accept, with defaults set.
+	Metrics []Metric
 
 	services, routes []object
 	// namespace is the value of -n, for objects without a namespace.
@@ -40,6 +43,12 @@ type Manifests struct {
 // Rollout is a CanaryRollout and its place in the sources.
 type Rollout struct {
 	*v1alpha1.CanaryRollout
+	place object
+}
+
+// Metric is a CanaryMetric and its place in the sources.
+type Metric struct {
+	*v1alpha1.CanaryMetric
 	place object
 }
 
@@ -62,43 +71,45 @@ func (o object) find(severity Severity, id, path, message string) Finding {
 	}
 }
 
-// Read parses all sources and checks each CanaryRollout on its own. Objects without a namespace get the given one,
+// Read parses all sources and checks each CanaryRollout and each CanaryMetric on its own. Objects without a namespace get the given one,
 // which is empty if it is unknown.
 func Read(ctx context.Context, sources []Source, namespace string) (*Manifests, []Finding, error) {
-	checked, err := loadSchema()
-	if err != nil {
-		return nil, nil, err
-	}
 	manifests, found := &Manifests{namespace: namespace}, []Finding{}
 	for _, source := range sources {
 		objects, findings := parse(source)
 		found = append(found, findings...)
 		for _, object := range objects {
-			found = append(found, manifests.add(ctx, checked, object)...)
+			findings, err := manifests.add(ctx, object)
+			if err != nil {
+				return nil, nil, err
+			}
+			found = append(found, findings...)
 		}
 	}
 	return manifests, found, nil
 }
 
 // add adds an object to the list of its kind. Other kinds are ignored.
-func (m *Manifests) add(ctx context.Context, checked *schema, o object) []Finding {
+func (m *Manifests) add(ctx context.Context, o object) ([]Finding, error) {
 	group, _, _ := strings.Cut(o.GetAPIVersion(), "/")
 	switch {
 	case o.GetAPIVersion() == "" || o.GetKind() == "":
-		return []Finding{o.find(Error, IDSyntax, "", "this is not a Kubernetes object: apiVersion or kind is missing")}
+		return []Finding{o.find(Error, IDSyntax, "", "this is not a Kubernetes object: apiVersion or kind is missing")}, nil
 	case group == v1alpha1.GroupVersion.Group:
-		return append(m.home(o), m.addRollout(ctx, checked, o)...)
+		found := m.home(o)
+		more, err := m.addOurs(ctx, o)
+		return append(found, more...), err
 	case o.GetAPIVersion() == "v1" && o.GetKind() == "Service":
 		m.services = append(m.services, o)
-		return m.home(o)
+		return m.home(o), nil
 	case group == "gateway.networking.k8s.io" && strings.HasSuffix(o.GetKind(), "Route"):
 		m.routes = append(m.routes, o)
-		return m.home(o)
+		return m.home(o), nil
 	case foreign[group] != "":
 		return []Finding{o.find(Note, IDForeign, "", fmt.Sprintf("not checked: %s %s is an object of %s, which this tool does not know",
-			o.GetKind(), o.GetName(), foreign[group]))}
+			o.GetKind(), o.GetName(), foreign[group]))}, nil
 	}
-	return nil
+	return nil, nil
 }
 
 // foreign maps the API groups of other canary tools to their names. A user who has such objects in the files may expect
@@ -118,23 +129,46 @@ func (m *Manifests) home(o object) []Finding {
 	return nil
 }
 
-func (m *Manifests) addRollout(ctx context.Context, checked *schema, o object) []Finding {
-	if want := v1alpha1.GroupVersion.String(); o.GetAPIVersion() != want || o.GetKind() != kind {
+// addOurs checks an object of our own API group. Only a valid one is compared with others.
+func (m *Manifests) addOurs(ctx context.Context, o object) ([]Finding, error) {
+	load, isKnown := schemas[o.GetKind()]
+	if want := v1alpha1.GroupVersion.String(); o.GetAPIVersion() != want || !isKnown {
+		kind := kindRollout
+		if isKnown {
+			kind = o.GetKind()
+		}
 		return []Finding{o.find(Error, IDInvalid, "apiVersion", fmt.Sprintf(
-			"there is no %s in %s: write apiVersion: %s and kind: %s", o.GetKind(), o.GetAPIVersion(), want, kind))}
+			"there is no %s in %s: write apiVersion: %s and kind: %s", o.GetKind(), o.GetAPIVersion(), want, kind))}, nil
+	}
+	checked, err := load()
+	if err != nil {
+		return nil, err
 	}
 	found := checked.check(ctx, o)
-	for _, finding := range found {
-		if finding.Severity == Error {
-			return found
+	if slices.ContainsFunc(found, func(finding Finding) bool { return finding.Severity == Error }) {
+		return found, nil
+	}
+	if err := m.decode(o); err != nil {
+		found = append(found, o.find(Error, IDInvalid, "", err.Error()))
+	}
+	return found, nil
+}
+
+func (m *Manifests) decode(o object) error {
+	if o.GetKind() == kindMetric {
+		metric := &v1alpha1.CanaryMetric{}
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, metric); err != nil {
+			return err
 		}
+		m.Metrics = append(m.Metrics, Metric{metric, o})
+		return nil
 	}
 	rollout := &v1alpha1.CanaryRollout{}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, rollout); err != nil {
-		return append(found, o.find(Error, IDInvalid, "", err.Error()))
+		return err
 	}
 	m.Rollouts = append(m.Rollouts, Rollout{rollout, o})
-	return found
+	return nil
 }
 
 // parse splits a source into objects. A document that cannot be read becomes a finding; the others are still read.

@@ -29,21 +29,28 @@ import (
 	"github.com/canaryrollout/canaryrollout/config/crd"
 )
 
-const kind = "CanaryRollout"
+// The kinds that are checked.
+const (
+	kindRollout = "CanaryRollout"
+	kindMetric  = "CanaryMetric"
+)
 
-// schema is the schema of a CanaryRollout from the CustomResourceDefinition, compiled for use.
+// schema is the schema of a kind from its CustomResourceDefinition, compiled for use.
 type schema struct {
 	structural *structuralschema.Structural
 	openAPI    validation.SchemaValidator
 	rules      *cel.Validator
 }
 
-// loadSchema compiles the rules once, because that is most of the work.
-var loadSchema = sync.OnceValues(newSchema)
+// schemas compiles the rules of each kind once, because that is most of the work.
+var schemas = map[string]func() (*schema, error){
+	kindRollout: sync.OnceValues(func() (*schema, error) { return newSchema(crd.Rollouts) }),
+	kindMetric:  sync.OnceValues(func() (*schema, error) { return newSchema(crd.Metrics) }),
+}
 
-func newSchema() (*schema, error) {
+func newSchema(manifest []byte) (*schema, error) {
 	definition := &apiextensionsv1.CustomResourceDefinition{}
-	if err := yaml.Unmarshal(crd.Rollouts, definition); err != nil {
+	if err := yaml.Unmarshal(manifest, definition); err != nil {
 		return nil, fmt.Errorf("read the CustomResourceDefinition: %w", err)
 	}
 	for _, version := range definition.Spec.Versions {
@@ -83,6 +90,7 @@ func (s *schema) check(ctx context.Context, o object) []Finding {
 		return append(found, o.find(Error, IDInvalid, "metadata", err.Error()))
 	}
 	found = append(found, checkTemplate(o)...)
+	found = append(found, checkJobs(o)...)
 	errs := s.validate(ctx, o)
 	for _, message := range messagesOf(errs) {
 		found = append(found, o.find(Error, IDInvalid, message.path, message.text))

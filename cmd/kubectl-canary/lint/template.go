@@ -47,7 +47,7 @@ func checkTemplate(o object) []Finding {
 	for _, err := range strict {
 		if unknown := sigsjson.FieldError(nil); errors.As(err, &unknown) {
 			path := unknown.FieldPath()
-			found = append(found, o.find(Error, IDUnknownField, path, unknownField(path, fieldsOfTemplate)))
+			found = append(found, o.find(Error, IDUnknownField, path, unknownField(path, fieldsBelow(reflect.TypeFor[corev1.PodTemplateSpec](), templatePath))))
 		}
 	}
 	return append(found, checkEnv(o, decoded.Spec.Template.Spec)...)
@@ -74,19 +74,21 @@ func checkEnv(o object, pod corev1.PodSpec) (found []Finding) {
 	return found
 }
 
-// fieldsOfTemplate returns the known fields below a path within spec.template.
-func fieldsOfTemplate(path []string) []string {
-	node := reflect.TypeFor[corev1.PodTemplateSpec]()
-	for _, name := range path[len(templatePath):] {
-		node = belowType(node, name)
-		for node != nil && node.Kind() == reflect.Pointer {
-			node = node.Elem()
+// fieldsBelow returns a function that returns the known fields below a path. The type is that of the field at base.
+func fieldsBelow(node reflect.Type, base []string) func(path []string) []string {
+	return func(path []string) []string {
+		node := node
+		for _, name := range path[len(base):] {
+			node = belowType(node, name)
+			for node != nil && node.Kind() == reflect.Pointer {
+				node = node.Elem()
+			}
+			if node == nil {
+				return nil
+			}
 		}
-		if node == nil {
-			return nil
-		}
+		return slices.Sorted(maps.Keys(jsonFields(node)))
 	}
-	return slices.Sorted(maps.Keys(jsonFields(node)))
 }
 
 // belowType returns the type of a field or, for [], of the items of a list; nil if there is none. The names come from

@@ -119,7 +119,7 @@ var acceptedAnalyses = map[string]string{
 	"every threshold":         "spec.analysis: {metrics: [{name: a, threshold: {query: a, min: '-1', max: '-1'}}, {name: b, threshold: {query: b, max: '0.25', failureLimit: 0}}, {name: c, threshold: {query: c, condition: 'result > 1.0'}}]}",
 	"a web metric":            Metric(web("path: '/checks?service={{service}}', interval: 1m, count: 1")),
 	"a web metric at the URL": Metric("web: {provider: checks, condition: result.ok}"),
-	"a job":                   Metric(job("restartPolicy: Never, containers: [{name: a, image: b, args: ['{{canaryService}}'], fieldOfTomorrow: 1}]")),
+	"a job":                   Metric(job("restartPolicy: Never, containers: [{name: a, image: b, args: ['{{canaryService}}']}]")),
 	"a reference":             Metric("metricRef: {name: errors.traefik, scope: Shared, arguments: [{name: port, value: ''}]}"),
 	"every gate": Steps("[{setWeight: 10}, {analysis: {duration: 5m, onInconclusive: Proceed, metrics: [{name: a, " + good + "}, {name: b, metricRef: {name: b}}]}}, " +
 		"{analysis: {duration: 1h30m, metrics: [{name: a, " + good + "}]}}]"),
