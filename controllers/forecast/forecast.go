@@ -37,6 +37,8 @@ type Forecast struct {
 	Promotions int `json:"promotions"`
 	// PeakPods is the maximum number of pods at any time.
 	PeakPods int64 `json:"peakPods"`
+	// UnknownMetrics are the names of the CanaryMetrics of analysis steps that are not known: they are assumed to pass at once.
+	UnknownMetrics []string `json:"unknownMetrics,omitempty"`
 	// Stuck says what keeps the release from finishing; empty if it finishes.
 	Stuck string `json:"stuck,omitempty"`
 	// Warnings are the risks in the spec.
@@ -62,6 +64,8 @@ type Stage struct {
 	// At is when the stage begins, excluding the time that pauses wait for a person; For is how long it takes.
 	At  metav1.Duration `json:"at"`
 	For metav1.Duration `json:"for"`
+	// IsAnalysis is true for an analysis step. For is then the time in which its metrics can pass; it may last for all its duration.
+	IsAnalysis bool `json:"isAnalysis,omitempty"`
 	// UntilPromoted is true if the stage lasts until somebody promotes; For is zero then.
 	UntilPromoted bool `json:"untilPromoted,omitempty"`
 	// Promotions is the number of such stages before this one.
@@ -82,6 +86,8 @@ type Options struct {
 	FirstDeploy bool
 	// PodReady is how long a pod takes to become ready, not counting minReadySeconds.
 	PodReady time.Duration
+	// Metric returns the CanaryMetric that a metric refers to; nil if it is not known.
+	Metric func(*v1alpha1.MetricReference) *v1alpha1.CanaryMetricSpec
 }
 
 // epoch is when the simulation starts for a release that has not begun. Nothing depends on its value.
@@ -98,7 +104,7 @@ const longAgo = 24 * time.Hour
 
 // Release forecasts a release from its start: of another template for a rollout at rest, or the first deployment.
 func Release(rollout *v1alpha1.CanaryRollout, options Options) Forecast {
-	w := newWorld(rollout, options.PodReady, epoch)
+	w := newWorld(rollout, options, epoch)
 	kind := FirstDeploy
 	if !options.FirstDeploy {
 		kind = NextRelease
@@ -112,7 +118,7 @@ func Release(rollout *v1alpha1.CanaryRollout, options Options) Forecast {
 
 // Remaining forecasts the rest of a release in flight, starting from its status.
 func Remaining(rollout *v1alpha1.CanaryRollout, options Options, now time.Time) Forecast {
-	return newWalk(InFlight, liveWorld(rollout, options.PodReady, now)).run()
+	return newWalk(InFlight, liveWorld(rollout, options, now)).run()
 }
 
 // IsInFlight reports whether a release is in progress.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -48,10 +49,38 @@ func text(f Forecast) string {
 	}
 	lines = append(lines, fmt.Sprintf("stable after %s, done after %s, %d promotions, peak %d pods %s", f.StableAfter.Duration, f.DoneAfter.Duration,
 		f.Promotions, f.PeakPods, f.Stuck))
+	if len(f.UnknownMetrics) > 0 {
+		lines = append(lines, fmt.Sprintf("unknown metrics %s", f.UnknownMetrics))
+	}
 	for _, w := range f.Warnings {
 		lines = append(lines, fmt.Sprintf("%s %s: %s", w.ID, w.Path, w.Message))
 	}
 	return strings.Join(lines, "\n") + "\n"
+}
+
+// analysisStep is a gate of the given metrics.
+func analysisStep(duration time.Duration, metrics ...v1alpha1.Metric) v1alpha1.Step {
+	return v1alpha1.Step{Analysis: &v1alpha1.AnalysisStep{Duration: metav1.Duration{Duration: duration}, Metrics: metrics}}
+}
+
+func compared(name string) v1alpha1.Metric {
+	return v1alpha1.Metric{Name: name, MetricSource: v1alpha1.MetricSource{Compare: &v1alpha1.Comparison{Total: "a{b=\"{{service}}\"}", Bad: "c{b=\"{{service}}\"}"}}}
+}
+
+func thresholdOf(name string, count int32) v1alpha1.Metric {
+	return v1alpha1.Metric{Name: name, MetricSource: v1alpha1.MetricSource{Threshold: &v1alpha1.Threshold{Query: "a", Min: "1", Schedule: v1alpha1.Schedule{Count: &count}}}}
+}
+
+func referred(name string) v1alpha1.Metric {
+	return v1alpha1.Metric{Name: name, MetricRef: &v1alpha1.MetricReference{Name: name, Arguments: []v1alpha1.MetricArgument{{Name: "port", Value: ptr.To("http")}}}}
+}
+
+// analyzed is a rollout whose background metrics would be measured ten thousand times in a release of two days.
+func analyzed(bake time.Duration, steps ...v1alpha1.Step) *v1alpha1.CanaryRollout {
+	r := rollout(steps...).Obj()
+	r.Spec.Analysis = &v1alpha1.Analysis{Metrics: []v1alpha1.Metric{compared("errors"), referred("background")}}
+	r.Spec.Bake = &v1alpha1.Bake{Duration: metav1.Duration{Duration: bake}}
+	return r
 }
 
 func TestRelease(t *testing.T) {
@@ -68,6 +97,16 @@ func TestRelease(t *testing.T) {
 			return slow
 		}()},
 		"no-steps": {rollout: rollout().Obj()},
+		"analysis": {rollout: analyzed(time.Hour, builder.Weight(25), analysisStep(10*time.Minute, compared("errors"), thresholdOf("p95", 5), referred("latency"),
+			v1alpha1.Metric{Name: "smoke", MetricSource: v1alpha1.MetricSource{Job: &v1alpha1.JobMetric{}}}), builder.Pause(48*time.Hour), builder.Weight(100))},
+		"analysis-too-short": {rollout: rollout(builder.Weight(25), analysisStep(time.Minute, thresholdOf("p95", 5))).Obj()},
+		"analysis-known": {rollout: rollout(builder.Weight(25), analysisStep(time.Hour, referred("latency"))).Obj(), options: Options{
+			Metric: func(ref *v1alpha1.MetricReference) *v1alpha1.CanaryMetricSpec {
+				return &v1alpha1.CanaryMetricSpec{
+					Arguments: []v1alpha1.ArgumentDeclaration{{Name: "port"}}, MetricSource: thresholdOf(ref.Name, 20).MetricSource,
+				}
+			},
+		}},
 		"pinned":   {rollout: rollout(exactly(1), builder.Weight(25), builder.Hold(), builder.Weight(75), builder.Hold()).Obj()},
 		"zero":     {rollout: rollout(halves...).Replicas(0).Obj()},
 		"paused":   {rollout: rollout(halves...).Paused().Obj()},
@@ -86,7 +125,7 @@ func TestRelease(t *testing.T) {
 func TestRemaining(t *testing.T) {
 	start := sample.Rollout(t)
 	whole := Release(start, Options{PodReady: 3 * time.Second})
-	w := newWorld(start, 3*time.Second, epoch)
+	w := newWorld(start, Options{PodReady: 3 * time.Second}, epoch)
 	w.template = revisionBefore
 	newWalk(NextRelease, w).run()
 	w.now, w.template = w.now.Add(longAgo), revisionNext
@@ -134,7 +173,7 @@ func checkRemaining(t *testing.T, whole, rest Forecast, elapsed time.Duration) {
 
 // TestRemainingAfterAbort forecasts a rollback.
 func TestRemainingAfterAbort(t *testing.T) {
-	w := newWorld(rollout(builder.Weight(50), builder.Hold()).Obj(), 0, epoch)
+	w := newWorld(rollout(builder.Weight(50), builder.Hold()).Obj(), Options{}, epoch)
 	w.template = revisionBefore
 	newWalk(NextRelease, w).run()
 	w.now, w.template = w.now.Add(longAgo), revisionNext

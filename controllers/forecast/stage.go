@@ -19,6 +19,7 @@ const (
 	NameFullWeight Name = "FullWeight"
 	NameMoveStable Name = "MoveStable"
 	NameZeroWeight Name = "ZeroWeight"
+	NameBake       Name = "Bake"
 	NameCommit     Name = "Commit"
 	NameDrain      Name = "Drain"
 
@@ -36,6 +37,7 @@ var words = map[Name]string{
 	NameFullWeight: "weight 100, until settled",
 	NameMoveStable: "stable Service to new pods",
 	NameZeroWeight: "traffic to stable Service",
+	NameBake:       "bake: former pods are kept",
 	NameCommit:     "the new revision is stable",
 	NameDrain:      "the former pods go",
 
@@ -91,6 +93,8 @@ func nameOf(memory *v1alpha1.Memory) Name {
 			return NameServe
 		case stage == plan.StagePromoteStable:
 			return NameMoveStable
+		case memory.Bake.Since != nil:
+			return NameBake
 		default:
 			return NameZeroWeight
 		}
@@ -114,7 +118,7 @@ func (w *walk) restOf(memory *v1alpha1.Memory) Name {
 		return last
 	case len(memory.Draining) > 0:
 		return NameDrain
-	case last == NameServe || last == NameZeroWeight:
+	case last == NameServe || last == NameZeroWeight || last == NameBake:
 		return NameCommit
 	case last == NameCommit || last == NameReturned:
 		return last

@@ -4,9 +4,11 @@
 package forecast
 
 import (
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
@@ -35,6 +37,9 @@ func (w *walk) run() Forecast {
 		prior := w.status
 		p := w.pass()
 		w.follow(prior.Memory)
+		if w.isInconclusive() {
+			break
+		}
 		if len(p.Actions) > 0 || !equality.Semantic.DeepEqual(prior, p.Status) || w.promote() {
 			continue
 		}
@@ -44,6 +49,12 @@ func (w *walk) run() Forecast {
 	}
 	w.finish()
 	return w.forecast
+}
+
+// isInconclusive reports whether an analysis step waits for a person, because its time is too short for its metrics.
+func (w *walk) isInconclusive() bool {
+	paused := meta.FindStatusCondition(w.status.Conditions, v1alpha1.ConditionPaused)
+	return paused != nil && paused.Reason == v1alpha1.ReasonInconclusive
 }
 
 // promote ends a pause that waits for a person. It reports whether there was one.
@@ -84,6 +95,7 @@ func (w *walk) open(memory *v1alpha1.Memory, weightBefore int32) {
 		Step: at.step, Name: at.name, What: w.what(at), WeightBefore: weightBefore,
 		At: w.elapsed(), Promotions: w.forecast.Promotions,
 	}
+	stage.IsAnalysis = at.name == NameStep && w.spec.Steps[at.step-1].Analysis != nil
 	if len(w.forecast.Stages) == 0 && w.forecast.Kind == InFlight {
 		stage.WeightBefore = memory.Traffic.Weight
 	}
@@ -141,6 +153,7 @@ func (w *walk) elapsed() metav1.Duration { return metav1.Duration{Duration: w.no
 func (w *walk) finish() {
 	w.close()
 	w.forecast.DoneAfter = w.elapsed()
+	w.forecast.UnknownMetrics = slices.Compact(slices.Sorted(slices.Values(w.metrics.unknown)))
 	if memory := w.status.Memory; memory == nil || memory.Phase != v1alpha1.PhaseIdle {
 		w.forecast.Stuck = w.status.Message
 	}

@@ -42,6 +42,8 @@ func TestWarnings(t *testing.T) {
 		"down":               {rollout: rollout(builder.Weight(40), builder.Hold(), builder.Weight(20), builder.Weight(10)), want: []string{"WeightGoesDown 2"}},
 		"a pause at 100":     {rollout: rollout(append(good(), builder.Hold())...)},
 		"a step after 100":   {rollout: rollout(append(good(), builder.Hold(), builder.Scale(8), qa)...), want: []string{"StepsAfter100 5"}},
+		"an analysis is a look":  {rollout: rollout(builder.Weight(10), analysisStep(5*time.Minute, compared("a")), builder.Weight(50))},
+		"an analysis at 100":     {rollout: rollout(append(good(), analysisStep(5*time.Minute, thresholdOf("a", 1)))...)},
 		"a weight after 100": {rollout: rollout(append(good(), builder.Weight(100))...), want: []string{"StepsAfter100 4"}},
 		"one replica":        {rollout: rollout(good()...).Replicas(1), want: []string{"OneReplica"}},
 		"one replica, no split": {rollout: rollout(qa, builder.Hold(), builder.Weight(0)).

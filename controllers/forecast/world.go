@@ -32,6 +32,8 @@ type world struct {
 	// selectors maps the name of a Service to the revision that it selects.
 	selectors map[string]string
 	route     route
+	// metrics answers the measurements that plans ask for.
+	metrics metrics
 }
 
 // route represents all routes of the rollout: in this world they are always identical.
@@ -40,8 +42,11 @@ type route struct {
 	generation int64
 }
 
-func newWorld(rollout *v1alpha1.CanaryRollout, podReady time.Duration, now time.Time) *world {
-	w := &world{rollout: rollout, spec: *rollout.Spec.DeepCopy(), podReady: podReady, now: now, stepsHash: "steps", selectors: map[string]string{}}
+func newWorld(rollout *v1alpha1.CanaryRollout, options Options, now time.Time) *world {
+	w := &world{
+		rollout: rollout, spec: *rollout.Spec.DeepCopy(), podReady: options.PodReady, now: now, stepsHash: "steps",
+		selectors: map[string]string{}, metrics: newMetrics(&rollout.Spec, options.Metric),
+	}
 	w.route.generation = 1
 	w.spec.Paused = false      // forecast a paused rollout as if it were resumed
 	w.spec.Traffic.Probe = nil // a probe would always confirm the target at once
@@ -50,8 +55,8 @@ func newWorld(rollout *v1alpha1.CanaryRollout, podReady time.Duration, now time.
 
 // liveWorld builds the world that a status describes, with all targets reached. Pods of old revisions that are still
 // draining do not appear in a status, and so not in this world.
-func liveWorld(rollout *v1alpha1.CanaryRollout, podReady time.Duration, now time.Time) *world {
-	w := newWorld(rollout, podReady, now)
+func liveWorld(rollout *v1alpha1.CanaryRollout, options Options, now time.Time) *world {
+	w := newWorld(rollout, options, now)
 	w.status = *rollout.Status.DeepCopy()
 	memory := w.status.Memory
 	memory.StepIndex = max(memory.StepIndex, 0)
@@ -88,6 +93,7 @@ func (w *world) pass() plan.Plan {
 		w.apply(action)
 	}
 	w.status = p.Status
+	w.metrics.asked = p.Measurements
 	return p
 }
 
@@ -98,6 +104,7 @@ func (w *world) input() plan.Input {
 	}
 	in.Observed.Template = plan.Template{Hash: w.template, Revision: w.template}
 	in.Observed.StepsHash = w.stepsHash
+	w.metrics.observe(&in.Observed, w.now)
 	for _, set := range w.sets {
 		in.Observed.ReplicaSets = append(in.Observed.ReplicaSets, set.observed())
 	}
@@ -172,7 +179,7 @@ func (w *world) apply(action plan.Action) {
 
 // tick advances the clock to the next event. It returns false if there is none.
 func (w *world) tick(wakeAt time.Time) bool {
-	next := wakeAt
+	next := w.metrics.before(wakeAt, w.now)
 	for _, set := range w.sets {
 		if at := set.changesAt(w.podReady); !at.IsZero() && (next.IsZero() || at.Before(next)) {
 			next = at

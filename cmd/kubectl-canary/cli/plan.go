@@ -87,21 +87,23 @@ func (o *planOptions) run(ctx context.Context, args []string) error {
 		}
 		return o.printAll([]table.Rollout{o.forecastRollout(rollout)})
 	}
-	rollouts, err := o.read(ctx)
+	manifests, err := o.read(ctx)
 	if err != nil {
 		return err
 	}
 	var all []table.Rollout
-	for _, rollout := range rollouts {
+	for _, rollout := range manifests.Rollouts {
+		options := o.forecast
+		options.Metric = manifests.Metric(rollout)
 		all = append(all, table.Rollout{
-			Namespace: rollout.Namespace, Name: rollout.Name, Forecast: forecast.Release(rollout.CanaryRollout, o.forecast),
+			Namespace: rollout.Namespace, Name: rollout.Name, Forecast: forecast.Release(rollout.CanaryRollout, options),
 		})
 	}
 	return o.printAll(all)
 }
 
 // read reads the rollouts from the files. It fails if the API server would reject one.
-func (o *planOptions) read(ctx context.Context) ([]lint.Rollout, error) {
+func (o *planOptions) read(ctx context.Context) (*lint.Manifests, error) {
 	sources, err := o.files.Read(o.In)
 	if err != nil {
 		return nil, err
@@ -125,7 +127,7 @@ func (o *planOptions) read(ctx context.Context) ([]lint.Rollout, error) {
 	if len(manifests.Rollouts) == 0 {
 		return nil, errors.New("there is no CanaryRollout in these files")
 	}
-	return manifests.Rollouts, nil
+	return manifests, nil
 }
 
 // warn prints to stderr what would stop the release, and which objects the plan ignores. The plan itself has the risks.

@@ -64,6 +64,16 @@ func (m *Manifests) resolve(rollout Rollout, path string, metric *v1alpha1.Metri
 	return &shared.Spec.MetricSource, found
 }
 
+// Metric returns a function that looks up the CanaryMetrics of a rollout; it returns nil for one that is not in the files.
+func (m *Manifests) Metric(rollout Rollout) func(*v1alpha1.MetricReference) *v1alpha1.CanaryMetricSpec {
+	return func(ref *v1alpha1.MetricReference) *v1alpha1.CanaryMetricSpec {
+		if metric, _ := m.findMetric(rollout, "", ref); metric != nil {
+			return &metric.Spec
+		}
+		return nil
+	}
+}
+
 // findMetric looks up a CanaryMetric. The namespace of the operator is not known here, so a shared one may be in any.
 func (m *Manifests) findMetric(rollout Rollout, path string, ref *v1alpha1.MetricReference) (*Metric, []Finding) {
 	var elsewhere *Metric
@@ -145,9 +155,9 @@ func (s stepMetric) check(step string, analysis *v1alpha1.AnalysisStep, canary t
 			"metric %s tolerates %s, and %s decide: it can never fail: set failureLimit to less than count",
 			s.name, plan.Quantity(limit, "failure"), plan.Quantity(count, "measurement"))))
 	}
-	if takes := s.takes(count); takes > analysis.Duration.Duration {
+	if takes := s.takes(count); takes >= analysis.Duration.Duration {
 		found = append(found, s.rollout.find(Warning, IDStepTooShort, step+".duration", fmt.Sprintf(
-			"metric %s takes at least %s, and the step ends after %s, without a verdict: raise duration, or lower count, interval, window or initialDelay",
+			"metric %s takes more than %s, and the step ends after %s, without a verdict: raise duration, or lower count, interval, window or initialDelay",
 			s.name, plan.Duration(takes), plan.Duration(analysis.Duration.Duration))))
 	}
 	return found
@@ -165,7 +175,7 @@ func (s stepMetric) schedule() v1alpha1.Schedule {
 	}
 }
 
-// takes returns the shortest time in which a metric can pass, without the delay of its provider.
+// takes returns the shortest time in which a metric can pass, without the scrape interval and the delay of its provider.
 func (s stepMetric) takes(count int32) time.Duration {
 	schedule := s.schedule()
 	takes := lasting(schedule.InitialDelay, 0) + time.Duration(count-1)*lasting(schedule.Interval, v1alpha1.DefaultMetricInterval)

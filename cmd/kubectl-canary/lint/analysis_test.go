@@ -43,7 +43,7 @@ func TestAnalysis(t *testing.T) {
 		edits, metrics string
 		want           []string
 	}{
-		"fine": {admission.Metric(compare) + "\n" + gate("10", "duration: 3m, metrics: [{name: a, "+threshold+"interval: 30s, count: 5}}]"), "", nil},
+		"fine": {admission.Metric(compare) + "\n" + gate("10", "duration: 4m, metrics: [{name: a, "+threshold+"interval: 30s, count: 5}}]"), "", nil},
 
 		"unknown variable": {admission.Metric(`compare: {total: 'requests{service="{{service}}"}', bad: 'requests{service="{{ servcie }}-{{service}}"}'}`), "",
 			[]string{noPlace + `analysis.metrics[0].compare.bad: unknown variable "servcie"` + variables}},
@@ -75,9 +75,11 @@ func TestAnalysis(t *testing.T) {
 		"never fails": {gate("10", "duration: 5m, metrics: [{name: a, "+threshold+"count: 3, failureLimit: 3}}]"), "",
 			[]string{noPlace + "steps[1].analysis.metrics[0]: warning: metric a tolerates 3 failures, and 3 measurements decide: it can never fail: set failureLimit to less than count"}},
 		"too short": {gate("10", "duration: 5m, metrics: [{name: a, "+threshold+"window: 2m, initialDelay: 1m, interval: 1m, count: 4}}]"), "",
-			[]string{noPlace + "steps[1].analysis.duration: warning: metric a takes at least 6m, and the step ends after 5m, without a verdict: raise duration, or lower count, interval, window or initialDelay"}},
+			[]string{noPlace + "steps[1].analysis.duration: warning: metric a takes more than 6m, and the step ends after 5m, without a verdict: raise duration, or lower count, interval, window or initialDelay"}},
+		"just too short": {gate("10", "duration: 3m, metrics: [{name: a, "+threshold+"interval: 30s, count: 5}}]"), "",
+			[]string{noPlace + "steps[1].analysis.duration: warning: metric a takes more than 3m, and the step ends after 3m, without a verdict: raise duration, or lower count, interval, window or initialDelay"}},
 		"too short to compare": {gate("10", "duration: 5s, metrics: [{name: a, "+compare+"}]"), "",
-			[]string{noPlace + "steps[1].analysis.duration: warning: metric a takes at least 10s, and the step ends after 5s, without a verdict: raise duration, or lower count, interval, window or initialDelay"}},
+			[]string{noPlace + "steps[1].analysis.duration: warning: metric a takes more than 10s, and the step ends after 5s, without a verdict: raise duration, or lower count, interval, window or initialDelay"}},
 		"nothing to compare": {gate("0", "duration: 5m, metrics: [{name: a, "+compare+"}]"), "",
 			[]string{noPlace + "steps[1].analysis.metrics[0]: warning: no requests go to the canary at this step, so metric a has nothing to compare: put setWeight before it"}},
 		"nothing to compare with": {admission.Steps("[{setWeight: 10}, {pause: {}}, {setWeight: 100}, {analysis: {duration: 5m, metrics: [{name: a, "+compare+"}]}}]"), "",
@@ -99,7 +101,7 @@ func TestAnalysis(t *testing.T) {
 		"unknown argument": {admission.Metric("metricRef: {name: errors, arguments: [{name: port, value: a}, {name: prot, value: a}]}"), strings.ReplaceAll(errorsMetric, "NAMESPACE", "''"),
 			[]string{noPlace + "analysis.metrics[0].metricRef.arguments: its CanaryMetric has no argument prot: remove it from metricRef.arguments"}},
 		"too short by reference": {gate("10", "duration: 1s, metrics: [{name: a, "+reference+"}]"), strings.ReplaceAll(errorsMetric, "NAMESPACE", "''"),
-			[]string{noPlace + "steps[1].analysis.duration: warning: metric a takes at least 10s, and the step ends after 1s, without a verdict: raise duration, or lower count, interval, window or initialDelay"}},
+			[]string{noPlace + "steps[1].analysis.duration: warning: metric a takes more than 10s, and the step ends after 1s, without a verdict: raise duration, or lower count, interval, window or initialDelay"}},
 		"a bad CanaryMetric": {admission.Metric(reference), strings.NewReplacer("NAMESPACE", "''", "{{args.code}}", "{{args.kode}}").Replace(errorsMetric),
 			[]string{`metrics.yaml:1: spec.compare.bad: unknown variable "args.kode": use one of args.code, args.port, ` + strings.TrimPrefix(variables, ": use one of ")}},
 	} {

@@ -35,7 +35,7 @@ func (m *Manifests) Check() []Finding {
 			found = append(found, m.checkRoute(rollout, reference, fmt.Sprintf("spec.traffic.routes[%d]", j))...)
 		}
 		found = append(found, m.checkAnalysis(rollout)...)
-		for _, warning := range forecast.Release(rollout.CanaryRollout, forecast.Options{}).Warnings {
+		for _, warning := range forecast.Release(rollout.CanaryRollout, forecast.Options{Metric: m.Metric(rollout)}).Warnings {
 			found = append(found, rollout.place.find(Warning, warning.ID, warning.Path, warning.Message))
 		}
 	}

@@ -113,6 +113,12 @@ func (r Rollout) sums(podReady time.Duration) string {
 	default:
 		parts = append(parts, fmt.Sprintf("The + is the time until somebody promotes, %d times.", r.Promotions))
 	}
+	if slices.ContainsFunc(r.Stages, func(stage forecast.Stage) bool { return stage.IsAnalysis }) {
+		parts = append(parts, "An analysis takes at least the time that is shown for it, in addition to the scrape interval, and at most its duration.")
+	}
+	if len(r.UnknownMetrics) > 0 {
+		parts = append(parts, "Not known here, and assumed to pass at once: CanaryMetric "+strings.Join(r.UnknownMetrics, ", ")+".")
+	}
 	parts = append(parts, fmt.Sprintf("At most %d pods at once (stable+canary+former).", r.PeakPods))
 	if podReady == 0 {
 		parts = append(parts, "Assumes that pods are ready immediately: set --pod-ready to the time that they need.")

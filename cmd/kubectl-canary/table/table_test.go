@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -33,6 +34,7 @@ func TestText(t *testing.T) {
 		"first-deploy": {rollout: sample.Rollout(t), options: forecast.Options{FirstDeploy: true, PodReady: 20 * time.Second}},
 		"risky":        {rollout: risky, options: forecast.Options{PodReady: 2 * time.Minute}},
 		"deadline":     {rollout: late, options: forecast.Options{PodReady: 2 * time.Minute}},
+		"analysis":     {rollout: analyzed(t)},
 		"no-steps":     {rollout: builder.MakeRollout("shop", "checkout").Settle(5).ScaleDownDelay(30).Obj()},
 	}
 	for name, tc := range tests {
@@ -41,6 +43,18 @@ func TestText(t *testing.T) {
 			compareGolden(t, name, told.Text(tc.options.PodReady))
 		})
 	}
+}
+
+// analyzed is the sample with an analysis step and a bake.
+func analyzed(t *testing.T) *v1alpha1.CanaryRollout {
+	t.Helper()
+	rollout := sample.Rollout(t)
+	metric := v1alpha1.Metric{Name: "errors", MetricRef: &v1alpha1.MetricReference{Name: "traefik-errors", Scope: v1alpha1.MetricScopeShared}}
+	rollout.Spec.Steps = []v1alpha1.Step{builder.Weight(10), {Analysis: &v1alpha1.AnalysisStep{
+		Duration: metav1.Duration{Duration: 10 * time.Minute}, Metrics: []v1alpha1.Metric{metric},
+	}}, builder.Weight(50)}
+	rollout.Spec.Bake = &v1alpha1.Bake{Duration: metav1.Duration{Duration: time.Hour}}
+	return rollout
 }
 
 func TestTextInFlight(t *testing.T) {
