@@ -107,9 +107,9 @@ func TestRelease(t *testing.T) {
 				}
 			},
 		}},
-		"pinned":   {rollout: rollout(exactly(1), builder.Weight(25), builder.Hold(), builder.Weight(75), builder.Hold()).Obj()},
-		"zero":     {rollout: rollout(halves...).Replicas(0).Obj()},
-		"paused":   {rollout: rollout(halves...).Paused().Obj()},
+		"pinned": {rollout: rollout(exactly(1), builder.Weight(25), builder.Hold(), builder.Weight(75), builder.Hold()).Obj()},
+		"zero":   {rollout: rollout(halves...).Replicas(0).Obj()},
+		"paused": {rollout: rollout(halves...).Paused().Obj()},
 		"two-routes": {rollout: rollout(builder.HeaderRoute("qa", "role", "qa"), builder.HoldAtMost(time.Hour, v1alpha1.TimeoutAbort),
 			headerRouteOut("qa"), builder.Weight(30), builder.Pause(time.Minute), builder.Weight(10)).Routes("a", "b").Obj()},
 	}

@@ -68,7 +68,7 @@ func TestAnalysis(t *testing.T) {
 		"query beyond the window": {admission.Metric("threshold: {query: 'rate(a{b=\"[9h] {{service}}\"}[5m]) / rate(c[30s])', min: '1'}"), "",
 			[]string{noPlace + "analysis.metrics[0].threshold.query: warning: it looks back 5m, and the first measurement is made when the canary has had its traffic for 1m: write [{{window}}], and set window"}},
 		"query within the window": {admission.Metric("threshold: {query: 'rate(a{b=\"{{service}}\"}[5m:30s])', min: '1', window: 5m}"), "", nil},
-		"query about anything":    {admission.Metric("threshold: {query: 'rate(a[{{window}}])', min: '1'}"), "",
+		"query about anything": {admission.Metric("threshold: {query: 'rate(a[{{window}}])', min: '1'}"), "",
 			[]string{noPlace + "analysis.metrics[0].threshold.query: warning: it names neither the canary Service nor its revision, so the pods of the stable revision are measured, too: use {{service}}, {{revision}} or {{replicaSet}}"}},
 		"query about the Service by name": {admission.Metric("threshold: {query: 'rate(a{b=\"reviews-canary\"}[{{window}}])', min: '1'}"), "", nil},
 
@@ -82,7 +82,7 @@ func TestAnalysis(t *testing.T) {
 			[]string{noPlace + "steps[1].analysis.duration: warning: metric a takes more than 10s, and the step ends after 5s, without a verdict: raise duration, or lower count, interval, window or initialDelay"}},
 		"nothing to compare": {gate("0", "duration: 5m, metrics: [{name: a, "+compare+"}]"), "",
 			[]string{noPlace + "steps[1].analysis.metrics[0]: warning: no requests go to the canary at this step, so metric a has nothing to compare: put setWeight before it"}},
-		"nothing to compare with": {admission.Steps("[{setWeight: 10}, {pause: {}}, {setWeight: 100}, {analysis: {duration: 5m, metrics: [{name: a, "+compare+"}]}}]"), "",
+		"nothing to compare with": {admission.Steps("[{setWeight: 10}, {pause: {}}, {setWeight: 100}, {analysis: {duration: 5m, metrics: [{name: a, " + compare + "}]}}]"), "",
 			[]string{
 				noPlace + "steps[3].analysis.metrics[0]: warning: no requests go to the stable revision at weight 100, so metric a has nothing to compare with: put the step before setWeight 100",
 			}},
