@@ -29,7 +29,8 @@ import (
 const (
 	// A Job is looked at less and less often.
 	minPoll, maxPoll = 2 * time.Second, 10 * time.Second
-	// startTimeout is how long a Job may have no ready pod until that is reported.
+	// startTimeout is how long a Job may have no ready pod until that is reported, and until it is reported again. A Job that is
+	// refused is tried again after that time.
 	startTimeout = 30 * time.Second
 	// requestTimeout limits the requests to the API server for one look at a Job.
 	requestTimeout = 10 * time.Second
@@ -52,7 +53,7 @@ type Jobs struct {
 // jobState is what is known of a Job between two looks at it.
 type jobState struct {
 	poll time.Duration
-	// waitsSince is when the Job was first seen without a ready pod; zero if it has started.
+	// waitsSince is since when the Job has been seen without a ready pod, or when that was reported; zero if it has started.
 	waitsSince time.Time
 	hasStarted bool
 }
@@ -103,23 +104,27 @@ func (j *jobRunner) isWanted(key key) bool {
 // look creates the Job if it does not exist, and returns its result so far. It sets when to look again.
 func (j *jobRunner) look(ctx context.Context, t *task, template string) (*plan.Measured, bool) {
 	job, err := j.find(ctx, t.key, template)
-	if errors.Is(err, errInvalidTemplate) {
-		result := failed(v1alpha1.ReasonInvalidMetric, "%s", clean(err.Error(), maxText))
-		return &result, true
-	}
-	state := &t.job
-	state.poll = min(max(minPoll, state.poll*3/2), maxPoll)
-	j.mu.Lock()
-	t.due = now().Add(state.poll)
-	j.mu.Unlock()
-	switch {
-	case errors.Is(err, errDeleting):
-		return nil, false
-	case err != nil:
-		result := failed(v1alpha1.ReasonJobNotStarted, "the Job %s cannot be started: %s", jobName(t.key), clean(err.Error(), maxText))
+	if err != nil && !errors.Is(err, errDeleting) {
+		j.lookAgain(t, startTimeout)
+		reason := v1alpha1.ReasonJobNotStarted
+		if errors.Is(err, errInvalidTemplate) {
+			reason = v1alpha1.ReasonInvalidMetric
+		}
+		result := failed(reason, "the Job %s cannot be started: %s", jobName(t.key), clean(err.Error(), maxText))
 		return &result, false
 	}
-	return state.judge(job, now())
+	t.job.poll = min(max(minPoll, t.job.poll*3/2), maxPoll)
+	j.lookAgain(t, t.job.poll)
+	if err != nil {
+		return nil, false
+	}
+	return t.job.judge(job, now())
+}
+
+func (j *jobRunner) lookAgain(t *task, after time.Duration) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	t.due = now().Add(after)
 }
 
 // judge returns the result of a Job so far; nil if it has none.
@@ -145,6 +150,7 @@ func (s *jobState) judge(job *batchv1.Job, at time.Time) (*plan.Measured, bool) 
 	case s.waitsSince.IsZero():
 		s.waitsSince = at
 	case at.Sub(s.waitsSince) >= startTimeout:
+		s.waitsSince = at
 		why := "for " + startTimeout.String()
 		if ptr.Deref(job.Spec.Suspend, false) {
 			why = "because the Job is suspended"

@@ -250,6 +250,9 @@ func (t *task) continueAs(measurement plan.Measurement) {
 		t.result.ID = measurement.ID
 		return
 	}
+	if t.isFinal {
+		t.due = now().Add(startTimeout)
+	}
 	t.due, t.result, t.isFinal = latest(t.due, measurement.NotBefore), nil, false
 }
 
