@@ -45,6 +45,10 @@ func TestRefusals(t *testing.T) {
 		"an unset spread":              {`topologySpreadConstraints=[{"topologyKey": "zone"}]`, "missing properties 'maxSkew', 'whenUnsatisfiable'"},
 		"a peer that is none":          {`networkPolicy.metricsFrom=[{"namespace": "monitoring"}]`, "additional properties 'namespace' not allowed"},
 		"two hosts in one":             {`probeAllow=["a,b"]`, "at '/probeAllow/0': 'a,b' does not match pattern"},
+		"a provider without a name":    {`metricProviders=[{"web": {"url": "http://a"}}]`, "at '/metricProviders/0': missing property 'name'"},
+		"a provider's misspelt option": {`metricProviders=[{"name": "a", "web": {"url": "http://a"}, "timeuot": "3s"}]`, "additional properties 'timeuot' not allowed"},
+		"a provider's address":         {`metricProviders=[{"name": "a", "prometheus": {"url": "prometheus:9090"}}]`, "'prometheus:9090' does not match pattern"},
+		"a file of providers":          {`extraArgs=["--metric-providers=/x"]`, "the chart itself sets --metric-providers; the value for it is metricProviders"},
 		"no port of the API server":    {"networkPolicy.apiServerPorts=[]", "at '/networkPolicy/apiServerPorts': minItems: got 0, want 1"},
 	}
 	for name, tc := range tests {
