@@ -73,7 +73,7 @@ func checkBlock(mark, content string) (int, error) {
 func checkSteps(list []v1alpha1.Step) error {
 	for i, step := range list {
 		verbs := 0
-		for _, isSet := range []bool{step.SetCanaryScale != nil, step.SetWeight != nil, step.SetHeaderRoute != nil, step.SetMirrorRoute != nil, step.Pause != nil} {
+		for _, isSet := range []bool{step.SetCanaryScale != nil, step.SetWeight != nil, step.SetHeaderRoute != nil, step.SetMirrorRoute != nil, step.Pause != nil, step.Analysis != nil} {
 			if isSet {
 				verbs++
 			}
