@@ -19,6 +19,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
 	"github.com/canaryrollout/canaryrollout/test/framework/admission"
+	"github.com/canaryrollout/canaryrollout/test/framework/repository"
 )
 
 // TestRefused breaks the sample in one way at a time. The message must say what to write instead.
@@ -82,6 +83,16 @@ func TestCanaryMetrics(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestMetricSamples: the shipped CanaryMetrics are accepted as they are.
+func TestMetricSamples(t *testing.T) {
+	manifests := mustKubectl(t, "", "kustomize", repository.Path("config", "samples", "metrics"))
+	output := mustKubectl(t, strings.ReplaceAll(manifests, "namespace: canaryrollout-system", "namespace: "+namespace),
+		"create", "--dry-run=server", "--validate=strict", "-f", "-")
+	if count := strings.Count(output, "canarymetric.canaryrollout.dev/"); count != 14 {
+		t.Errorf("%d metrics:\n%s", count, output)
 	}
 }
 

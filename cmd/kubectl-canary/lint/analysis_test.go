@@ -4,6 +4,8 @@
 package lint
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -11,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/canaryrollout/canaryrollout/test/framework/admission"
+	"github.com/canaryrollout/canaryrollout/test/framework/repository"
 )
 
 // errorsMetric is a CanaryMetric with one argument that must be given, and one with a default.
@@ -153,6 +156,36 @@ func TestRefusedMetrics(t *testing.T) {
 	for name, edits := range admission.AcceptedMetrics {
 		if manifests, text := read(edits); text != "" || len(manifests.Metrics) != 1 {
 			t.Errorf("%s: refused:\n%s", name, text)
+		}
+	}
+}
+
+// TestMetricSamples: the shipped CanaryMetrics have no findings, and a rollout can refer to each without arguments.
+func TestMetricSamples(t *testing.T) {
+	files, err := filepath.Glob(repository.Path("config", "samples", "metrics", "*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sources []Source
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sources = append(sources, Source{filepath.Base(file), content})
+	}
+	samples, found := read(t, sources...)
+	if text := lines(append(found, samples.Check()...)); text != "" {
+		t.Errorf("findings:\n%s", text)
+	}
+	if len(samples.Metrics) != 14 {
+		t.Errorf("%d metrics", len(samples.Metrics))
+	}
+	for _, metric := range samples.Metrics {
+		edits := admission.Metric("metricRef: {name: " + metric.Name + ", scope: Shared}")
+		manifests, found := read(t, append(sampleFiles(t)[1:], append(sources, Source{"rollout.yaml", edited(t, edits)})...)...)
+		if text := lines(append(found, manifests.Check()...)); text != "" {
+			t.Errorf("%s: findings:\n%s", metric.Name, text)
 		}
 	}
 }
