@@ -184,7 +184,7 @@ func (t *transition) count(m metric, result Measured) {
 	entry := t.measured(m)
 	entry.Number++
 	entry.MeasuredAt = t.now()
-	entry.Value = excerpt(result.Value)
+	entry.Value = truncateRunes(result.Value, maxValue)
 	problem := result.Problem
 	switch result.Outcome {
 	case OutcomeCounted:

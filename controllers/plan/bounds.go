@@ -15,6 +15,8 @@ import (
 const (
 	// maxExcerpt is the length to which foreign text is truncated, in runes.
 	maxExcerpt = 256
+	// maxValue is the length to which the result of a measurement is truncated, in runes.
+	maxValue = 64
 	// maxMessage is the maximum length of a message, in bytes of its JSON.
 	maxMessage = 1024
 	// maxHeaderRoutes is the maximum size of the header routes in force, in bytes of their JSON.
@@ -48,11 +50,13 @@ func bound(status *v1alpha1.CanaryRolloutStatus) {
 }
 
 // excerpt truncates a text that somebody else wrote.
-func excerpt(text string) string {
-	if len(text) <= maxExcerpt || utf8.RuneCountInString(text) <= maxExcerpt {
+func excerpt(text string) string { return truncateRunes(text, maxExcerpt) }
+
+func truncateRunes(text string, limit int) string {
+	if len(text) <= limit || utf8.RuneCountInString(text) <= limit {
 		return text
 	}
-	return string([]rune(text)[:maxExcerpt-len(ellipsis)]) + ellipsis
+	return string([]rune(text)[:limit-len(ellipsis)]) + ellipsis
 }
 
 // truncateMessage truncates a message between two characters.

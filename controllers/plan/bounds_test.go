@@ -15,6 +15,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/analysis"
 )
 
 // statusLimit is the maximum size of a status. An API server stores objects of up to 1.5 MiB, and the spec needs most of it.
@@ -61,7 +62,40 @@ func largest() map[string]Input {
 		"aborting":       changed(midway(50, weight(50), pause(0)), large),
 		"a problem":      changed(midway(50, weight(50), pause(0)), large, problem),
 		"aborted before": changed(idle(weight(50)), large, template("b"), aborted),
+		"measured":       measuredInput(large, text),
 	}
+}
+
+// measuredInput has as many metrics as there can be, with the longest texts and all of their evidence, also of a bake before. Each
+// is answered with a long text.
+func measuredInput(large change, text string) Input {
+	var metrics []v1alpha1.Metric
+	for i := range 8 {
+		m := errorsMetric()
+		m.Name = fmt.Sprintf("m%031d", i)
+		metrics = append(metrics, m)
+	}
+	in := changed(midway(10, weight(10), analysisStep(1<<40, "", metrics...)), large, providers, background(metrics...))
+	in.Prior.Memory.StepIndex, in.Commands, in.Prior.Memory.StepTargets.Weight = 1, Commands{}, 10
+	for i := range in.Observed.Routes {
+		in.Observed.Routes[i].Weight, in.Observed.Routes[i].AcceptedGeneration = 10, 7
+	}
+	evidence := analysis.Evidence{Counts: analysis.Counts{CanaryBad: 1e9, CanaryTotal: 1e10, StableBad: 1e9, StableTotal: 1e10}}
+	for _, m := range (view{in: &in, mem: in.Prior.Memory}).metrics() {
+		entry := v1alpha1.MetricMemory{
+			Name: m.name, Definition: m.definition, CountedUntil: ago(20), MeasuredAt: ago(20), StartedAt: ago(20), Errors: 1, Problem: excerpt(text),
+			ProblemReason: v1alpha1.ReasonNoData, Value: truncateRunes(text, maxValue), Evidence: evidence.Encode(), Verdict: v1alpha1.VerdictOpen,
+		}
+		all := entries(&in.Prior.Memory.Analysis, m.scope)
+		*all = append(*all, entry)
+	}
+	in.Prior.Memory.Analysis.Bake = in.Prior.Memory.Analysis.Background
+	for _, wanted := range Compute(in).Measurements {
+		in.Observed.Measured = append(in.Observed.Measured, Measured{
+			ID: wanted.ID, Outcome: OutcomeError, At: in.Now, Value: text, Problem: &Problem{Reason: v1alpha1.ReasonQueryRejected, Message: text},
+		})
+	}
+	return in
 }
 
 func largeHeaderRoute(i int) v1alpha1.SetHeaderRoute {
@@ -75,6 +109,9 @@ func TestBounds(t *testing.T) {
 	for name, in := range largest() {
 		t.Run(name, func(t *testing.T) {
 			plan := Compute(in)
+			if name == "measured" && plan.Status.Memory.Analysis.Step[0].Errors != 2 {
+				t.Errorf("the results do not count: %+v", plan.Status.Memory.Analysis.Step[0])
+			}
 			checkBounds(t, plan.Status)
 			in.Prior = plan.Status
 			checkBounds(t, Compute(in).Status)
