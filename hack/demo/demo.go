@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -31,6 +32,7 @@ const (
 
 // demo is the state of one run.
 type demo struct {
+	scenario
 	out     *screen
 	stage   *stage
 	watcher *watcher
@@ -57,12 +59,16 @@ func (e *lostError) Error() string {
 
 // run runs the demo inside the namespaces. Logs are kept only if something went wrong.
 func run(ctx context.Context, out *screen, o options) error {
-	stage, err := newStage(o.gateway)
+	chosen, err := findScenario(o.scenario)
+	if err != nil {
+		return err
+	}
+	stage, err := newStage(o.cluster())
 	if err != nil {
 		return err
 	}
 	now := time.Now()
-	d := &demo{out: out, stage: stage, began: now, deadline: now.Add(o.timeout)}
+	d := &demo{scenario: chosen, out: out, stage: stage, began: now, deadline: now.Add(o.timeout)}
 	err = d.play(ctx, o)
 	err = errors.Join(err, out.await("stopping everything", d.close), d.account())
 	if err != nil && (ctx.Err() == nil || errors.As(err, new(*lostError))) {
@@ -74,14 +80,11 @@ func run(ctx context.Context, out *screen, o options) error {
 func (d *demo) play(ctx context.Context, o options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // stops watching before the cluster stops
-	rest, err := findScenario(o.scenario)
-	if err != nil {
-		return err
-	}
+	rest := d.scenes
 	if o.hold {
-		rest = scenario{(*demo).handOver}
+		rest = []scene{(*demo).handOver}
 	}
-	scenes := scenario{(*demo).setUp, (*demo).deploy, (*demo).sendRequests, (*demo).upgrade, (*demo).compare}
+	scenes := []scene{(*demo).setUp, (*demo).deploy, (*demo).sendRequests, (*demo).upgrade, (*demo).compare}
 	for _, scene := range append(scenes, rest...) {
 		if err := scene(d, ctx); err != nil {
 			return err
@@ -100,8 +103,12 @@ func (d *demo) close() error {
 
 func (d *demo) setUp(ctx context.Context) error {
 	d.out.title("1. A cluster of its own")
+	with := ""
+	if d.isBad {
+		with = " and Prometheus"
+	}
 	d.out.text("etcd, the API server, its controllers and the scheduler run as processes in private namespaces of this "+
-		"machine, with a gateway (%s). Pods have no containers here: a small server answers at the address of each.", d.stage.gateway)
+		"machine, with a gateway (%s)%s. Pods have no containers here: a small server answers at the address of each.", d.stage.options.Gateway, with)
 	if err := d.out.await("starting the cluster", func() error { return d.stage.startCluster(ctx) }); err != nil {
 		return err
 	}
@@ -120,7 +127,10 @@ func (d *demo) deploy(ctx context.Context) error {
 	if err := d.kubectl(ctx, deployCommand); err != nil {
 		return err
 	}
-	return d.follow(ctx, isHealthy)
+	if err := d.follow(ctx, isHealthy); err != nil || !d.isBad {
+		return err
+	}
+	return d.addAnalysis(ctx)
 }
 
 func isHealthy(rollout *v1alpha1.CanaryRollout) bool {
@@ -142,10 +152,16 @@ func (d *demo) sendRequests(ctx context.Context) error {
 // upgrade changes the image and waits for the pause.
 func (d *demo) upgrade(ctx context.Context) error {
 	d.out.title("4. A new image starts a release")
-	d.out.text("The steps in the sample start one pod of version 2, send it the testers' requests alone, and wait for a " +
-		"person. In the line below, desired is what the steps ask for, verified is what the gateway has confirmed, and " +
-		"measured is what customers got in the last 2 seconds.")
-	if err := d.kubectl(ctx, upgradeCommand); err != nil {
+	command, desired := upgradeCommand, "desired is what the steps ask for, "
+	if d.isBad {
+		command, desired = badUpgradeCommand, ""
+	}
+	d.out.text("The steps start one pod of version 2, send it the testers' requests alone, and wait for a person. In the line "+
+		"below, %sverified is what the gateway has confirmed, and measured is what customers got in the last 2 seconds.", desired)
+	if d.isBad {
+		d.out.text("This version 2 has a bug that nobody knows of yet: %d %% of its answers are errors.", badPercent)
+	}
+	if err := d.kubectl(ctx, command); err != nil {
 		return err
 	}
 	return d.follow(ctx, isWaitingForPromotion)
@@ -197,6 +213,7 @@ func (d *demo) promote(ctx context.Context) error {
 	})
 	if err == nil {
 		d.out.title("Version 2 is stable and serves everybody")
+		d.out.text("And if version 2 is bad? A release that notices it by itself: make demo ARGS=--scenario=bad-version")
 	}
 	return err
 }
@@ -218,8 +235,13 @@ func (d *demo) account() error {
 	if lost > 0 {
 		color = red
 	}
-	d.out.line(d.out.style.paint(color, fmt.Sprintf("%d requests sent, %d failed", total.Sent, lost)))
-	if dead := total.Failed - lost; dead > 0 {
+	bad := len(d.traffic.Results(d.isBadAnswer))
+	outcome := fmt.Sprintf("%d requests sent, %d failed", total.Sent, lost)
+	if d.isBad {
+		outcome = fmt.Sprintf("%d requests sent, %d lost, %d answered with an error by version 2", total.Sent, lost, bad)
+	}
+	d.out.line(d.out.style.paint(color, outcome))
+	if dead := total.Failed - lost - bad; dead > 0 {
 		d.out.text("(%d more were sent to the pods that the demo let die, in the second in which it did.)", dead)
 	}
 	if total.Skipped > 0 {
@@ -234,11 +256,16 @@ func (d *demo) account() error {
 // lost counts failed requests, except those that the demo itself caused.
 func (d *demo) lost() (lost int) {
 	for _, failure := range d.traffic.Failures() {
-		if !d.isKilled(failure) {
+		if !d.isKilled(failure) && !d.isBadAnswer(failure) {
 			lost++
 		}
 	}
 	return lost
+}
+
+// isBadAnswer reports whether a pod of the bad version itself answered with an error.
+func (d *demo) isBadAnswer(r load.Result) bool {
+	return d.isBad && r.Status == http.StatusInternalServerError && r.Version == "v2"
 }
 
 // isKilled reports whether a request failed because of the pods that the demo killed.

@@ -21,6 +21,16 @@ const (
 	upgradeCommand = `kubectl patch canaryrollout reviews --type=json -p '[{"op": "replace",
   "path": "/spec/template/spec/containers/0/image",
   "value": "istio/examples-bookinfo-reviews-v2:1.20.2"}]'`
+	// badPercent is the share of errors of the bad version 2, as in the command.
+	badPercent        = 3
+	badUpgradeCommand = `kubectl patch canaryrollout reviews --type=json -p '[{"op": "replace",
+  "path": "/spec/template/spec/containers/0/image",
+  "value": "istio/examples-bookinfo-reviews-v2:1.20.2"}, {"op": "add",
+  "path": "/spec/template/spec/containers/0/env/-",
+  "value": {"name": "ERROR_PERCENT", "value": "3"}}]'`
+	showAnalysisCommand = `tail -n +4 hack/demo/analysis.yaml`
+	analysisCommand     = `kubectl patch canaryrollout reviews --type=merge \
+  --patch-file=hack/demo/analysis.yaml`
 	promoteCommand = `kubectl annotate canaryrollout reviews canaryrollout.dev/promote=true`
 )
 

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -45,12 +46,15 @@ func (d *demo) show(rollout *v1alpha1.CanaryRollout) {
 // view describes the revision in status.revision: the one in flight, or the stable one at rest.
 func (d *demo) view(rollout *v1alpha1.CanaryRollout) view {
 	status := rollout.Status
-	v := view{step: status.Step, state: status.State, measured: -1}
+	v := view{step: status.Step, state: status.State, measured: -1, evidence: -1}
 	for _, release := range status.History {
 		if release.Revision == status.Revision {
 			v.version = backend.Version(release.Images)
 			break
 		}
+	}
+	for _, metric := range status.Analysis {
+		v.evidence = max(v.evidence, int(metric.FailureEvidence))
 	}
 	v.verified, v.desired = shares(status.Weight)
 	if d.traffic != nil {
@@ -74,8 +78,8 @@ func (d *demo) worthPrinting(v view) bool {
 	if d.printedAt.Add(time.Second).After(time.Now()) {
 		return false
 	}
-	moved := abs(v.measured - last.measured)
-	v.measured = last.measured
+	moved := max(abs(v.measured-last.measured), abs(v.evidence-last.evidence))
+	v.measured, v.evidence = last.measured, last.evidence
 	return v != last || moved >= 5
 }
 
@@ -87,9 +91,10 @@ func (d *demo) showLost() {
 		return
 	}
 	const enough = 5
-	lost := len(d.traffic.Results(func(r load.Result) bool { return r.Err != nil }))
+	lost := len(d.traffic.Results(func(r load.Result) bool { return r.Err != nil && !d.isBadAnswer(r) }))
 	if lost > d.lostShown && d.lostShown < enough {
-		for _, failure := range d.traffic.Failures()[d.lostShown:min(lost, enough)] {
+		failures := slices.DeleteFunc(d.traffic.Failures(), d.isBadAnswer)
+		for _, failure := range failures[d.lostShown:min(lost, enough)] {
 			d.out.entry(failure.Start.Sub(d.began), red, fmt.Sprintf("LOST: %v (%s)", failure.Err, cmp.Or(failure.Pod, "no pod")))
 		}
 	}

@@ -6,8 +6,8 @@
 // kubectl commands that a user would type. It fails if a single request fails.
 //
 // With --hold it stops at the pause before the first share of traffic and leaves the rest to the user. With
-// --scenario something interferes: an abort, a third version, pods that die, or a tool that writes to the route. The
-// gateway is a small one of this repository; --gateway=traefik builds and runs Traefik.
+// --scenario something interferes: an abort, a third version, pods that die, or a tool that writes to the route; or version
+// 2 is bad, and the release judges itself by the metrics that Prometheus scrapes from the gateway. The gateway is a small one of this repository; --gateway=traefik builds and runs Traefik.
 package main
 
 import (
@@ -41,11 +41,16 @@ type options struct {
 	timeout  time.Duration
 }
 
+// cluster returns the options of the cluster that the demo runs on.
+func (o options) cluster() cluster.Options {
+	return cluster.Options{Gateway: o.gateway, Prometheus: scenarios[o.scenario].isBad}
+}
+
 func main() {
 	o := options{gateway: cluster.BuiltinGateway}
 	flag.Var(&o.gateway, "gateway", "the gateway: builtin, or traefik, which takes some minutes more to build the first time")
 	flag.BoolVar(&o.hold, "hold", false, "stop at the pause and leave the rest to you, until Ctrl-C")
-	flag.StringVar(&o.scenario, "scenario", defaultScenario, "what happens after the pause: release, abort, supersede, dying-canary or gitops")
+	flag.StringVar(&o.scenario, "scenario", defaultScenario, "what happens after the pause: release, abort, bad-version, supersede, dying-canary or gitops")
 	flag.DurationVar(&o.timeout, "timeout", 10*time.Minute, "fail when it takes longer, without the build")
 	flag.Parse()
 	out := newScreen(os.Stdout)
@@ -53,7 +58,7 @@ func main() {
 		os.Exit(out.failure(err))
 	}
 	if onHost() {
-		if err := withSignals(func(ctx context.Context) error { return build(ctx, out, o.gateway) }); err != nil {
+		if err := withSignals(func(ctx context.Context) error { return build(ctx, out, o.cluster()) }); err != nil {
 			os.Exit(out.failure(err))
 		}
 	}
@@ -83,9 +88,9 @@ func withSignals(do func(context.Context) error) error {
 }
 
 // build builds everything that needs the network: inside the namespaces there is none.
-func build(ctx context.Context, out *screen, gateway cluster.Gateway) error {
+func build(ctx context.Context, out *screen, options cluster.Options) error {
 	out.text("CanaryRollout replaces version 1 of a service by version 2, step by step, while %d requests a second "+
-		"come in. Not one of them may fail.", rate)
+		"come in. Not one of them may be lost.", rate)
 	for _, program := range []string{"go", "kubectl", "ip"} {
 		if _, err := exec.LookPath(program); err != nil {
 			return fmt.Errorf("the demo needs Go, kubectl and ip (iproute2): %w", err)
@@ -95,9 +100,13 @@ func build(ctx context.Context, out *screen, gateway cluster.Gateway) error {
 		return fmt.Errorf("run the demo from the repository's folder, by make demo: %w", err)
 	}
 	out.title("Building Kubernetes and the operator")
-	out.text("All of it from source. This takes about ten minutes on two cores the first time, and seconds later.")
+	minutes := "ten"
+	if options.Prometheus {
+		minutes = "twelve"
+	}
+	out.text("All of it from source. This takes about %s minutes on two cores the first time, and seconds later.", minutes)
 	return out.await("building", func() error {
-		if err := cluster.Build(ctx, out, cluster.Options{Gateway: gateway}); err != nil {
+		if err := cluster.Build(ctx, out, options); err != nil {
 			return err
 		}
 		return errors.Join(operator.Build(out, false), ctx.Err())

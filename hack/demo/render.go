@@ -40,6 +40,8 @@ type view struct {
 	desired, verified int
 	// measured is negative if there is nothing to measure.
 	measured int
+	// evidence against the version is negative if nothing is compared.
+	evidence int
 }
 
 // String returns the line without a bar.
@@ -52,8 +54,12 @@ func (v view) words() []string {
 	if v.measured >= 0 {
 		measured = fmt.Sprintf("%3d%%", v.measured)
 	}
-	return []string{v.version + ":", fmt.Sprintf("desired %3d%%", v.desired), fmt.Sprintf("verified %3d%%", v.verified),
+	words := []string{v.version + ":", fmt.Sprintf("desired %3d%%", v.desired), fmt.Sprintf("verified %3d%%", v.verified),
 		"measured " + measured}
+	if v.evidence >= 0 { // in place of what is often the same as the next word: 80 columns have no room for both and a bar
+		words[1] = fmt.Sprintf("evidence %3d%%", v.evidence)
+	}
+	return words
 }
 
 // line returns a line of at most the given width. The bar uses the space that the words leave, and is omitted first.
@@ -63,7 +69,11 @@ func (s style) line(v view, width int) string {
 		return clip(v.String(), width)
 	}
 	words := v.words()
-	for i, color := range []string{"", yellow, cyan, green} {
+	colors := [...]string{"", yellow, cyan, green}
+	if v.evidence >= 0 {
+		colors[1] = red
+	}
+	for i, color := range colors {
 		words[i] = s.paint(color, words[i])
 	}
 	return s.paint(stateColor(v.state), v.head()) + s.bar(v, cells) + " " + strings.Join(words, " ")

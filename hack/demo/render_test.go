@@ -4,9 +4,12 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"sigs.k8s.io/yaml"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
@@ -29,8 +32,13 @@ func TestBar(t *testing.T) {
 }
 
 func TestLine(t *testing.T) {
-	v := view{step: "12/12", state: v1alpha1.StateProgressing, version: "v2", desired: 100, verified: 100, measured: 100}
+	v := view{step: "12/12", state: v1alpha1.StateProgressing, version: "v2", desired: 100, verified: 100, measured: 100, evidence: -1}
 	want := "12/12 Progressing ################ v2: desired 100% verified 100% measured 100%"
+	if got := (style{ascii: true}).line(v, 79); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	v.evidence = 43
+	want = "12/12 Progressing ############### v2: evidence  43% verified 100% measured 100%"
 	if got := (style{ascii: true}).line(v, 79); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -77,8 +85,27 @@ func TestFindScenario(t *testing.T) {
 	if _, err := findScenario(defaultScenario); err != nil {
 		t.Error(err)
 	}
-	const want = `there is no scenario "x"; there are: abort, dying-canary, gitops, release, supersede`
+	const want = `there is no scenario "x"; there are: abort, bad-version, dying-canary, gitops, release, supersede`
 	if _, err := findScenario("x"); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// The patch of the bad version is what users copy: a field that the API does not have would be lost without a word.
+func TestAnalysisPatch(t *testing.T) {
+	content, err := os.ReadFile("analysis.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var patch struct {
+		Spec struct {
+			Steps []v1alpha1.Step `json:"steps"`
+		} `json:"spec"`
+	}
+	if err := yaml.UnmarshalStrict(content, &patch); err != nil {
+		t.Fatal(err)
+	}
+	if len(patch.Spec.Steps) != 7 || patch.Spec.Steps[4].Kind() != v1alpha1.StepAnalysis {
+		t.Errorf("the steps are %+v", patch.Spec.Steps)
 	}
 }

@@ -15,18 +15,26 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
 )
 
+// A scene is a part of the demo.
+type scene func(*demo, context.Context) error
+
 // A scenario is what happens after the pause at which only testers have version 2.
-type scenario []func(*demo, context.Context) error
+type scenario struct {
+	scenes []scene
+	// isBad makes version 2 a bad one, which metrics judge. It needs Prometheus.
+	isBad bool
+}
 
 // defaultScenario is the undisturbed release.
 const defaultScenario = "release"
 
 var scenarios = map[string]scenario{
-	defaultScenario: {(*demo).promote},
-	"abort":         {(*demo).goTo40, (*demo).abort},
-	"supersede":     {(*demo).goTo40, (*demo).supersede},
-	"dying-canary":  {(*demo).goTo40, (*demo).killCanary},
-	"gitops":        {(*demo).goTo40, (*demo).overwrite},
+	defaultScenario: {scenes: []scene{(*demo).promote}},
+	"abort":         {scenes: []scene{(*demo).goTo40, (*demo).abort}},
+	"bad-version":   {scenes: []scene{(*demo).judge}, isBad: true},
+	"supersede":     {scenes: []scene{(*demo).goTo40, (*demo).supersede}},
+	"dying-canary":  {scenes: []scene{(*demo).goTo40, (*demo).killCanary}},
+	"gitops":        {scenes: []scene{(*demo).goTo40, (*demo).overwrite}},
 }
 
 // findScenario returns the named scenario. Its error lists all of them.
@@ -34,7 +42,7 @@ func findScenario(name string) (scenario, error) {
 	if found, ok := scenarios[name]; ok {
 		return found, nil
 	}
-	return nil, fmt.Errorf("there is no scenario %q; there are: %s", name, strings.Join(slices.Sorted(maps.Keys(scenarios)), ", "))
+	return scenario{}, fmt.Errorf("there is no scenario %q; there are: %s", name, strings.Join(slices.Sorted(maps.Keys(scenarios)), ", "))
 }
 
 const (

@@ -17,7 +17,7 @@ import (
 
 // stage is the environment of the demo: a cluster with pods that answer, and the operator.
 type stage struct {
-	gateway  cluster.Gateway
+	options  cluster.Options
 	dir      string
 	cluster  *cluster.Cluster
 	pods     *backend.Backend
@@ -29,14 +29,15 @@ type stage struct {
 }
 
 // newStage creates the folder for data and logs. The stage owns it, so that an interrupted start leaves none behind.
-func newStage(gateway cluster.Gateway) (*stage, error) {
+func newStage(options cluster.Options) (*stage, error) {
 	dir, err := os.MkdirTemp("", "canaryrollout-demo-")
-	return &stage{gateway: gateway, dir: dir, kubeconfig: filepath.Join(dir, "kubeconfig")}, err
+	options.Dir = dir
+	return &stage{options: options, dir: dir, kubeconfig: filepath.Join(dir, "kubeconfig")}, err
 }
 
 // startCluster starts the cluster with pods that answer, and writes the kubeconfig.
 func (s *stage) startCluster(ctx context.Context) (err error) {
-	if s.cluster, err = cluster.Start(ctx, cluster.Options{Dir: s.dir, Gateway: s.gateway}); err != nil {
+	if s.cluster, err = cluster.Start(ctx, s.options); err != nil {
 		return err
 	}
 	s.closers = append(s.closers, s.cluster.Stop)
