@@ -252,10 +252,12 @@ type MetricStatus struct {
 	// errors is how many measurements in a row had no usable answer.
 	// +optional
 	Errors int32 `json:"errors,omitempty"`
-	// failureEvidence is how far the evidence for a failure has come, in percent of what a verdict takes.
+	// failureEvidence is how far the evidence for a failure has come, in percent of what a verdict takes. That of a comparison
+	// goes up and down; for other metrics it is the share of failureLimit + 1 that has been bad.
 	// +optional
 	FailureEvidence int32 `json:"failureEvidence,omitempty"`
-	// passEvidence is how far the evidence for a pass has come, in percent of what a verdict takes.
+	// passEvidence is how far the evidence for a pass has come, in percent of what a verdict takes. For metrics of an analysis
+	// step that are no comparisons, it is the share of count that has been measured.
 	// +optional
 	PassEvidence int32 `json:"passEvidence,omitempty"`
 	// message says in words what was measured, or why nothing could be.

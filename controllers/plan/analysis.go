@@ -9,7 +9,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/analysis"
@@ -251,17 +250,12 @@ func (v view) comparisonTest(m metric) *analysis.Test {
 
 // verdictOf returns what the measurements of a metric say. A failure is final.
 func (v view) verdictOf(m metric, entry *v1alpha1.MetricMemory) v1alpha1.MetricVerdict {
-	schedule := m.schedule()
-	count, failureLimit := ptr.Deref(schedule.Count, v1alpha1.DefaultMetricCount), ptr.Deref(schedule.FailureLimit, 0)
+	count, failureLimit := m.limits()
 	switch {
 	case entry.Verdict == v1alpha1.VerdictFailed:
 		return v1alpha1.VerdictFailed
 	case m.source.Compare != nil:
 		return v.comparisonVerdict(m, entry)
-	case m.source.Job != nil:
-		count, failureLimit = 1, 0
-	}
-	switch {
 	case entry.Failures > failureLimit:
 		return v1alpha1.VerdictFailed
 	case m.scope == v1alpha1.MetricStep && entry.Successes+entry.Failures >= count:

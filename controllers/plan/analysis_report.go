@@ -71,12 +71,23 @@ func (v view) reportMetric(m metric) v1alpha1.MetricStatus {
 	if v.isInconclusive(m, &entry) {
 		report.Verdict = v1alpha1.VerdictInconclusive
 	}
-	if test := v.comparisonTest(m); test != nil {
-		evidence := evidenceOf(&entry)
-		failure, pass := test.Progress(&evidence)
-		report.FailureEvidence, report.PassEvidence = int32(100*max(failure, 0)), int32(100*max(pass, 0))
-	}
+	failure, pass := v.progress(m, &entry)
+	report.FailureEvidence, report.PassEvidence = int32(100*max(failure, 0)), int32(100*max(pass, 0))
 	return report
+}
+
+// progress returns how far a metric has come towards a failure and towards a pass, from 0 to 1. In the background, nothing but a
+// comparison passes.
+func (v view) progress(m metric, entry *v1alpha1.MetricMemory) (failure, pass float64) {
+	if test := v.comparisonTest(m); test != nil {
+		evidence := evidenceOf(entry)
+		return test.Progress(&evidence)
+	}
+	count, failureLimit := m.limits()
+	if m.scope == v1alpha1.MetricStep {
+		pass = float64(entry.Successes+entry.Failures) / float64(count)
+	}
+	return min(float64(entry.Failures)/float64(failureLimit+1), 1), min(pass, 1)
 }
 
 // measuredCondition says whether every metric of the release in flight can be measured.

@@ -244,6 +244,15 @@ func (m metric) schedule() v1alpha1.Schedule {
 	}
 }
 
+// limits returns how many measurements an analysis step takes, and how many of them may be bad. A Job runs once.
+func (m metric) limits() (count, failures int32) {
+	if m.source.Job != nil {
+		return 1, 0
+	}
+	schedule := m.schedule()
+	return max(ptr.Deref(schedule.Count, v1alpha1.DefaultMetricCount), 1), ptr.Deref(schedule.FailureLimit, 0)
+}
+
 func lasting(d *metav1.Duration, fallback time.Duration) time.Duration {
 	if d == nil || d.Duration <= 0 {
 		return fallback

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/analysis"
 )
 
@@ -22,5 +23,31 @@ func TestVariables(t *testing.T) {
 	slices.Sort(want)
 	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(values))); diff != "" {
 		t.Errorf("variables (-want +got):\n%s", diff)
+	}
+}
+
+// TestProgress: people see how far a metric without a statistical test has come, too: in bad measurements towards its failure, and
+// in measurements towards its pass.
+func TestProgress(t *testing.T) {
+	passing := fastMetric(4, 1)
+	for name, tc := range map[string]struct {
+		metric              v1alpha1.Metric
+		scope               v1alpha1.MetricStatusScope
+		successes, failures int32
+		failure, pass       float64
+	}{
+		"nothing yet":       {passing, v1alpha1.MetricStep, 0, 0, 0, 0},
+		"half":              {passing, v1alpha1.MetricStep, 1, 1, 0.5, 0.5},
+		"failed":            {passing, v1alpha1.MetricStep, 1, 2, 1, 0.75},
+		"in the background": {passing, v1alpha1.MetricBackground, 9, 1, 0.5, 0},
+		"a Job":             {smokeMetric(), v1alpha1.MetricStep, 1, 0, 0, 1},
+	} {
+		in := atGate(analysisStep(0, "", tc.metric))
+		v := view{in: &in, mem: in.Prior.Memory}
+		m := v.resolve(&tc.metric, tc.scope)
+		failure, pass := v.progress(m, &v1alpha1.MetricMemory{Successes: tc.successes, Failures: tc.failures})
+		if failure != tc.failure || pass != tc.pass {
+			t.Errorf("%s: %g and %g, want %g and %g", name, failure, pass, tc.failure, tc.pass)
+		}
 	}
 }

@@ -37,7 +37,7 @@ func (r Rollout) currentStep() int {
 	return index
 }
 
-// Render shows a rollout: its state and what it waits for, its steps, and the tree of its pods. In a wide terminal, the
+// Render shows a rollout: its state and what it waits for, its steps, its metrics, and the tree of its pods. In a wide terminal, the
 // steps appear beside the state.
 func (r Rollout) Render(s Style, now time.Time) string {
 	var lines []string
@@ -49,6 +49,9 @@ func (r Rollout) Render(s Style, now time.Time) string {
 		if steps := r.steps(s, cmp.Or(s.Width, 1000)); steps != nil {
 			lines = append(append(lines, ""), steps...)
 		}
+	}
+	if analysis := r.analysis(s); analysis != nil {
+		lines = append(append(lines, ""), analysis...)
 	}
 	return join(append(append(lines, ""), r.tree(s, now)...))
 }
@@ -148,6 +151,7 @@ func Message(rollout *v1alpha1.CanaryRollout, flags string) string {
 	for _, known := range [][2]string{
 		{v1alpha1.PromoteAnnotation + "=true", command("promote") + flags},
 		{v1alpha1.PromoteAnnotation + "=full", command("promote") + " --full" + flags},
+		{v1alpha1.AbortAnnotation + "=true", command("abort") + flags},
 		{v1alpha1.RetryAnnotation + "=true", command("retry") + flags},
 	} {
 		message = strings.ReplaceAll(message, plan.AnnotateCommand(rollout.Namespace, rollout.Name, known[0]), known[1])

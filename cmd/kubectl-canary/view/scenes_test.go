@@ -148,6 +148,7 @@ func scenes() map[string]Rollout {
 	return map[string]Rollout{
 		"healthy": healthy(), "paused": paused(), "timed-pause": timedPause(), "stepping": weightStep(), "held": held(),
 		"promoting": promoting(), "aborting": aborting(), "aborted": abortedScene(), "degraded": degraded(), "initializing": initializing(), "unseen": unseen(),
+		"analyzing": analyzing(), "failed": failed(), "baking": baking(),
 	}
 }
 
@@ -234,6 +235,59 @@ func degraded() Rollout {
 	sick := &rollout.Pods[len(rollout.Pods)-1]
 	sick.Status.ContainerStatuses = []corev1.ContainerStatus{{RestartCount: 6, State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{
 		Reason: "CrashLoopBackOff", Message: "back-off 5m0s restarting failed container=reviews pod=reviews-594c75879c-k7x20_shop(0c8a)"}}}}
+	return rollout
+}
+
+// metric is a metric of the background with a comparison.
+func metric(verdict v1alpha1.MetricVerdict, failure, pass int32, message string) v1alpha1.MetricStatus {
+	return v1alpha1.MetricStatus{
+		Name: "errors", Scope: v1alpha1.MetricBackground, Verdict: verdict, Measurements: 12, FailureEvidence: failure, PassEvidence: pass, Message: message,
+	}
+}
+
+// analyzing is at an analysis step, where one metric has passed, one is open and one cannot be measured.
+func analyzing() Rollout {
+	rollout := stepping(4, 1, 1)
+	rollout.Object.Spec.Steps[4] = v1alpha1.Step{Analysis: &v1alpha1.AnalysisStep{
+		Duration: metav1.Duration{Duration: 10 * time.Minute}, Metrics: []v1alpha1.Metric{{Name: "p95"}, {Name: "smoke"}, {Name: "checkout-conversion"}},
+	}}
+	status := &rollout.Object.Status
+	setWeight(status, 10, 10)
+	status.Message = "analysis: 1 of 3 metrics passed, until 10:36:00Z; p95: 1 of 3 measurements failed, the last result is 0.42"
+	status.Analysis = []v1alpha1.MetricStatus{
+		metric(v1alpha1.VerdictOpen, 61, 4, "5 of 1200 requests of the canary were bad (0.42 %), and 11 of 10800 of stable (0.1 %); "+
+			"no verdict yet: the evidence is at 61 % of what a failure takes and at 4 % of what a pass takes"),
+		{Name: "p95", Scope: v1alpha1.MetricStep, Verdict: v1alpha1.VerdictOpen, Value: "0.42", Measurements: 3, Failures: 1, FailureEvidence: 50, PassEvidence: 60,
+			Message: "1 of 3 measurements failed, the last result is 0.42"},
+		{Name: "smoke", Scope: v1alpha1.MetricStep, Verdict: v1alpha1.VerdictPassed, Measurements: 1, PassEvidence: 100, Value: "Job reviews-594c75879c-5-1-smoke completed",
+			Message: "Job reviews-594c75879c-5-1-smoke completed"},
+		{Name: "checkout-conversion", Scope: v1alpha1.MetricStep, Verdict: v1alpha1.VerdictOpen, Errors: 2,
+			Message: "no usable answer (2 measurements in a row): the provider default does not answer: connection refused"},
+	}
+	return rollout
+}
+
+// failed was aborted by a metric.
+func failed() Rollout {
+	rollout := abortedScene()
+	status := &rollout.Object.Status
+	why := "14 of 420 requests of the canary were bad (3.3 %), and 3 of 3780 of stable (0.079 %); the chance that a good canary looks like this is at most 1 %"
+	status.Message = "revision " + canaryRevision + " was aborted (metric errors failed: " + why + "), revision " + stableRevision +
+		" serves; apply another template, or: kubectl -n shop annotate canaryrollout reviews canaryrollout.dev/retry=true"
+	status.Analysis = []v1alpha1.MetricStatus{metric(v1alpha1.VerdictFailed, 100, 0, why)}
+	return rollout
+}
+
+// baking has moved all traffic, and keeps the former pods.
+func baking() Rollout {
+	rollout := promoting()
+	status := &rollout.Object.Status
+	status.Message = "revision " + canaryRevision + " serves all traffic and bakes until 11:00:00Z; to end the bake now: " + promoteByHand +
+		"; to roll back: kubectl -n shop annotate canaryrollout reviews canaryrollout.dev/abort=true"
+	before := metric(v1alpha1.VerdictPassed, 0, 100, "1 of 9000 requests of the canary were bad (0.011 %), and 9 of 90000 of stable (0.01 %)")
+	after := metric(v1alpha1.VerdictOpen, 2, 30, "1 of 7000 requests since the promotion were bad (0.014 %), and 1 of 9000 before it (0.011 %)")
+	after.Scope = v1alpha1.MetricBake
+	status.Analysis = []v1alpha1.MetricStatus{before, after}
 	return rollout
 }
 
