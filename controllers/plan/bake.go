@@ -11,7 +11,22 @@ import "github.com/canaryrollout/canaryrollout/api/v1alpha1"
 
 // isBaking reports whether the new revision serves all traffic and the promotion is not committed.
 func (v view) isBaking() bool {
-	return v.mem.Phase == v1alpha1.PhasePromoting && v.mem.Bake.Since != nil
+	return v.mem.Phase == v1alpha1.PhasePromoting && v.mem.Bake.Since != nil && promotionStage(v.mem) == StagePromoteEnd
+}
+
+// isLastOfBake reports whether another template ends a bake. The next release starts from the revision that serves. The stable
+// template rolls back instead.
+func (v view) isLastOfBake() bool {
+	target := v.target()
+	return v.isBaking() && target != "" && target != v.mem.CurrentRevision && target != v.mem.StableRevision
+}
+
+// keepBake forgets a bake when the former revision serves again, because the new one died. The bake starts again with the next
+// promotion.
+func (t *transition) keepBake() {
+	if !t.isBaking() {
+		t.mem.Bake = v1alpha1.BakeMemory{}
+	}
 }
 
 // bake is open when the promotion may be committed. A first deploy has no revision to return to.
@@ -27,7 +42,7 @@ func (t *transition) bake() gate {
 			t.mem.CurrentRevision, t.mem.StableRevision, Duration(bake.Duration.Duration))
 	}
 	left := t.until(t.mem.Bake.Since.Add(bake.Duration.Duration))
-	if t.mem.Bake.Ended || !left.shut {
+	if t.mem.Bake.Ended || t.isLastOfBake() || !left.shut {
 		return gate{}
 	}
 	left.isTimed = true

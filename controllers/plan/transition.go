@@ -46,6 +46,7 @@ func (t *transition) reconcile() {
 	t.keepPauseClock()
 	t.observeMeasurements()
 	t.move()
+	t.keepBake()
 	t.keepMeasurements()
 	t.keepLoad()
 	t.keepVerifyTimeout()
@@ -132,10 +133,7 @@ func (t *transition) start(revision string) {
 func (t *transition) promote() {
 	target, blocked, failOver := t.target(), t.blocked(), t.strategy.failOver(t.view)
 	switch {
-	case target != "" && target != t.mem.CurrentRevision && target != t.mem.StableRevision && t.isBaking():
-		t.mem.Bake.Ended = true // the next release starts from the revision that serves
-		t.strategy.promote(t)
-	case target != "" && target != t.mem.CurrentRevision && t.strategy.mayLeave(t.view):
+	case target != "" && target != t.mem.CurrentRevision && !t.isLastOfBake() && t.strategy.mayLeave(t.view):
 		t.supersede(target)
 	case failOver != nil:
 		failOver(t)
