@@ -47,22 +47,43 @@ func (t *transition) remember(m metric, entry v1alpha1.MetricMemory) {
 	*all = append(kept, entry)
 }
 
-// isFinal reports whether a metric needs no more measurements. In the background, a canary that has been good so far may still
-// turn out to be bad, for example at a higher weight.
+// forgetMetrics removes the metrics that are no longer in the spec. An edit of the steps starts them over, so those of a step are
+// always in the spec.
+func (t *transition) forgetMetrics() {
+	var metrics []v1alpha1.Metric
+	if t.in.Spec.Analysis != nil {
+		metrics = t.in.Spec.Analysis.Metrics
+	}
+	isGone := func(known v1alpha1.MetricMemory) bool {
+		return !slices.ContainsFunc(metrics, func(m v1alpha1.Metric) bool { return m.Name == known.Name })
+	}
+	memory := &t.mem.Analysis
+	memory.Background, memory.Bake = slices.DeleteFunc(memory.Background, isGone), slices.DeleteFunc(memory.Bake, isGone)
+}
+
+// endsEarly reports whether a metric passes for good. In the background, a canary that has been good so far may still turn out to
+// be bad, for example at a higher weight. A Job runs once.
+func (m metric) endsEarly() bool { return m.scope == v1alpha1.MetricStep || m.source.Job != nil }
+
+// isFinal reports whether a metric needs no more measurements.
 func isFinal(m metric, verdict v1alpha1.MetricVerdict) bool {
-	return verdict == v1alpha1.VerdictFailed || m.scope == v1alpha1.MetricStep && verdict != v1alpha1.VerdictOpen && verdict != ""
+	return verdict == v1alpha1.VerdictFailed || m.endsEarly() && verdict != v1alpha1.VerdictOpen && verdict != ""
 }
 
 // steady is open while the requests that a metric is about are answered as the targets in memory say. It then returns since
 // when.
 func (v view) steady(m metric) (time.Time, gate) {
+	traffic := v.traffic()
 	switch {
 	case !v.isJudged():
 		return time.Time{}, gate{shut: true}
+	case v.spec.replicas == 0:
+		return time.Time{}, waitFor("spec.replicas is 0")
 	case m.scope == v1alpha1.MetricStep && !v.followsSteps():
 		return time.Time{}, waitFor("the canary does not have the traffic yet that the steps ask for")
-	case !v.isBaking() && !v.traffic().reachesCanary() && (m.scope == v1alpha1.MetricBackground || m.source.Compare != nil):
-		return time.Time{}, waitFor("no requests go to the canary")
+	case !v.isBaking() && traffic.load() == 0 && (m.scope == v1alpha1.MetricBackground || m.source.Compare != nil):
+		// The requests of a header route are not those of the other users.
+		return time.Time{}, waitFor("no share of the requests goes to the canary")
 	}
 	return v.strategy.steady(v)
 }
@@ -166,6 +187,7 @@ func (t *transition) observeMeasurements() {
 		t.metricReports = t.in.Prior.Analysis
 		return
 	}
+	t.forgetMetrics()
 	for _, m := range t.metrics() {
 		next, _ := t.nextMeasurement(m)
 		if next == nil {
@@ -258,7 +280,7 @@ func (v view) verdictOf(m metric, entry *v1alpha1.MetricMemory) v1alpha1.MetricV
 		return v.comparisonVerdict(m, entry)
 	case entry.Failures > failureLimit:
 		return v1alpha1.VerdictFailed
-	case m.scope == v1alpha1.MetricStep && entry.Successes+entry.Failures >= count:
+	case m.endsEarly() && entry.Successes+entry.Failures >= count:
 		return v1alpha1.VerdictPassed
 	default:
 		return v1alpha1.VerdictOpen
@@ -327,8 +349,12 @@ func (v view) analysisProblem() *Problem {
 // data of that moment.
 const rejections = 3
 
-// measuredProblem returns a problem that measurements have shown and that a user has to fix.
+// measuredProblem returns a problem that measurements have shown and that a user has to fix. It holds a release only while there
+// are more measurements, which show when it is fixed.
 func (v view) measuredProblem(m metric) *Problem {
+	if next, _ := v.nextMeasurement(m); next == nil || !v.isJudged() {
+		return nil
+	}
 	entry := v.measured(m)
 	switch entry.ProblemReason {
 	case v1alpha1.ReasonInvalidMetric, v1alpha1.ReasonProviderNotFound:

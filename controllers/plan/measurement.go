@@ -26,7 +26,7 @@ type Measurement struct {
 
 // MeasurementID identifies a measurement. A result counts only for the measurement with the same identity.
 type MeasurementID struct {
-	// Revision and Attempt identify the release.
+	// Revision and Attempt identify the release. A release whose steps were edited is another attempt.
 	Revision string
 	Attempt  int32
 	// Step is the number of the analysis step, starting at 1; 0 for the background, BakeStep for a bake.

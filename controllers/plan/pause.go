@@ -93,7 +93,7 @@ func (v view) hasClock() bool {
 }
 
 // keepPauseClock stops the clock of a step while the canary does not serve what the steps ask for: without endpoints, or
-// without its weight, the canary is not tested.
+// without its weight, the canary is not tested. Nor is it while somebody has to fix a metric.
 func (t *transition) keepPauseClock() {
 	mem := t.mem
 	if !t.hasClock() {
@@ -102,7 +102,8 @@ func (t *transition) keepPauseClock() {
 	if mem.TransitionedAt == nil {
 		mem.TransitionedAt = t.now()
 	}
-	switch isInPlace := !t.strategy.isServing(t.view).shut && t.followsSteps() && t.isVerified(); {
+	isMeasurable := t.analysisStep() == nil || t.analysisProblem() == nil
+	switch isInPlace := !t.strategy.isServing(t.view).shut && t.followsSteps() && t.isVerified() && isMeasurable; {
 	case isInPlace && mem.PauseClockStoppedAt != nil:
 		mem.PauseClockStoppedMilliseconds += t.in.Now.Sub(mem.PauseClockStoppedAt.Time).Milliseconds()
 		mem.PauseClockStoppedAt = nil

@@ -78,6 +78,7 @@ func (t *transition) startOver() {
 			return step.SetHeaderRoute != nil && equality.Semantic.DeepEqual(*step.SetHeaderRoute, known)
 		})
 	}))
+	t.mem.Analysis.Attempt++ // what was measured at the former steps does not count for the same step again
 	t.enterStep(0)
 }
 
