@@ -5,7 +5,8 @@
 // lost except those to a pod in the second in which the run killed it. None may reach a revision that the rules
 // forbid. Each weight must show in the answers. When the disturbances are over, the next release must complete. Runs
 // with even seeds use Traefik. Runs with odd ones use a strict gateway that routes later than it reports, with a
-// mirror, whose copies must not be lost either, and a probe. A failed run prints its seed:
+// mirror, whose copies must not be lost either, and a probe. The releases through Traefik are judged by metrics: all versions
+// are equal, so none may fail. A failed run prints its seed:
 //
 //	go test ./test/stress -count=1 -timeout=40m -seed=42 -duration=20m
 package stress
@@ -31,7 +32,7 @@ var env = &harness.Env{}
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	harness.Main(m, env, harness.EnvOptions{Cluster: cluster.Options{LateEndpoints: true}})
+	harness.Main(m, env, harness.EnvOptions{Cluster: cluster.Options{LateEndpoints: true, Prometheus: true}})
 }
 
 // run is a script to run. Its seed and duration are enough to repeat it.

@@ -79,7 +79,9 @@ func start(t *testing.T, r run, kill func()) *driver {
 			r.Spec.Traffic.Probe = &v1alpha1.Probe{
 				URL: "http://" + d.strict.Address() + "/reviews/0", Host: harness.NamespaceOf(t) + ".example.com", RevisionHeader: backend.RevisionHeader,
 			}
+			return
 		}
+		judge(r)
 	}}
 	if r.isStrict() {
 		d.strict = harness.StartGateway(t, env, fakegateway.Behaviour{RouteLag: behind, EndpointLag: behind})
@@ -97,6 +99,10 @@ func start(t *testing.T, r run, kill func()) *driver {
 func (d *driver) check() (measured int) {
 	d.t.Helper()
 	until := time.Now()
+	if d.strict == nil {
+		d.excuses = append(d.excuses, harness.BadVersion(""))
+		d.checkVerdicts()
+	}
 	d.CheckLoss(d.excuses...)
 	copies := d.copies()
 	d.CheckFailures(slices.DeleteFunc(slices.Clone(copies), func(r load.Result) bool { return r.Err == nil }), d.excuses...)
