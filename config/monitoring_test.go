@@ -68,7 +68,7 @@ func read(t *testing.T, file string) []byte {
 func TestRules(t *testing.T) {
 	want := []string{
 		"CanaryRolloutAborted", "CanaryRolloutStuck", "CanaryRolloutPausedTooLong", "CanaryRolloutRouteNotVerified",
-		"CanaryRolloutMetricProviderDown", "CanaryRolloutControllerDown",
+		"CanaryRolloutInconclusive", "CanaryRolloutNotMeasured", "CanaryRolloutMetricProviderDown", "CanaryRolloutControllerDown",
 	}
 	var names []string
 	for _, r := range rules(t) {

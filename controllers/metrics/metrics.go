@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -39,6 +40,10 @@ var (
 		"When the rollout came into its state.")
 	pauseEnds = gauge("canaryrollout_pause_ends_timestamp_seconds",
 		"When the pause ends by itself, or its timeout is carried out. There only in such a pause.")
+	measured = gauge("canaryrollout_measured",
+		"1 while every metric of the analysis can be measured, 0 otherwise. There only with an analysis.")
+	inconclusive = gauge("canaryrollout_inconclusive",
+		"1 while an analysis step has ended without a verdict and waits, 0 otherwise. There only with an analysis.")
 	transitioned = gauge("canaryrollout_transition_timestamp_seconds",
 		"When the current step began, or the current phase outside the steps.")
 	stepDuration = histogram("canaryrollout_step_duration_seconds",
@@ -55,7 +60,7 @@ type vec interface {
 
 // all lists the collectors that are registered and forgotten together.
 var all = []vec{
-	desiredWeight, verifiedWeight, trafficVerified, state, stateEntered, pauseEnds, transitioned, stepDuration, releaseDuration,
+	desiredWeight, verifiedWeight, trafficVerified, state, stateEntered, pauseEnds, measured, inconclusive, transitioned, stepDuration, releaseDuration,
 }
 
 // states lists all states of a rollout.
@@ -97,8 +102,23 @@ func Record(prev, next *v1alpha1.CanaryRollout) {
 	}
 	recordTime(stateEntered, next, stateSince(next))
 	recordTime(pauseEnds, next, pauseEnd(&next.Status))
+	recordAnalysis(next)
 	recordStep(prev, next)
 	recordReleases(prev, next)
+}
+
+// recordAnalysis deletes the series of a rollout whose analysis was removed.
+func recordAnalysis(rollout *v1alpha1.CanaryRollout) {
+	condition := meta.FindStatusCondition(rollout.Status.Conditions, v1alpha1.ConditionMeasured)
+	if condition == nil {
+		measured.DeleteLabelValues(rollout.Namespace, rollout.Name)
+		inconclusive.DeleteLabelValues(rollout.Namespace, rollout.Name)
+		return
+	}
+	measured.WithLabelValues(rollout.Namespace, rollout.Name).Set(oneIf(condition.Status == metav1.ConditionTrue))
+	paused := meta.FindStatusCondition(rollout.Status.Conditions, v1alpha1.ConditionPaused)
+	isInconclusive := paused != nil && paused.Status == metav1.ConditionTrue && paused.Reason == v1alpha1.ReasonInconclusive
+	inconclusive.WithLabelValues(rollout.Namespace, rollout.Name).Set(oneIf(isInconclusive))
 }
 
 // Forget deletes the series of a deleted object.

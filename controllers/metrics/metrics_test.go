@@ -96,6 +96,43 @@ canaryrollout_state{name="reviews",namespace="bookinfo",state="Terminating"} 0
 	}
 }
 
+// TestRecordAnalysis: a rollout has series about its analysis for as long as it has one.
+func TestRecordAnalysis(t *testing.T) {
+	t.Cleanup(func() { Forget(types.NamespacedName{Namespace: "bookinfo", Name: "reviews"}) })
+	r := rollout("reviews", v1alpha1.StatePaused, 0, 0, nil)
+	for name, tc := range map[string]struct {
+		conditions []metav1.Condition
+		want       string
+	}{
+		"no analysis": {nil, ""},
+		"measured": {[]metav1.Condition{{Type: v1alpha1.ConditionMeasured, Status: metav1.ConditionTrue}}, `
+# HELP canaryrollout_inconclusive 1 while an analysis step has ended without a verdict and waits, 0 otherwise. There only with an analysis.
+# TYPE canaryrollout_inconclusive gauge
+canaryrollout_inconclusive{name="reviews",namespace="bookinfo"} 0
+# HELP canaryrollout_measured 1 while every metric of the analysis can be measured, 0 otherwise. There only with an analysis.
+# TYPE canaryrollout_measured gauge
+canaryrollout_measured{name="reviews",namespace="bookinfo"} 1
+`},
+		"inconclusive, and no data": {[]metav1.Condition{
+			{Type: v1alpha1.ConditionMeasured, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonNoData},
+			{Type: v1alpha1.ConditionPaused, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonInconclusive},
+		}, `
+# HELP canaryrollout_inconclusive 1 while an analysis step has ended without a verdict and waits, 0 otherwise. There only with an analysis.
+# TYPE canaryrollout_inconclusive gauge
+canaryrollout_inconclusive{name="reviews",namespace="bookinfo"} 1
+# HELP canaryrollout_measured 1 while every metric of the analysis can be measured, 0 otherwise. There only with an analysis.
+# TYPE canaryrollout_measured gauge
+canaryrollout_measured{name="reviews",namespace="bookinfo"} 0
+`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r.Status.Conditions = tc.conditions
+			Record(r, r)
+			compare(t, tc.want, prefix+"measured", prefix+"inconclusive")
+		})
+	}
+}
+
 // exposed returns what Prometheus would scrape.
 func exposed(t *testing.T) string {
 	t.Helper()
@@ -136,13 +173,15 @@ func TestRecordFirstPass(t *testing.T) {
 	}
 }
 
-// complete creates series in every collector: a step and a release that ended, and a pause that will end.
+// complete creates series in every collector: a step and a release that ended, an analysis, and a pause that will end.
 func complete(name string) {
 	ended, until := metav1.NewTime(at(50)), metav1.NewTime(at(90))
 	first := rollout(name, v1alpha1.StateProgressing, 0, 0, nil)
 	last := rollout(name, v1alpha1.StatePaused, 1, 20, &ended)
 	last.Status.Pause = &v1alpha1.PauseStatus{Until: &until}
-	last.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionPaused, Status: metav1.ConditionTrue, LastTransitionTime: ended}}
+	last.Status.Conditions = []metav1.Condition{
+		{Type: v1alpha1.ConditionPaused, Status: metav1.ConditionTrue, LastTransitionTime: ended}, {Type: v1alpha1.ConditionMeasured, Status: metav1.ConditionTrue},
+	}
 	Record(first, last)
 }
 
