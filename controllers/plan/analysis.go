@@ -121,8 +121,9 @@ func (v view) measurementStep(m metric) int32 {
 // request fills in what to measure, and from when.
 func (v view) request(next *Measurement, m metric, entry v1alpha1.MetricMemory, since time.Time) {
 	provider := v.in.Observed.Providers[m.provider()]
-	expand := func(text string, about side) string {
-		expanded, _ := analysis.Expand(text, v.variables(m, about)) // resolve has found unknown variables
+	values := v.variables(m, v.canarySide())
+	expand := func(text string) string {
+		expanded, _ := analysis.Expand(text, values) // resolve has found unknown variables
 		return expanded
 	}
 	next.NotBefore = since.Add(m.window() + provider.ScrapeInterval + provider.Delay + lasting(m.schedule().InitialDelay, 0))
@@ -134,15 +135,16 @@ func (v view) request(next *Measurement, m metric, entry v1alpha1.MetricMemory, 
 		v.requestComparison(next, m, entry, since.Add(provider.ScrapeInterval))
 	case source.Threshold != nil:
 		next.Threshold = &ThresholdRequest{
-			Provider: m.provider(), Query: expand(source.Threshold.Query, v.canarySide()),
+			Provider: m.provider(), Query: expand(source.Threshold.Query),
 			Min: source.Threshold.Min, Max: source.Threshold.Max, Condition: source.Threshold.Condition,
 		}
 	case source.Web != nil:
-		next.Web = &WebRequest{Provider: m.provider(), Path: expand(source.Web.Path, v.canarySide()), Condition: source.Web.Condition}
+		next.Web = &WebRequest{Provider: m.provider(), Path: expand(source.Web.Path), Condition: source.Web.Condition}
 	case source.Job != nil:
 		// A Job that runs goes on while a gateway withdraws its acceptance for a moment.
 		next.ID.Since, next.NotBefore = 0, time.Time{}
-		next.Job = &JobRequest{Template: expand(string(source.Job.Template.Raw), v.canarySide())}
+		values = inJSON(values)
+		next.Job = &JobRequest{Template: expand(string(source.Job.Template.Raw))}
 	}
 }
 

@@ -4,6 +4,7 @@
 package plan
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"testing"
@@ -122,5 +123,24 @@ func TestGateClockWaitsForUser(t *testing.T) {
 	in.Observed.Providers = known
 	if got := next(&in, time.Minute, ends(OutcomeGood)); got.Status.Memory.Phase != v1alpha1.PhaseStepping {
 		t.Errorf("%s: %s", targets(got.Status.Memory), got.Status.Message)
+	}
+}
+
+// TestJobArguments: a value is inserted into the strings of a Job, whatever characters it has. It cannot add fields.
+func TestJobArguments(t *testing.T) {
+	const value = "a \"quoted\"\n\\d+ , \"image\": \"other\" {{window}}"
+	smoke := smokeMetric()
+	smoke.Job.Template.Raw = []byte(`{"spec":{"args":["{{args.text}}"]}}`)
+	byName := v1alpha1.Metric{Name: "smoke", MetricRef: &v1alpha1.MetricReference{
+		Name: "smoke", Arguments: []v1alpha1.MetricArgument{{Name: "text", Value: ptr.To(value)}},
+	}}
+	in := atGate(analysisStep(time.Hour, "", byName), func(in *Input) {
+		in.Observed.Metrics = []SharedMetric{{Name: "smoke", Spec: &v1alpha1.CanaryMetricSpec{
+			Arguments: []v1alpha1.ArgumentDeclaration{{Name: "text"}}, MetricSource: smoke.MetricSource,
+		}}}
+	})
+	var got struct{ Spec struct{ Args []string } }
+	if err := json.Unmarshal([]byte(Compute(in).Measurements[0].Job.Template), &got); err != nil || !slices.Equal(got.Spec.Args, []string{value}) {
+		t.Errorf("%q: %v", got.Spec.Args, err)
 	}
 }

@@ -212,6 +212,16 @@ func (v view) variables(m metric, about side) map[string]string {
 	return values
 }
 
+// inJSON returns values as they are written within a string of JSON. The templates of Jobs are JSON.
+func inJSON(values map[string]string) map[string]string {
+	quoted := make(map[string]string, len(values))
+	for name, value := range values {
+		encoded, _ := json.Marshal(value) // encoding a string cannot fail
+		quoted[name] = string(encoded[1 : len(encoded)-1])
+	}
+	return quoted
+}
+
 // promDuration formats a duration as PromQL does.
 func promDuration(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) + "ms" }
 
