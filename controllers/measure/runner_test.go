@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -183,7 +184,7 @@ func TestNotBefore(t *testing.T) {
 			asked = append(asked, time.Since(began))
 			return reply(http.StatusOK, one), nil
 		}})
-		providers.byName["default"].config.Prometheus.Delay.Set("20s")
+		providers.byName["default"].config.Prometheus.Delay = model.Duration(20 * time.Second)
 		r := NewRunner(providers, nil)
 		_, stop := start(t, r)
 		later, compare := threshold("later", "default", 0), threshold("compare", "default", 0)
