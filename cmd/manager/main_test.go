@@ -5,6 +5,8 @@ package main
 
 import (
 	"flag"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -86,5 +88,20 @@ func TestProbeAllow(t *testing.T) {
 		if (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v, want %q", name, err, tc.want)
 		}
+	}
+}
+
+// TestMetricProviders checks that a file of providers that cannot be used stops the start, with an error that names the flag.
+func TestMetricProviders(t *testing.T) {
+	if permissions, err := parse(t, "--allow-jobs").permissions(); err != nil || !permissions.Jobs {
+		t.Errorf("permissions %+v, %v", permissions, err)
+	}
+	file := filepath.Join(t.TempDir(), "providers.yaml")
+	if err := os.WriteFile(file, []byte("[{name: default}]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := "--metric-providers: " + file + ": provider default: it must have exactly one of prometheus and web"
+	if _, err := parse(t, "--metric-providers="+file).permissions(); err == nil || err.Error() != want {
+		t.Errorf("%v, want %q", err, want)
 	}
 }

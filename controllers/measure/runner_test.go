@@ -293,7 +293,7 @@ func TestDeadProvider(t *testing.T) {
 			t.Errorf("a dead provider was asked %d times in 5 minutes", dead.Load())
 		}
 		isBack.Store(true)
-		time.Sleep(maxBackOff)
+		time.Sleep(10 * time.Second)
 		before := dead.Load()
 		for number := range int32(2) {
 			want(100 + number)
@@ -322,7 +322,7 @@ func TestRate(t *testing.T) {
 		}
 		time.Sleep(10*time.Second - time.Millisecond)
 		stop()
-		if got := asked.Load(); got > 10*defaultRequestsPerSecond+defaultRequestsPerSecond || got < 9*defaultRequestsPerSecond || most.Load() > workers {
+		if got := asked.Load(); got > 10*defaultRequestsPerSecond+defaultRequestsPerSecond || got < 9*defaultRequestsPerSecond || most.Load() > 4 {
 			t.Errorf("%d requests in 10 seconds, %d at once", got, most.Load())
 		}
 	})
