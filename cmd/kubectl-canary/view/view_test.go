@@ -167,4 +167,9 @@ func TestDocs(t *testing.T) {
 	if !strings.Contains(string(content), "$ kubectl canary get reviews -n shop\n"+shown+"```\n") {
 		t.Errorf("docs/cli.md should have:\n%s", shown)
 	}
+	plain := Style{Rich: true, Width: 80}
+	analysis := regexp.MustCompile("\x1b\\[[0-9;]*m").ReplaceAllString(strings.Join(analyzing().analysis(plain), "\n"), "")
+	if !strings.Contains(string(content), "```text\n"+analysis+"\n```\n") {
+		t.Errorf("docs/cli.md should have:\n%s", analysis)
+	}
 }
