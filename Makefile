@@ -89,10 +89,10 @@ PURE := /(api|config|docs|hack|lint|table|view|controllers/(analysis|forecast|pl
 test: test-race test-model test-integration test-e2e ## Run this before you push: unit tests, model check, integration, end to end (8 minutes).
 
 .PHONY: test-all
-test-all: test test-more ## Run all tests (25 minutes).
+test-all: test test-more ## Run all tests (29 minutes).
 
 .PHONY: test-more
-test-more: test-model-long test-framework test-tools test-gateways test-disturbances test-outages test-analysis test-stress ## Run what make test leaves out (17 minutes).
+test-more: test-model-long test-framework test-tools test-gateways test-disturbances test-outages test-analysis test-stress ## Run what make test leaves out (21 minutes).
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no cluster, without the race detector and the model check (1 minute).

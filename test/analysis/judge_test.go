@@ -22,10 +22,11 @@ func background(metrics ...v1alpha1.Metric) *v1alpha1.Analysis {
 
 // TestVerdicts releases several versions at once, each of which must get its verdict.
 func TestVerdicts(t *testing.T) {
-	// 3 % of the answers of a version are errors, and it gets one request in ten.
+	// 3 % of the answers of a version are errors, and it gets one request in ten. With these rates, one run in 10,000 would take
+	// too long: which requests fail is random.
 	t.Run("errors", func(t *testing.T) {
 		t.Parallel()
-		a := start(t, options{rate: 400, analysis: background(errorRate("0.5", "1")), steps: []v1alpha1.Step{builder.Weight(10), builder.Hold()}})
+		a := start(t, options{rate: 200, analysis: background(errorRate("0.1", "1")), steps: []v1alpha1.Step{builder.Weight(10), builder.Hold()}})
 		a.abortsInTime("errors", environment{backend.ErrorPercent: "3"})
 	})
 	t.Run("slow", func(t *testing.T) {
@@ -47,6 +48,10 @@ func TestVerdicts(t *testing.T) {
 		a.CheckPromoted(stable)
 		a.finish()
 	})
+	t.Run("equals", func(t *testing.T) {
+		t.Parallel()
+		releaseEqual(t)
+	})
 	t.Run("threshold", func(t *testing.T) {
 		t.Parallel()
 		judgeByThreshold(t)
@@ -55,6 +60,33 @@ func TestVerdicts(t *testing.T) {
 		t.Parallel()
 		judgeByDocument(t)
 	})
+}
+
+// releaseEqual releases five versions in a row that are as bad as stable. Each is measured, and none is aborted.
+func releaseEqual(t *testing.T) {
+	t.Helper()
+	bad := environment{backend.ErrorPercent: "1"}
+	a := start(t, options{rate: 50, first: bad, analysis: background(errorRate("0.5", rarely), latency()),
+		steps: []v1alpha1.Step{builder.Weight(50), builder.Pause(8 * time.Second)}})
+	for range 5 {
+		stable := a.Stable()
+		revision := a.release(bad)
+		a.CheckPromoted(stable)
+		a.checkMeasured("errors", revision)
+	}
+	a.finish()
+}
+
+// checkMeasured checks that a metric was measured in the background of a release.
+func (a *app) checkMeasured(name, revision string) {
+	a.t.Helper()
+	for _, moment := range a.Moments() {
+		said := metric(moment.Status, name)
+		if moment.Status.Revision == revision && said != nil && said.Measurements > 0 {
+			return
+		}
+	}
+	a.t.Errorf("metric %s of revision %s was not measured", name, revision)
 }
 
 // abortsInTime releases a bad version, and checks that it is aborted in time after the first bad answer.

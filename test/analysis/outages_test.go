@@ -22,10 +22,6 @@ func TestOutages(t *testing.T) {
 	kill := env.Supervise(t)
 	// Its own subtest, so that the manager is supervised until the last one has ended.
 	t.Run("outages", func(t *testing.T) {
-		t.Run("equal", func(t *testing.T) {
-			t.Parallel()
-			releaseEqual(t)
-		})
 		t.Run("prometheus", func(t *testing.T) {
 			t.Parallel()
 			stopPrometheus(t)
@@ -35,20 +31,6 @@ func TestOutages(t *testing.T) {
 			killManager(t, kill)
 		})
 	})
-}
-
-// releaseEqual releases five versions in a row that are as bad as stable. None is aborted.
-func releaseEqual(t *testing.T) {
-	t.Helper()
-	bad := environment{backend.ErrorPercent: "1"}
-	a := start(t, options{rate: 50, first: bad, analysis: background(errorRate("0.5", rarely), latency()),
-		steps: []v1alpha1.Step{builder.Weight(50), builder.Pause(12 * time.Second)}})
-	for range 5 {
-		stable := a.Stable()
-		a.release(bad)
-		a.CheckPromoted(stable)
-	}
-	a.finish()
 }
 
 // stopPrometheus stops Prometheus while a bad and a good version wait at a gate. Nothing is decided while it is away, and both
