@@ -92,7 +92,7 @@ func (w *world) crashAfter(plan Plan, k int) bool {
 	for _, action := range plan.Actions[:k+1] {
 		w.apply(action)
 	}
-	w.probe = Probe{}
+	w.probe, w.runner = Probe{}, runner{late: w.runner.late}
 	return true
 }
 

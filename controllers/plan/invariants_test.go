@@ -4,6 +4,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -41,7 +42,7 @@ func checkPlan(before *world, plan Plan) string {
 		prior.Phase == v1alpha1.PhaseStepping && mem.Phase == v1alpha1.PhaseStepping && prior.Command == nil {
 		return fmt.Sprintf("spec.paused does not hold step %d at weight %d", prior.StepIndex+1, prior.Traffic.Weight)
 	}
-	if why := checkSizes(before, plan); why != "" {
+	if why := cmp.Or(checkSizes(before, plan), checkMeasured(before, plan)); why != "" {
 		return why
 	}
 	return checkWeight(before, prior, mem)

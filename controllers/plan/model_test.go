@@ -37,6 +37,12 @@ func (w *world) key(seed maphash.Seed) uint64 {
 			}
 		}
 		relative(&mem.TransitionedAt)
+		relative(&mem.Bake.Since)
+		for _, all := range [][]v1alpha1.MetricMemory{mem.Analysis.Background, mem.Analysis.Step, mem.Analysis.Bake} {
+			for i := range all {
+				relative(&all[i].MeasuredAt)
+			}
+		}
 		relative(&mem.PauseClockStoppedAt)
 		relative(&mem.ForcedReleaseSince)
 		relative(&mem.Traffic.VerifiedAt)
@@ -77,6 +83,8 @@ func (w *world) key(seed maphash.Seed) uint64 {
 	if request := w.probe.ProbeRequest; request != (ProbeRequest{}) {
 		fmt.Fprint(&hash, request.Weight, request.Stable, request.Canary, w.probe.Fits, w.isAbout(request))
 	}
+	w.runner.print(&hash)
+	fmt.Fprint(&hash, w.metricAnswers, w.isProven())
 	for i := range w.routeCount {
 		r := w.route(i)
 		fmt.Fprint(&hash, r.weight, r.mirror, r.headers, r.proxyWeight, r.proxyMirror, r.proxyHeaders, r.troubled, r.refused == r.generation)

@@ -64,7 +64,7 @@ func reconcileMove(w *world) (*world, string) {
 
 // isIdle reports whether a plan changes nothing.
 func (w *world) isIdle(plan Plan) bool {
-	return len(plan.Actions) == 0 && equality.Semantic.DeepEqual(w.status, plan.Status) && asked(w.probe, plan.Probe()) == w.probe
+	return len(plan.Actions) == 0 && equality.Semantic.DeepEqual(w.status, plan.Status) && asked(w.probe, plan.Probe()) == w.probe && w.runner.same(plan)
 }
 
 func tickMove(w *world) (*world, string) {

@@ -121,6 +121,7 @@ func walkScopes(t *testing.T, long bool) {
 		steps                             []v1alpha1.Step
 		user, deaths, crashes, edits, max int
 		complaints, troubles, jumps       int
+		answers                           int
 		moves                             []move // instead of those of the user and accidents
 		probe, long, deep                 bool
 	}{
@@ -165,6 +166,20 @@ func walkScopes(t *testing.T, long bool) {
 		{name: "a probe that takes too long", first: impatient, steps: []v1alpha1.Step{weight(50)}, max: 2_000_000, probe: true},
 		{name: "a probe and a user in promotion", steps: []v1alpha1.Step{weight(50)}, user: 1, max: 2_000_000, probe: true, deep: true},
 		{name: "a probe and sick pods in promotion", steps: []v1alpha1.Step{weight(50)}, deaths: 1, max: 2_000_000, probe: true, deep: true},
+		{name: "a gate", steps: []v1alpha1.Step{weight(50), gateStep(""), pause(0)}, moves: []move{}, answers: 3, max: 2_000_000},
+		{name: "a gate and a user", first: atItsGate, steps: []v1alpha1.Step{weight(50), gateStep(""), pause(0)},
+			moves: only(userMoves(), "user: applies c", "user: abort=true", "user: promote=true"), user: 1, answers: 1, max: 2_000_000},
+		{name: "a background", first: judged, steps: []v1alpha1.Step{weight(50), gateStep("")}, moves: []move{}, answers: 1, max: 2_000_000},
+		{name: "a gate and any user", first: judged, steps: []v1alpha1.Step{weight(50), gateStep(""), pause(0)}, user: 1, answers: 1, max: 2_000_000, deep: true},
+		{name: "a gate and a gateway that complains", first: atItsGate, steps: []v1alpha1.Step{weight(50), gateStep(v1alpha1.InconclusiveAbort), pause(0)},
+			moves: only(accidents(), "gateway complains of "+routeName(0)), complaints: 1, answers: 1, max: 2_000_000},
+		{name: "a gate and sick pods", first: atItsGate, steps: []v1alpha1.Step{weight(50), gateStep(""), pause(0)}, deaths: 1, answers: 1, max: 2_000_000, long: true},
+		{name: "a gate and a crash", steps: []v1alpha1.Step{weight(50), gateStep(""), pause(0)}, crashes: 1, answers: 2, max: 2_000_000},
+		{name: "a bad version", first: bad, steps: []v1alpha1.Step{weight(50), gateStep("")}, moves: only(userMoves(), "user: retry=true"),
+			user: 1, answers: 1, max: 2_000_000},
+		{name: "a bake", first: baked, steps: []v1alpha1.Step{weight(50)}, moves: []move{}, answers: 1, max: 2_000_000},
+		{name: "a bake and a user", first: baked, steps: []v1alpha1.Step{weight(50)}, user: 1, max: 2_000_000, deep: true},
+		{name: "a bake and sick pods", first: baked, steps: []v1alpha1.Step{weight(50)}, deaths: 1, max: 20_000_000, deep: true},
 		{name: "a problem", first: atPause, steps: []v1alpha1.Step{weight(50), pause(0)},
 			moves: slices.Concat(troubles(), only(userMoves(), "user: abort=true")), user: 1, troubles: 1, max: 2_000_000},
 		{name: "a problem in a promotion", steps: []v1alpha1.Step{weight(50)}, moves: troubles(), troubles: 1, max: 20_000_000, deep: true},
@@ -211,15 +226,18 @@ func walkScopes(t *testing.T, long bool) {
 			}
 			first.userMoves, first.deaths, first.crashes, first.edits = scope.user, scope.deaths, scope.crashes, scope.edits
 			first.complaints, first.troubles, first.jumps = scope.complaints, scope.troubles, scope.jumps
+			if scope.moves == nil {
+				scope.moves = slices.Concat(userMoves(), accidents())
+			}
+			if first.metricAnswers = scope.answers; scope.answers > 0 {
+				scope.moves = append(scope.moves, metricAnswers()...)
+			}
 			if scope.probe {
 				first.spec.Traffic.Probe = &v1alpha1.Probe{URL: "http://gateway/reviews", RevisionHeader: "X-Revision"}
 			}
 			start := time.Now()
-			if scope.moves == nil {
-				scope.moves = slices.Concat(userMoves(), accidents())
-			}
 			walk := explore(t, first, slices.Concat(environment(), scope.moves), scope.max)
-			t.Logf("T1, T2, T3, T4, T9, P1, P2, P4-P8 hold after %s in %s", time.Since(start).Round(time.Millisecond), walk)
+			t.Logf("T1, T2, T3, T4, T9, P1, P2, P4-P8, M1-M4 hold after %s in %s", time.Since(start).Round(time.Millisecond), walk)
 		})
 	}
 }

@@ -61,6 +61,12 @@ type world struct {
 	routeCount int
 	// probe is what the operator measures, and what it has found. A crash loses that.
 	probe Probe
+	// runner measures metrics. metricAnswers are left for them, and isBad is set if each is bad. proven is the last good answer
+	// that a gate got.
+	runner        runner
+	metricAnswers int
+	isBad         bool
+	proven        MeasurementID
 	// refusesMirrors is set if the gateway refuses routes with mirrors.
 	refusesMirrors bool
 	// unversioned is set if the gateway accepts at once and reports no generation.
@@ -194,7 +200,8 @@ func (w *world) input() Input {
 	}
 	in.Observed.Stable = w.observed(&w.stable, "reviews-stable")
 	in.Observed.Canary = w.observed(&w.canary, "reviews-canary")
-	in.Observed.Probe = w.probe
+	in.Observed.Probe, in.Observed.Measured = w.probe, w.runner.results
+	in.Observed.Providers = map[string]Provider{v1alpha1.DefaultProvider: {Prometheus: true, ScrapeInterval: time.Second}}
 	for i := range w.routeCount {
 		route := w.observedRoute(i)
 		if route.Leaving = i >= len(w.spec.Traffic.Routes); !route.Leaving || w.remembers(route) {
@@ -425,6 +432,7 @@ func (w *world) settleAll() {
 		}
 	}
 	w.measure()
+	w.answerGate()
 }
 
 // reconcile is one whole pass.
@@ -439,5 +447,5 @@ func (w *world) carryOut(plan Plan) {
 		w.apply(action)
 	}
 	w.remember(plan)
-	w.probe = asked(w.probe, plan.Probe())
+	w.probe, w.runner = asked(w.probe, plan.Probe()), w.runner.ask(plan)
 }
