@@ -81,11 +81,14 @@ func (p *publications) check(t *testing.T) {
 	}
 }
 
-// checkWellFormed: all conditions are set, with an observed generation.
+// checkWellFormed: all conditions are set, with an observed generation. Measured comes with an analysis.
 func checkWellFormed(t *testing.T, rollout *v1alpha1.CanaryRollout) {
 	t.Helper()
-	s := rollout.Status
-	if len(s.Conditions) != len(atRest) || s.ObservedGeneration == 0 || s.Message == "" || len(s.History) > 10 {
+	s, want := rollout.Status, len(atRest)
+	if meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionMeasured) != nil {
+		want++
+	}
+	if len(s.Conditions) != want || s.ObservedGeneration == 0 || s.Message == "" || len(s.History) > 10 {
 		t.Errorf("a status with %d conditions and %d releases: %s", len(s.Conditions), len(s.History), describe(rollout))
 	}
 	for _, c := range s.Conditions {
