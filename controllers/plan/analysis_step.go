@@ -51,12 +51,20 @@ func (analysisKind) why(t *transition) string {
 	return cmp.Or(progress.inconclusive, progress.undecided)
 }
 
-func (k analysisKind) abortReason(t *transition, step *v1alpha1.Step) string {
-	progress := t.analysisProgress()
-	if progress.passed == progress.total || step.Analysis.OnInconclusive != v1alpha1.InconclusiveAbort {
+// undecided returns why an analysis ends without a verdict; empty if all of its metrics have passed.
+func (k analysisKind) undecided(t *transition) string {
+	if progress := t.analysisProgress(); progress.passed == progress.total {
 		return ""
 	}
-	return "the analysis is inconclusive: " + k.why(t)
+	return k.why(t)
+}
+
+func (k analysisKind) abortReason(t *transition, step *v1alpha1.Step) string {
+	why := k.undecided(t)
+	if why == "" || step.Analysis.OnInconclusive != v1alpha1.InconclusiveAbort {
+		return ""
+	}
+	return "the analysis is inconclusive: " + why
 }
 
 func (analysisKind) describe(step *v1alpha1.Step) (short, details string) {

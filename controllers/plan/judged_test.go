@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -142,5 +143,37 @@ func TestJobArguments(t *testing.T) {
 	var got struct{ Spec struct{ Args []string } }
 	if err := json.Unmarshal([]byte(Compute(in).Measurements[0].Job.Template), &got); err != nil || !slices.Equal(got.Spec.Args, []string{value}) {
 		t.Errorf("%q: %v", got.Spec.Args, err)
+	}
+}
+
+// TestEndWithoutVerdict: the Event of an analysis that a release passes without a verdict says so.
+func TestEndWithoutVerdict(t *testing.T) {
+	const passed = "step 2/3 (analysis 10m) of revision b is done"
+	const undecided = "step 2/3 (analysis 10m) of revision b ends without a verdict: fast: "
+	for name, tc := range map[string]struct {
+		outcome MeasurementOutcome
+		change  change
+		want    string
+	}{
+		"passed":   {OutcomeGood, func(*Input) {}, passed},
+		"proceeds": {OutcomeError, func(*Input) {}, undecided + "no usable answer (3 measurements in a row): connection refused"},
+		"by hand":  {OutcomeError, command("promote=true"), undecided + "no usable answer (1 measurement in a row): connection refused"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := atGate(analysisStep(10*time.Minute, v1alpha1.InconclusiveProceed, fastMetric(1, 0)), tc.change)
+			in.Prior.Memory.Traffic.VerifiedAt = ago(120)
+			for range 6 {
+				for _, event := range next(&in, 30*time.Second, ends(tc.outcome)).Events {
+					if event.Reason != EventStepCompleted {
+						continue
+					}
+					if !strings.HasPrefix(event.Message, tc.want) || strings.Contains(event.Message, "is done") != (name == "passed") {
+						t.Errorf("%q, want %q", event.Message, tc.want)
+					}
+					return
+				}
+			}
+			t.Error("no Event")
+		})
 	}
 }

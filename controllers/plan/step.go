@@ -85,7 +85,11 @@ func (t *transition) startOver() {
 // nextStep ends the current step and begins the next one.
 func (t *transition) nextStep() {
 	short, _ := Describe(&t.in.Spec.Steps[t.mem.StepIndex])
-	t.event(EventStepCompleted, "step %s (%s) of revision %s is done", t.stepNumber(), short, t.mem.CurrentRevision)
+	how := "is done"
+	if why := (analysisKind{}).undecided(t); why != "" {
+		how = "ends without a verdict: " + why
+	}
+	t.event(EventStepCompleted, "step %s (%s) of revision %s %s", t.stepNumber(), short, t.mem.CurrentRevision, how)
 	t.enterStep(int(t.mem.StepIndex) + 1)
 }
 
