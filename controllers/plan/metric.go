@@ -285,7 +285,9 @@ func (m metric) comparison() analysis.Comparison {
 // isByPod reports whether the counters are those of pods, each of which is scraped at its own moment. A gateway counts for both
 // Services at once.
 func isByPod(compare *v1alpha1.Comparison) bool {
-	return slices.ContainsFunc(analysis.Variables(compare.Total), func(name string) bool { return name == analysis.VariableRevision || name == analysis.VariableReplicaSet })
+	return slices.ContainsFunc(analysis.Variables(compare.Total), func(name string) bool {
+		return name == analysis.VariableRevision || name == analysis.VariableReplicaSet
+	})
 }
 
 // fraction returns a percentage as a fraction. Admission refuses what is no number.
