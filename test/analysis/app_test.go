@@ -4,8 +4,10 @@
 package analysis
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/yaml"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/test/framework/builder"
@@ -20,15 +23,38 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/framework/cluster/backend"
 	"github.com/canaryrollout/canaryrollout/test/framework/cluster/load"
 	"github.com/canaryrollout/canaryrollout/test/framework/harness"
+	"github.com/canaryrollout/canaryrollout/test/framework/repository"
 )
 
-// Counters of Traefik for one of the two Services.
-const (
-	requests = `traefik_service_requests_total{service=~"{{namespace}}-{{service}}-http-.*"}`
-	errors   = `traefik_service_requests_total{service=~"{{namespace}}-{{service}}-http-.*",code=~"5.."}`
-	answers  = `traefik_service_request_duration_seconds_count{service=~"{{namespace}}-{{service}}-http-.*"}`
-	fast     = `traefik_service_request_duration_seconds_bucket{service=~"{{namespace}}-{{service}}-http-.*",le="0.3"}`
+// Counters of Traefik for one of the two Services, as the shipped CanaryMetrics select them.
+var (
+	requests, errors = shipped("traefik-errors")
+	answers, fast    = shipped("traefik-latency")
 )
+
+// shipped returns the counters of a CanaryMetric in config/samples/metrics/traefik.yaml, with the defaults of its arguments.
+func shipped(name string) (total, part string) {
+	content, err := os.ReadFile(repository.Path("config", "samples", "metrics", "traefik.yaml"))
+	if err != nil {
+		panic(err)
+	}
+	for document := range strings.SplitSeq(string(content), "\n---\n") {
+		metric := &v1alpha1.CanaryMetric{}
+		if err := yaml.UnmarshalStrict([]byte(document), metric); err != nil {
+			panic(err)
+		}
+		if metric.Name != name {
+			continue
+		}
+		values := make([]string, 0, 2*len(metric.Spec.Arguments))
+		for _, argument := range metric.Spec.Arguments {
+			values = append(values, "{{args."+argument.Name+"}}", *argument.Default)
+		}
+		bind := strings.NewReplacer(values...)
+		return bind.Replace(metric.Spec.Compare.Total), bind.Replace(cmp.Or(metric.Spec.Compare.Bad, metric.Spec.Compare.Good))
+	}
+	panic("there is no CanaryMetric " + name)
+}
 
 // interval is the time between two measurements: that between two scrapes.
 var interval = &metav1.Duration{Duration: cluster.ScrapeInterval}
