@@ -30,7 +30,7 @@ func (d *driver) calm() {
 }
 
 // finish promotes an image until it is stable and no other revision has pods. A command from the end of the script
-// may still abort it.
+// may still abort it. A release that metrics judge is measured first.
 func (d *driver) finish(image string) {
 	d.t.Helper()
 	next := time.Now()
@@ -45,7 +45,7 @@ func (d *driver) finish(image string) {
 			switch {
 			case s.State == v1alpha1.StateAborted:
 				d.Annotate(v1alpha1.RetryAnnotation, "true")
-			case s.Memory.Phase == v1alpha1.PhaseStepping && strings.HasSuffix(s.Images, image):
+			case s.Memory.Phase == v1alpha1.PhaseStepping && strings.HasSuffix(s.Images, image) && (d.isStrict() || isMeasured(s)):
 				d.Annotate(v1alpha1.PromoteAnnotation, "full")
 			}
 		}
