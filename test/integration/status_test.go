@@ -54,6 +54,8 @@ var words = map[reflect.Type]string{
 	reflect.TypeFor[v1alpha1.Phase]():                string(v1alpha1.PhaseStepping),
 	reflect.TypeFor[v1alpha1.Command]():              string(v1alpha1.CommandAbort),
 	reflect.TypeFor[v1alpha1.ScaleMode]():            string(v1alpha1.ScaleModeExact),
+	reflect.TypeFor[v1alpha1.MetricVerdict]():        string(v1alpha1.VerdictPassed),
+	reflect.TypeFor[v1alpha1.MetricStatusScope]():    string(v1alpha1.MetricBake),
 	reflect.TypeFor[metav1.ConditionStatus]():        string(metav1.ConditionTrue),
 	reflect.TypeFor[gatewayv1.HTTPMethod]():          string(gatewayv1.HTTPMethodGet),
 	reflect.TypeFor[gatewayv1.HeaderMatchType]():     string(gatewayv1.HeaderMatchRegularExpression),
