@@ -9,7 +9,8 @@ import (
 
 // AnalysisMemory is what has been measured of the release in flight.
 type AnalysisMemory struct {
-	// attempt distinguishes the releases of one revision. A measurement that was made for another attempt does not count.
+	// attempt distinguishes the releases of one revision, and what was measured before and after an edit of the steps. A
+	// measurement that was made for another attempt does not count.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Attempt int32 `json:"attempt,omitempty"`
