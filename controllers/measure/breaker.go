@@ -38,7 +38,7 @@ func (b *breaker) enter(at time.Time) string {
 	return ""
 }
 
-// leave notes how a request ended, and reports whether that is news.
+// leave notes how a request ended, and reports whether that changed.
 func (b *breaker) leave(why string, at time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/analysis"
 )
 
-// Measurement is what to measure, beside the passes, until a plan no longer asks for it. Exactly one of Probe, Compare, Threshold,
+// Measurement is what to measure, outside the passes, until a plan no longer asks for it. Exactly one of Probe, Compare, Threshold,
 // Web and Job is set. Its texts have no variables left.
 type Measurement struct {
 	ID MeasurementID
