@@ -83,7 +83,7 @@ func (v view) analysisStep() *v1alpha1.AnalysisStep {
 	return nil
 }
 
-// progress is how far the metrics of the current step have come.
+// analysisProgress is how far the metrics of the current step have come.
 type analysisProgress struct {
 	passed, total int
 	// inconclusive is why a metric can have no verdict; empty if each may still have one.
