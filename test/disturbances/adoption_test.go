@@ -63,9 +63,10 @@ func deployed(t *testing.T, options harness.Options, name string, edit func(*v1a
 	deployment := deploymentOf(a.Rollout(harness.Options{Edit: edit}), name)
 	a.Create(deployment.DeepCopy())
 	waitForDeployment(t, a, deployment)
-	a.Eventually("the gateway to answer", func() (bool, string) {
-		answers := fmt.Sprint(answer(t, a, "/reviews/0"), answer(t, a, "/stable-only"))
-		return answers == "200 200", answers
+	// The Services have the same weight, so the gateway takes turns: two answers in a row are those of both.
+	a.Eventually("the gateway to answer for both Services", func() (bool, string) {
+		answers := fmt.Sprint(answer(t, a, "/reviews/0"), answer(t, a, "/reviews/0"), answer(t, a, "/stable-only"))
+		return answers == "200 200 200", answers
 	})
 	a.StartTraffic()
 	return a, deployment
