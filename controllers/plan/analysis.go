@@ -340,7 +340,7 @@ func (v view) analysisProblem() *Problem {
 		}
 	}
 	for _, m := range all {
-		if problem := firstProblem(m.problem, v.measuredProblem(m)); problem != nil {
+		if problem := cmp.Or(m.problem, v.measuredProblem(m)); problem != nil {
 			return problem
 		}
 	}

@@ -4,6 +4,7 @@
 package plan
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
@@ -68,7 +69,7 @@ func (v view) resolve(from *v1alpha1.Metric, scope v1alpha1.MetricStatusScope) m
 		m.arguments = values
 	}
 	m.definition = m.hash()
-	m.problem = firstProblem(m.problem, m.unknownVariable(v), m.unknownProvider(v))
+	m.problem = cmp.Or(m.problem, m.unknownVariable(v), m.unknownProvider(v))
 	return m
 }
 
@@ -166,21 +167,14 @@ func (m metric) unknownProvider(v view) *Problem {
 func (m metric) provider() string {
 	switch source := m.source; {
 	case source.Compare != nil:
-		return orDefault(source.Compare.Provider)
+		return cmp.Or(source.Compare.Provider, v1alpha1.DefaultProvider)
 	case source.Threshold != nil:
-		return orDefault(source.Threshold.Provider)
+		return cmp.Or(source.Threshold.Provider, v1alpha1.DefaultProvider)
 	case source.Web != nil:
 		return source.Web.Provider
 	default:
 		return ""
 	}
-}
-
-func orDefault(provider string) string {
-	if provider == "" {
-		return v1alpha1.DefaultProvider
-	}
-	return provider
 }
 
 // side is one of the two revisions that a metric may be about.
@@ -297,13 +291,4 @@ func fraction(text, fallback string) float64 {
 		value, _ = strconv.ParseFloat(fallback, 64) // a constant
 	}
 	return value / 100
-}
-
-func firstProblem(problems ...*Problem) *Problem {
-	for _, problem := range problems {
-		if problem != nil {
-			return problem
-		}
-	}
-	return nil
 }
