@@ -165,6 +165,7 @@ func (r *Reconciler) apply(ctx context.Context, snap *observe.Snapshot, next pla
 	for _, w := range result.Writes {
 		r.Observer.Tracker.Wrote(snap.Key(), w)
 	}
+	r.report(snap.Rollout, result.Events)
 	r.noteTakenName(snap, result.Failed, err)
 	return result, err
 }

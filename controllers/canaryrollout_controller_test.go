@@ -388,6 +388,31 @@ func TestReconcileCommandOnce(t *testing.T) {
 	}
 }
 
+// TestReconcileEventOfAction has a pass that fails after the annotation of a command was removed: by a later action, or by the
+// status. The next pass does not see the annotation, so its Event is emitted by this one.
+func TestReconcileEventOfAction(t *testing.T) {
+	conflict := apierrors.NewConflict(corev1.Resource("x"), "x", errors.New("modified"))
+	ignored := plan.Event{Warning: true, Reason: plan.EventCommandIgnored, Message: "retry=true is ignored"}
+	for _, request := range []string{"create", "status"} {
+		t.Run(request, func(t *testing.T) {
+			h := newHarness(t, aRollout())
+			h.fail[request] = conflict
+			h.plan = plan.Plan{
+				Actions: []plan.Action{
+					plan.RemoveAnnotations{Keys: []string{v1alpha1.AbortAnnotation}, Event: ignored},
+					plan.CreateReplicaSet{Revision: "bbb", TemplateHash: "h"},
+				},
+				Status: withMessage("next"),
+				Events: []plan.Event{{Reason: "Transition", Message: "m"}},
+			}
+			if _, err := h.reconcile(t); err != nil {
+				t.Errorf("a conflict is an error: %v", err)
+			}
+			h.wantEvents(t, "Warning CommandIgnored retry=true is ignored")
+		})
+	}
+}
+
 // TestReconcileStatusRefused has a CRD that does not know a field of the status. Nothing is dropped silently: the
 // write is rejected, and an Event says so, since the status cannot.
 func TestReconcileStatusRefused(t *testing.T) {

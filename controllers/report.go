@@ -24,7 +24,7 @@ const (
 	noteLimit = 1024
 )
 
-// report emits the Events of a plan, after what they describe has been written.
+// report emits Events, after what they describe has been written.
 func (r *Reconciler) report(rollout *observe.Rollout, events []plan.Event) {
 	for _, event := range joined(events) {
 		kind := corev1.EventTypeNormal

@@ -35,6 +35,8 @@ type Applier struct {
 type Result struct {
 	// Writes are the successful writes, in order.
 	Writes []observe.Write
+	// Events are those of the actions that were carried out, in order.
+	Events []plan.Event
 	// Failed are the actions that were not carried out: those that failed, and those that were not tried after them.
 	Failed []plan.Action
 	// ResourceVersion is that of the rollout after the actions. It guards the status write.
@@ -56,6 +58,7 @@ func (a *Applier) Apply(ctx context.Context, snap *observe.Snapshot, actions []p
 		}
 		err := run.do(ctx, action)
 		if err == nil {
+			run.announce(plan.EventOf(action))
 			continue
 		}
 		first = cmp.Or(first, err)
@@ -76,12 +79,19 @@ type run struct {
 	// rollout is the rollout after our last write to it.
 	rollout          *unstructured.Unstructured
 	writes           []observe.Write
+	events           []plan.Event
 	failed           []plan.Action
 	finalizerRemoved bool
 }
 
 func (r *run) result() Result {
-	return Result{Writes: r.writes, Failed: r.failed, ResourceVersion: r.rollout.GetResourceVersion(), FinalizerRemoved: r.finalizerRemoved}
+	return Result{Writes: r.writes, Events: r.events, Failed: r.failed, ResourceVersion: r.rollout.GetResourceVersion(), FinalizerRemoved: r.finalizerRemoved}
+}
+
+func (r *run) announce(event plan.Event) {
+	if event.Reason != "" {
+		r.events = append(r.events, event)
+	}
 }
 
 // do carries out one action and logs it with its reason.

@@ -28,10 +28,11 @@ type (
 	// RemoveFinalizer removes our finalizer, so that the rollout is deleted.
 	RemoveFinalizer struct{ Reason }
 
-	// RemoveAnnotations removes command annotations from the rollout, all in one patch.
+	// RemoveAnnotations removes command annotations from the rollout, all in one patch. Event reports those that are ignored.
 	RemoveAnnotations struct {
 		Reason
-		Keys []string
+		Keys  []string
+		Event Event
 	}
 
 	// SetReplicas sets spec.replicas while the user does not: the scale subresource cannot be read without it.
@@ -73,10 +74,12 @@ type (
 		Name string
 	}
 
-	// PointService sets pod-template-hash in the selector of a Service, or removes it when Revision is empty.
+	// PointService sets pod-template-hash in the selector of a Service, or removes it when Revision is empty. Event reports
+	// that another writer's selector is overwritten.
 	PointService struct {
 		Reason
 		Name, Revision string
+		Event          Event
 	}
 
 	// SetTraffic makes a route send exactly this traffic to the canary.
@@ -98,6 +101,19 @@ func (MarkReplicaSet) isAction()    {}
 func (DeleteReplicaSet) isAction()  {}
 func (PointService) isAction()      {}
 func (SetTraffic) isAction()        {}
+
+// EventOf returns the Event of an action; the zero Event if it has none. It is emitted as soon as the action has been carried
+// out. Once it has, no later pass sees what the Event is about, so it must not be lost if the rest of the pass fails.
+func EventOf(action Action) Event {
+	switch act := action.(type) {
+	case RemoveAnnotations:
+		return act.Event
+	case PointService:
+		return act.Event
+	default:
+		return Event{}
+	}
+}
 
 // NeedsLiveRead reports whether the rollout must be read from the API server before these actions: ReplicaSets must be
 // neither created nor adopted once deletion has begun.

@@ -4,6 +4,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -71,31 +72,32 @@ func (w *writes) removeCommands() {
 	if w.acceptable() != nil {
 		return
 	}
-	var keys []string
+	var keys, ignored []string
 	for _, request := range w.requests() {
 		if w.mem.Command != nil && !slices.Contains(w.mem.Command.Annotations, request.annotation()) {
 			continue
 		}
 		keys = append(keys, request.key)
 		if w.mem.Command == nil || request.key != annotationOf(w.mem.Command.Command) {
-			w.warnIgnored(request)
+			ignored = append(ignored, whyIgnored(request))
 		}
 	}
-	if len(keys) > 0 {
-		w.act(RemoveAnnotations{Reason: Reason("commands are carried out once"), Keys: keys})
+	if len(keys) == 0 {
+		return
 	}
+	removal := RemoveAnnotations{Reason: "commands are carried out once", Keys: keys}
+	if len(ignored) > 0 {
+		removal.Event = Event{Warning: true, Reason: EventCommandIgnored, Message: strings.Join(ignored, "; ")}
+	}
+	w.act(removal)
 }
 
 func (r request) annotation() v1alpha1.CommandAnnotation {
 	return v1alpha1.CommandAnnotation{Key: r.key, Value: excerpt(r.value)}
 }
 
-func (w *writes) warnIgnored(request request) {
-	why := request.refused
-	if why == "" {
-		why = "another command came first"
-	}
-	w.warn(EventCommandIgnored, "%s=%s is ignored: %s", request.key, request.value, why)
+func whyIgnored(request request) string {
+	return fmt.Sprintf("%s=%s is ignored: %s", request.key, request.value, cmp.Or(request.refused, "another command came first"))
 }
 
 func annotationOf(command v1alpha1.Command) string {

@@ -237,3 +237,14 @@ func conditionOf(plan Plan, kind string) metav1.Condition {
 	}
 	return metav1.Condition{}
 }
+
+// eventsOf returns the Events of a plan and of its actions, in the order in which they are emitted.
+func eventsOf(plan Plan) []Event {
+	var all []Event
+	for _, action := range plan.Actions {
+		if event := EventOf(action); event.Reason != "" {
+			all = append(all, event)
+		}
+	}
+	return append(all, plan.Events...)
+}

@@ -44,11 +44,11 @@ func TestOverwritten(t *testing.T) {
 		"a selector":                     {changed(midway(40, pause(0)), stripped), []string{service}},
 		"a Service that we move":         {changed(midway(40, pause(0)), stripped, memory(func(m *v1alpha1.Memory) { m.CanaryService.ReadyAt = nil })), nil},
 		"a selector that has to stay":    {changed(midway(40, pause(0)), stripped, set("b", func(rs *ReplicaSet) { rs.Ready = 0 })), nil},
-		"both":                           {changed(midway(40, pause(0)), written, stripped), []string{weights, service}},
+		"both":                           {changed(midway(40, pause(0)), written, stripped), []string{service, weights}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, event := range Compute(tc.in).Events {
+			for _, event := range eventsOf(Compute(tc.in)) {
 				if event.Reason == EventRouteOverwritten || event.Reason == EventServiceOverwritten {
 					if !event.Repeats {
 						t.Errorf("%s could flood", event.Reason)

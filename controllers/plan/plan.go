@@ -21,7 +21,8 @@ type Plan struct {
 	Measurements []Measurement
 }
 
-// Event reports a transition. Events are emitted only after the status with that transition was written.
+// Event reports a transition, or an action. The Events of a plan are emitted after the status with that transition was
+// written, the Event of an action once it has been carried out.
 type Event struct {
 	// Warning is set for a Warning; the Event is Normal otherwise.
 	Warning bool

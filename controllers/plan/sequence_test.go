@@ -62,7 +62,7 @@ func (tr *transcript) record(plan Plan) {
 	for _, action := range plan.Actions {
 		tr.say("ACTION  %s: %s", describeAction(action), action.Because())
 	}
-	for _, event := range plan.Events {
+	for _, event := range eventsOf(plan) {
 		kind := "EVENT  "
 		if event.Warning {
 			kind = "WARNING"

@@ -32,14 +32,16 @@ func (w *writes) writeService(service Service, memory v1alpha1.ServiceMemory, is
 		w.wait(fmt.Sprintf("Service %s moves to revision %s once the routes are verified again to send nothing to it", service.Name, memory.Revision))
 		return
 	}
-	if memory.Narrowed && memory.ReadyAt != nil && !service.Created.After(memory.ReadyAt.Time) { // this object has selected that revision before
-		w.warnRepeated(EventServiceOverwritten, "%s made Service %s select %s: it is restored to revision %s",
-			writer(service.FieldManager), service.Name, selects(service), memory.Revision)
-	}
-	w.act(PointService{
+	move := PointService{
 		Reason: Reason(fmt.Sprintf("%s should select revision %s, but selects %s", service.Name, memory.Revision, selects(service))),
 		Name:   service.Name, Revision: memory.Revision,
-	})
+	}
+	if memory.Narrowed && memory.ReadyAt != nil && !service.Created.After(memory.ReadyAt.Time) { // this object has selected that revision before
+		move.Event = Event{Warning: true, Repeats: true, Reason: EventServiceOverwritten, Message: fmt.Sprintf(
+			"%s made Service %s select %s: it is restored to revision %s",
+			writer(service.FieldManager), service.Name, selects(service), memory.Revision)}
+	}
+	w.act(move)
 }
 
 // isForward reports whether the canary Service moves to the revision in flight. The pods of that revision may wait to become
