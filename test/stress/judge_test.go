@@ -45,7 +45,7 @@ func (d *driver) checkVerdicts() {
 	d.CheckEvidence()
 	measured := map[int32]int32{} // measurements by release
 	for _, moment := range d.Moments() {
-		if moment.Status.Memory == nil || !isMeasured(moment.Status) {
+		if moment.Status.Memory == nil || len(moment.Status.Memory.Analysis.Background) == 0 {
 			continue
 		}
 		entry := moment.Status.Memory.Analysis.Background[0]
