@@ -5,11 +5,15 @@ package controllers
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 
+	jsonpatch "gopkg.in/evanphx/json-patch.v4" // the one that the API server applies merge patches with
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -34,13 +38,17 @@ func (r *Reconciler) writeStatus(ctx context.Context, w *write) error {
 	if equality.Semantic.DeepEqual(w.rollout.Status, w.status) {
 		return nil
 	}
-	base := w.rollout.DeepCopy()
-	base.ResourceVersion = w.version
-	next := base.DeepCopy()
-	next.Status = w.status
-	next.Status.Manager = r.Manager
-	patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
-	err := r.Status.Patch(ctx, next, patch, client.FieldOwner(v1alpha1.FieldManager), client.FieldValidation(metav1.FieldValidationStrict))
+	next := w.status
+	next.Manager = r.Manager
+	patch, stored, err := statusPatch(w.version, &w.rollout.Status, &next)
+	if err != nil {
+		return err
+	}
+	// The answer is asked for without spec and status: decoding them would cost more than making the patch.
+	answer := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: w.rollout.Namespace, Name: w.rollout.Name}}
+	answer.SetGroupVersionKind(observe.RolloutKind)
+	err = r.Status.Patch(ctx, answer, client.RawPatch(types.MergePatchType, patch),
+		client.FieldOwner(v1alpha1.FieldManager), client.FieldValidation(metav1.FieldValidationStrict))
 	if observe.IsRefusal(err) {
 		r.report(w.rollout, []plan.Event{{
 			Warning: true, Reason: v1alpha1.ReasonReconcileError, Repeats: true,
@@ -51,13 +59,38 @@ func (r *Reconciler) writeStatus(ctx context.Context, w *write) error {
 		return err
 	}
 	r.Observer.Tracker.Wrote(w.rollout.Key(), observe.Write{
-		Object: observe.Object{Kind: observe.RolloutKind, Name: next.Name},
-		UID:    next.UID, ResourceVersion: next.ResourceVersion,
+		Object: observe.Object{Kind: observe.RolloutKind, Name: answer.Name},
+		UID:    answer.UID, ResourceVersion: answer.ResourceVersion,
 	})
-	raw := w.rollout.Raw.DeepCopy()
-	raw.SetResourceVersion(next.ResourceVersion)
-	w.rollout = &observe.Rollout{CanaryRollout: next, Raw: raw}
+	w.rollout = w.rollout.With(answer.ObjectMeta, stored)
 	return nil
+}
+
+// statusPatch returns the merge patch from the prior status to the next one, and the next one as it is stored: with the
+// precision that times have there. It sets fields that are gone to null, and replaces lists as a whole. Fields that our types do not
+// know are not in it, so they stay. The version makes it a conflict if the rollout has changed, or is another one of that name. It is
+// made from the statuses alone: comparing whole rollouts costs several times as much, most of it for the template.
+func statusPatch(version string, prior, next *v1alpha1.CanaryRolloutStatus) (patch []byte, stored v1alpha1.CanaryRolloutStatus, err error) {
+	before, err := json.Marshal(prior)
+	if err != nil {
+		return nil, stored, fmt.Errorf("encode the prior status: %w", err)
+	}
+	after, err := json.Marshal(next)
+	if err != nil {
+		return nil, stored, fmt.Errorf("encode the status: %w", err)
+	}
+	if err := json.Unmarshal(after, &stored); err != nil {
+		return nil, stored, fmt.Errorf("decode the status: %w", err)
+	}
+	changes, err := jsonpatch.CreateMergePatch(before, after)
+	if err != nil {
+		return nil, stored, fmt.Errorf("compare the statuses: %w", err)
+	}
+	patch, err = json.Marshal(map[string]any{
+		"metadata": map[string]any{"resourceVersion": version},
+		"status":   json.RawMessage(changes),
+	})
+	return patch, stored, err
 }
 
 // fail writes what a pass decided, although one of its writes failed: an abort must not wait until a quota is raised.

@@ -16,7 +16,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -49,7 +49,7 @@ type Result struct {
 // removal of the finalizer; the other actions still run. Any other failure ends the plan, since the next action would
 // most likely fail in the same way, or is based on an outdated view.
 func (a *Applier) Apply(ctx context.Context, snap *observe.Snapshot, actions []plan.Action) (Result, error) {
-	run := &run{Applier: a, Snapshot: snap, rollout: snap.Raw}
+	run := &run{Applier: a, Snapshot: snap, rollout: snap.CanaryRollout, versions: map[string]string{}}
 	var first error
 	for i, action := range actions {
 		if _, isEnd := action.(plan.RemoveFinalizer); isEnd && first != nil {
@@ -77,7 +77,9 @@ type run struct {
 	*observe.Snapshot
 
 	// rollout is the rollout after our last write to it.
-	rollout          *unstructured.Unstructured
+	rollout metav1.Object
+	// versions are the resourceVersions of ReplicaSets after our writes, by name.
+	versions         map[string]string
 	writes           []observe.Write
 	events           []plan.Event
 	failed           []plan.Action
@@ -147,13 +149,17 @@ func (r *run) call(ctx context.Context, action plan.Action) (what string, write 
 	return fmt.Sprintf("%T", action), nil, errUnknownAction
 }
 
-// patch sends a merge patch and stores the result in the object.
-func (r *run) patch(ctx context.Context, object client.Object, fields map[string]any) error {
+// patch sends a merge patch for an observed object. It returns what the object is now, without spec and status: nobody reads them,
+// so they are neither sent nor decoded.
+func (r *run) patch(ctx context.Context, kind schema.GroupVersionKind, observed metav1.Object, fields map[string]any) (
+	*metav1.PartialObjectMetadata, error,
+) {
 	data, err := json.Marshal(fields)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return r.Writer.Patch(ctx, object, client.RawPatch(types.MergePatchType, data), fieldOwner)
+	object := named(kind, observed)
+	return object, r.Writer.Patch(ctx, object, client.RawPatch(types.MergePatchType, data), fieldOwner)
 }
 
 const fieldOwner = client.FieldOwner(v1alpha1.FieldManager)
@@ -163,10 +169,10 @@ func wrote(object observe.Object, written metav1.Object) *observe.Write {
 	return &observe.Write{Object: object, UID: written.GetUID(), ResourceVersion: written.GetResourceVersion()}
 }
 
-// named returns an empty object of the same kind and name, to send a patch for.
-func named(observed *unstructured.Unstructured) *unstructured.Unstructured {
-	object := observe.New(observed.GroupVersionKind())
-	object.SetNamespace(observed.GetNamespace())
-	object.SetName(observed.GetName())
+// named returns an object of that kind, with the name of the observed one, to send a patch for. The API server answers with the
+// metadata only.
+func named(kind schema.GroupVersionKind, observed metav1.Object) *metav1.PartialObjectMetadata {
+	object := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: observed.GetNamespace(), Name: observed.GetName()}}
+	object.SetGroupVersionKind(kind)
 	return object
 }

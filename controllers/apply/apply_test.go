@@ -264,7 +264,7 @@ func TestApply(t *testing.T) {
 // count.
 func TestApplyRemoveLastFinalizer(t *testing.T) {
 	snap := snapshot(t)
-	snap.Raw.SetFinalizers([]string{v1alpha1.Finalizer})
+	snap.Finalizers = []string{v1alpha1.Finalizer}
 	got, err := (&Applier{Writer: newRecorder(t, everything...)}).Apply(t.Context(), snap, []plan.Action{plan.RemoveFinalizer{}})
 	if err != nil || !got.FinalizerRemoved || len(got.Writes) != 1 || !got.Writes[0].Deleted {
 		t.Errorf("result = %+v, %v", got, err)

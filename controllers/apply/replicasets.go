@@ -4,6 +4,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"strconv"
@@ -56,11 +57,10 @@ func (r *run) adoptReplicaSet(ctx context.Context, act plan.AdoptReplicaSet) (*o
 	if observed == nil {
 		return nil, errNotObserved
 	}
-	object := named(observed)
-	err := r.patch(ctx, object, map[string]any{"metadata": map[string]any{
+	object, err := r.patch(ctx, observe.ReplicaSetKind, observed, map[string]any{"metadata": map[string]any{
 		"uid":             observed.GetUID(),
-		"resourceVersion": observed.GetResourceVersion(),
-		"ownerReferences": append(observed.GetOwnerReferences(), revision.Owner(r.Raw)),
+		"resourceVersion": r.version(observed),
+		"ownerReferences": append(observed.GetOwnerReferences(), revision.Owner(r.CanaryRollout)),
 		"labels":          map[string]any{v1alpha1.RolloutLabel: r.Name},
 	}})
 	if err != nil {
@@ -74,15 +74,14 @@ func (r *run) scaleReplicaSet(ctx context.Context, act plan.ScaleReplicaSet) (*o
 	if observed == nil {
 		return nil, errNotObserved
 	}
-	object := named(observed)
-	err := r.patch(ctx, object, map[string]any{
-		"metadata": map[string]any{"resourceVersion": observed.GetResourceVersion()},
+	object, err := r.patch(ctx, observe.ReplicaSetKind, observed, map[string]any{
+		"metadata": map[string]any{"resourceVersion": r.version(observed)},
 		"spec":     map[string]any{"replicas": act.Replicas, "minReadySeconds": act.MinReadySeconds},
 	})
 	if err != nil {
 		return nil, err
 	}
-	r.ReplicaSets[act.Name] = object // a mark may follow
+	r.versions[act.Name] = object.ResourceVersion // a mark may follow
 	return wrote(replicaSetNamed(act.Name), object), nil
 }
 
@@ -99,14 +98,13 @@ func (r *run) markReplicaSet(ctx context.Context, act plan.MarkReplicaSet) (*obs
 	if act.Marks.AbortReason != "" {
 		annotations[v1alpha1.AbortedAnnotation] = act.Marks.AbortReason
 	}
-	object := named(observed)
-	err := r.patch(ctx, object, map[string]any{
-		"metadata": map[string]any{"resourceVersion": observed.GetResourceVersion(), "annotations": annotations},
+	object, err := r.patch(ctx, observe.ReplicaSetKind, observed, map[string]any{
+		"metadata": map[string]any{"resourceVersion": r.version(observed), "annotations": annotations},
 	})
 	if err != nil {
 		return nil, err
 	}
-	r.ReplicaSets[act.Name] = object
+	r.versions[act.Name] = object.ResourceVersion
 	return wrote(replicaSetNamed(act.Name), object), nil
 }
 
@@ -116,16 +114,21 @@ func (r *run) deleteReplicaSet(ctx context.Context, act plan.DeleteReplicaSet) (
 	if observed == nil {
 		return nil, errNotObserved
 	}
-	err := r.Writer.Delete(ctx, named(observed), client.PropagationPolicy(metav1.DeletePropagationBackground),
-		client.Preconditions{UID: ptr.To(observed.GetUID()), ResourceVersion: ptr.To(observed.GetResourceVersion())})
+	err := r.Writer.Delete(ctx, named(observe.ReplicaSetKind, observed), client.PropagationPolicy(metav1.DeletePropagationBackground),
+		client.Preconditions{UID: ptr.To(observed.GetUID()), ResourceVersion: ptr.To(r.version(observed))})
 	if err != nil {
 		return nil, err
 	}
 	return &observe.Write{Object: replicaSetNamed(act.Name), UID: observed.GetUID(), Deleted: true}, nil
 }
 
+// version returns the version of a ReplicaSet that a write must find: the observed one, or that of our last write.
+func (r *run) version(observed *unstructured.Unstructured) string {
+	return cmp.Or(r.versions[observed.GetName()], observed.GetResourceVersion())
+}
+
 // created describes a write of an object that our cache, which is filtered by our label, did not hold before.
-func created(replicaSet *unstructured.Unstructured) *observe.Write {
+func created(replicaSet metav1.Object) *observe.Write {
 	write := wrote(replicaSetNamed(replicaSet.GetName()), replicaSet)
 	write.Created = true
 	return write

@@ -51,8 +51,8 @@ func (r *run) patchRollout(ctx context.Context, metadata, spec map[string]any) (
 	if spec != nil {
 		fields["spec"] = spec
 	}
-	object := named(r.Raw)
-	if err := r.patch(ctx, object, fields); err != nil {
+	object, err := r.patch(ctx, observe.RolloutKind, r.CanaryRollout, fields)
+	if err != nil {
 		return nil, err
 	}
 	r.rollout = object

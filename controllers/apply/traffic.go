@@ -6,7 +6,6 @@ package apply
 import (
 	"context"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -28,15 +27,14 @@ func (r *run) pointService(ctx context.Context, act plan.PointService) (*observe
 	if act.Revision != "" {
 		selector[v1alpha1.RevisionLabel] = act.Revision
 	}
-	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: observed.Namespace, Name: observed.Name}}
-	err := r.patch(ctx, service, map[string]any{
+	object, err := r.patch(ctx, observe.ServiceKind, observed, map[string]any{
 		"metadata": map[string]any{"resourceVersion": observed.ResourceVersion},
 		"spec":     map[string]any{"selector": selector},
 	})
 	if err != nil {
 		return nil, err
 	}
-	return wrote(observe.Object{Kind: observe.ServiceKind, Name: act.Name}, service), nil
+	return wrote(observe.Object{Kind: observe.ServiceKind, Name: act.Name}, object), nil
 }
 
 // strict makes the API server reject a field that it would otherwise drop.
@@ -52,7 +50,7 @@ func (r *run) setTraffic(ctx context.Context, act plan.SetTraffic) (*observe.Wri
 	if err != nil || len(patch) == 0 {
 		return nil, err
 	}
-	written := named(observed)
+	written := named(object.Kind, observed)
 	if err := r.Writer.Patch(ctx, written, client.RawPatch(types.JSONPatchType, patch), fieldOwner, strict); err != nil {
 		return nil, asConflict(err, object)
 	}

@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -73,13 +74,21 @@ type Measurements interface {
 // Rollout is a rollout in typed form and as stored.
 type Rollout struct {
 	*v1alpha1.CanaryRollout
-	// Raw has the template's own bytes, and fields unknown to our types.
+	// Raw has the template's own bytes, and fields unknown to our types. Only its spec is read: its metadata and status are older
+	// than the last write.
 	Raw *unstructured.Unstructured
 }
 
 // Key returns the namespace and name of the rollout.
 func (r *Rollout) Key() types.NamespacedName {
 	return types.NamespacedName{Namespace: r.Namespace, Name: r.Name}
+}
+
+// With returns the rollout as a write of its status left it. The spec is the same.
+func (r *Rollout) With(meta metav1.ObjectMeta, status v1alpha1.CanaryRolloutStatus) *Rollout {
+	meta.ManagedFields = nil
+	written := &v1alpha1.CanaryRollout{TypeMeta: r.TypeMeta, ObjectMeta: meta, Spec: r.Spec, Status: status}
+	return &Rollout{CanaryRollout: written, Raw: r.Raw}
 }
 
 // Snapshot is what a pass observed, and the objects that it read. Writes are guarded by their versions.
