@@ -62,6 +62,7 @@ func compute(in Input, strategy strategy) Plan {
 
 // conclude makes the plan from the actions and the transition. A rollout without its finalizer has no status to write.
 func conclude(w *writes, t *transition) Plan {
+	t.keepBake()
 	status := *t.in.Prior.DeepCopy()
 	if !slices.ContainsFunc(w.actions, func(action Action) bool { _, isRemoval := action.(RemoveFinalizer); return isRemoval }) {
 		status = (&summary{transition: t}).report()
