@@ -445,7 +445,7 @@ func TestBake(t *testing.T) {
 func TestBakeFails(t *testing.T) {
 	in := baking()
 	before := analysis.Evidence{Counts: analysis.Counts{CanaryBad: 1, CanaryTotal: 1000, StableBad: 1, StableTotal: 1000}}
-	definition := view{in: &in, mem: in.Prior.Memory}.metrics()[0].definition
+	definition := newView(&in, gatewayCanary{}).metrics()[0].definition
 	in.Prior.Memory.Analysis.Background = []v1alpha1.MetricMemory{{Name: "errors", Definition: definition, Evidence: before.Encode(), Successes: 10}}
 	var got Plan
 	for range 20 {

@@ -46,7 +46,6 @@ func (t *transition) reconcile() {
 	t.keepPauseClock()
 	t.observeMeasurements()
 	t.move()
-	t.keepMeasurements()
 	t.keepLoad()
 	t.keepVerifyTimeout()
 	t.keepDeadline()
