@@ -91,6 +91,9 @@ func TestQuery(t *testing.T) {
 	if at = at.Add(seconds); err != nil || !at.Equal(measured.At) {
 		t.Errorf("the query is about %v, the result about %v: %v", at, measured.At, err)
 	}
+	if age := time.Since(measured.At); age < defaultDelay || age > defaultDelay+5*time.Second {
+		t.Errorf("it is about samples of %s ago: newer ones may not be stored yet", age)
+	}
 	offset := " offset " + measured.At.Sub(from.Truncate(time.Millisecond)).String()
 	if milliseconds := strings.ReplaceAll(got.Form.Get("query"), "ms", "ms "); strings.Count(milliseconds, " offset ") != 12 {
 		t.Errorf("no %s in %s", offset, milliseconds)
