@@ -100,6 +100,11 @@ func counted(vector vector, countsGood, hasStable bool) plan.Measured {
 			return noData("total selects no series of the %s that was there at the beginning of the interval", total.revision)
 		}
 	}
+	_, hasCanaryPart := sums[partCanary]
+	_, hasStablePart := sums[partStable]
+	if countsGood && hasStable && !hasCanaryPart && !hasStablePart && sums[partCanaryTotal]+sums[partStableTotal] > 0 {
+		return noData("good selects no series, so that all requests would be bad: check its labels, such as the bound of a bucket")
+	}
 	counts := analysis.Counts{
 		CanaryTotal: sums[partCanaryTotal], CanaryBad: sums[partCanary], StableTotal: sums[partStableTotal], StableBad: sums[partStable],
 	}

@@ -114,18 +114,21 @@ func TestCompare(t *testing.T) {
 		outcome    plan.MeasurementOutcome
 		problem    string
 	}{
-		"no bad ones":           {sums(partCanaryTotal, "10", partStableTotal, "20"), false, analysis.Counts{CanaryTotal: 10, StableTotal: 20}, plan.OutcomeCounted, ""},
-		"no requests":           {sums(partCanaryTotal, "0", partStableTotal, "0"), false, analysis.Counts{}, plan.OutcomeCounted, ""},
-		"good ones":             {sums(partCanaryTotal, "10", partCanary, "7", partStableTotal, "20", partStable, "21"), true, analysis.Counts{CanaryTotal: 10, CanaryBad: 3, StableTotal: 20}, plan.OutcomeCounted, ""},
-		"no total of canary":    {sums(partCanary, "1", partStableTotal, "20"), false, analysis.Counts{}, plan.OutcomeNoData, "total selects no series of the canary"},
-		"no total of stable":    {sums(partCanaryTotal, "1"), false, analysis.Counts{}, plan.OutcomeNoData, "total selects no series of the stable revision"},
-		"nothing":               {result("vector", "[]"), false, analysis.Counts{}, plan.OutcomeNoData, "total selects no series of the canary"},
-		"NaN":                   {sums(partCanaryTotal, "NaN", partStableTotal, "20"), false, analysis.Counts{}, plan.OutcomeNoData, "a count of requests is NaN"},
-		"infinite":              {sums(partCanaryTotal, "+Inf", partStableTotal, "20"), false, analysis.Counts{}, plan.OutcomeNoData, "a count of requests is +Inf"},
-		"negative":              {sums(partCanaryTotal, "-1", partStableTotal, "20"), false, analysis.Counts{}, plan.OutcomeNoData, "a count of requests is -1"},
-		"a part of the data":    {`{"status":"success","warnings":["store 1 is down"],` + sums(partCanaryTotal, "1", partStableTotal, "1")[len(`{"status":"success",`):], false, analysis.Counts{}, plan.OutcomeNoData, "Prometheus answers with a warning: store 1 is down"},
-		"a histogram":           {result("vector", `[{"metric":{},"histogram":[1,{}]}]`), false, analysis.Counts{}, plan.OutcomeNoData, "the result of the query is a histogram"},
-		"series of other names": {sums("x", "1"), false, analysis.Counts{}, plan.OutcomeNoData, "total selects no series of the canary"},
+		"no bad ones":                {sums(partCanaryTotal, "10", partStableTotal, "20"), false, analysis.Counts{CanaryTotal: 10, StableTotal: 20}, plan.OutcomeCounted, ""},
+		"no requests":                {sums(partCanaryTotal, "0", partStableTotal, "0"), false, analysis.Counts{}, plan.OutcomeCounted, ""},
+		"good ones":                  {sums(partCanaryTotal, "10", partCanary, "7", partStableTotal, "20", partStable, "21"), true, analysis.Counts{CanaryTotal: 10, CanaryBad: 3, StableTotal: 20}, plan.OutcomeCounted, ""},
+		"no good ones of the canary": {sums(partCanaryTotal, "10", partStableTotal, "20", partStable, "20"), true, analysis.Counts{CanaryTotal: 10, CanaryBad: 10, StableTotal: 20}, plan.OutcomeCounted, ""},
+		"no good ones at all":        {sums(partCanaryTotal, "10", partStableTotal, "20"), true, analysis.Counts{}, plan.OutcomeNoData, "good selects no series"},
+		"none to be good":            {sums(partCanaryTotal, "0", partStableTotal, "0"), true, analysis.Counts{}, plan.OutcomeCounted, ""},
+		"no total of canary":         {sums(partCanary, "1", partStableTotal, "20"), false, analysis.Counts{}, plan.OutcomeNoData, "total selects no series of the canary"},
+		"no total of stable":         {sums(partCanaryTotal, "1"), false, analysis.Counts{}, plan.OutcomeNoData, "total selects no series of the stable revision"},
+		"nothing":                    {result("vector", "[]"), false, analysis.Counts{}, plan.OutcomeNoData, "total selects no series of the canary"},
+		"NaN":                        {sums(partCanaryTotal, "NaN", partStableTotal, "20"), false, analysis.Counts{}, plan.OutcomeNoData, "a count of requests is NaN"},
+		"infinite":                   {sums(partCanaryTotal, "+Inf", partStableTotal, "20"), false, analysis.Counts{}, plan.OutcomeNoData, "a count of requests is +Inf"},
+		"negative":                   {sums(partCanaryTotal, "-1", partStableTotal, "20"), false, analysis.Counts{}, plan.OutcomeNoData, "a count of requests is -1"},
+		"a part of the data":         {`{"status":"success","warnings":["store 1 is down"],` + sums(partCanaryTotal, "1", partStableTotal, "1")[len(`{"status":"success",`):], false, analysis.Counts{}, plan.OutcomeNoData, "Prometheus answers with a warning: store 1 is down"},
+		"a histogram":                {result("vector", `[{"metric":{},"histogram":[1,{}]}]`), false, analysis.Counts{}, plan.OutcomeNoData, "the result of the query is a histogram"},
+		"series of other names":      {sums("x", "1"), false, analysis.Counts{}, plan.OutcomeNoData, "total selects no series of the canary"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := answering(t, http.StatusOK, tc.answer).compare(t.Context(), &plan.CompareRequest{
