@@ -138,7 +138,7 @@ func (r *Reconciler) pass(ctx context.Context, snap *observe.Snapshot, next plan
 	if err := r.writeStatus(ctx, &written); err != nil {
 		return nil, err
 	}
-	metrics.Record(snap.CanaryRollout, written.rollout.CanaryRollout)
+	metrics.Record(&snap.CanaryRollout, &written.rollout.CanaryRollout)
 	r.report(written.rollout, next.Events)
 	return written.rollout, nil
 }
@@ -188,7 +188,7 @@ func input(snap *observe.Snapshot, now time.Time) plan.Input {
 			Abort:   annotation(snap, v1alpha1.AbortAnnotation),
 			Retry:   annotation(snap, v1alpha1.RetryAnnotation),
 		},
-		HasFinalizer: controllerutil.ContainsFinalizer(snap.CanaryRollout, v1alpha1.Finalizer),
+		HasFinalizer: controllerutil.ContainsFinalizer(snap.Rollout, v1alpha1.Finalizer),
 		Observed:     snap.Observed, Now: now,
 	}
 	if snap.DeletionTimestamp != nil {
@@ -206,7 +206,7 @@ func annotation(snap *observe.Snapshot, key string) *string {
 
 // isFinalized reports whether a rollout is being deleted and no longer has our finalizer.
 func isFinalized(rollout *observe.Rollout) bool {
-	return rollout.DeletionTimestamp != nil && !controllerutil.ContainsFinalizer(rollout.CanaryRollout, v1alpha1.Finalizer)
+	return rollout.DeletionTimestamp != nil && !controllerutil.ContainsFinalizer(rollout, v1alpha1.Finalizer)
 }
 
 // now returns the single clock reading of a pass, at the precision that a status keeps.

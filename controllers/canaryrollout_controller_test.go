@@ -42,8 +42,8 @@ var (
 	start = time.Date(2026, 1, 1, 0, 0, 0, 123456789, time.UTC)
 )
 
-func aRollout() *v1alpha1.CanaryRollout {
-	return &v1alpha1.CanaryRollout{
+func aRollout() *observe.Rollout {
+	return &observe.Rollout{CanaryRollout: v1alpha1.CanaryRollout{
 		TypeMeta: metav1.TypeMeta{APIVersion: "canaryrollout.dev/v1alpha1", Kind: "CanaryRollout"},
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: key.Namespace, Name: key.Name, UID: "u", Generation: 3,
@@ -53,7 +53,7 @@ func aRollout() *v1alpha1.CanaryRollout {
 			Containers: []corev1.Container{{Name: "reviews", Image: "reviews:v1"}},
 		}})},
 		Status: v1alpha1.CanaryRolloutStatus{Memory: &v1alpha1.Memory{}},
-	}
+	}}
 }
 
 // harness is a Reconciler on a fake cluster, with a planner that returns what the test sets.
@@ -77,7 +77,7 @@ func newHarness(t *testing.T, objects ...client.Object) *harness {
 		t.Fatal(err)
 	}
 	h := &harness{events: events.NewFakeRecorder(100), fail: map[string]error{}}
-	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(&v1alpha1.CanaryRollout{})
+	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(&observe.Rollout{})
 	for _, index := range observe.Indexes() {
 		builder = builder.WithIndex(index.Object, index.Field, index.Values)
 	}
@@ -150,9 +150,9 @@ func (h *harness) reconcile(t *testing.T) (ctrl.Result, error) {
 	return h.Reconcile(t.Context(), ctrl.Request{NamespacedName: key})
 }
 
-func (h *harness) stored(t *testing.T) *v1alpha1.CanaryRollout {
+func (h *harness) stored(t *testing.T) *observe.Rollout {
 	t.Helper()
-	rollout := &v1alpha1.CanaryRollout{}
+	rollout := &observe.Rollout{}
 	if err := h.Get(t.Context(), key, rollout); err != nil {
 		t.Fatal(err)
 	}
@@ -549,7 +549,7 @@ func TestRepeatedEvents(t *testing.T) {
 		rollout := aRollout()
 		rollout.ResourceVersion = fmt.Sprint(version)
 		before := sink.count()
-		r.report(&observe.Rollout{CanaryRollout: rollout}, []plan.Event{{Warning: true, Reason: plan.EventRouteOverwritten, Message: message, Repeats: true}})
+		r.report(rollout, []plan.Event{{Warning: true, Reason: plan.EventRouteOverwritten, Message: message, Repeats: true}})
 		isLast := version == 3 // only a count, which the recorder writes later
 		for deadline := time.Now().Add(5 * time.Second); !isLast && sink.count() == before && time.Now().Before(deadline); {
 			time.Sleep(time.Millisecond)

@@ -40,7 +40,7 @@ func (r *Reconciler) report(rollout *observe.Rollout, events []plan.Event) {
 // based on, so the two do not undo each other's work. But neither knows how fresh its view is, and if they are of
 // different versions, the older one may be wrong.
 func (r *Reconciler) reportSecondManager(ctx context.Context, rollout *observe.Rollout) {
-	other := r.otherManagers.observe(rollout.CanaryRollout)
+	other := r.otherManagers.observe(&rollout.CanaryRollout)
 	if other == "" {
 		return
 	}
@@ -58,7 +58,7 @@ func (r *Reconciler) reportSecondManager(ctx context.Context, rollout *observe.R
 // that it is counted, and has a hash of its message in the action, so that a different message is a separate Event.
 func identity(rollout *observe.Rollout, event plan.Event) (regarding *v1alpha1.CanaryRollout, action string) {
 	if !event.Repeats {
-		return rollout.CanaryRollout, eventAction
+		return &rollout.CanaryRollout, eventAction
 	}
 	unversioned := rollout.DeepCopy()
 	unversioned.ResourceVersion = ""

@@ -12,7 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -58,7 +58,8 @@ func CacheOptions(kinds *Kinds, sharedMetrics string, namespaces ...string) cach
 		ReaderFailOnMissingInformer: true,
 		DefaultWatchErrorHandler:    kinds.watchFailed,
 		ByObject: map[client.Object]cache.ByObject{
-			observe.New(observe.ReplicaSetKind): {Label: labels.NewSelector().Add(*ours)},
+			observe.New(observe.ReplicaSetKind): {Label: labels.NewSelector().Add(*ours), Transform: observe.StripReplicaSet},
+			&observe.Rollout{}:                  {Transform: observe.StripRollout},
 			&corev1.Service{}:                   {Transform: observe.StripService},
 			&discoveryv1.EndpointSlice{}:        {Transform: observe.StripEndpointSlice},
 		},
@@ -120,7 +121,11 @@ func NewReconciler(mgr ctrl.Manager, kinds *Kinds, lease, sharedMetrics string, 
 	prober := probe.NewProber(permissions.Probes)
 	var jobs *measure.Jobs
 	if permissions.Jobs {
-		jobs = &measure.Jobs{Rollouts: mgr.GetClient(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient()}
+		rollout := func(ctx context.Context, key types.NamespacedName) (metav1.Object, error) {
+			rollout := &observe.Rollout{}
+			return rollout, mgr.GetClient().Get(ctx, key, rollout)
+		}
+		jobs = &measure.Jobs{Rollout: rollout, Live: mgr.GetAPIReader(), Writer: mgr.GetClient()}
 	}
 	runner := measure.NewRunner(permissions.Providers, jobs)
 	return &Reconciler{
@@ -163,11 +168,11 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 	w := watches{mgr.GetCache(), r.Observer.SharedMetrics}
 	built, err := builder.ControllerManagedBy(mgr).
 		Named(controllerName).
-		For(observe.New(observe.RolloutKind)).
+		For(&observe.Rollout{}).
 		Watches(observe.New(observe.ReplicaSetKind), handler.EnqueueRequestsFromMapFunc(ofReplicaSet)).
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(w.ofService)).
 		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(w.ofSlice)).
-		Watches(observe.New(observe.RolloutKind), handler.EnqueueRequestsFromMapFunc(w.ofConflictingRollout),
+		Watches(&observe.Rollout{}, handler.EnqueueRequestsFromMapFunc(w.ofConflictingRollout),
 			builder.WithPredicates(namesOtherServices)).
 		WatchesRawSource(source.Channel(r.Prober.Results(), &handler.EnqueueRequestForObject{})).
 		WatchesRawSource(source.Channel(r.Runner.Events(), &handler.EnqueueRequestForObject{})).
@@ -224,7 +229,7 @@ var namesOtherServices = predicate.Or(predicate.GenerationChangedPredicate{}, pr
 // Otherwise a process would briefly be ready before its watches have begun.
 func startInformers(ctx context.Context, informers cache.Informers) error {
 	for _, object := range []client.Object{
-		observe.New(observe.RolloutKind), observe.New(observe.ReplicaSetKind), &corev1.Service{}, &discoveryv1.EndpointSlice{},
+		&observe.Rollout{}, observe.New(observe.ReplicaSetKind), &corev1.Service{}, &discoveryv1.EndpointSlice{},
 	} {
 		if _, err := informers.GetInformer(ctx, object, cache.BlockUntilSynced(false)); err != nil {
 			return fmt.Errorf("watch %T: %w", object, err)
@@ -302,8 +307,7 @@ func (w watches) naming(ctx context.Context, namespace, index, name string) []re
 }
 
 func (w watches) rollouts(ctx context.Context, options ...client.ListOption) []reconcile.Request {
-	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("CanaryRolloutList"))
+	list := &observe.RolloutList{}
 	if err := w.List(ctx, list, append(options, client.UnsafeDisableDeepCopy)...); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "Cannot find the rollouts that a watch event is for")
 		return nil

@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
@@ -21,19 +20,18 @@ import (
 
 // TestMetricEvents: a change of a CanaryMetric reconciles the rollouts that refer to it, in all namespaces if it is shared.
 func TestMetricEvents(t *testing.T) {
-	scheme := runtime.NewScheme()
+	scheme, err := NewScheme()
+	if err != nil {
+		t.Fatal(err)
+	}
 	var rollouts []client.Object
 	for name, ref := range map[string]v1alpha1.MetricReference{
 		"shop/own": {Name: "errors"}, "shop/shared": {Name: "errors", Scope: v1alpha1.MetricScopeShared}, "operator/own": {Name: "errors"},
 		"books/shared": {Name: "errors", Scope: v1alpha1.MetricScopeShared}, "books/other": {Name: "latency", Scope: v1alpha1.MetricScopeShared},
 	} {
-		rollout := observe.New(observe.RolloutKind)
-		namespace, name, _ := strings.Cut(name, "/")
-		rollout.SetNamespace(namespace)
-		rollout.SetName(name)
-		rollout.Object["spec"] = map[string]any{"analysis": map[string]any{"metrics": []any{map[string]any{
-			"metricRef": map[string]any{"name": ref.Name, "scope": string(ref.Scope)},
-		}}}}
+		rollout := &observe.Rollout{}
+		rollout.Namespace, rollout.Name, _ = strings.Cut(name, "/")
+		rollout.Spec.Analysis = &v1alpha1.Analysis{Metrics: []v1alpha1.Metric{{MetricRef: &ref}}}
 		rollouts = append(rollouts, rollout)
 	}
 	cached := fake.NewClientBuilder().WithScheme(scheme).WithObjects(rollouts...)

@@ -97,7 +97,7 @@ func statusPatch(version string, prior, next *v1alpha1.CanaryRolloutStatus) (pat
 // If the API server refused a request, the status and an Event say so. It returns the cause, or the error of the
 // status write.
 func (r *Reconciler) fail(ctx context.Context, w write, events []plan.Event, cause error, now time.Time) error {
-	before := w.rollout.CanaryRollout
+	before := &w.rollout.CanaryRollout
 	if observe.IsRefusal(cause) {
 		w.status = plan.Failed(before.Status, w.status, before.Generation, cause.Error(), now)
 		events = slices.DeleteFunc(events, func(event plan.Event) bool { return event.Reason == plan.EventRecovered })
@@ -110,7 +110,7 @@ func (r *Reconciler) fail(ctx context.Context, w write, events []plan.Event, cau
 	case err != nil:
 		return err
 	case !equality.Semantic.DeepEqual(before.Status, w.status):
-		metrics.Record(before, w.rollout.CanaryRollout)
+		metrics.Record(before, &w.rollout.CanaryRollout)
 		r.report(w.rollout, events)
 	}
 	return cause

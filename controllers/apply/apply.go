@@ -49,7 +49,7 @@ type Result struct {
 // removal of the finalizer; the other actions still run. Any other failure ends the plan, since the next action would
 // most likely fail in the same way, or is based on an outdated view.
 func (a *Applier) Apply(ctx context.Context, snap *observe.Snapshot, actions []plan.Action) (Result, error) {
-	run := &run{Applier: a, Snapshot: snap, rollout: snap.CanaryRollout, versions: map[string]string{}}
+	run := &run{Applier: a, Snapshot: snap, rollout: snap.Rollout, versions: map[string]string{}}
 	var first error
 	for i, action := range actions {
 		if _, isEnd := action.(plan.RemoveFinalizer); isEnd && first != nil {

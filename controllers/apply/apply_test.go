@@ -84,9 +84,9 @@ func parse(t *testing.T, text string) *unstructured.Unstructured {
 // snapshot returns a snapshot with one object of each kind.
 func snapshot(t *testing.T) *observe.Snapshot {
 	t.Helper()
-	raw, observed := parse(t, rollout), &corev1.Service{}
+	observed := &corev1.Service{}
 	snap := &observe.Snapshot{
-		Rollout:     &observe.Rollout{CanaryRollout: &v1alpha1.CanaryRollout{}, Raw: raw},
+		Rollout:     &observe.Rollout{},
 		ReplicaSets: map[string]*unstructured.Unstructured{"reviews-aaa": parse(t, replicaSet)},
 		Services:    map[string]*corev1.Service{"reviews-stable": observed},
 		Routes: map[observe.Object]*unstructured.Unstructured{
@@ -96,8 +96,9 @@ func snapshot(t *testing.T) *observe.Snapshot {
 			Rollout: "reviews", Namespace: "bookinfo", Stable: "reviews-stable", Canary: "reviews-canary",
 		}},
 	}
+	raw, err := parse(t, rollout).MarshalJSON()
 	convert := runtime.DefaultUnstructuredConverter.FromUnstructured
-	if err := errors.Join(convert(raw.Object, snap.CanaryRollout), convert(parse(t, service).Object, observed)); err != nil {
+	if err := errors.Join(err, snap.Rollout.UnmarshalJSON(raw), convert(parse(t, service).Object, observed)); err != nil {
 		t.Fatal(err)
 	}
 	return snap

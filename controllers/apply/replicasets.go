@@ -24,7 +24,7 @@ import (
 )
 
 func (r *run) createReplicaSet(ctx context.Context, act plan.CreateReplicaSet) (*observe.Write, error) {
-	replicaSet := revision.Render(r.Raw, revision.Identity{
+	replicaSet := revision.Render(r.Raw(), revision.Identity{
 		Revision: act.Revision, Hash: act.TemplateHash, Replicas: act.Replicas,
 	})
 	err := r.Writer.Create(ctx, replicaSet, fieldOwner)
@@ -60,7 +60,7 @@ func (r *run) adoptReplicaSet(ctx context.Context, act plan.AdoptReplicaSet) (*o
 	object, err := r.patch(ctx, observe.ReplicaSetKind, observed, map[string]any{"metadata": map[string]any{
 		"uid":             observed.GetUID(),
 		"resourceVersion": r.version(observed),
-		"ownerReferences": append(observed.GetOwnerReferences(), revision.Owner(r.CanaryRollout)),
+		"ownerReferences": append(observed.GetOwnerReferences(), revision.Owner(r.Rollout)),
 		"labels":          map[string]any{v1alpha1.RolloutLabel: r.Name},
 	}})
 	if err != nil {

@@ -51,7 +51,7 @@ func (r *run) patchRollout(ctx context.Context, metadata, spec map[string]any) (
 	if spec != nil {
 		fields["spec"] = spec
 	}
-	object, err := r.patch(ctx, observe.RolloutKind, r.CanaryRollout, fields)
+	object, err := r.patch(ctx, observe.RolloutKind, r.Rollout, fields)
 	if err != nil {
 		return nil, err
 	}

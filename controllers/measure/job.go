@@ -16,7 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -42,8 +42,8 @@ const (
 
 // Jobs are the clients that Jobs take.
 type Jobs struct {
-	// Rollouts reads rollouts, from a cache.
-	Rollouts client.Reader
+	// Rollout reads a rollout from a cache.
+	Rollout func(ctx context.Context, key types.NamespacedName) (metav1.Object, error)
 	// Live reads Jobs from the API server: they are not watched.
 	Live client.Reader
 	// Writer creates and deletes Jobs.
@@ -168,13 +168,12 @@ func notStarted(job *batchv1.Job, why string) plan.Measured {
 
 // find returns the Job of a key. It creates the Job if there is none.
 func (j *jobRunner) find(ctx context.Context, key key, template string) (*batchv1.Job, error) {
-	rollout := &unstructured.Unstructured{}
-	rollout.SetGroupVersionKind(rolloutKind)
-	if err := j.Rollouts.Get(ctx, key.rollout, rollout); err != nil {
+	rollout, err := j.Rollout(ctx, key.rollout)
+	if err != nil {
 		return nil, err
 	}
 	job := &batchv1.Job{}
-	err := j.Live.Get(ctx, client.ObjectKey{Namespace: key.rollout.Namespace, Name: jobName(key)}, job)
+	err = j.Live.Get(ctx, client.ObjectKey{Namespace: key.rollout.Namespace, Name: jobName(key)}, job)
 	switch {
 	case apierrors.IsNotFound(err):
 		if job, err = newJob(template, rollout, key); err != nil {

@@ -76,9 +76,14 @@ func withJobs(t *testing.T) *jobHarness {
 			return c.Delete(ctx, object, opts...)
 		},
 	}).Build()
-	h.Runner = NewRunner(Providers{}, &Jobs{Rollouts: h.Client, Live: h.Client, Writer: h.Client})
+	h.Runner = NewRunner(Providers{}, &Jobs{Rollout: h.rollout, Live: h.Client, Writer: h.Client})
 	h.woken, h.stop = start(t, h.Runner)
 	return h
+}
+
+func (h *jobHarness) rollout(ctx context.Context, key types.NamespacedName) (metav1.Object, error) {
+	rollout := &v1alpha1.CanaryRollout{}
+	return rollout, h.Get(ctx, key, rollout)
 }
 
 // job returns the only Job.
@@ -264,7 +269,7 @@ func TestJobDeleted(t *testing.T) {
 		time.Sleep(time.Second)
 		h.stop()
 		h.job()
-		h.Runner = NewRunner(Providers{}, &Jobs{Rollouts: h.Client, Live: h.Client, Writer: h.Client})
+		h.Runner = NewRunner(Providers{}, &Jobs{Rollout: h.rollout, Live: h.Client, Writer: h.Client})
 		h.woken, h.stop = start(t, h.Runner)
 		defer func() { h.stop() }()
 		synctest.Wait()

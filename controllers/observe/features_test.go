@@ -130,9 +130,9 @@ func TestUnsupported(t *testing.T) {
 		"a second mirror": {step: v1alpha1.Step{SetMirrorRoute: &v1alpha1.SetMirrorRoute{Percent: ptr.To[int32](5)}}, mirrored: true, want: "HTTPRouteRequestMultipleMirrors"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			rollout := &v1alpha1.CanaryRollout{}
+			rollout := &Rollout{}
 			rollout.Spec.Steps = []v1alpha1.Step{tc.step}
-			s := &observation{Observer: &Observer{Features: NewFeatures(live)}, Snapshot: &Snapshot{Rollout: &Rollout{CanaryRollout: rollout}}}
+			s := &observation{Observer: &Observer{Features: NewFeatures(live)}, Snapshot: &Snapshot{Rollout: rollout}}
 			unsupported := s.unsupported(t.Context(), obj, route.Reading{Mirrored: tc.mirrored})
 			got := ""
 			for _, problem := range []*plan.Problem{unsupported.Mirror, unsupported.QueryParams, unsupported.Method} {
@@ -163,7 +163,7 @@ func TestAnswersByClass(t *testing.T) {
 	}).Build()
 	s := &observation{
 		Observer: &Observer{Features: NewFeatures(live)}, ports: map[string][]int32{},
-		Snapshot: &Snapshot{Rollout: &Rollout{CanaryRollout: &v1alpha1.CanaryRollout{}}, Pairs: map[Object]route.Pair{}},
+		Snapshot: &Snapshot{Rollout: &Rollout{}, Pairs: map[Object]route.Pair{}},
 	}
 	entry := func(controller string, generation int) string {
 		return fmt.Sprintf(`{controllerName: %s, parentRef: {name: plain, namespace: infra}, conditions: [

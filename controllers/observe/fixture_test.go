@@ -22,7 +22,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/yaml"
 
-	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
 )
@@ -57,6 +56,20 @@ spec:
   traffic: {stableService: reviews-stable, canaryService: reviews-canary, routes: [{kind: HTTPRoute, name: reviews}]}
 status: {replicas: 0, %[2]s}
 `, name, status))
+}
+
+// typed returns a rollout as the cache holds it.
+func typed(t *testing.T, rollout *unstructured.Unstructured) *Rollout {
+	t.Helper()
+	data, err := rollout.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoded := &Rollout{}
+	if err := decoded.UnmarshalJSON(data); err != nil {
+		t.Fatal(err)
+	}
+	return decoded
 }
 
 // hashOf returns the hash of the template of anApp.
@@ -113,12 +126,11 @@ func (n *normalizer) Normalize(_ context.Context, replicaSet *unstructured.Unstr
 func testScheme(t *testing.T) *runtime.Scheme {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, discoveryv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{AddToScheme, corev1.AddToScheme, discoveryv1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			t.Fatal(err)
 		}
 	}
-	scheme.AddKnownTypes(v1alpha1.GroupVersion, &v1alpha1.CanaryMetric{}, &v1alpha1.CanaryMetricList{})
 	return scheme
 }
 

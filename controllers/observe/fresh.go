@@ -41,7 +41,8 @@ func (o *Observer) fresh(ctx context.Context, rollout types.NamespacedName, obje
 // readLive reads from the API server an object that stays behind in the cache. If the API server agrees with the
 // cache after all, another write has superseded ours and there is nothing to wait for.
 func (o *Observer) readLive(ctx context.Context, rollout types.NamespacedName, object Object, in cached) error {
-	live := New(object.Kind)
+	live := &metav1.PartialObjectMetadata{}
+	live.SetGroupVersionKind(object.Kind)
 	err := o.Live.Get(ctx, types.NamespacedName{Namespace: rollout.Namespace, Name: object.Name}, live)
 	if client.IgnoreNotFound(err) != nil {
 		return err
@@ -61,7 +62,8 @@ func (o *Observer) Confirm(ctx context.Context, rollout *Rollout, again bool) er
 	if !again && o.Tracker.isConfirmed(key, rollout.GetUID()) {
 		return nil
 	}
-	live := New(RolloutKind)
+	live := &metav1.PartialObjectMetadata{}
+	live.SetGroupVersionKind(RolloutKind)
 	if err := o.Live.Get(ctx, key, live); err != nil {
 		return err
 	}

@@ -9,9 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -41,9 +38,9 @@ type Index struct {
 // Indexes returns the indexes that Observer and the watches need.
 func Indexes() []Index {
 	return []Index{
-		{New(RolloutKind), IndexService, ServicesOf},
-		{New(RolloutKind), IndexRoute, routeNames},
-		{New(RolloutKind), IndexMetric, metricKeys},
+		{&Rollout{}, IndexService, ServicesOf},
+		{&Rollout{}, IndexRoute, routeNames},
+		{&Rollout{}, IndexMetric, metricKeys},
 		{New(ReplicaSetKind), IndexOwner, ownerUID},
 		{&discoveryv1.EndpointSlice{}, IndexSliceService, sliceService},
 	}
@@ -52,7 +49,7 @@ func Indexes() []Index {
 // ServicesOf returns the names of a rollout's Services: those in its spec, and those that it has written and not
 // handed back yet.
 func ServicesOf(object client.Object) []string {
-	traffic, memory := trafficOf(object), memoryOf(object)
+	traffic, memory := namesOf(object)
 	return distinct(append([]string{
 		traffic.StableService, traffic.CanaryService, memory.StableService.Name, memory.CanaryService.Name,
 	}, memory.LeavingServices...))
@@ -60,13 +57,26 @@ func ServicesOf(object client.Object) []string {
 
 func routeNames(object client.Object) []string {
 	var names []string
-	for _, route := range trafficOf(object).Routes {
+	traffic, memory := namesOf(object)
+	for _, route := range traffic.Routes {
 		names = append(names, route.Name)
 	}
-	for _, route := range memoryOf(object).Routes {
+	for _, route := range memory.Routes {
 		names = append(names, route.Name)
 	}
 	return distinct(names)
+}
+
+// namesOf returns the two parts of a rollout that name other objects.
+func namesOf(object client.Object) (*v1alpha1.Traffic, *v1alpha1.Memory) {
+	rollout, isRollout := object.(*Rollout)
+	switch {
+	case !isRollout:
+		return &v1alpha1.Traffic{}, &v1alpha1.Memory{}
+	case rollout.Status.Memory == nil:
+		return &rollout.Spec.Traffic, &v1alpha1.Memory{}
+	}
+	return &rollout.Spec.Traffic, rollout.Status.Memory
 }
 
 // distinct returns the names sorted, without duplicates and empty ones.
@@ -74,39 +84,6 @@ func distinct(names []string) []string {
 	names = slices.DeleteFunc(names, func(name string) bool { return name == "" })
 	slices.Sort(names)
 	return slices.Compact(names)
-}
-
-// memoryOf reads only those fields of the memory that name objects.
-func memoryOf(object client.Object) v1alpha1.Memory {
-	var memory v1alpha1.Memory
-	switch typed := object.(type) {
-	case *v1alpha1.CanaryRollout:
-		return ptr.Deref(typed.Status.Memory, memory)
-	case *unstructured.Unstructured:
-		raw := map[string]any{}
-		for _, field := range []string{"stableService", "canaryService", "leavingServices", "routes"} {
-			if value, found, _ := unstructured.NestedFieldNoCopy(typed.Object, "status", "memory", field); found {
-				raw[field] = value
-			}
-		}
-		// A memory that cannot be read names nothing.
-		_ = runtime.DefaultUnstructuredConverter.FromUnstructured(raw, &memory)
-	}
-	return memory
-}
-
-// trafficOf reads only this field, so that an index does not convert whole pod templates.
-func trafficOf(object client.Object) v1alpha1.Traffic {
-	var traffic v1alpha1.Traffic
-	switch typed := object.(type) {
-	case *v1alpha1.CanaryRollout:
-		return typed.Spec.Traffic
-	case *unstructured.Unstructured:
-		raw, _, _ := unstructured.NestedMap(typed.Object, "spec", "traffic")
-		// A rollout that cannot be read is in no index; its own pass reports what is wrong with it.
-		_ = runtime.DefaultUnstructuredConverter.FromUnstructured(raw, &traffic)
-	}
-	return traffic
 }
 
 func ownerUID(object client.Object) []string {

@@ -16,8 +16,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
-// The kinds that a rollout works with. Rollouts, ReplicaSets and routes are read unstructured, so that fields unknown
-// to our types are kept. Services and EndpointSlices are read typed and stripped, CanaryMetrics typed.
+// The kinds that a rollout works with. ReplicaSets and routes are read unstructured, so that fields unknown to our types are kept.
+// Rollouts, Services and EndpointSlices are read typed and stripped, CanaryMetrics typed.
 var (
 	RolloutKind    = v1alpha1.GroupVersion.WithKind("CanaryRollout")
 	ReplicaSetKind = revision.ReplicaSetKind

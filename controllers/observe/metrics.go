@@ -9,7 +9,6 @@ import (
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -90,41 +89,14 @@ func MetricKey(scope v1alpha1.MetricScope, name string) string {
 	return string(cmp.Or(scope, v1alpha1.MetricScopeNamespace)) + "/" + name
 }
 
-// metricKeys reads only the references, so that an index does not convert whole rollouts.
 func metricKeys(object client.Object) []string {
+	rollout, isRollout := object.(*Rollout)
+	if !isRollout {
+		return nil
+	}
 	var keys []string
-	switch typed := object.(type) {
-	case *v1alpha1.CanaryRollout:
-		for _, ref := range metricRefs(&typed.Spec) {
-			keys = append(keys, MetricKey(ref.Scope, ref.Name))
-		}
-	case *unstructured.Unstructured:
-		keys = rawMetricKeys(typed.Object, "spec", "analysis", "metrics")
-		steps, _, _ := unstructured.NestedFieldNoCopy(typed.Object, "spec", "steps")
-		list, _ := steps.([]any)
-		for _, step := range list {
-			if fields, isObject := step.(map[string]any); isObject {
-				keys = append(keys, rawMetricKeys(fields, "analysis", "metrics")...)
-			}
-		}
+	for _, ref := range metricRefs(&rollout.Spec) {
+		keys = append(keys, MetricKey(ref.Scope, ref.Name))
 	}
 	return distinct(keys)
-}
-
-// rawMetricKeys returns the keys of the references in a list of metrics.
-func rawMetricKeys(object map[string]any, path ...string) []string {
-	value, _, _ := unstructured.NestedFieldNoCopy(object, path...)
-	metrics, _ := value.([]any)
-	var keys []string
-	for _, metric := range metrics {
-		fields, isObject := metric.(map[string]any)
-		if !isObject {
-			continue
-		}
-		if name, found, _ := unstructured.NestedString(fields, "metricRef", "name"); found {
-			scope, _, _ := unstructured.NestedString(fields, "metricRef", "scope")
-			keys = append(keys, MetricKey(v1alpha1.MetricScope(scope), name))
-		}
-	}
-	return keys
 }

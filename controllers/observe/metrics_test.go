@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -97,20 +96,14 @@ func TestMetrics(t *testing.T) {
 func TestMetricIndex(t *testing.T) {
 	app := anAnalyzedApp(t)
 	want := []string{"Namespace/errors", "Shared/errors", "Shared/latency"}
-	if diff := cmp.Diff(want, metricKeys(app)); diff != "" {
-		t.Errorf("unstructured (-want +got):\n%s", diff)
-	}
-	typed := &v1alpha1.CanaryRollout{}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(app.Object, typed); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, metricKeys(typed)); diff != "" {
-		t.Errorf("typed (-want +got):\n%s", diff)
+	if diff := cmp.Diff(want, metricKeys(typed(t, app))); diff != "" {
+		t.Errorf("keys (-want +got):\n%s", diff)
 	}
 	for _, spec := range []any{nil, "a", map[string]any{"analysis": "a", "steps": "b"}, map[string]any{
 		"analysis": map[string]any{"metrics": []any{"a", map[string]any{"metricRef": "b"}}}, "steps": []any{"a", map[string]any{"analysis": []any{}}},
 	}} {
-		if keys := metricKeys(&unstructured.Unstructured{Object: map[string]any{"spec": spec}}); len(keys) > 0 {
+		app.Object["spec"] = spec
+		if keys := metricKeys(typed(t, app)); len(keys) > 0 {
 			t.Errorf("%v is indexed by %v", spec, keys)
 		}
 	}

@@ -5,15 +5,12 @@ package observe
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -71,26 +68,6 @@ type Measurements interface {
 	JobsAllowed() bool
 }
 
-// Rollout is a rollout in typed form and as stored.
-type Rollout struct {
-	*v1alpha1.CanaryRollout
-	// Raw has the template's own bytes, and fields unknown to our types. Only its spec is read: its metadata and status are older
-	// than the last write.
-	Raw *unstructured.Unstructured
-}
-
-// Key returns the namespace and name of the rollout.
-func (r *Rollout) Key() types.NamespacedName {
-	return types.NamespacedName{Namespace: r.Namespace, Name: r.Name}
-}
-
-// With returns the rollout as a write of its status left it. The spec is the same.
-func (r *Rollout) With(meta metav1.ObjectMeta, status v1alpha1.CanaryRolloutStatus) *Rollout {
-	meta.ManagedFields = nil
-	written := &v1alpha1.CanaryRollout{TypeMeta: r.TypeMeta, ObjectMeta: meta, Spec: r.Spec, Status: status}
-	return &Rollout{CanaryRollout: written, Raw: r.Raw}
-}
-
 // Snapshot is what a pass observed, and the objects that it read. Writes are guarded by their versions.
 type Snapshot struct {
 	*Rollout
@@ -121,19 +98,6 @@ func (s *Snapshot) Shows(newer *Rollout) bool {
 	return before.StableService.Name == after.StableService.Name && before.CanaryService.Name == after.CanaryService.Name &&
 		slices.Equal(before.LeavingServices, after.LeavingServices) && equality.Semantic.DeepEqual(before.Routes, after.Routes) &&
 		(len(after.StepTargets.HeaderRoutes) == 0 || equality.Semantic.DeepEqual(before.StepTargets.HeaderRoutes, after.StepTargets.HeaderRoutes))
-}
-
-// Rollout reads a rollout from the cache.
-func (o *Observer) Rollout(ctx context.Context, key types.NamespacedName) (*Rollout, error) {
-	rollout := &Rollout{CanaryRollout: &v1alpha1.CanaryRollout{}, Raw: New(RolloutKind)}
-	if err := o.Cache.Get(ctx, key, rollout.Raw); err != nil {
-		return nil, err
-	}
-	err := runtime.DefaultUnstructuredConverter.FromUnstructured(rollout.Raw.Object, rollout.CanaryRollout)
-	if err != nil {
-		return nil, fmt.Errorf("read the rollout: %w", err)
-	}
-	return rollout, nil
 }
 
 // Observe reads everything that a plan is based on. It returns ErrStale if any of it is older than our own last write.
@@ -173,6 +137,8 @@ type observation struct {
 	// all are the ReplicaSets that the rollout owns; owned are those that are not being deleted.
 	all, owned []*unstructured.Unstructured
 	orphans    []*unstructured.Unstructured
+	// digest is what follows from the spec alone.
+	digest *specDigest
 	// ports are the Service ports that the routes use, by the name of the Service.
 	ports map[string][]int32
 }

@@ -40,7 +40,7 @@ func TestObserve(t *testing.T) {
 		aServiceWith(map[string]string{"app": "reviews", "pod-template-hash": "aaa"}), canary, parse(t, aRoute),
 	})
 	snap := w.mustObserve(t)
-	stepsHash, err := revision.StepsHash(snap.Raw)
+	stepsHash, err := revision.StepsHash(snap.Raw())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestObserveStaleForLong(t *testing.T) {
 
 func TestConfirm(t *testing.T) {
 	rollout := func(version string) *Rollout {
-		return &Rollout{CanaryRollout: &v1alpha1.CanaryRollout{ObjectMeta: metav1.ObjectMeta{
+		return &Rollout{CanaryRollout: v1alpha1.CanaryRollout{ObjectMeta: metav1.ObjectMeta{
 			Namespace: "bookinfo", Name: "reviews", UID: "uid-of-reviews", ResourceVersion: version,
 		}}}
 	}
@@ -214,7 +214,7 @@ func TestHeaderProblemDoesNotHoldWeights(t *testing.T) {
 		inForce bool
 		want    bool
 	}{{problem, false, true}, {problem, true, false}, {always, false, false}, {always, true, false}} {
-		s := &observation{Snapshot: &Snapshot{Rollout: &Rollout{CanaryRollout: &v1alpha1.CanaryRollout{}}}}
+		s := &observation{Snapshot: &Snapshot{Rollout: &Rollout{}}}
 		s.Status.Memory = &v1alpha1.Memory{Traffic: v1alpha1.TrafficMemory{HeaderRoutesActive: tc.inForce}}
 		if got := s.isIrrelevant(tc.problem); got != tc.want {
 			t.Errorf("isIrrelevant(%v) = %v with header routes in force: %v", tc.problem, got, tc.inForce)

@@ -44,7 +44,7 @@ func (s *observation) observeOrphans(ctx context.Context) error {
 
 // isOwned reports whether the cache holds a ReplicaSet, or will hold it.
 func (s *observation) isOwned(replicaSet *unstructured.Unstructured) bool {
-	return metav1.IsControlledBy(replicaSet, s.CanaryRollout) && replicaSet.GetLabels()[v1alpha1.RolloutLabel] == s.Name
+	return metav1.IsControlledBy(replicaSet, s.Snapshot.Rollout) && replicaSet.GetLabels()[v1alpha1.RolloutLabel] == s.Name
 }
 
 // isAdoptable reports whether a ReplicaSet has no controller, runs or was ours (a backup keeps labels but drops

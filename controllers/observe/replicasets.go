@@ -23,7 +23,7 @@ import (
 func (s *observation) observeReplicaSets(ctx context.Context) error {
 	list := newList(ReplicaSetKind)
 	owned := client.MatchingFields{IndexOwner: string(s.UID)}
-	if err := s.Cache.List(ctx, list, client.InNamespace(s.Namespace), owned); err != nil {
+	if err := s.Cache.List(ctx, list, client.InNamespace(s.Namespace), owned, client.UnsafeDisableDeepCopy); err != nil {
 		return err
 	}
 	if err := s.addOrphaned(ctx, list); err != nil {
@@ -52,7 +52,7 @@ func (s *observation) addOrphaned(ctx context.Context, owned *unstructured.Unstr
 	}
 	labelled := newList(ReplicaSetKind)
 	ours := client.MatchingLabels{v1alpha1.RolloutLabel: s.Name}
-	if err := s.Cache.List(ctx, labelled, client.InNamespace(s.Namespace), ours); err != nil {
+	if err := s.Cache.List(ctx, labelled, client.InNamespace(s.Namespace), ours, client.UnsafeDisableDeepCopy); err != nil {
 		return err
 	}
 	for _, replicaSet := range labelled.Items {
@@ -119,13 +119,15 @@ func marksOf(replicaSet *unstructured.Unstructured) plan.Marks {
 }
 
 func isGated(replicaSet *unstructured.Unstructured) bool {
-	gates, _, _ := unstructured.NestedSlice(revision.Template(replicaSet), "spec", "readinessGates")
-	return len(gates) > 0
+	gates, _, _ := unstructured.NestedFieldNoCopy(revision.Template(replicaSet), "spec", "readinessGates")
+	list, _ := gates.([]any)
+	return len(list) > 0
 }
 
 // revisionOf returns the template's label, which the pods have and Services select by.
 func revisionOf(replicaSet *unstructured.Unstructured) string {
-	return podLabels(replicaSet)[v1alpha1.RevisionLabel]
+	of, _, _ := unstructured.NestedString(revision.Template(replicaSet), "metadata", "labels", v1alpha1.RevisionLabel)
+	return of
 }
 
 func podLabels(replicaSet *unstructured.Unstructured) map[string]string {
@@ -144,9 +146,10 @@ func count(object *unstructured.Unstructured, fields ...string) int32 {
 
 // images returns the images of a template's containers, in order.
 func images(template map[string]any) string {
-	containers, _, _ := unstructured.NestedSlice(template, "spec", "containers")
+	containers, _, _ := unstructured.NestedFieldNoCopy(template, "spec", "containers")
+	list, _ := containers.([]any)
 	var names []string
-	for _, container := range containers {
+	for _, container := range list {
 		fields, _ := container.(map[string]any)
 		if image, _ := fields["image"].(string); image != "" {
 			names = append(names, image)

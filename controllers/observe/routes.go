@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
@@ -110,7 +111,7 @@ func (s *observation) route(ctx context.Context, reference v1alpha1.RouteReferen
 // findRoute returns nil if there is no such route. The cache holds all routes, so no live read is needed.
 func (s *observation) findRoute(ctx context.Context, object Object) (*unstructured.Unstructured, error) {
 	found := New(object.Kind)
-	err := s.Cache.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: object.Name}, found)
+	err := s.Cache.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: object.Name}, found, client.UnsafeDisableDeepCopy)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, s.checkFresh(ctx, object, nil)

@@ -18,7 +18,6 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
-	"github.com/canaryrollout/canaryrollout/controllers/revision"
 	"github.com/canaryrollout/canaryrollout/controllers/selector"
 )
 
@@ -91,7 +90,7 @@ func (s *observation) service(ctx context.Context, name string) (plan.Service, e
 // findService returns nil if there is no such Service. The cache holds all Services, so no live read is needed.
 func (s *observation) findService(ctx context.Context, name string) (*corev1.Service, error) {
 	service := &corev1.Service{}
-	err := s.Cache.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: name}, service)
+	err := s.Cache.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: name}, service, client.UnsafeDisableDeepCopy)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, s.checkFresh(ctx, Object{ServiceKind, name}, nil)
@@ -106,7 +105,7 @@ func (s *observation) serviceProblem(ctx context.Context, service *corev1.Servic
 	if conflict, err := s.conflict(ctx, service.Name); err != nil || conflict != nil {
 		return conflict, err
 	}
-	return selector.CheckTemplate(service.Name, service.Spec.Selector, revision.PodLabels(revision.Template(s.Raw))), nil
+	return selector.CheckTemplate(service.Name, service.Spec.Selector, s.digest.labels), nil
 }
 
 // conflict returns a problem if an older rollout has the Service, otherwise nil.
@@ -139,20 +138,22 @@ func (s *observation) servedProblem(service *corev1.Service) *plan.Problem {
 // conflictingRollout returns the oldest other rollout that names the same Service, if it is older than this one: the older one
 // keeps it.
 func (s *observation) conflictingRollout(ctx context.Context, service string) (string, error) {
-	list := newList(RolloutKind)
+	list := &RolloutList{}
 	err := s.Cache.List(ctx, list, client.InNamespace(s.Namespace), client.MatchingFields{IndexService: service},
 		client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return "", err
 	}
-	older := slices.DeleteFunc(list.Items, func(other unstructured.Unstructured) bool {
-		return other.GetUID() == s.UID || byAge(&other, s.CanaryRollout) >= 0
-	})
-	if len(older) == 0 {
+	oldest := s.Snapshot.Rollout
+	for i := range list.Items {
+		if other := &list.Items[i]; other.UID != s.UID && byAge(other, oldest) < 0 {
+			oldest = other
+		}
+	}
+	if oldest == s.Snapshot.Rollout {
 		return "", nil
 	}
-	oldest := slices.MinFunc(older, func(a, b unstructured.Unstructured) int { return byAge(&a, &b) })
-	return oldest.GetName(), nil
+	return oldest.Name, nil
 }
 
 func byAge(a, b metav1.Object) int {

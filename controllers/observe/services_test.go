@@ -300,10 +300,10 @@ func TestNamesInMemory(t *testing.T) {
 	if diff := cmp.Diff([]string{"reviews -1 false", "partners 40 true"}, routes); diff != "" {
 		t.Errorf("routes (-want +got):\n%s", diff)
 	}
-	if got := ServicesOf(rollout); !slices.Equal(got, []string{"former", "gone", "left", "reviews-canary", "reviews-stable"}) {
+	if got := ServicesOf(typed(t, rollout)); !slices.Equal(got, []string{"former", "gone", "left", "reviews-canary", "reviews-stable"}) {
 		t.Errorf("indexed by the Services %v", got)
 	}
-	if got := routeNames(rollout); !slices.Equal(got, []string{"partners", "reviews"}) {
+	if got := routeNames(typed(t, rollout)); !slices.Equal(got, []string{"partners", "reviews"}) {
 		t.Errorf("indexed by the routes %v", got)
 	}
 }

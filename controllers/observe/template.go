@@ -28,15 +28,14 @@ const refusedRetry = time.Minute
 // annotation of a ReplicaSet. Otherwise one dry run has the API server default the template, and a ReplicaSet with an
 // equal template is looked for; if there is none, it is a new revision. A refused template costs one dry run a minute.
 func (s *observation) observeTemplate(ctx context.Context) error {
-	raw := revision.Template(s.Raw)
-	hash, err := revision.Hash(raw)
+	digest, err := s.Tracker.digest(s.Snapshot.Rollout)
 	if err != nil {
 		return err
 	}
-	s.Observed.Template = plan.Template{Hash: hash, Images: images(raw)}
-	if s.Observed.StepsHash, err = revision.StepsHash(s.Raw); err != nil {
-		return err
-	}
+	s.digest = digest
+	hash := digest.template
+	s.Observed.Template = plan.Template{Hash: hash, Images: digest.images}
+	s.Observed.StepsHash = digest.steps
 	known := cmp.Or(s.remembered(hash), s.annotated(hash))
 	if len(s.orphans) == 0 && (known != "" || s.isDeleting()) {
 		s.Observed.Template.Revision = known
@@ -62,7 +61,11 @@ func (s *observation) observeTemplate(ctx context.Context) error {
 		s.refuse(refused)
 		return nil
 	}
-	s.Observed.Template.Revision = cmp.Or(known, s.equal(normalized.template), normalized.revision)
+	equal, err := s.equal(normalized.template)
+	if err != nil {
+		return err
+	}
+	s.Observed.Template.Revision = cmp.Or(known, equal, normalized.revision)
 	s.reportOrphans(normalized.template)
 	return nil
 }
@@ -95,13 +98,18 @@ func (s *observation) annotated(hash string) string {
 }
 
 // equal returns the revision of a ReplicaSet, ours or adoptable, with an equivalent template; empty if there is none.
-func (s *observation) equal(normalized map[string]any) string {
+func (s *observation) equal(normalized map[string]any) (string, error) {
 	if normalized == nil {
-		return ""
+		return "", nil
+	}
+	wanted, err := revision.Digest(normalized)
+	if err != nil {
+		return "", err
 	}
 	return s.first(func(replicaSet *unstructured.Unstructured) bool {
-		return revision.Equal(normalized, revision.Template(replicaSet))
-	})
+		digest, err := digestOf(replicaSet)
+		return err == nil && digest == wanted
+	}), nil
 }
 
 // first returns the revision of the best ReplicaSet that fits: the stable one, since reapplying its template is the
@@ -166,7 +174,7 @@ func (s *observation) normalize(ctx context.Context, hash string) (normalized, e
 
 // try has the API server default the ReplicaSet that a revision would have.
 func (s *observation) try(ctx context.Context, id revision.Identity) (result normalized, isFree bool, err error) {
-	replicaSet := revision.Render(s.Raw, id)
+	replicaSet := revision.Render(s.Raw(), id)
 	name := replicaSet.GetName()
 	err = s.Normalizer.Normalize(ctx, replicaSet)
 	switch {
@@ -186,11 +194,12 @@ func (s *observation) try(ctx context.Context, id revision.Identity) (result nor
 // owned by us and made from the same bytes. Then the cache is behind, or the ReplicaSet is being deleted and its name
 // will be free again.
 func (s *observation) isOurs(ctx context.Context, name, hash string) (bool, error) {
-	live := New(ReplicaSetKind)
+	live := &metav1.PartialObjectMetadata{}
+	live.SetGroupVersionKind(ReplicaSetKind)
 	err := s.Live.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: name}, live)
 	if apierrors.IsNotFound(err) {
 		return true, nil
 	}
-	return metav1.IsControlledBy(live, s.CanaryRollout) &&
+	return metav1.IsControlledBy(live, s.Snapshot.Rollout) &&
 		live.GetAnnotations()[v1alpha1.TemplateHashAnnotation] == hash, err
 }

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
+	"github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
 // Write is a successful write.
@@ -45,6 +46,8 @@ type record struct {
 	taken map[string]bool
 	// refused is the last pod template that the API server refused.
 	refused refusal
+	// spec is what follows from the last spec.
+	spec *specDigest
 }
 
 // refusal is a pod template that the API server refused.
@@ -53,6 +56,18 @@ type refusal struct {
 	problem plan.Problem
 	// until is when to ask the API server again.
 	until time.Time
+}
+
+// specDigest is what follows from one generation of a spec. Its template is decoded and hashed once, not in each pass.
+type specDigest struct {
+	uid        types.UID
+	generation int64
+
+	// template and steps are hashes of what is stored.
+	template, steps string
+	// images are those of the containers, for people; labels are those of the pods.
+	images string
+	labels map[string]string
 }
 
 // pending is a write that the cache has not shown yet.
@@ -102,6 +117,33 @@ func (t *Tracker) refusal(rollout types.NamespacedName, hash string, now time.Ti
 	defer t.mu.Unlock()
 	refused = t.of(rollout).refused
 	return refused, refused.hash == hash && now.Before(refused.until)
+}
+
+// digest returns what follows from the spec of a rollout.
+func (t *Tracker) digest(rollout *Rollout) (*specDigest, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	record := t.of(rollout.Key())
+	if known := record.spec; known != nil && known.uid == rollout.UID && known.generation == rollout.Generation {
+		return known, nil
+	}
+	digest, err := newSpecDigest(rollout)
+	if err == nil {
+		record.spec = digest
+	}
+	return digest, err
+}
+
+func newSpecDigest(rollout *Rollout) (*specDigest, error) {
+	stored := rollout.Raw()
+	raw := revision.Template(stored)
+	digest := &specDigest{uid: rollout.UID, generation: rollout.Generation, images: images(raw), labels: revision.PodLabels(raw)}
+	var err error
+	if digest.template, err = revision.Hash(raw); err != nil {
+		return nil, err
+	}
+	digest.steps, err = revision.StepsHash(stored)
+	return digest, err
 }
 
 func (t *Tracker) confirm(rollout types.NamespacedName, uid types.UID) {

@@ -84,11 +84,9 @@ func (t *transition) startOver() {
 
 // nextStep ends the current step and begins the next one.
 func (t *transition) nextStep() {
-	step := &t.in.Spec.Steps[t.mem.StepIndex]
-	kind := kindOf(step)
-	short, _ := kind.describe(step)
+	short, _ := Describe(&t.in.Spec.Steps[t.mem.StepIndex])
 	how := "is done"
-	if why := kind.undecided(t); why != "" {
+	if why := (analysisKind{}).undecided(t); why != "" {
 		how = "ends without a verdict: " + why
 	}
 	t.event(EventStepCompleted, "step %s (%s) of revision %s %s", t.stepNumber(), short, t.mem.CurrentRevision, how)

@@ -46,6 +46,8 @@ func (t *transition) reconcile() {
 	t.keepPauseClock()
 	t.observeMeasurements()
 	t.move()
+	t.keepBake()
+	t.keepMeasurements()
 	t.keepLoad()
 	t.keepVerifyTimeout()
 	t.keepDeadline()
@@ -196,7 +198,7 @@ func (t *transition) rememberTemplate() {
 }
 
 func (t *transition) setPhase(phase v1alpha1.Phase) {
-	t.mem.Phase, t.mem.StepRefusal = phase, ""
+	t.mem.Phase, t.mem.StepRefusal, t.mem.Bake = phase, "", v1alpha1.BakeMemory{}
 	t.mem.TransitionedAt = t.now()
 }
 

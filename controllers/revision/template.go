@@ -4,6 +4,7 @@
 package revision
 
 import (
+	"fmt"
 	"reflect"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -33,6 +34,16 @@ func PodLabels(template map[string]any) map[string]string {
 // pod-template-hash names a revision and is ignored.
 func Equal(a, b map[string]any) bool {
 	return reflect.DeepEqual(stripped(a), stripped(b))
+}
+
+// Digest identifies the pods that a defaulted template means: Equal templates, and no others, have the same digest. So a template need
+// not be kept to be compared.
+func Digest(template map[string]any) (string, error) {
+	digest, err := hash(stripped(template))
+	if err != nil {
+		return "", fmt.Errorf("encode the pod template: %w", err)
+	}
+	return digest, nil
 }
 
 // stripped copies a template without its hash label and without values that mean the same as absent.

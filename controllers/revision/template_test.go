@@ -30,6 +30,11 @@ func TestEqual(t *testing.T) {
 			if got := Equal(a, b); got != tc.want {
 				t.Errorf("Equal() = %v", got)
 			}
+			digestA, errA := Digest(a)
+			digestB, errB := Digest(b)
+			if got := digestA == digestB; got != tc.want || errA != nil || errB != nil {
+				t.Errorf("the same digest: %v, %v, %v", got, errA, errB)
+			}
 			if diff := cmp.Diff(object(t, tc.other), b); diff != "" {
 				t.Errorf("the input was changed:\n%s", diff)
 			}

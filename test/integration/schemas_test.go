@@ -93,11 +93,11 @@ func TestOldSchema(t *testing.T) {
 	if err := env.Admin.Create(t.Context(), object); err != nil {
 		t.Fatal(err)
 	}
-	rollout := &v1alpha1.CanaryRollout{}
+	rollout := &observe.Rollout{}
 	rollout.Namespace, rollout.Name = namespace, "old"
 	rollout.Spec.Traffic = v1alpha1.Traffic{StableService: "old-stable", CanaryService: "old-canary"}
 	snap := &observe.Snapshot{
-		Rollout: &observe.Rollout{CanaryRollout: rollout, Raw: observe.New(observe.RolloutKind)},
+		Rollout: rollout,
 		Routes:  map[observe.Object]*unstructured.Unstructured{{Kind: old, Name: "old-schema"}: object},
 		Pairs:   map[observe.Object]route.Pair{{Kind: old, Name: "old-schema"}: {Namespace: namespace, Stable: "old-stable", Canary: "old-canary"}},
 	}
