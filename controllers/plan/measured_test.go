@@ -239,12 +239,24 @@ func gateStep(onInconclusive v1alpha1.InconclusiveAction) v1alpha1.Step {
 // atItsGate is deployed, and revision b has come to a gate, which waits for an answer.
 func atItsGate(t *testing.T, steps ...v1alpha1.Step) *world {
 	t.Helper()
-	w := deployed(t, steps...)
+	return toItsGate(t, deployed(t, steps...))
+}
+
+// atItsGateBeforeBake is atItsGate of a release that bakes.
+func atItsGateBeforeBake(t *testing.T, steps ...v1alpha1.Step) *world {
+	t.Helper()
+	w := newWorld(2, steps...)
+	w.spec.Bake = &v1alpha1.Bake{Duration: metav1.Duration{Duration: 30 * time.Second}}
+	return toItsGate(t, deploy(t, w))
+}
+
+func toItsGate(t *testing.T, w *world) *world {
+	t.Helper()
 	for range 100 {
-		if slices.ContainsFunc(w.runner.wanted, func(wanted Measurement) bool { return isOfGate(wanted.ID) }) {
-			return w
-		}
 		plan := w.reconcile()
+		if slices.ContainsFunc(w.runner.wanted, func(wanted Measurement) bool { return isOfGate(wanted.ID) }) {
+			return w // before it is answered
+		}
 		w.settleAll()
 		if w.isIdle(w.planned()) && !plan.WakeAt.IsZero() {
 			w.tick(plan.WakeAt)

@@ -5,6 +5,7 @@ package plan
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -80,7 +81,7 @@ func tickMove(w *world) (*world, string) {
 // count follows the commands that were carried out.
 func (w *world) count(plan Plan) {
 	for _, event := range plan.Events {
-		if event.Reason == EventResumed {
+		if event.Reason == EventResumed || event.Reason == EventPromoting && strings.Contains(event.Message, "by hand") {
 			w.promotes--
 		}
 	}
@@ -115,7 +116,7 @@ func userMoves() []move {
 				return false
 			}
 			*target = &value
-			if key == "promote" && value == "true" {
+			if key == "promote" {
 				w.promotes++
 			}
 			return true

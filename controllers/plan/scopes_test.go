@@ -169,6 +169,8 @@ func walkScopes(t *testing.T, long bool) {
 		{name: "a gate", steps: []v1alpha1.Step{weight(50), gateStep(""), pause(0)}, moves: []move{}, answers: 3, max: 2_000_000},
 		{name: "a gate and a user", first: atItsGate, steps: []v1alpha1.Step{weight(50), gateStep(""), pause(0)},
 			moves: only(userMoves(), "user: applies c", "user: abort=true", "user: promote=true"), user: 1, answers: 1, max: 2_000_000},
+		{name: "a gate, a bake and a user", first: atItsGateBeforeBake, steps: []v1alpha1.Step{weight(50), gateStep("")},
+			moves: only(userMoves(), "user: abort=true", "user: promote=true", "user: promote=full"), user: 1, answers: 1, max: 2_000_000},
 		{name: "a background", first: judged, steps: []v1alpha1.Step{weight(50), gateStep("")}, moves: []move{}, answers: 1, max: 2_000_000},
 		{name: "a gate and any user", first: judged, steps: []v1alpha1.Step{weight(50), gateStep(""), pause(0)}, user: 1, answers: 1, max: 2_000_000, deep: true},
 		{name: "a gate and a gateway that complains", first: atItsGate, steps: []v1alpha1.Step{weight(50), gateStep(v1alpha1.InconclusiveAbort), pause(0)},
