@@ -21,7 +21,11 @@ import (
 
 // The defaults of a provider.
 const (
-	defaultScrapeInterval    = 15 * time.Second
+	defaultScrapeInterval = 15 * time.Second
+	// defaultDelay is longer than nearly all targets take for a scrape. A sample has the time at which its scrape began, and can be
+	// queried when the scrape has ended. If a comparison is made in between, the sample is in neither of two adjacent intervals, and
+	// what it counted is lost.
+	defaultDelay             = time.Second
 	defaultTimeout           = 10 * time.Second
 	defaultRequestsPerSecond = 10
 	// maxTimeout keeps a provider that hangs from holding its workers.
@@ -50,8 +54,8 @@ type prometheusConfig struct {
 	URL string `yaml:"url"`
 	// ScrapeInterval is how old the newest samples may be.
 	ScrapeInterval model.Duration `yaml:"scrapeInterval"`
-	// Delay is how long samples take until they can be queried.
-	Delay model.Duration `yaml:"delay"`
+	// Delay is how long samples take until they can be queried; defaultDelay if it is nil.
+	Delay *model.Duration `yaml:"delay"`
 }
 
 type webConfig struct {
@@ -60,10 +64,14 @@ type webConfig struct {
 }
 
 func (c *providerConfig) delay() time.Duration {
-	if c.Prometheus == nil {
+	switch {
+	case c.Prometheus == nil:
 		return 0
+	case c.Prometheus.Delay == nil:
+		return defaultDelay
+	default:
+		return time.Duration(*c.Prometheus.Delay)
 	}
-	return time.Duration(c.Prometheus.Delay)
 }
 
 // Providers are the metric providers that the administrator has named.

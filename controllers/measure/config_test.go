@@ -45,6 +45,8 @@ func TestLoadProviders(t *testing.T) {
     http_headers: {X-Scope-OrgID: {values: [shop]}}
 - name: other
   prometheus: {url: 'http://other'}
+- name: immediate
+  prometheus: {url: 'http://immediate', delay: 0s}
 - name: checks
   web: {url: 'https://checks.infra.svc/api'}
 `)
@@ -54,9 +56,10 @@ func TestLoadProviders(t *testing.T) {
 	}
 	r := NewRunner(providers, nil)
 	want := map[string]plan.Provider{
-		"default": {Prometheus: true, ScrapeInterval: 5 * time.Second, Delay: 2 * time.Second},
-		"other":   {Prometheus: true, ScrapeInterval: 15 * time.Second},
-		"checks":  {Web: true},
+		"default":   {Prometheus: true, ScrapeInterval: 5 * time.Second, Delay: 2 * time.Second},
+		"other":     {Prometheus: true, ScrapeInterval: 15 * time.Second, Delay: time.Second},
+		"immediate": {Prometheus: true, ScrapeInterval: 15 * time.Second},
+		"checks":    {Web: true},
 	}
 	if got := r.Providers(); !maps.Equal(got, want) {
 		t.Errorf("providers %+v, want %+v", got, want)

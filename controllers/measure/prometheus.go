@@ -100,6 +100,11 @@ func counted(vector vector, countsGood, hasStable bool) plan.Measured {
 			return noData("total selects no series of the %s that was there at the beginning of the interval", total.revision)
 		}
 	}
+	_, hasCanaryPart := sums[partCanary]
+	_, hasStablePart := sums[partStable]
+	if countsGood && hasStable && !hasCanaryPart && !hasStablePart && sums[partCanaryTotal]+sums[partStableTotal] > 0 {
+		return noData("good selects no series, so that all requests would be bad: check its labels, such as the bound of a bucket")
+	}
 	counts := analysis.Counts{
 		CanaryTotal: sums[partCanaryTotal], CanaryBad: sums[partCanary], StableTotal: sums[partStableTotal], StableBad: sums[partStable],
 	}
@@ -177,10 +182,11 @@ func thresholdCheck(request *plan.ThresholdRequest) (func(float64) (bool, error)
 
 // query evaluates a query at a time.
 func (p *provider) query(ctx context.Context, query string, at time.Time) (vector, *plan.Measured) {
+	timeout := p.queryTimeout()
 	form := url.Values{
 		"query":   {query},
 		"time":    {strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64)},
-		"timeout": {strconv.FormatFloat(time.Duration(p.config.Timeout).Seconds(), 'f', 3, 64)},
+		"timeout": {strconv.FormatFloat(timeout.Seconds(), 'f', 3, 64)},
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url.JoinPath("api/v1/query").String(), strings.NewReader(form.Encode()))
 	if err != nil {
@@ -191,6 +197,9 @@ func (p *provider) query(ctx context.Context, query string, at time.Time) (vecto
 	if problem != nil {
 		return vector{}, problem
 	}
+	if p.isTooSlow(got) {
+		return vector{}, p.unreachable("the query takes longer than " + timeout.String())
+	}
 	if problem := p.refusal(got.status); problem != nil {
 		return vector{}, problem
 	}
@@ -200,3 +209,7 @@ func (p *provider) query(ctx context.Context, query string, at time.Time) (vecto
 	}
 	return p.parse(got)
 }
+
+// queryTimeout is how long Prometheus may evaluate a query. It is shorter than the timeout of the request: that a query is too slow
+// has to be known from an answer, since a provider without an answer is left alone.
+func (p *provider) queryTimeout() time.Duration { return time.Duration(p.config.Timeout) * 9 / 10 }

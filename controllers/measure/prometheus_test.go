@@ -91,6 +91,9 @@ func TestQuery(t *testing.T) {
 	if at = at.Add(seconds); err != nil || !at.Equal(measured.At) {
 		t.Errorf("the query is about %v, the result about %v: %v", at, measured.At, err)
 	}
+	if age := time.Since(measured.At); age < defaultDelay || age > defaultDelay+5*time.Second {
+		t.Errorf("it is about samples of %s ago: newer ones may not be stored yet", age)
+	}
 	offset := " offset " + measured.At.Sub(from.Truncate(time.Millisecond)).String()
 	if milliseconds := strings.ReplaceAll(got.Form.Get("query"), "ms", "ms "); strings.Count(milliseconds, " offset ") != 12 {
 		t.Errorf("no %s in %s", offset, milliseconds)
@@ -111,18 +114,21 @@ func TestCompare(t *testing.T) {
 		outcome    plan.MeasurementOutcome
 		problem    string
 	}{
-		"no bad ones":           {sums(partCanaryTotal, "10", partStableTotal, "20"), false, analysis.Counts{CanaryTotal: 10, StableTotal: 20}, plan.OutcomeCounted, ""},
-		"no requests":           {sums(partCanaryTotal, "0", partStableTotal, "0"), false, analysis.Counts{}, plan.OutcomeCounted, ""},
-		"good ones":             {sums(partCanaryTotal, "10", partCanary, "7", partStableTotal, "20", partStable, "21"), true, analysis.Counts{CanaryTotal: 10, CanaryBad: 3, StableTotal: 20}, plan.OutcomeCounted, ""},
-		"no total of canary":    {sums(partCanary, "1", partStableTotal, "20"), false, analysis.Counts{}, plan.OutcomeNoData, "total selects no series of the canary"},
-		"no total of stable":    {sums(partCanaryTotal, "1"), false, analysis.Counts{}, plan.OutcomeNoData, "total selects no series of the stable revision"},
-		"nothing":               {result("vector", "[]"), false, analysis.Counts{}, plan.OutcomeNoData, "total selects no series of the canary"},
-		"NaN":                   {sums(partCanaryTotal, "NaN", partStableTotal, "20"), false, analysis.Counts{}, plan.OutcomeNoData, "a count of requests is NaN"},
-		"infinite":              {sums(partCanaryTotal, "+Inf", partStableTotal, "20"), false, analysis.Counts{}, plan.OutcomeNoData, "a count of requests is +Inf"},
-		"negative":              {sums(partCanaryTotal, "-1", partStableTotal, "20"), false, analysis.Counts{}, plan.OutcomeNoData, "a count of requests is -1"},
-		"a part of the data":    {`{"status":"success","warnings":["store 1 is down"],` + sums(partCanaryTotal, "1", partStableTotal, "1")[len(`{"status":"success",`):], false, analysis.Counts{}, plan.OutcomeNoData, "Prometheus answers with a warning: store 1 is down"},
-		"a histogram":           {result("vector", `[{"metric":{},"histogram":[1,{}]}]`), false, analysis.Counts{}, plan.OutcomeNoData, "the result of the query is a histogram"},
-		"series of other names": {sums("x", "1"), false, analysis.Counts{}, plan.OutcomeNoData, "total selects no series of the canary"},
+		"no bad ones":                {sums(partCanaryTotal, "10", partStableTotal, "20"), false, analysis.Counts{CanaryTotal: 10, StableTotal: 20}, plan.OutcomeCounted, ""},
+		"no requests":                {sums(partCanaryTotal, "0", partStableTotal, "0"), false, analysis.Counts{}, plan.OutcomeCounted, ""},
+		"good ones":                  {sums(partCanaryTotal, "10", partCanary, "7", partStableTotal, "20", partStable, "21"), true, analysis.Counts{CanaryTotal: 10, CanaryBad: 3, StableTotal: 20}, plan.OutcomeCounted, ""},
+		"no good ones of the canary": {sums(partCanaryTotal, "10", partStableTotal, "20", partStable, "20"), true, analysis.Counts{CanaryTotal: 10, CanaryBad: 10, StableTotal: 20}, plan.OutcomeCounted, ""},
+		"no good ones at all":        {sums(partCanaryTotal, "10", partStableTotal, "20"), true, analysis.Counts{}, plan.OutcomeNoData, "good selects no series"},
+		"none to be good":            {sums(partCanaryTotal, "0", partStableTotal, "0"), true, analysis.Counts{}, plan.OutcomeCounted, ""},
+		"no total of canary":         {sums(partCanary, "1", partStableTotal, "20"), false, analysis.Counts{}, plan.OutcomeNoData, "total selects no series of the canary"},
+		"no total of stable":         {sums(partCanaryTotal, "1"), false, analysis.Counts{}, plan.OutcomeNoData, "total selects no series of the stable revision"},
+		"nothing":                    {result("vector", "[]"), false, analysis.Counts{}, plan.OutcomeNoData, "total selects no series of the canary"},
+		"NaN":                        {sums(partCanaryTotal, "NaN", partStableTotal, "20"), false, analysis.Counts{}, plan.OutcomeNoData, "a count of requests is NaN"},
+		"infinite":                   {sums(partCanaryTotal, "+Inf", partStableTotal, "20"), false, analysis.Counts{}, plan.OutcomeNoData, "a count of requests is +Inf"},
+		"negative":                   {sums(partCanaryTotal, "-1", partStableTotal, "20"), false, analysis.Counts{}, plan.OutcomeNoData, "a count of requests is -1"},
+		"a part of the data":         {`{"status":"success","warnings":["store 1 is down"],` + sums(partCanaryTotal, "1", partStableTotal, "1")[len(`{"status":"success",`):], false, analysis.Counts{}, plan.OutcomeNoData, "Prometheus answers with a warning: store 1 is down"},
+		"a histogram":                {result("vector", `[{"metric":{},"histogram":[1,{}]}]`), false, analysis.Counts{}, plan.OutcomeNoData, "the result of the query is a histogram"},
+		"series of other names":      {sums("x", "1"), false, analysis.Counts{}, plan.OutcomeNoData, "total selects no series of the canary"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := answering(t, http.StatusOK, tc.answer).compare(t.Context(), &plan.CompareRequest{
@@ -198,7 +204,9 @@ func TestThreshold(t *testing.T) {
 		"a rejected query":   {between, 400, `{"status":"error","errorType":"bad_data","error":"parse error:\n\u001b[31munexpected character"}`, plan.OutcomeError, "Prometheus rejects the query: parse error: [31munexpected character", v1alpha1.ReasonQueryRejected},
 		"a failed execution": {between, 422, `{"status":"error","errorType":"execution","error":"found duplicate series"}`, plan.OutcomeError, "Prometheus rejects the query: found duplicate series", v1alpha1.ReasonQueryRejected},
 		"a long error":       {between, 400, `{"status":"error","error":"` + strings.Repeat("ä", 10000) + `"}`, plan.OutcomeError, "Prometheus rejects the query: ää", v1alpha1.ReasonQueryRejected},
-		"overload":           {between, 503, `{"status":"error","errorType":"timeout","error":"x"}`, plan.OutcomeError, "the metric provider default does not answer: it answers with status 503", v1alpha1.ReasonProviderUnreachable},
+		"a slow query":       {between, 503, `{"status":"error","errorType":"timeout","error":"x"}`, plan.OutcomeError, "the metric provider default does not answer: the query takes longer than 9s", v1alpha1.ReasonProviderUnreachable},
+		"an internal error":  {between, 500, `{"status":"error","errorType":"internal","error":"x"}`, plan.OutcomeError, "the metric provider default does not answer: it answers with status 500", v1alpha1.ReasonProviderUnreachable},
+		"overload":           {between, 503, "no healthy upstream", plan.OutcomeError, "the metric provider default does not answer: it answers with status 503", v1alpha1.ReasonProviderUnreachable},
 		"too many requests":  {between, 429, "", plan.OutcomeError, "the metric provider default does not answer: it answers with status 429", v1alpha1.ReasonProviderUnreachable},
 		"no credentials":     {between, 401, "s3cr3t", plan.OutcomeError, "the metric provider default does not answer: it refuses the credentials of the operator, with status 401", v1alpha1.ReasonProviderUnreachable},
 		"no Prometheus":      {between, 404, "<html>s3cr3t", plan.OutcomeError, "the metric provider default does not answer: its answer, with status 404, is not one of Prometheus", v1alpha1.ReasonProviderUnreachable},

@@ -6,6 +6,7 @@ package measure
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -138,14 +139,27 @@ type answer struct {
 	isCut bool
 }
 
-// isOverloaded reports whether the provider itself has a problem, rather than the request.
-func (a answer) isOverloaded() bool {
-	return a.status >= http.StatusInternalServerError || a.status == http.StatusTooManyRequests || a.status == http.StatusRequestTimeout
+// isUnavailable reports whether an answer shows that the provider as a whole has a problem. Any other error may be due to what was
+// asked: the slow query or the broken path of one rollout must not stop the measurements of all the others.
+func (p *provider) isUnavailable(got answer) bool {
+	switch got.status {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return !p.isTooSlow(got)
+	default:
+		return false
+	}
 }
 
-// ask sends a request and reads the answer up to a limit. A provider that does not answer is left alone for a while: until
-// then, its measurements have the same result at once. They are not made later instead, because each of them is for its
-// own time, and the next one is made at the metric's interval anyway.
+// isTooSlow reports whether Prometheus has stopped a query because it takes too long.
+func (p *provider) isTooSlow(got answer) bool {
+	var parsed queryAnswer
+	return p.config.Prometheus != nil && got.status == http.StatusServiceUnavailable && json.Unmarshal(got.body, &parsed) == nil &&
+		parsed.ErrorType == "timeout"
+}
+
+// ask sends a request and reads the answer up to a limit. A provider that is unavailable is left alone for a while: until
+// then, its measurements have the same result at once. They are not made later instead, because each of them is for its own
+// time, and the next one is made at the metric's interval anyway.
 func (p *provider) ask(ctx context.Context, request *http.Request, limit int64) (answer, *plan.Measured) {
 	if err := p.requests.Wait(ctx); err != nil {
 		return answer{}, p.unreachable("too many requests are waiting for it")
@@ -158,8 +172,8 @@ func (p *provider) ask(ctx context.Context, request *http.Request, limit int64) 
 	switch {
 	case err != nil:
 		why = describe(err, time.Duration(p.config.Timeout))
-	case got.isOverloaded():
-		why = fmt.Sprintf("it answers with status %d", got.status)
+	case p.isUnavailable(got):
+		why = withStatus(got.status)
 	}
 	if ctx.Err() != nil {
 		p.breaker.cancel()
@@ -198,6 +212,8 @@ func (p *provider) unreachable(why string) *plan.Measured {
 	return &result
 }
 
+func withStatus(status int) string { return fmt.Sprintf("it answers with status %d", status) }
+
 // refusal explains a status that is the administrator's to fix; nil if it may be the query's fault.
 func (p *provider) refusal(status int) *plan.Measured {
 	switch {
@@ -205,6 +221,8 @@ func (p *provider) refusal(status int) *plan.Measured {
 		return p.unreachable(fmt.Sprintf("it refuses the credentials of the operator, with status %d", status))
 	case status >= 300 && status < 400:
 		return p.unreachable(fmt.Sprintf("it redirects to another address, with status %d: redirects are not followed", status))
+	case status >= http.StatusInternalServerError:
+		return p.unreachable(withStatus(status))
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/prometheus/common/model"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
@@ -184,7 +185,7 @@ func TestNotBefore(t *testing.T) {
 			asked = append(asked, time.Since(began))
 			return reply(http.StatusOK, one), nil
 		}})
-		providers.byName["default"].config.Prometheus.Delay = model.Duration(20 * time.Second)
+		providers.byName["default"].config.Prometheus.Delay = ptr.To(model.Duration(20 * time.Second))
 		r := NewRunner(providers, nil)
 		_, stop := start(t, r)
 		later, compare := threshold("later", "default", 0), threshold("compare", "default", 0)

@@ -25,11 +25,11 @@ func (v view) words(m metric, entry *v1alpha1.MetricMemory) string {
 		}
 		return "not measured yet"
 	case m.source.Compare != nil:
-		test, evidence := v.comparisonTest(m), evidenceOf(entry)
-		if test == nil {
+		if m.test == nil {
 			return "not measured yet"
 		}
-		return test.Describe(&evidence)
+		evidence := evidenceOf(entry)
+		return m.test.Describe(&evidence)
 	case m.source.Job != nil:
 		return entry.Value
 	default:
@@ -39,9 +39,9 @@ func (v view) words(m metric, entry *v1alpha1.MetricMemory) string {
 
 // undecided says why a metric has no verdict at the end of the time for it.
 func (v view) undecided(m metric, entry *v1alpha1.MetricMemory) string {
-	if test := v.comparisonTest(m); test != nil && entry.Errors == 0 && entry.Successes > 0 {
+	if m.test != nil && entry.Errors == 0 && entry.Successes > 0 {
 		evidence := evidenceOf(entry)
-		return test.DescribeInconclusive(&evidence)
+		return m.test.DescribeInconclusive(&evidence)
 	}
 	return v.words(m, entry)
 }
@@ -71,17 +71,17 @@ func (v view) reportMetric(m metric) v1alpha1.MetricStatus {
 	if v.isInconclusive(m, &entry) {
 		report.Verdict = v1alpha1.VerdictInconclusive
 	}
-	failure, pass := v.progress(m, &entry)
+	failure, pass := m.progress(&entry)
 	report.FailureEvidence, report.PassEvidence = int32(100*max(failure, 0)), int32(100*max(pass, 0))
 	return report
 }
 
 // progress returns how far a metric has come towards a failure and towards a pass, from 0 to 1. In the background, nothing but a
 // comparison passes.
-func (v view) progress(m metric, entry *v1alpha1.MetricMemory) (failure, pass float64) {
-	if test := v.comparisonTest(m); test != nil {
+func (m metric) progress(entry *v1alpha1.MetricMemory) (failure, pass float64) {
+	if m.test != nil {
 		evidence := evidenceOf(entry)
-		return test.Progress(&evidence)
+		return m.test.Progress(&evidence)
 	}
 	count, failureLimit := m.limits()
 	if m.scope == v1alpha1.MetricStep {

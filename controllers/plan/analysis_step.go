@@ -51,7 +51,6 @@ func (analysisKind) why(t *transition) string {
 	return cmp.Or(progress.inconclusive, progress.undecided)
 }
 
-// undecided returns why an analysis ends without a verdict; empty if all of its metrics have passed.
 func (k analysisKind) undecided(t *transition) string {
 	if progress := t.analysisProgress(); progress.passed == progress.total {
 		return ""

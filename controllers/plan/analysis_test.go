@@ -169,7 +169,11 @@ func TestFailedMetricAborts(t *testing.T) {
 		"at a weight":         nil,
 		"held by spec.paused": {func(in *Input) { in.Spec.Paused = true }},
 		"with a promote":      {command("promote=true")},
-		"at a pause":          {func(in *Input) { in.Spec.Steps[1] = pause(0); in.Observed.StepsHash = stepsHash(in.Spec.Steps) }, memory(func(m *v1alpha1.Memory) { m.StepsHash = "" })},
+		"with other steps":    {func(in *Input) { in.Observed.StepsHash = "other" }},
+		"with a problem": {func(in *Input) {
+			in.Observed.Template.Problem = &Problem{Reason: v1alpha1.ReasonInvalidTemplate, Message: "unknown field"}
+		}},
+		"at a pause": {func(in *Input) { in.Spec.Steps[1] = pause(0); in.Observed.StepsHash = stepsHash(in.Spec.Steps) }, memory(func(m *v1alpha1.Memory) { m.StepsHash = "" })},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := atGate(analysisStep(10*time.Minute, "", fastMetric(3, 0)), background(errorsMetric()))
@@ -445,7 +449,7 @@ func TestBake(t *testing.T) {
 func TestBakeFails(t *testing.T) {
 	in := baking()
 	before := analysis.Evidence{Counts: analysis.Counts{CanaryBad: 1, CanaryTotal: 1000, StableBad: 1, StableTotal: 1000}}
-	definition := view{in: &in, mem: in.Prior.Memory}.metrics()[0].definition
+	definition := newView(&in, gatewayCanary{}).metrics()[0].definition
 	in.Prior.Memory.Analysis.Background = []v1alpha1.MetricMemory{{Name: "errors", Definition: definition, Evidence: before.Encode(), Successes: 10}}
 	var got Plan
 	for range 20 {

@@ -21,8 +21,8 @@ func (v view) isLastOfBake() bool {
 	return v.isBaking() && target != "" && target != v.mem.CurrentRevision && target != v.mem.StableRevision
 }
 
-// keepBake forgets a bake when the former revision serves again, because the new one died. The bake starts again with the next
-// promotion.
+// keepBake forgets a bake when it is over: the promotion was committed or is rolled back, or the former revision serves again,
+// because the new one died. The bake starts again with the next promotion.
 func (t *transition) keepBake() {
 	if !t.isBaking() {
 		t.mem.Bake = v1alpha1.BakeMemory{}

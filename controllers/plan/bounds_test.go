@@ -81,7 +81,7 @@ func measuredInput(large change, text string) Input {
 		in.Observed.Routes[i].Weight, in.Observed.Routes[i].AcceptedGeneration = 10, 7
 	}
 	evidence := analysis.Evidence{Counts: analysis.Counts{CanaryBad: 1e9, CanaryTotal: 1e10, StableBad: 1e9, StableTotal: 1e10}}
-	for _, m := range (view{in: &in, mem: in.Prior.Memory}).metrics() {
+	for _, m := range newView(&in, gatewayCanary{}).metrics() {
 		entry := v1alpha1.MetricMemory{
 			Name: m.name, Definition: m.definition, CountedUntil: ago(20), MeasuredAt: ago(20), StartedAt: ago(20), Errors: 1, Problem: excerpt(text),
 			ProblemReason: v1alpha1.ReasonNoData, Value: truncateRunes(text, maxValue), Evidence: evidence.Encode(), Verdict: v1alpha1.VerdictOpen,

@@ -144,8 +144,8 @@ func (s *summary) problemEvent(c metav1.Condition) {
 	case c.Type == v1alpha1.ConditionStalled && c.Status == metav1.ConditionTrue && c.Reason != v1alpha1.ReasonAborted,
 		c.Type == v1alpha1.ConditionTrafficRouted && s.trafficProblem() != nil && s.urgent() == nil:
 		s.warn(c.Reason, "%s", c.Message)
-	case c.Type == v1alpha1.ConditionPaused && c.Reason == v1alpha1.ReasonInconclusive:
-		s.warn(c.Reason, "%s", c.Message)
+	case c.Type == v1alpha1.ConditionPaused && c.Reason == v1alpha1.ReasonInconclusive: // a provider may come and go
+		s.warnRepeated(c.Reason, "%s", c.Message)
 	case c.Type == v1alpha1.ConditionMeasured && c.Status == metav1.ConditionFalse && s.urgent() == nil:
 		s.warnRepeated(c.Reason, "%s", c.Message)
 	case c.Type == v1alpha1.ConditionAvailable:

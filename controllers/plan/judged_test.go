@@ -177,3 +177,29 @@ func TestEndWithoutVerdict(t *testing.T) {
 		})
 	}
 }
+
+// TestFlappingProvider: an analysis that is inconclusive each time its provider goes away, and goes on when that comes back, is one
+// Event with a count. It would be thousands otherwise.
+func TestFlappingProvider(t *testing.T) {
+	metric := fastMetric(1000, 0)
+	metric.Threshold.ConsecutiveErrorLimit = ptr.To[int32](0)
+	in := atGate(analysisStep(time.Hour, "", metric))
+	warnings := 0
+	for i := range 20 {
+		outcome := OutcomeGood
+		if i%2 == 0 {
+			outcome = OutcomeError
+		}
+		for _, event := range next(&in, 30*time.Second, ends(outcome)).Events {
+			if event.Reason != v1alpha1.ReasonInconclusive {
+				continue
+			}
+			if warnings++; !event.Repeats {
+				t.Errorf("each one is an Event of its own: %s", event.Message)
+			}
+		}
+	}
+	if warnings < 5 {
+		t.Errorf("%d warnings: the analysis does not flap", warnings)
+	}
+}

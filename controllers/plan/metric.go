@@ -28,6 +28,8 @@ type metric struct {
 	arguments map[string]string
 	// definition is a hash of what is measured.
 	definition string
+	// test is the test of a comparison; nil if there is none.
+	test *analysis.Test
 	// problem is why the metric cannot be measured until the user has changed something; nil if it can.
 	problem *Problem
 }
@@ -41,15 +43,33 @@ func (v view) metrics() []metric {
 	}
 	if v.in.Spec.Analysis != nil {
 		for i := range v.in.Spec.Analysis.Metrics {
-			all = append(all, v.resolve(&v.in.Spec.Analysis.Metrics[i], background))
+			all = append(all, v.resolved(&v.in.Spec.Analysis.Metrics[i], background))
 		}
 	}
 	if step := v.analysisStep(); step != nil {
 		for i := range step.Metrics {
-			all = append(all, v.resolve(&step.Metrics[i], v1alpha1.MetricStep))
+			all = append(all, v.resolved(&step.Metrics[i], v1alpha1.MetricStep))
 		}
 	}
 	return all
+}
+
+// metricUse is a metric of the spec in one scope.
+type metricUse struct {
+	from  *v1alpha1.Metric
+	scope v1alpha1.MetricStatusScope
+}
+
+// resolved returns a metric of the spec with its reference resolved. In a pass, every view gets the same: what a metric is does not
+// depend on what the pass decides.
+func (v view) resolved(from *v1alpha1.Metric, scope v1alpha1.MetricStatusScope) metric {
+	use := metricUse{from, scope}
+	m, isKnown := v.uses[use]
+	if !isKnown {
+		m = v.resolve(from, scope)
+		v.uses[use] = m
+	}
+	return m
 }
 
 // resolve replaces a reference to a CanaryMetric by what that says.
@@ -69,6 +89,7 @@ func (v view) resolve(from *v1alpha1.Metric, scope v1alpha1.MetricStatusScope) m
 		m.arguments = values
 	}
 	m.definition = m.hash()
+	m.test = v.newTest(m)
 	m.problem = cmp.Or(m.problem, m.unknownVariable(v), m.unknownProvider(v))
 	return m
 }
@@ -264,7 +285,26 @@ func lasting(d *metav1.Duration, fallback time.Duration) time.Duration {
 	return d.Duration
 }
 
-// comparison returns the test of a metric that compares.
+// newTest returns the test of a comparison; nil if there is none. After a promotion the new revision is compared with its own past.
+func (v view) newTest(m metric) *analysis.Test {
+	var test *analysis.Test
+	var err error
+	switch {
+	case m.source.Compare == nil:
+		return nil
+	case m.scope == v1alpha1.MetricBake:
+		before := v.measured(metric{name: m.name, definition: m.definition, scope: v1alpha1.MetricBackground})
+		test, err = analysis.NewBakeTest(m.comparison(), evidenceOf(&before).Counts)
+	default:
+		test, err = analysis.NewTest(m.comparison())
+	}
+	if err != nil {
+		return nil
+	}
+	return test
+}
+
+// comparison returns what a metric compares, and how.
 func (m metric) comparison() analysis.Comparison {
 	compare := m.source.Compare
 	return analysis.Comparison{

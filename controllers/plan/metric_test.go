@@ -17,7 +17,7 @@ import (
 // TestVariables: the planner has a value for every variable that lint accepts, and no other.
 func TestVariables(t *testing.T) {
 	in := atGate(analysisStep(0, "", errorsMetric()))
-	v := view{in: &in, mem: in.Prior.Memory}
+	v := newView(&in, gatewayCanary{})
 	values := v.variables(metric{arguments: map[string]string{"port": "http"}}, v.canarySide())
 	want := append(slices.Clone(analysis.VariableNames), "args.port")
 	slices.Sort(want)
@@ -43,11 +43,23 @@ func TestProgress(t *testing.T) {
 		"a Job":             {smokeMetric(), v1alpha1.MetricStep, 1, 0, 0, 1},
 	} {
 		in := atGate(analysisStep(0, "", tc.metric))
-		v := view{in: &in, mem: in.Prior.Memory}
+		v := newView(&in, gatewayCanary{})
 		m := v.resolve(&tc.metric, tc.scope)
-		failure, pass := v.progress(m, &v1alpha1.MetricMemory{Successes: tc.successes, Failures: tc.failures})
+		failure, pass := m.progress(&v1alpha1.MetricMemory{Successes: tc.successes, Failures: tc.failures})
 		if failure != tc.failure || pass != tc.pass {
 			t.Errorf("%s: %g and %g, want %g and %g", name, failure, pass, tc.failure, tc.pass)
 		}
+	}
+}
+
+// TestResolvedOnce: a pass needs its metrics a dozen times. It hashes, expands and prepares each of them once.
+func TestResolvedOnce(t *testing.T) {
+	in := atGate(analysisStep(0, "", fastMetric(1, 0)), background(errorsMetric()))
+	v := newView(&in, gatewayCanary{})
+	if len(v.metrics()) != 2 {
+		t.Fatal("no metrics")
+	}
+	if got := testing.AllocsPerRun(100, func() { v.metrics() }); got > 2 {
+		t.Errorf("%g allocations, want those of the slice alone", got)
 	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // pauseKind is the kind of step that pauses a release once the canary serves what the steps ask for.
-type pauseKind struct{}
+type pauseKind struct{ hasNoVerdict }
 
 func (k pauseKind) enter(t *transition, step *v1alpha1.Step) {
 	if step.Pause.Duration == nil {

@@ -62,12 +62,14 @@ func compute(in Input, strategy strategy) Plan {
 
 // conclude makes the plan from the actions and the transition. A rollout without its finalizer has no status to write.
 func conclude(w *writes, t *transition) Plan {
+	t.keepBake()
+	measurements := t.measure()
 	status := *t.in.Prior.DeepCopy()
 	if !slices.ContainsFunc(w.actions, func(action Action) bool { _, isRemoval := action.(RemoveFinalizer); return isRemoval }) {
 		status = (&summary{transition: t}).report()
 		t.await(t.strategy.exposure(t.view).recheck)
 	}
-	return Plan{Actions: w.actions, Status: status, Events: t.events, WakeAt: t.wakeAt, Measurements: t.measurements()}
+	return Plan{Actions: w.actions, Status: status, Events: t.events, WakeAt: t.wakeAt, Measurements: measurements}
 }
 
 // Probe returns what the probe should measure; nil if nothing.

@@ -84,9 +84,11 @@ func (t *transition) startOver() {
 
 // nextStep ends the current step and begins the next one.
 func (t *transition) nextStep() {
-	short, _ := Describe(&t.in.Spec.Steps[t.mem.StepIndex])
+	step := &t.in.Spec.Steps[t.mem.StepIndex]
+	kind := kindOf(step)
+	short, _ := kind.describe(step)
 	how := "is done"
-	if why := (analysisKind{}).undecided(t); why != "" {
+	if why := kind.undecided(t); why != "" {
 		how = "ends without a verdict: " + why
 	}
 	t.event(EventStepCompleted, "step %s (%s) of revision %s %s", t.stepNumber(), short, t.mem.CurrentRevision, how)

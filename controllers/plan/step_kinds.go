@@ -21,6 +21,8 @@ type stepKind interface {
 	done(t *transition, step *v1alpha1.Step) gate
 	// abortReason returns why a release is aborted when the step is done; empty if the next step follows.
 	abortReason(t *transition, step *v1alpha1.Step) string
+	// undecided returns why a step ends without the verdict that it waits for; empty if it has one, or waits for none.
+	undecided(t *transition) string
 	// describe returns what a step does, as its manifest names it, and the details that a line may have no room for.
 	describe(step *v1alpha1.Step) (short, details string)
 }
@@ -49,8 +51,13 @@ func kindOf(step *v1alpha1.Step) stepKind {
 // line may have no room for.
 func Describe(step *v1alpha1.Step) (short, details string) { return kindOf(step).describe(step) }
 
+// hasNoVerdict is embedded by the kinds that wait for no verdict.
+type hasNoVerdict struct{}
+
+func (hasNoVerdict) undecided(*transition) string { return "" }
+
 // neverAborts is embedded by the kinds that the next step always follows.
-type neverAborts struct{}
+type neverAborts struct{ hasNoVerdict }
 
 func (neverAborts) abortReason(*transition, *v1alpha1.Step) string { return "" }
 

@@ -46,8 +46,6 @@ func (t *transition) reconcile() {
 	t.keepPauseClock()
 	t.observeMeasurements()
 	t.move()
-	t.keepBake()
-	t.keepMeasurements()
 	t.keepLoad()
 	t.keepVerifyTimeout()
 	t.keepDeadline()
@@ -198,7 +196,7 @@ func (t *transition) rememberTemplate() {
 }
 
 func (t *transition) setPhase(phase v1alpha1.Phase) {
-	t.mem.Phase, t.mem.StepRefusal, t.mem.Bake = phase, "", v1alpha1.BakeMemory{}
+	t.mem.Phase, t.mem.StepRefusal = phase, ""
 	t.mem.TransitionedAt = t.now()
 }
 

@@ -20,6 +20,8 @@ type view struct {
 	spec     settings
 	mem      *v1alpha1.Memory
 	strategy strategy
+	// uses are the metrics that this pass has resolved so far. All views of a pass share them.
+	uses map[metricUse]metric
 }
 
 // settings are the numbers of the spec, defaulted.
@@ -45,7 +47,7 @@ func newSettings(spec *v1alpha1.CanaryRolloutSpec) settings {
 
 // newView returns the view of the memory as last written, updated to what this version expects.
 func newView(in *Input, strategy strategy) view {
-	v := view{in: in, spec: newSettings(&in.Spec), mem: &v1alpha1.Memory{}, strategy: strategy}
+	v := view{in: in, spec: newSettings(&in.Spec), mem: &v1alpha1.Memory{}, strategy: strategy, uses: map[metricUse]metric{}}
 	if in.Prior.Memory != nil {
 		v.mem = in.Prior.Memory.DeepCopy()
 		upgrade(v.mem, &in.Spec, in.Observed.StepsHash)

@@ -116,12 +116,11 @@ func Start(ctx context.Context, c *cluster.Cluster, options Options) (*Operator,
 	return o, o.waitReady(ctx, options.ProbePort)
 }
 
-// writeProviders writes the file that names the metric providers. A scrape takes a moment to be stored: without a delay, what it
-// counted could be between two measurements and in neither.
+// writeProviders writes the file that names the metric providers.
 func writeProviders(dir string) (file string, err error) {
 	file = filepath.Join(dir, "metric-providers.yaml")
 	return file, os.WriteFile(file, fmt.Appendf(nil, `- name: default
-  prometheus: {url: "http://%s", scrapeInterval: %s, delay: 500ms}
+  prometheus: {url: "http://%s", scrapeInterval: %s}
 - name: checks
   web: {url: "http://%s"}
 `, cluster.PrometheusAddress, cluster.ScrapeInterval, ChecksAddress), 0o600)

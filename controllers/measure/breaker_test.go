@@ -1,0 +1,83 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package measure
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
+)
+
+// TestNoisyNeighbor checks that what one rollout asks for cannot stop the measurements of the others: only an answer that shows a
+// problem of the whole provider makes the manager leave it alone for a while.
+func TestNoisyNeighbor(t *testing.T) {
+	const slow = `{"status":"error","errorType":"timeout","error":"query timed out in expression evaluation"}`
+	for name, tc := range map[string]struct {
+		kind        string
+		status      int
+		body        string
+		isLeftAlone bool
+	}{
+		"a slow query":             {"prometheus", 503, slow, false},
+		"a failed execution":       {"prometheus", 422, `{"status":"error","errorType":"execution","error":"x"}`, false},
+		"an internal error":        {"prometheus", 500, `{"status":"error","errorType":"internal","error":"x"}`, false},
+		"a Prometheus that starts": {"prometheus", 503, "Service Unavailable", true},
+		"no Prometheus behind":     {"prometheus", 502, "", true},
+		"too many queries":         {"prometheus", 429, "", true},
+		"a broken path":            {"web", 500, "{}", false},
+		"a path without code":      {"web", 501, "{}", false},
+		"an unknown path":          {"web", 404, "{}", false},
+		"too many requests":        {"web", 429, "{}", true},
+		"no server behind":         {"web", 502, "{}", true},
+		"a server that restarts":   {"web", 503, slow, true},
+		"a server that hangs":      {"web", 504, "{}", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked atomic.Int64
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				if asked.Add(1) > 1 {
+					_, _ = w.Write([]byte(one)) // as good as any other document
+					return
+				}
+				w.WriteHeader(tc.status)
+				_, _ = w.Write([]byte(tc.body))
+			}))
+			t.Cleanup(server.Close)
+			p := named(t, "{name: default, "+tc.kind+": {url: '"+server.URL+"'}}")
+			measure := func() plan.Measured {
+				if tc.kind == "web" {
+					return p.web(t.Context(), &plan.WebRequest{Path: "/", Condition: "true"})
+				}
+				return p.threshold(t.Context(), &plan.ThresholdRequest{Query: "up", Max: "1"})
+			}
+			if got := measure(); got.Outcome != plan.OutcomeError {
+				t.Errorf("measured %+v", got)
+			}
+			neighbor := measure()
+			if isLeftAlone := neighbor.Outcome == plan.OutcomeError; isLeftAlone != tc.isLeftAlone || (asked.Load() == 1) != tc.isLeftAlone {
+				t.Errorf("%d requests; the other rollout has %+v, %+v", asked.Load(), neighbor, neighbor.Problem)
+			}
+		})
+	}
+}
+
+// TestQueryTimeout checks that Prometheus stops a slow query before the request ends: a provider that does not answer is left alone.
+func TestQueryTimeout(t *testing.T) {
+	var asked atomic.Pointer[string]
+	p := serving(t, func(w http.ResponseWriter, r *http.Request) {
+		timeout := r.FormValue("timeout")
+		asked.Store(&timeout)
+		_, _ = w.Write([]byte(one))
+	})
+	p.threshold(t.Context(), &plan.ThresholdRequest{Query: "up", Max: "1"})
+	seconds, err := strconv.ParseFloat(*asked.Load(), 64)
+	if limit := time.Duration(p.config.Timeout).Seconds(); err != nil || seconds > limit-1 || seconds < limit/2 {
+		t.Errorf("a query has %g of %g seconds, %v", seconds, limit, err)
+	}
+}
