@@ -150,6 +150,15 @@ func newWorld(t *testing.T, cache []client.Object, live ...client.Object) *world
 	for _, index := range Indexes() {
 		cached = cached.WithIndex(index.Object, index.Field, index.Values)
 	}
+	// A list without an index goes over all objects of a namespace, in each pass of each rollout in it.
+	cached = cached.WithInterceptorFuncs(interceptor.Funcs{
+		List: func(ctx context.Context, c client.WithWatch, into client.ObjectList, opts ...client.ListOption) error {
+			if (&client.ListOptions{}).ApplyOptions(opts).FieldSelector == nil {
+				t.Errorf("%T is listed from the cache without an index", into)
+			}
+			return c.List(ctx, into, opts...)
+		},
+	})
 	w.live = fake.NewClientBuilder().WithScheme(testScheme(t)).WithObjects(copied(live)...).
 		WithInterceptorFuncs(interceptor.Funcs{
 			Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, into client.Object, opts ...client.GetOption) error {

@@ -22,6 +22,8 @@ const (
 	IndexRoute = "spec.traffic.routes"
 	// IndexMetric finds rollouts by the CanaryMetrics that they refer to.
 	IndexMetric = "spec.metricRefs"
+	// IndexRollout finds ReplicaSets by the name of the rollout in our label.
+	IndexRollout = "metadata.rollout"
 	// IndexOwner finds ReplicaSets by the UID of their controller.
 	IndexOwner = "metadata.controller"
 	// IndexSliceService finds EndpointSlices by the name of their Service.
@@ -42,6 +44,7 @@ func Indexes() []Index {
 		{&Rollout{}, IndexRoute, routeNames},
 		{&Rollout{}, IndexMetric, metricKeys},
 		{New(ReplicaSetKind), IndexOwner, ownerUID},
+		{New(ReplicaSetKind), IndexRollout, rolloutName},
 		{&discoveryv1.EndpointSlice{}, IndexSliceService, sliceService},
 	}
 }
@@ -91,6 +94,10 @@ func ownerUID(object client.Object) []string {
 		return []string{string(owner.UID)}
 	}
 	return nil
+}
+
+func rolloutName(object client.Object) []string {
+	return []string{object.GetLabels()[v1alpha1.RolloutLabel]}
 }
 
 func sliceService(object client.Object) []string {

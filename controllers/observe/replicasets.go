@@ -51,7 +51,7 @@ func (s *observation) addOrphaned(ctx context.Context, owned *unstructured.Unstr
 		return nil
 	}
 	labelled := newList(ReplicaSetKind)
-	ours := client.MatchingLabels{v1alpha1.RolloutLabel: s.Name}
+	ours := client.MatchingFields{IndexRollout: s.Name}
 	if err := s.Cache.List(ctx, labelled, client.InNamespace(s.Namespace), ours, client.UnsafeDisableDeepCopy); err != nil {
 		return err
 	}
