@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -220,10 +221,11 @@ func (r *Reconciler) forget(ctx context.Context, rollout types.NamespacedName) {
 	metrics.Forget(rollout)
 }
 
-// requeueAt turns a time into a delay. A time that is already due must not become zero, which means no requeue.
+// requeueAt turns a time into a delay. A time that is already due must not become zero, which means no requeue. The
+// later pass is like any other, whatever the priority of this one.
 func requeueAt(at, now time.Time) ctrl.Result {
 	if at.IsZero() {
 		return ctrl.Result{}
 	}
-	return ctrl.Result{RequeueAfter: max(at.Sub(now), time.Millisecond)}
+	return ctrl.Result{RequeueAfter: max(at.Sub(now), time.Millisecond), Priority: ptr.To(defaultPriority)}
 }

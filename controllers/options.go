@@ -4,6 +4,7 @@
 package controllers
 
 import (
+	"runtime"
 	"time"
 
 	"k8s.io/client-go/util/workqueue"
@@ -12,9 +13,20 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
+const (
+	// workersPerCPU is the default number of workers for each CPU. A pass that writes computes for about a quarter of its
+	// time, and waits for the API server for the rest: four of them keep one CPU busy, and more would only wait in turn.
+	workersPerCPU = 4
+	// minimumWorkers is the default number of workers on a machine with few CPUs. With backoffMaximum between two passes,
+	// 20 rollouts behind an admission webhook that hangs leave some of 10 workers free.
+	minimumWorkers = 10
+)
+
+// DefaultConcurrency returns how many rollouts to reconcile at once: four for each CPU that this process may use, and
+// at least ten.
+func DefaultConcurrency() int { return max(minimumWorkers, workersPerCPU*runtime.GOMAXPROCS(0)) }
+
 // A request without an answer occupies one of the workers that all rollouts share, so the time of a pass is bounded.
-// With backoffMaximum between two passes, 20 rollouts behind an admission webhook that hangs leave some of the
-// default 10 workers free.
 const (
 	// reconciliationTimeout bounds a whole pass. The time left by the dry run and the actions is for the status write.
 	reconciliationTimeout = 45 * time.Second
@@ -34,6 +46,7 @@ func controllerOptions(concurrency int) controller.Options {
 		MaxConcurrentReconciles: concurrency,
 		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](backoffBase, backoffMaximum),
 		EnableWarmup:            ptr.To(true),
+		UsePriorityQueue:        ptr.To(true),
 		ReconciliationTimeout:   reconciliationTimeout,
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -62,13 +63,24 @@ func TestReconcileTimeouts(t *testing.T) {
 	}
 }
 
+// TestDefaultConcurrency: the number of workers grows with the CPUs, and is enough for 20 rollouts that hang (see TestManyHang).
+func TestDefaultConcurrency(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for cpus, want := range map[int]int{1: 10, 2: 10, 8: 32} {
+		runtime.GOMAXPROCS(cpus)
+		if got := DefaultConcurrency(); got != want {
+			t.Errorf("%d workers with %d CPUs, want %d", got, cpus, want)
+		}
+	}
+}
+
 // TestManyHang: 20 rollouts whose writes are never answered do not stop another one, which has an event every second.
 func TestManyHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		asked, longest := time.Time{}, time.Duration(0)
 		var mu sync.Mutex
-		options := controllerOptions(10)
+		options := controllerOptions(minimumWorkers)
 		options.SkipNameValidation = ptr.To(true)
 		options.Reconciler = reconcile.Func(func(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 			if req.Name != "well" {

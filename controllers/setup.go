@@ -166,9 +166,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 		return fmt.Errorf("add the runner of measurements: %w", err)
 	}
 	w := watches{mgr.GetCache(), r.Observer.SharedMetrics}
-	built, err := builder.ControllerManagedBy(mgr).
-		Named(controllerName).
-		For(&observe.Rollout{}).
+	built, err := watchRollouts(builder.ControllerManagedBy(mgr).Named(controllerName)).
 		Watches(observe.New(observe.ReplicaSetKind), handler.EnqueueRequestsFromMapFunc(ofReplicaSet)).
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(w.ofService)).
 		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(w.ofSlice)).

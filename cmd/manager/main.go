@@ -7,6 +7,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -75,9 +76,10 @@ func newOptions(flags *flag.FlagSet) *options {
 	o := &options{logging: zap.Options{TimeEncoder: zapcore.ISO8601TimeEncoder}}
 	flags.StringVar(&o.namespace, "namespace", "", "Manage only rollouts in these namespaces, separated by commas. Empty means all namespaces.")
 	flags.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz; 0 for none.")
-	flags.IntVar(&o.concurrency, "max-concurrent-reconciles", 10, "How many rollouts are reconciled concurrently.")
-	flags.Float64Var(&o.qps, "kube-api-qps", 50, "Sustained requests per second to the API server.")
-	flags.IntVar(&o.burst, "kube-api-burst", 100, "Maximum burst of requests to the API server.")
+	flags.IntVar(&o.concurrency, "max-concurrent-reconciles", 0, "How many rollouts are reconciled concurrently. 0 means 4 for each CPU, and at least 10.")
+	flags.Float64Var(&o.qps, "kube-api-qps", -1, "Sustained requests per second to the API server. "+
+		"A negative number means no limit but that of the API server.")
+	flags.IntVar(&o.burst, "kube-api-burst", 100, "Maximum burst of requests to the API server, if --kube-api-qps sets a limit.")
 	flags.BoolVar(&o.leaderElection, "leader-elect", true, "Only the elected replica reconciles. The others keep their caches warm.")
 	flags.StringVar(&o.leaseNamespace, "leader-election-namespace", "", "Namespace of the lease. Defaults to the namespace of the pod.")
 	flags.DurationVar(&o.leaseDuration, "leader-election-lease-duration", 15*time.Second,
@@ -108,7 +110,7 @@ func newOptions(flags *flag.FlagSet) *options {
 	return o
 }
 
-// validate checks flags that depend on each other. The ratio of renew deadline to retry period is from client-go.
+// validate checks numbers, and flags that depend on each other. The ratio of renew deadline to retry period is from client-go.
 func (o *options) validate() error {
 	if o.leaseDuration <= o.renewDeadline {
 		return fmt.Errorf("--leader-election-lease-duration is %s: it must be longer than --leader-election-renew-deadline, %s, "+
@@ -117,6 +119,12 @@ func (o *options) validate() error {
 	if limit := time.Duration(leaderelection.JitterFactor * float64(o.retryPeriod)); o.renewDeadline <= limit || limit <= 0 {
 		return fmt.Errorf("--leader-election-retry-period is %s: it must be above 0, and %g times it below "+
 			"--leader-election-renew-deadline, %s", o.retryPeriod, leaderelection.JitterFactor, o.renewDeadline)
+	}
+	if o.concurrency < 0 {
+		return fmt.Errorf("--max-concurrent-reconciles is %d: it must be greater than 0, or 0 for the default", o.concurrency)
+	}
+	if o.qps == 0 {
+		return errors.New("--kube-api-qps is 0: it must be greater than 0, or negative for no limit")
 	}
 	if o.shutdownTimeout <= 0 {
 		return fmt.Errorf("--shutdown-timeout is %s: it must be greater than 0, or the lease is not released in time", o.shutdownTimeout)
@@ -146,7 +154,7 @@ func run(ctx context.Context, o *options) error {
 		return err
 	}
 	reconciler := controllers.NewReconciler(mgr, kinds, o.lease(), o.sharedMetrics, permissions)
-	if err := reconciler.SetupWithManager(ctx, mgr, o.concurrency); err != nil {
+	if err := reconciler.SetupWithManager(ctx, mgr, cmp.Or(o.concurrency, controllers.DefaultConcurrency())); err != nil {
 		return err
 	}
 	return mgr.Start(ctx)

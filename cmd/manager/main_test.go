@@ -10,6 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+
 	"github.com/canaryrollout/canaryrollout/controllers/probe"
 )
 
@@ -43,6 +46,29 @@ func TestTimings(t *testing.T) {
 		err := parse(t, tc.args...).validate()
 		if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
 			t.Errorf("%s: %v, want %q", name, err, tc.want)
+		}
+	}
+}
+
+// TestLimits: without flags, nothing limits the requests to the API server: it shares itself out. Zero, which client-go takes for
+// five requests a second, is rejected.
+func TestLimits(t *testing.T) {
+	for want, args := range map[bool][]string{false: nil, true: {"--kube-api-qps=20"}} {
+		o := parse(t, args...)
+		client, err := rest.UnversionedRESTClientFor(&rest.Config{
+			QPS: float32(o.qps), Burst: o.burst, ContentConfig: rest.ContentConfig{NegotiatedSerializer: clientgoscheme.Codecs},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if isLimited := client.GetRateLimiter() != nil; isLimited != want {
+			t.Errorf("%v: requests are limited: %t, want %t", args, isLimited, want)
+		}
+	}
+	for _, arg := range []string{"--kube-api-qps=0", "--max-concurrent-reconciles=-1"} {
+		flag, _, _ := strings.Cut(arg, "=")
+		if err := parse(t, arg).validate(); err == nil || !strings.HasPrefix(err.Error(), flag+" is ") {
+			t.Errorf("%s: %v", arg, err)
 		}
 	}
 }

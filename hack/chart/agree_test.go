@@ -16,8 +16,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
+	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"sigs.k8s.io/yaml"
@@ -194,6 +196,41 @@ func TestPolicies(t *testing.T) {
 	}
 	if _, err := template(t, append(enabled, "--kube-version=1.29.3")...); err == nil || !strings.Contains(err.Error(), "policies take Kubernetes 1.30") {
 		t.Errorf("on Kubernetes 1.29: %v", err)
+	}
+}
+
+// TestFlowControl: with other names, the objects are still about the manager's service account and its lease. They can be
+// left out.
+func TestFlowControl(t *testing.T) {
+	other := []string{"--set=fullnameOverride=shop,serviceAccount.name=releaser,watchNamespaces={books}"}
+	for _, object := range objects(t, other...) {
+		if object.GetKind() != "FlowSchema" {
+			continue
+		}
+		schema := &flowcontrolv1.FlowSchema{}
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object.Object, schema, true); err != nil {
+			t.Error(err)
+		}
+		rules := schema.Spec.Rules[0]
+		if account := rules.Subjects[0].ServiceAccount; account.Namespace != namespace || account.Name != "releaser" {
+			t.Errorf("%s is about the service account %s of namespace %s", schema.Name, account.Name, account.Namespace)
+		}
+		level, namespaces := "shop", "*"
+		if schema.Name == "shop-leader-election" {
+			level, namespaces = "leader-election", "books"
+		}
+		if got := schema.Spec.PriorityLevelConfiguration.Name; got != level || rules.ResourceRules[0].Namespaces[0] != namespaces {
+			t.Errorf("%s has level %s and namespaces %v", schema.Name, got, rules.ResourceRules[0].Namespaces)
+		}
+	}
+	for _, set := range []string{"flowControl.enabled=true", "flowControl.enabled=false"} {
+		output, err := template(t, "--set="+set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Count(output, "\napiVersion: flowcontrol.apiserver.k8s.io/v1\n"); (got == 3) != (set == "flowControl.enabled=true") {
+			t.Errorf("%s: %d objects", set, got)
+		}
 	}
 }
 
