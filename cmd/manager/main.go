@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
@@ -224,26 +225,36 @@ func newManager(config *rest.Config, o *options, kinds *controllers.Kinds) (ctrl
 	if err != nil {
 		return nil, err
 	}
-	mgr, err := ctrl.NewManager(config, ctrl.Options{
-		Scheme:                  scheme,
-		MapperProvider:          controllers.NewMapper,
-		Cache:                   controllers.CacheOptions(kinds, o.sharedMetrics, o.namespaces...),
-		Client:                  controllers.ClientOptions(),
-		Metrics:                 o.metrics(),
-		HealthProbeBindAddress:  o.probeAddress,
-		LeaderElection:          o.leaderElection,
-		LeaderElectionID:        leaderElectionID,
-		LeaderElectionNamespace: o.leaseNamespace,
-		LeaseDuration:           &o.leaseDuration,
-		RenewDeadline:           &o.renewDeadline,
-		RetryPeriod:             &o.retryPeriod,
+	managerOptions := ctrl.Options{
+		Scheme:                 scheme,
+		MapperProvider:         controllers.NewMapper,
+		Cache:                  controllers.CacheOptions(kinds, o.sharedMetrics, o.namespaces...),
+		Client:                 controllers.ClientOptions(),
+		Metrics:                o.metrics(),
+		HealthProbeBindAddress: o.probeAddress,
+		LeaderElection:         o.leaderElection,
+		LeaderElectionID:       leaderElectionID,
+		LeaseDuration:          &o.leaseDuration,
+		RenewDeadline:          &o.renewDeadline,
+		RetryPeriod:            &o.retryPeriod,
 		// The lease is released as soon as the last pass has ended; nothing runs after Start returns. This must happen
 		// before the kubelet kills the process, or the next leader has to wait until the lease expires.
 		LeaderElectionReleaseOnCancel: true,
 		GracefulShutdownTimeout:       &o.shutdownTimeout,
-	})
+	}
+	var lock *resourcelock.LeaseLock
+	if o.leaderElection {
+		if lock, err = o.newLock(config); err != nil {
+			return nil, err
+		}
+		managerOptions.LeaderElectionResourceLockInterface = lock
+	}
+	mgr, err := ctrl.NewManager(config, managerOptions)
 	if err != nil {
 		return nil, fmt.Errorf("make the manager: %w", err)
+	}
+	if lock != nil {
+		lock.LockConfig.EventRecorder = mgr.GetEventRecorderFor(leaderElectionID) //nolint:staticcheck // client-go's leases take no other recorder
 	}
 	return mgr, addProbes(mgr)
 }

@@ -5,6 +5,7 @@ package outages
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/framework/builder"
 	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
 	"github.com/canaryrollout/canaryrollout/test/framework/harness"
+	"github.com/canaryrollout/canaryrollout/test/framework/operator"
 )
 
 // last waits for a duration: in these tests, time itself is under test.
@@ -152,6 +154,49 @@ func TestControlPlaneAway(t *testing.T) {
 	case <-leader:
 	default:
 		t.Error("the operator runs without its lease")
+	}
+	a.CheckPromoted(stable)
+	a.CheckLoss()
+}
+
+// TestRestart kills the manager twice. A container that restarts in its pod holds the lease of its former process, and reacts
+// within three seconds. Another pod waits until the lease has expired: the former process may still run on a node that is cut off.
+func TestRestart(t *testing.T) {
+	const duration = 6 * time.Second
+	ctx := context.WithoutCancel(t.Context())
+	if err := env.Operator.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	startIn := func(pod string) {
+		t.Helper()
+		var err error
+		env.Operator, err = operator.Start(ctx, env.Cluster, operator.Options{Pod: pod, Args: []string{
+			"--leader-election-lease-duration=" + duration.String(), "--leader-election-renew-deadline=4s", "--leader-election-retry-period=1s",
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	startIn("first")
+	t.Cleanup(func() {
+		if err := errors.Join(env.Operator.Stop(), env.StartOperator(ctx)); err != nil {
+			t.Error(err)
+		}
+	})
+	a := harness.New(t, env, builder.Weight(40), builder.Hold(), builder.Weight(60), builder.Hold())
+	stable := a.Stable()
+	a.SetImage(builder.ImageV2)
+	for _, restart := range []struct{ at, pod string }{{"2/4", "first"}, {"4/4", "second"}} {
+		a.WaitForPause(restart.at)
+		env.Operator.Kill()
+		killed := time.Now()
+		a.Annotate(v1alpha1.PromoteAnnotation, "true")
+		startIn(restart.pod)
+		took := a.WaitFor("a reaction", func(s v1alpha1.CanaryRolloutStatus) bool { return s.State != v1alpha1.StatePaused }).Sub(killed)
+		t.Logf("the manager in pod %s reacts %s after the crash", restart.pod, took)
+		if isSame := restart.pod == "first"; isSame && took > 3*time.Second || !isSame && took < duration {
+			t.Errorf("the manager in pod %s reacts %s after the crash of that in pod first", restart.pod, took)
+		}
 	}
 	a.CheckPromoted(stable)
 	a.CheckLoss()

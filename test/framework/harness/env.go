@@ -136,9 +136,11 @@ func (e *Env) stopOperator() error {
 	return errors.Join(e.Operator.Crashed(), e.Operator.Stop())
 }
 
-// StartOperator starts or restarts the manager. It logs every reconcile, so that reconciles can be counted.
+// StartOperator starts the manager, or restarts it in its pod. It logs every reconcile, so that reconciles can be counted.
 func (e *Env) StartOperator(ctx context.Context) (err error) {
-	e.Operator, err = operator.Start(ctx, e.Cluster, operator.Options{Args: []string{"--zap-log-level=debug", "--probe-allow=" + cluster.NodeAddress}})
+	e.Operator, err = operator.Start(ctx, e.Cluster, operator.Options{
+		Pod: "manager", Args: []string{"--zap-log-level=debug", "--probe-allow=" + cluster.NodeAddress},
+	})
 	return err
 }
 

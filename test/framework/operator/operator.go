@@ -72,6 +72,9 @@ type Options struct {
 	ProbePort, MetricsPort int
 	// Args are added to the flags, and override them.
 	Args []string
+	// Pod is the name of the pod that the manager runs in. Managers of the same pod hold the lease by the same name, as a
+	// container that restarts does, and must not run at the same time. Default: none.
+	Pod string
 	// Kubeconfig is the path of the manager's kubeconfig. Default: that of cluster.Operator.
 	Kubeconfig string
 }
@@ -104,6 +107,9 @@ func Start(ctx context.Context, c *cluster.Cluster, options Options) (*Operator,
 	}
 	o.command = exec.Command(os.Getenv(binaryVariable), args...)
 	o.command.Env = append(os.Environ(), "KUBECONFIG="+cmp.Or(options.Kubeconfig, c.Kubeconfig(cluster.Operator)), "GORACE=halt_on_error=1 atexit_sleep_ms=0")
+	if options.Pod != "" {
+		o.command.Env = append(o.command.Env, "POD_NAME="+options.Pod, "POD_UID=uid-of-"+options.Pod)
+	}
 	o.command.Stdout, o.command.Stderr = log, log
 	if err := o.command.Start(); err != nil {
 		return nil, fmt.Errorf("start the manager: %w", err)

@@ -1,0 +1,89 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection"
+)
+
+// TestIdentity: in a pod, all processes hold the lease by the name of the pod; elsewhere each has its own.
+func TestIdentity(t *testing.T) {
+	get := func() string {
+		holder, err := identity()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return holder
+	}
+	t.Setenv("POD_UID", "")
+	if a, b := get(), get(); a == b {
+		t.Errorf("two processes outside a pod are both %s", a)
+	}
+	t.Setenv("POD_NAME", "manager-0")
+	t.Setenv("POD_UID", "u1")
+	if a, b := get(), get(); a != "manager-0_u1" || a != b {
+		t.Errorf("two processes of a pod are %s and %s", a, b)
+	}
+}
+
+// TestNoLeaseNamespace: outside a pod, the namespace of the lease must be given.
+func TestNoLeaseNamespace(t *testing.T) {
+	if _, err := parse(t).newLock(&rest.Config{}); err == nil || !strings.Contains(err.Error(), "set --leader-election-namespace") {
+		t.Errorf("without a namespace: %v", err)
+	}
+}
+
+// TestRestartedProcess: after a crash, the next process of the same pod leads at once, and that of another pod when the lease
+// has expired.
+func TestRestartedProcess(t *testing.T) {
+	for next, want := range map[string]bool{"manager-0_u1": true, "manager-0_u2": false} {
+		synctest.Test(t, func(t *testing.T) {
+			leases := fake.NewClientset().CoordinationV1()
+			start := func(holder string) (crash func(), began func() bool) {
+				ctx, cancel := context.WithCancel(t.Context())
+				o := parse(t, "--leader-election-namespace=operator")
+				lock, err := o.newLock(&rest.Config{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				lock.Client, lock.LockConfig.Identity = leases, holder
+				leads := false
+				elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
+					Lock: lock, LeaseDuration: o.leaseDuration, RenewDeadline: o.renewDeadline, RetryPeriod: o.retryPeriod,
+					Callbacks: leaderelection.LeaderCallbacks{OnStartedLeading: func(context.Context) { leads = true }, OnStoppedLeading: func() {}},
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				go elector.Run(ctx)
+				return cancel, func() bool { synctest.Wait(); return leads }
+			}
+			crash, leads := start("manager-0_u1")
+			if !leads() {
+				t.Fatal("the first process does not lead")
+			}
+			time.Sleep(7 * time.Second)
+			crash()
+			synctest.Wait()
+			stop, leads := start(next)
+			defer func() { stop(); synctest.Wait() }()
+			time.Sleep(time.Second)
+			if leads() != want {
+				t.Errorf("%s leads after a second: %t, want %t", next, !want, want)
+			}
+			time.Sleep(18 * time.Second)
+			if !leads() {
+				t.Errorf("%s does not lead after the lease has expired", next)
+			}
+		})
+	}
+}
