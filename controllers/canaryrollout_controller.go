@@ -8,7 +8,6 @@ import (
 	"context"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -154,7 +153,7 @@ func earliest(a, b time.Time) time.Time {
 
 // apply applies the plan, once the snapshot is known to be current.
 func (r *Reconciler) apply(ctx context.Context, snap *observe.Snapshot, next plan.Plan) (apply.Result, error) {
-	isWriting := len(next.Actions) > 0 || !equality.Semantic.DeepEqual(snap.Status, next.Status)
+	isWriting := len(next.Actions) > 0 || !isSameStatus(&snap.Status, &next.Status)
 	if isWriting {
 		if err := r.Observer.Confirm(ctx, snap.Rollout, plan.NeedsLiveRead(next.Actions)); err != nil {
 			return apply.Result{ResourceVersion: snap.ResourceVersion}, err

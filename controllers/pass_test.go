@@ -38,8 +38,8 @@ import (
 
 // The budgets are what a pass may allocate. Raise one only for something that a pass has to do.
 const (
-	idleBudget    = 1000
-	writingBudget = 3000
+	idleBudget    = 450
+	writingBudget = 1500
 )
 
 // TestAllocations: what a pass costs does not creep back. A pass over a rollout at rest sends nothing and converts nothing.

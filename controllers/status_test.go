@@ -147,3 +147,25 @@ func TestStatusWrite(t *testing.T) {
 		t.Errorf("sent %v", sent)
 	}
 }
+
+// TestIsSameStatus: what is stored as the same is not written again.
+func TestIsSameStatus(t *testing.T) {
+	status := func(since time.Time, conditions []metav1.Condition) *v1alpha1.CanaryRolloutStatus {
+		return &v1alpha1.CanaryRolloutStatus{Conditions: conditions, Memory: &v1alpha1.Memory{TransitionedAt: ptr.To(metav1.NewMicroTime(since))}}
+	}
+	whole := start.Truncate(time.Microsecond)
+	for name, tc := range map[string]struct {
+		a, b *v1alpha1.CanaryRolloutStatus
+		want bool
+	}{
+		"equal":             {status(whole, nil), status(whole, []metav1.Condition{}), true},
+		"another time zone": {status(whole, nil), status(whole.In(time.FixedZone("x", 3600)), nil), true},
+		"less than is kept": {status(whole, nil), status(whole.Add(time.Nanosecond), nil), true},
+		"another time":      {status(whole, nil), status(whole.Add(time.Microsecond), nil), false},
+		"without memory":    {status(whole, nil), &v1alpha1.CanaryRolloutStatus{}, false},
+	} {
+		if got := isSameStatus(tc.a, tc.b); got != tc.want {
+			t.Errorf("%s: the same: %t", name, got)
+		}
+	}
+}
