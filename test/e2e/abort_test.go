@@ -18,6 +18,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/framework/builder"
 	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
 	"github.com/canaryrollout/canaryrollout/test/framework/cluster/load"
+	"github.com/canaryrollout/canaryrollout/test/framework/cost"
 	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 )
 
@@ -159,7 +160,7 @@ func (b *bare) checkLoss() {
 func routeWritten(t *testing.T, after time.Time) time.Time {
 	t.Helper()
 	for _, event := range requests(t, after, time.Now()) {
-		if kind(event) == "patch httproutes" {
+		if cost.Kind(&event) == "patch httproutes" {
 			return event.StageTimestamp.Time
 		}
 	}

@@ -25,7 +25,7 @@ import (
 // starting serializes the starts of the manager that all parallel tests share.
 var starting sync.Mutex
 
-// startManager installs and starts the manager if it is not running.
+// startManager installs and starts the manager if it is not running. It logs every pass, so that passes can be counted.
 func startManager(t *testing.T) {
 	t.Helper()
 	starting.Lock()
@@ -38,7 +38,7 @@ func startManager(t *testing.T) {
 		t.Fatal(err)
 	}
 	var err error
-	if env.Operator, err = operator.Start(ctx, env.Cluster, operator.Options{}); err != nil {
+	if env.Operator, err = operator.Start(ctx, env.Cluster, operator.Options{Args: []string{"--zap-log-level=debug"}}); err != nil {
 		t.Fatal(err)
 	}
 }
