@@ -5,6 +5,7 @@ package cluster
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -81,8 +82,9 @@ func Build(ctx context.Context, progress io.Writer, options Options) error {
 
 // binariesFor returns what a cluster with these options runs.
 func binariesFor(options Options) []binary {
+	hasTraefik := cmp.Or(options.Gateway, TraefikGateway) == TraefikGateway
 	return slices.DeleteFunc(slices.Clone(binaries), func(b binary) bool {
-		return b.name == Traefik && options.Gateway == BuiltinGateway || b.name == Prometheus && !options.Prometheus
+		return b.name == Traefik && !hasTraefik || b.name == Prometheus && !options.Prometheus
 	})
 }
 

@@ -29,7 +29,7 @@ var embedded embed.FS
 type Options struct {
 	// Dir is the folder for logs, data and kubeconfigs. Default: a new folder below os.TempDir.
 	Dir string
-	// Gateway serves the routes. Default: [TraefikGateway].
+	// Gateway serves the routes. Default: [TraefikGateway]. With [NoGateway] there is no Gateway either.
 	Gateway Gateway
 	// Throttle is the minimum time between two configurations of Traefik. Default: 200 ms.
 	Throttle time.Duration
@@ -44,6 +44,8 @@ type Options struct {
 	// Manifests are applied by [Apply] once the API server is ready: YAML documents, and paths of files or folders.
 	Manifests     [][]byte
 	ManifestPaths []string
+	// AuditEveryone logs the requests of all users, not only of the operator. It makes each request a little slower.
+	AuditEveryone bool
 	// Timeout limits how long a start may take. Default: two minutes.
 	Timeout time.Duration
 }
@@ -107,10 +109,12 @@ func (c *Cluster) prepare() (err error) {
 	if c.credentials, err = newCredentials(c.Dir, ca); err != nil {
 		return err
 	}
-	for _, name := range []string{"audit-policy.yaml", "stages.yaml"} {
-		if err := c.write(name, asset(name)); err != nil {
-			return err
-		}
+	policy := "audit-operator.yaml"
+	if c.options.AuditEveryone {
+		policy = "audit-everyone.yaml"
+	}
+	if err := errors.Join(c.write("audit-policy.yaml", asset(policy)), c.write("stages.yaml", asset("stages.yaml"))); err != nil {
+		return err
 	}
 	if c.options.Prometheus {
 		if err := c.write(prometheusConfig, prometheusYAML()); err != nil {

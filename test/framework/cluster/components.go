@@ -59,7 +59,7 @@ func (c *Cluster) etcdArgs(int) []string {
 
 // apiServerArgs sets an advertised address because the API server cannot detect one: there is no default route. The
 // ServiceAccount plugin is disabled because pods have no service account volumes. The audit log is written before a
-// request is answered, so that counts are exact. The in-flight limits are those of a control plane with more cores.
+// request is answered, and never rotated, so that counts are exact. The in-flight limits are those of a control plane with more cores.
 func (c *Cluster) apiServerArgs(int) []string {
 	host, port, _ := net.SplitHostPort(APIAddress)
 	return []string{
@@ -73,7 +73,7 @@ func (c *Cluster) apiServerArgs(int) []string {
 		"--enable-admission-plugins=OwnerReferencesPermissionEnforcement",
 		"--disable-admission-plugins=ServiceAccount,TaintNodesByCondition",
 		"--max-requests-inflight=3000", "--max-mutating-requests-inflight=1500",
-		"--audit-policy-file=audit-policy.yaml", "--audit-log-path=" + c.AuditLog(), "--audit-log-mode=blocking",
+		"--audit-policy-file=audit-policy.yaml", "--audit-log-path=" + c.AuditLog(), "--audit-log-mode=blocking", "--audit-log-maxsize=100000",
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,7 +71,7 @@ func auditLines(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.Split(strings.TrimSpace(string(log)), "\n")
+	return slices.Collect(strings.Lines(string(log)))
 }
 
 // Kubeconfig files work, and spare users are authenticated but have no rights.

@@ -27,6 +27,8 @@ const (
 	// BuiltinGateway is the package fakegateway, inside the program that starts the cluster. It serves HTTPRoutes with
 	// matches, weights and mirrors, and needs no build.
 	BuiltinGateway Gateway = "builtin"
+	// NoGateway installs the kinds of the Gateway API alone. The program has its own implementation.
+	NoGateway Gateway = "none"
 )
 
 // String implements [flag.Value].
@@ -43,8 +45,8 @@ func (g *Gateway) Set(name string) error {
 
 // checkOptions reports options that the gateway cannot fulfil, and binaries that were not built.
 func (c *Cluster) checkOptions() error {
-	if c.options.Gateway == BuiltinGateway && c.options.Streams {
-		return fmt.Errorf("the %s gateway serves no TLS and TCP: use %s", BuiltinGateway, TraefikGateway)
+	if c.options.Gateway != TraefikGateway && c.options.Streams {
+		return fmt.Errorf("the gateway %s serves no TLS and TCP: use %s", c.options.Gateway, TraefikGateway)
 	}
 	for _, b := range binariesFor(c.options) {
 		if c.assets.Binaries[b.name] == "" {
@@ -59,10 +61,14 @@ func (c *Cluster) gatewayUp(ctx context.Context) error {
 	if err := c.gatewayCRDs(ctx); err != nil {
 		return err
 	}
-	if c.options.Gateway == BuiltinGateway {
+	switch c.options.Gateway {
+	case NoGateway:
+		return nil
+	case BuiltinGateway:
 		return c.builtinUp(ctx)
+	default:
+		return c.traefikUp(ctx)
 	}
-	return c.traefikUp(ctx)
 }
 
 func (c *Cluster) builtinUp(ctx context.Context) (err error) {
