@@ -158,6 +158,10 @@ test-long: binaries test-docs ## Walk the scopes of the model that take minutes,
 	GOGC=400 go test -count=1 -timeout=180m -v -run='^TestModel' ./controllers/plan -deep
 	go test $(RACE) -count=1 -timeout=120m ./test/crash -long
 
+.PHONY: bench
+bench: ## Measure what the manager costs (30 minutes). ARGS="-n=10,50 -baseline=COMMIT" are handed on; -help lists them.
+	@CGO_ENABLED=0 go run $(SHARED_FLAGS) ./test/bench $(ARGS)
+
 .PHONY: binaries
 binaries: ## Build the binaries of the test cluster that are not there yet (16 minutes the first time).
 	$(CLUSTER_UP) -build-only -gateway=traefik -prometheus

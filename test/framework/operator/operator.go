@@ -19,7 +19,9 @@ import (
 	"syscall"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/yaml"
 
 	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
 	"github.com/canaryrollout/canaryrollout/test/framework/repository"
@@ -33,25 +35,48 @@ func Build(progress io.Writer, race bool) error {
 	return repository.Build(progress, binaryVariable, "cmd/manager", race)
 }
 
-// Install applies config/default without the Deployment, because the manager runs as a process.
-func Install(ctx context.Context, c *cluster.Cluster) error {
-	command := exec.CommandContext(ctx, "kubectl", "kustomize", repository.Path("config", "default"))
+// Manifests returns config/default of a checkout of the repository, as YAML.
+func Manifests(ctx context.Context, checkout string) ([]byte, error) {
+	command := exec.CommandContext(ctx, "kubectl", "kustomize", filepath.Join(checkout, "config", "default"))
 	command.Stderr = os.Stderr
 	output, err := command.Output()
 	if err != nil {
-		return fmt.Errorf("kubectl kustomize config/default: %w", err)
+		return nil, fmt.Errorf("kubectl kustomize config/default: %w", err)
 	}
-	var manifests [][]byte
-	for document := range bytes.SplitSeq(output, []byte("\n---\n")) {
-		if !bytes.Contains(document, []byte("\nkind: Deployment\n")) {
-			manifests = append(manifests, document)
+	return output, nil
+}
+
+// Install installs config/default as InstallManifests does.
+func Install(ctx context.Context, c *cluster.Cluster) error {
+	manifests, err := Manifests(ctx, repository.Path())
+	if err != nil {
+		return err
+	}
+	return InstallManifests(ctx, c, manifests)
+}
+
+// InstallManifests applies what Manifests returned, without the Deployment, because the manager runs as a process.
+func InstallManifests(ctx context.Context, c *cluster.Cluster, manifests []byte) error {
+	var applied [][]byte
+	var crds []string
+	for document := range bytes.SplitSeq(manifests, []byte("\n---\n")) {
+		object := metav1.PartialObjectMetadata{}
+		if err := yaml.Unmarshal(document, &object); err != nil {
+			return fmt.Errorf("read config/default: %w", err)
 		}
+		switch object.Kind {
+		case "Deployment":
+			continue
+		case "CustomResourceDefinition":
+			crds = append(crds, object.Name)
+		}
+		applied = append(applied, document)
 	}
 	admin := c.RESTConfig(cluster.Admin)
-	if err := cluster.Apply(ctx, admin, manifests...); err != nil {
+	if err := cluster.Apply(ctx, admin, applied...); err != nil {
 		return fmt.Errorf("install config/default: %w", err)
 	}
-	return cluster.WaitForCRDs(ctx, admin, "canaryrollouts.canaryrollout.dev", "canarymetrics.canaryrollout.dev")
+	return cluster.WaitForCRDs(ctx, admin, crds...)
 }
 
 // Operator is a running manager.
@@ -77,6 +102,8 @@ type Options struct {
 	Pod string
 	// Kubeconfig is the path of the manager's kubeconfig. Default: that of cluster.Operator.
 	Kubeconfig string
+	// Binary is the path of another build than that of Build, which may be older. It only gets flags that all builds have.
+	Binary string
 }
 
 // ChecksAddress is where a test can serve JSON documents to the metric provider "checks".
@@ -88,9 +115,11 @@ func Start(ctx context.Context, c *cluster.Cluster, options Options) (*Operator,
 	options = defaulted(options)
 	args := []string{
 		"--leader-election-namespace=canaryrollout-system",
-		"--shared-metrics-namespace=canaryrollout-system",
 		fmt.Sprintf("--health-probe-bind-address=127.0.0.1:%d", options.ProbePort),
 		fmt.Sprintf("--metrics-bind-address=127.0.0.1:%d", options.MetricsPort),
+	}
+	if options.Binary == "" {
+		args = append(args, "--shared-metrics-namespace=canaryrollout-system")
 	}
 	if c.Process(cluster.Prometheus) != nil {
 		file, err := writeProviders(c.Dir)
@@ -105,7 +134,7 @@ func Start(ctx context.Context, c *cluster.Cluster, options Options) (*Operator,
 	if err != nil {
 		return nil, err
 	}
-	o.command = exec.Command(os.Getenv(binaryVariable), args...)
+	o.command = exec.Command(cmp.Or(options.Binary, os.Getenv(binaryVariable)), args...)
 	o.command.Env = append(os.Environ(), "KUBECONFIG="+cmp.Or(options.Kubeconfig, c.Kubeconfig(cluster.Operator)), "GORACE=halt_on_error=1 atexit_sleep_ms=0")
 	if options.Pod != "" {
 		o.command.Env = append(o.command.Env, "POD_NAME="+options.Pod, "POD_UID=uid-of-"+options.Pod)
