@@ -37,6 +37,7 @@ type CanaryRollout struct {
 
 	// status is the observed state. Only the controller writes it.
 	// +optional
+	// +structType=atomic
 	Status CanaryRolloutStatus `json:"status,omitempty"`
 }
 
@@ -52,11 +53,11 @@ type CanaryRolloutList struct {
 
 // CanaryRolloutSpec is the desired state.
 //
-// +kubebuilder:validation:XValidation:rule="self.selector.matchLabels.all(k, has(self.template.metadata) && has(self.template.metadata.labels) && k in self.template.metadata.labels && self.template.metadata.labels[k] == self.selector.matchLabels[k])",message="selector.matchLabels must be part of template.metadata.labels: add the same labels to the template"
+// +kubebuilder:validation:XValidation:rule="has(self.template.metadata) && has(self.template.metadata.labels) ? [self.template.metadata.labels].all(labels, [self.selector.matchLabels].all(wanted, wanted.all(k, k in labels && labels[k] == wanted[k]))) : self.selector.matchLabels.size() == 0",message="selector.matchLabels must be part of template.metadata.labels: add the same labels to the template"
 // +kubebuilder:validation:XValidation:rule="!has(self.minReadySeconds) || !has(self.progressDeadlineSeconds) || self.minReadySeconds < self.progressDeadlineSeconds",message="progressDeadlineSeconds must be larger than minReadySeconds: no pod could become available in time"
 // +kubebuilder:validation:XValidation:rule="!has(self.traffic.settleSeconds) || !has(self.progressDeadlineSeconds) || self.traffic.settleSeconds < self.progressDeadlineSeconds",message="progressDeadlineSeconds must be larger than traffic.settleSeconds: no weight could settle in time"
-// +kubebuilder:validation:XValidation:rule="!has(self.steps) || !self.steps.exists(s, has(s.setMirrorRoute)) || !has(self.traffic.routes) || self.traffic.routes.all(r, !has(r.kind) || !(r.kind in ['TCPRoute', 'TLSRoute']))",message="a TCPRoute or a TLSRoute carries no requests that setMirrorRoute could copy: remove these steps, or remove these routes from traffic.routes"
-// +kubebuilder:validation:XValidation:rule="!has(self.steps) || !self.steps.exists(s, has(s.setHeaderRoute)) || !has(self.traffic.routes) || self.traffic.routes.all(r, !has(r.kind) || !(r.kind in ['TCPRoute', 'TLSRoute']))",message="a TCPRoute or a TLSRoute has nothing that setHeaderRoute could match: remove these steps, or remove these routes from traffic.routes"
+// +kubebuilder:validation:XValidation:rule="!has(self.traffic.routes) || self.traffic.routes.all(r, !has(r.kind) || !(r.kind in ['TCPRoute', 'TLSRoute'])) || !has(self.steps) || !self.steps.exists(s, has(s.setMirrorRoute))",message="a TCPRoute or a TLSRoute carries no requests that setMirrorRoute could copy: remove these steps, or remove these routes from traffic.routes"
+// +kubebuilder:validation:XValidation:rule="!has(self.traffic.routes) || self.traffic.routes.all(r, !has(r.kind) || !(r.kind in ['TCPRoute', 'TLSRoute'])) || !has(self.steps) || !self.steps.exists(s, has(s.setHeaderRoute))",message="a TCPRoute or a TLSRoute has nothing that setHeaderRoute could match: remove these steps, or remove these routes from traffic.routes"
 type CanaryRolloutSpec struct {
 	// replicas is the number of pods of the stable revision when no release is in flight. The scale subresource reads and
 	// writes it. When it is not set, the current number of pods is kept, also by an adoption, and a first deploy gets one

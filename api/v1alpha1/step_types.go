@@ -10,7 +10,7 @@ import (
 
 // Step is one step of a release; exactly one of its fields is set.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.setCanaryScale), has(self.setWeight), has(self.setHeaderRoute), has(self.setMirrorRoute), has(self.pause), has(self.analysis)].filter(set, set).size() == 1",message="a step must have exactly one of setCanaryScale, setWeight, setHeaderRoute, setMirrorRoute, pause and analysis: use a separate step for each"
+// +kubebuilder:validation:XValidation:rule="(has(self.setWeight) ? 1 : 0) + (has(self.pause) ? 1 : 0) + (has(self.analysis) ? 1 : 0) + (has(self.setCanaryScale) ? 1 : 0) + (has(self.setHeaderRoute) ? 1 : 0) + (has(self.setMirrorRoute) ? 1 : 0) == 1",message="a step must have exactly one of setCanaryScale, setWeight, setHeaderRoute, setMirrorRoute, pause and analysis: use a separate step for each"
 type Step struct {
 	// setCanaryScale sets the size of the canary independently of its traffic, until the next setCanaryScale.
 	// +optional

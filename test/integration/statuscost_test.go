@@ -55,13 +55,9 @@ type statusVariant struct {
 var statusVariants = []statusVariant{
 	{name: "as shipped"},
 	{name: "without CEL rules", schema: eachBelow(func(s *apiextensionsv1.JSONSchemaProps) { s.XValidations = nil })},
-	{name: "without CEL rules in spec", schema: below("spec", eachBelow(func(s *apiextensionsv1.JSONSchemaProps) { s.XValidations = nil }))},
 	{name: "without a schema of the template", schema: func(root *apiextensionsv1.JSONSchemaProps) { open(root, "spec", "template") }},
 	{name: "without list maps", schema: eachBelow(func(s *apiextensionsv1.JSONSchemaProps) { s.XListType, s.XListMapKeys = nil, nil })},
-	{name: "without defaults", schema: eachBelow(func(s *apiextensionsv1.JSONSchemaProps) { s.Default = nil })},
-	{name: "granular memory", schema: func(root *apiextensionsv1.JSONSchemaProps) { setMapType(root, nil, "status", "memory") }},
-	{name: "atomic memory", schema: func(root *apiextensionsv1.JSONSchemaProps) { setMapType(root, ptr.To("atomic"), "status", "memory") }},
-	{name: "atomic status", schema: func(root *apiextensionsv1.JSONSchemaProps) { setMapType(root, ptr.To("atomic"), "status") }},
+	{name: "granular status", schema: granularStatus},
 	{name: "without a schema of the status", schema: func(root *apiextensionsv1.JSONSchemaProps) { open(root, "status") }},
 	{name: "without a schema of the spec", schema: func(root *apiextensionsv1.JSONSchemaProps) { open(root, "spec") }},
 	{name: "without any schema", schema: func(root *apiextensionsv1.JSONSchemaProps) { open(root, "spec"); open(root, "status") }},
@@ -105,11 +101,6 @@ func eachBelow(alter func(*apiextensionsv1.JSONSchemaProps)) func(*apiextensions
 	return visit
 }
 
-// below alters the schema of one field.
-func below(field string, alter func(*apiextensionsv1.JSONSchemaProps)) func(*apiextensionsv1.JSONSchemaProps) {
-	return func(root *apiextensionsv1.JSONSchemaProps) { alterAt(root, alter, field) }
-}
-
 // alterAt alters the schema of the field with that path.
 func alterAt(s *apiextensionsv1.JSONSchemaProps, alter func(*apiextensionsv1.JSONSchemaProps), path ...string) {
 	if len(path) == 0 {
@@ -128,8 +119,9 @@ func open(root *apiextensionsv1.JSONSchemaProps, path ...string) {
 	}, path...)
 }
 
-func setMapType(root *apiextensionsv1.JSONSchemaProps, mapType *string, path ...string) {
-	alterAt(root, func(s *apiextensionsv1.JSONSchemaProps) { s.XMapType = mapType }, path...)
+// granularStatus makes the API server track who owns each field of the status, and not only the status.
+func granularStatus(root *apiextensionsv1.JSONSchemaProps) {
+	alterAt(root, func(s *apiextensionsv1.JSONSchemaProps) { s.XMapType = nil }, "status")
 }
 
 func (v *statusVariant) measure(b *testing.B) {
@@ -142,19 +134,7 @@ func (v *statusVariant) measure(b *testing.B) {
 		b.Fatal(err)
 	}
 	statuses := [2]map[string]any{v.aStatus(b, 0), v.aStatus(b, 1)}
-	patch := func(i int) {
-		data, err := json.Marshal(map[string]any{"status": statuses[i%2]})
-		if err != nil {
-			b.Fatal(err)
-		}
-		answer := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: object.GetAPIVersion(), Kind: object.GetKind()}}
-		answer.Namespace, answer.Name = object.GetNamespace(), object.GetName()
-		err = c.Status().Patch(b.Context(), answer, client.RawPatch(types.MergePatchType, data),
-			client.FieldOwner(v1alpha1.FieldManager), client.FieldValidation(metav1.FieldValidationStrict))
-		if err != nil {
-			b.Fatal(err)
-		}
-	}
+	patch := func(i int) { patchStatus(b, c, object, statuses[i%2]) }
 	for i := range 20 {
 		patch(i)
 	}
@@ -185,8 +165,57 @@ func (v *statusVariant) measure(b *testing.B) {
 	b.ReportMetric(float64(len(managed)), "managed-bytes")
 }
 
+// patchStatus patches a status as the manager does. It returns the metadata that the API server answers with.
+func patchStatus(tb testing.TB, c client.Client, object *unstructured.Unstructured, status map[string]any) *metav1.PartialObjectMetadata {
+	tb.Helper()
+	data, err := json.Marshal(map[string]any{"status": status})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	answer := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: object.GetNamespace(), Name: object.GetName()}}
+	answer.SetGroupVersionKind(object.GroupVersionKind())
+	err = c.Status().Patch(tb.Context(), answer, client.RawPatch(types.MergePatchType, data),
+		client.FieldOwner(v1alpha1.FieldManager), client.FieldValidation(metav1.FieldValidationStrict))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return answer
+}
+
+// TestGranularStatusBecomesAtomic upgrades a CRD that tracked who owns each field of the status. The next status write leaves one entry
+// for the whole status: what was a third of the object, in every write, watch event and backup, is gone.
+func TestGranularStatusBecomesAtomic(t *testing.T) {
+	variant := &statusVariant{name: "granular", schema: granularStatus}
+	object := variant.create(t)
+	owned := func(answer *metav1.PartialObjectMetadata) string {
+		t.Helper()
+		for _, entry := range answer.ManagedFields {
+			if entry.Manager == v1alpha1.FieldManager && entry.Subresource == "status" {
+				return string(entry.FieldsV1.GetRawBytes())
+			}
+		}
+		return ""
+	}
+	if fields := owned(patchStatus(t, env.Admin, object, variant.aStatus(t, 0))); !strings.Contains(fields, "f:stableRevision") {
+		t.Fatalf("a granular status is owned as %s", fields)
+	}
+	crd := &unstructured.Unstructured{}
+	crd.SetAPIVersion("apiextensions.k8s.io/v1")
+	crd.SetKind("CustomResourceDefinition")
+	crd.SetName("canaryrollouts." + object.GroupVersionKind().Group)
+	const atomic = `[{"op": "add", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/status/x-kubernetes-map-type", "value": "atomic"}]`
+	if err := env.Admin.Patch(t.Context(), crd, client.RawPatch(types.JSONPatchType, []byte(atomic))); err != nil {
+		t.Fatal(err)
+	}
+	i := 0
+	eventually(t, "the new schema", func(context.Context) (bool, error) {
+		i++
+		return owned(patchStatus(t, env.Admin, object, variant.aStatus(t, i%2))) == `{"f:status":{}}`, nil
+	})
+}
+
 // create installs the CRD of the variant, and creates an object.
-func (v *statusVariant) create(b *testing.B) *unstructured.Unstructured {
+func (v *statusVariant) create(b testing.TB) *unstructured.Unstructured {
 	b.Helper()
 	content, err := os.ReadFile(crdFile)
 	if err != nil {
@@ -236,7 +265,7 @@ func (v *statusVariant) create(b *testing.B) *unstructured.Unstructured {
 }
 
 // aStatus returns a status in the middle of a release of ten weights. Odd ones differ from even ones as one weight does from the next.
-func (v *statusVariant) aStatus(b *testing.B, i int) map[string]any {
+func (v *statusVariant) aStatus(b testing.TB, i int) map[string]any {
 	b.Helper()
 	content, err := os.ReadFile(filepath.Join("testdata", "status.yaml"))
 	if err != nil {
@@ -311,7 +340,7 @@ func apiServerCPU(b *testing.B) time.Duration {
 	return time.Duration(user+system) * tick
 }
 
-func sampleObject(b *testing.B) *unstructured.Unstructured {
+func sampleObject(b testing.TB) *unstructured.Unstructured {
 	b.Helper()
 	object := &unstructured.Unstructured{Object: tenWeights(b)}
 	object.SetNamespace(namespace)
@@ -320,7 +349,7 @@ func sampleObject(b *testing.B) *unstructured.Unstructured {
 }
 
 // tenWeights returns the rollout of the sample with ten weights.
-func tenWeights(b *testing.B) map[string]any {
+func tenWeights(b testing.TB) map[string]any {
 	b.Helper()
 	object := sample.Object(b)
 	var steps []any
