@@ -22,7 +22,7 @@ func (o *options) newLock(config *rest.Config) (*resourcelock.LeaseLock, error) 
 	if o.leaseNamespace == "" {
 		return nil, errors.New("the namespace of the lease is unknown outside a pod: set --leader-election-namespace, or --leader-elect=false")
 	}
-	config = rest.AddUserAgent(config, "leader-election")
+	config = rest.AddUserAgent(rest.CopyConfig(config), "leader-election")
 	config.Timeout = max(o.renewDeadline/2, time.Second)
 	client, err := coordinationv1.NewForConfig(config)
 	if err != nil {

@@ -42,6 +42,17 @@ func TestNoLeaseNamespace(t *testing.T) {
 	}
 }
 
+// TestLockConfig: the timeout of the lease's client is not that of all others, whose watches last for minutes.
+func TestLockConfig(t *testing.T) {
+	config := &rest.Config{Host: "https://example.com"}
+	if _, err := parse(t, "--leader-election-namespace=operator").newLock(config); err != nil {
+		t.Fatal(err)
+	}
+	if config.Timeout != 0 || config.UserAgent != "" {
+		t.Errorf("the other clients have the timeout %s and the user agent %q", config.Timeout, config.UserAgent)
+	}
+}
+
 // TestRestartedProcess: after a crash, the next process of the same pod leads at once, and that of another pod when the lease
 // has expired.
 func TestRestartedProcess(t *testing.T) {
