@@ -188,7 +188,7 @@ func TestPolicies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if account := "'system:serviceaccount:" + namespace + ":releaser'"; strings.Count(text, account) != 2 {
+	if account := "'system:serviceaccount:" + namespace + ":releaser'"; strings.Count(text, account) != 3 {
 		t.Errorf("the policies are not about %s", account)
 	}
 	if strings.Contains(text, "canaryrollout-manager-services") || !strings.Contains(text, "policyName: shop-manager-services\n") {

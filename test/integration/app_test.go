@@ -37,8 +37,9 @@ func startManager(t *testing.T) {
 	if err := operator.Install(ctx, env.Cluster); err != nil {
 		t.Fatal(err)
 	}
+	mustKubectl(t, "", append([]string{"apply"}, jobRights...)...)
 	var err error
-	if env.Operator, err = operator.Start(ctx, env.Cluster, operator.Options{Args: []string{"--zap-log-level=debug"}}); err != nil {
+	if env.Operator, err = operator.Start(ctx, env.Cluster, operator.Options{Args: []string{"--zap-log-level=debug", "--allow-jobs"}}); err != nil {
 		t.Fatal(err)
 	}
 }

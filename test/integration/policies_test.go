@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -18,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
 	"github.com/canaryrollout/canaryrollout/test/framework/operator"
 )
@@ -108,6 +110,7 @@ func TestCommandPolicy(t *testing.T) {
 
 const (
 	notOurs    = "the manager of CanaryRollouts may write only ReplicaSets that a CanaryRollout controls"
+	notOurJob  = "the manager of CanaryRollouts may write only Jobs that a CanaryRollout controls"
 	noTemplate = "the manager of CanaryRollouts may change no pod template"
 	noSelector = "the manager of CanaryRollouts may change only pod-template-hash in the selector of a Service"
 	noService  = "the manager of CanaryRollouts may change nothing of a Service but its selector"
@@ -203,4 +206,50 @@ func TestManagerPolicy(t *testing.T) {
 	attempt(t, "the deletion of one of ours", "", func(ctx context.Context) error {
 		return client.IgnoreNotFound(manager.Delete(ctx, orphan.DeepCopy()))
 	})
+}
+
+// TestManagerJobPolicy: with the rights for Jobs, a stolen token of the manager can create and delete only Jobs that a rollout
+// controls. One that lost its rollout to --cascade=orphan can still be cleaned up.
+func TestManagerJobPolicy(t *testing.T) {
+	if err := operator.Install(t.Context(), env.Cluster); err != nil {
+		t.Fatal(err)
+	}
+	mustKubectl(t, "", append([]string{"apply"}, jobRights...)...)
+	rollout := created(t, "runs-jobs")
+	manager := as(t, cluster.Operator)
+	other := &corev1.Namespace{} // an owner that exists: the garbage collector would delete the Job otherwise
+	if err := env.Admin.Get(t.Context(), client.ObjectKey{Name: namespace}, other); err != nil {
+		t.Fatal(err)
+	}
+	foreign := metav1.OwnerReference{APIVersion: "v1", Kind: "Namespace", Name: other.Name, UID: other.UID, Controller: ptr.To(true)}
+	of := func(name string, labels map[string]string, owners ...metav1.OwnerReference) *batchv1.Job {
+		job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: labels, OwnerReferences: owners}}
+		job.Spec.Suspend = ptr.To(true) // no pods
+		job.Spec.Template.Spec.RestartPolicy = corev1.RestartPolicyNever
+		job.Spec.Template.Spec.Containers = []corev1.Container{{Name: "a", Image: "a"}}
+		return job
+	}
+	label := map[string]string{v1alpha1.RolloutLabel: rollout.Name}
+	for _, tc := range []struct {
+		what string
+		job  *batchv1.Job
+		// create and remove are what the manager is told when it creates and when it deletes the Job.
+		create, remove string
+	}{
+		{"a Job of a rollout", of("ours", label, *metav1.NewControllerRef(rollout, v1alpha1.GroupVersion.WithKind("CanaryRollout"))), "", ""},
+		{"a Job without an owner", of("unowned", nil), notOurJob, notOurJob},
+		{"a Job that lost its rollout", of("orphaned", label), notOurJob, ""},
+		{"a Job of another owner", of("foreign", label, foreign), notOurJob, notOurJob},
+	} {
+		attempt(t, "to create "+tc.what, tc.create, func(ctx context.Context) error {
+			return client.IgnoreAlreadyExists(manager.Create(ctx, tc.job.DeepCopy()))
+		})
+		if err := env.Admin.Create(t.Context(), tc.job.DeepCopy()); client.IgnoreAlreadyExists(err) != nil {
+			t.Fatal(err)
+		}
+		remove(t, tc.job)
+		attempt(t, "to delete "+tc.what, tc.remove, func(ctx context.Context) error {
+			return client.IgnoreNotFound(manager.Delete(ctx, tc.job.DeepCopy(), client.PropagationPolicy(metav1.DeletePropagationBackground)))
+		})
+	}
 }
