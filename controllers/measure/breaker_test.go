@@ -7,9 +7,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
@@ -80,4 +83,27 @@ func TestQueryTimeout(t *testing.T) {
 	if limit := time.Duration(p.config.Timeout).Seconds(); err != nil || seconds > limit-1 || seconds < limit/2 {
 		t.Errorf("a query has %g of %g seconds, %v", seconds, limit, err)
 	}
+}
+
+// TestServerErrorsFail checks that the alert on a provider that is down also sees one that answers everything with an error.
+func TestServerErrorsFail(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }))
+	t.Cleanup(server.Close)
+	p := named(t, "{name: broken, web: {url: '"+server.URL+"'}}")
+	p.web(t.Context(), &plan.WebRequest{Path: "/", Condition: "true"})
+	families, err := metrics.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, series := range family.GetMetric() {
+			if text := series.String(); strings.HasSuffix(family.GetName(), "metric_provider_requests_total") && strings.Contains(text, `"broken"`) {
+				if !strings.Contains(text, `"Failed"`) {
+					t.Errorf("counted as %s", text)
+				}
+				return
+			}
+		}
+	}
+	t.Error("not counted")
 }

@@ -179,7 +179,7 @@ func (p *provider) ask(ctx context.Context, request *http.Request, limit int64) 
 		p.breaker.cancel()
 		return answer{}, p.unreachable("canceled")
 	}
-	metrics.RecordProviderRequest(p.name, why == "")
+	metrics.RecordProviderRequest(p.name, why == "" && got.status < http.StatusInternalServerError)
 	switch isNews := p.breaker.leave(why, now()); {
 	case isNews && why != "":
 		log.FromContext(ctx).Info("A metric provider does not answer", "provider", p.name, "status", got.status, "error", fmt.Sprint(err))
