@@ -355,8 +355,9 @@ type WebMetric struct {
 }
 
 // JobMetric runs one Job in the namespace of the rollout. A Job that cannot be created, or whose pod does not start, gives no
-// verdict. A Job that has not finished is deleted when its step or the release is over. A finished one stays for an hour, or for
-// its ttlSecondsAfterFinished, so that its logs can be read.
+// verdict. A pod that is evicted is replaced and does not count, unless the template has a podFailurePolicy or restarts containers. A
+// Job that has not finished is deleted when its step or the release is over. A finished one stays for an hour, or for its
+// ttlSecondsAfterFinished, so that its logs can be read.
 type JobMetric struct {
 	// template describes the Job like spec.jobTemplate of a CronJob does. Its strings may contain variables.
 	// +required

@@ -36,7 +36,7 @@ const (
 	requestTimeout = 10 * time.Second
 	// A finished Job stays for its logs, and long enough for its result to be seen.
 	defaultTTL, minTTL = 3600, 60
-	// maxDeletions is how often the deletion of a Job is tried. Its owner reference deletes it at the latest.
+	// maxDeletions is how often the deletion of a Job is tried. Its TTL, or its owner reference, deletes it at the latest.
 	maxDeletions = 5
 )
 
@@ -198,6 +198,13 @@ var (
 	errDeleting = errors.New("the Job is being deleted")
 )
 
+// disruptionsDoNotCount replaces a pod that was evicted, preempted or lost with its node: that says nothing about the canary. The API
+// server accepts it only for pods that are never restarted.
+var disruptionsDoNotCount = &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{{
+	Action:          batchv1.PodFailurePolicyActionIgnore,
+	OnPodConditions: []batchv1.PodFailurePolicyOnPodConditionsPattern{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue}},
+}}}
+
 // newJob returns the Job of a key.
 func newJob(template string, rollout metav1.Object, key key) (*batchv1.Job, error) {
 	var parsed batchv1.JobTemplateSpec
@@ -216,10 +223,10 @@ func newJob(template string, rollout metav1.Object, key key) (*batchv1.Job, erro
 	if job.Spec.BackoffLimit == nil {
 		job.Spec.BackoffLimit = ptr.To(int32(0))
 	}
-	job.Spec.TTLSecondsAfterFinished = ptr.To(max(ptr.Deref(job.Spec.TTLSecondsAfterFinished, defaultTTL), minTTL))
-	if job.Spec.Template.Spec.RestartPolicy == "" {
-		job.Spec.Template.Spec.RestartPolicy = corev1.RestartPolicyNever
+	if job.Spec.PodFailurePolicy == nil && job.Spec.Template.Spec.RestartPolicy == corev1.RestartPolicyNever {
+		job.Spec.PodFailurePolicy = disruptionsDoNotCount.DeepCopy()
 	}
+	job.Spec.TTLSecondsAfterFinished = ptr.To(max(ptr.Deref(job.Spec.TTLSecondsAfterFinished, defaultTTL), minTTL))
 	return job, nil
 }
 
@@ -250,7 +257,7 @@ func (j *jobRunner) remove(ctx context.Context, key key) {
 		return
 	}
 	delete(j.deletions, key)
-	log.FromContext(ctx).Error(err, "A Job that is no longer wanted cannot be deleted: it stays until its rollout is deleted",
+	log.FromContext(ctx).Error(err, "A Job that is no longer wanted cannot be deleted: it stays until its TTL after its end, or until its rollout is deleted",
 		"namespace", key.rollout.Namespace, "job", jobName(key))
 }
 

@@ -32,7 +32,7 @@ import (
 func smoke(number int32) plan.Measurement {
 	return plan.Measurement{
 		ID:  plan.MeasurementID{Revision: "b", Attempt: 1, Step: 2, Metric: "smoke", Definition: "d", Number: number},
-		Job: &plan.JobRequest{Template: `{"metadata":{"labels":{"team":"x"}},"spec":{"template":{"spec":{"containers":[{"name":"c","image":"i"}]}}}}`},
+		Job: &plan.JobRequest{Template: `{"metadata":{"labels":{"team":"x"}},"spec":{"template":{"spec":{"restartPolicy":"Never","containers":[{"name":"c","image":"i"}]}}}}`},
 	}
 }
 
@@ -141,7 +141,7 @@ func TestJob(t *testing.T) {
 				job := h.job()
 				if job.Namespace != reviews.Namespace || job.Labels[v1alpha1.RolloutLabel] != reviews.Name || job.Labels["team"] != "x" ||
 					job.OwnerReferences[0].UID != "u1" || *job.Spec.BackoffLimit != 0 || *job.Spec.TTLSecondsAfterFinished != 3600 ||
-					job.Spec.Template.Spec.RestartPolicy != corev1.RestartPolicyNever || !strings.HasPrefix(job.Name, "reviews-smoke-") {
+					job.Spec.PodFailurePolicy == nil || !strings.HasPrefix(job.Name, "reviews-smoke-") {
 					t.Errorf("the Job is %+v", job)
 				}
 				h.status(batchv1.JobStatus{Active: 1, Ready: ptr.To(int32(1))})
@@ -295,6 +295,38 @@ func TestJobDeleted(t *testing.T) {
 			t.Errorf("%d deletions", h.deletes.Load())
 		}
 	})
+}
+
+// TestNewJob checks what a Job gets that its template leaves open: every Job is deleted some time after its end, whoever knows of it,
+// and a pod that is evicted does not count, where Kubernetes can tell.
+func TestNewJob(t *testing.T) {
+	rollout := &v1alpha1.CanaryRollout{ObjectMeta: metav1.ObjectMeta{Namespace: reviews.Namespace, Name: reviews.Name, UID: "u1"}}
+	const own = `"podFailurePolicy":{"rules":[{"action":"FailJob","onPodConditions":[{"type":"DisruptionTarget"}]}]},`
+	for name, tc := range map[string]struct {
+		spec   string
+		ttl    int32
+		policy batchv1.PodFailurePolicyAction
+	}{
+		"nothing":        {`"template":{"spec":{"restartPolicy":"Never"}}`, defaultTTL, batchv1.PodFailurePolicyActionIgnore},
+		"restarts":       {`"template":{"spec":{"restartPolicy":"OnFailure"}}`, defaultTTL, ""},
+		"its own policy": {own + `"template":{"spec":{"restartPolicy":"Never"}}`, defaultTTL, batchv1.PodFailurePolicyActionFailJob},
+		"a long TTL":     {`"ttlSecondsAfterFinished":86400,"template":{"spec":{"restartPolicy":"OnFailure"}}`, 86400, ""},
+		"a short TTL":    {`"ttlSecondsAfterFinished":0,"template":{"spec":{"restartPolicy":"OnFailure"}}`, minTTL, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			job, err := newJob(`{"spec":{`+tc.spec+`}}`, rollout, key{rollout: reviews})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var action batchv1.PodFailurePolicyAction
+			if policy := job.Spec.PodFailurePolicy; policy != nil {
+				action = policy.Rules[0].Action
+			}
+			if *job.Spec.TTLSecondsAfterFinished != tc.ttl || action != tc.policy {
+				t.Errorf("TTL %d, %q for disruptions", *job.Spec.TTLSecondsAfterFinished, action)
+			}
+		})
+	}
 }
 
 // TestJobName checks that a name is valid for any rollout, and different for each run.
