@@ -151,11 +151,11 @@ func Start(ctx context.Context, c *cluster.Cluster, options Options) (*Operator,
 	return o, o.waitReady(ctx, options.ProbePort)
 }
 
-// writeProviders writes the file that names the metric providers.
+// writeProviders writes the file that names the metric providers. Scrapes of the test cluster are stored within half a second.
 func writeProviders(dir string) (file string, err error) {
 	file = filepath.Join(dir, "metric-providers.yaml")
 	return file, os.WriteFile(file, fmt.Appendf(nil, `- name: default
-  prometheus: {url: "http://%s", scrapeInterval: %s}
+  prometheus: {url: "http://%s", scrapeInterval: %s, delay: 500ms}
 - name: checks
   web: {url: "http://%s"}
 `, cluster.PrometheusAddress, cluster.ScrapeInterval, ChecksAddress), 0o600)
