@@ -6,6 +6,7 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 
@@ -84,16 +85,32 @@ func (t *transition) startOver() {
 
 // nextStep ends the current step and begins the next one.
 func (t *transition) nextStep() {
-	step := &t.in.Spec.Steps[t.mem.StepIndex]
-	kind := kindOf(step)
-	short, _ := kind.describe(step)
-	how := "is done"
-	if why := kind.undecided(t); why != "" {
-		how = "ends without a verdict: " + why
+	if t.isNotable() {
+		step := &t.in.Spec.Steps[t.mem.StepIndex]
+		kind := kindOf(step)
+		short, _ := kind.describe(step)
+		how := "is done"
+		if why := kind.undecided(t); why != "" {
+			how = "ends without a verdict: " + why
+		}
+		t.event(EventStepCompleted, "step %s (%s) of revision %s %s", t.stepNumber(), short, t.mem.CurrentRevision, how)
 	}
-	t.event(EventStepCompleted, "step %s (%s) of revision %s %s", t.stepNumber(), short, t.mem.CurrentRevision, how)
 	t.enterStep(int(t.mem.StepIndex) + 1)
 }
+
+// notableStep is how long a step lasts that has an Event of its own.
+const notableStep = 10 * time.Second
+
+// isNotable reports whether the end of the current step has an Event: if it or the next step is meant to last, or if it has lasted
+// long. Of steps that follow each other within seconds, only the last one before the release waits is worth an Event, which stands
+// for them all.
+func (t *transition) isNotable() bool {
+	steps, index := t.in.Spec.Steps, int(t.mem.StepIndex)
+	isLast := index+1 == len(steps)
+	return isMeantToLast(&steps[index]) || !isLast && isMeantToLast(&steps[index+1]) || !t.timeLeft(notableStep).shut
+}
+
+func isMeantToLast(step *v1alpha1.Step) bool { return step.Pause != nil || step.Analysis != nil }
 
 // enterStep makes a step the current one and sets the targets that it asks for.
 func (t *transition) enterStep(index int) {
