@@ -215,15 +215,15 @@ func TestGranularStatusBecomesAtomic(t *testing.T) {
 }
 
 // create installs the CRD of the variant, and creates an object.
-func (v *statusVariant) create(b testing.TB) *unstructured.Unstructured {
-	b.Helper()
+func (v *statusVariant) create(tb testing.TB) *unstructured.Unstructured {
+	tb.Helper()
 	content, err := os.ReadFile(crdFile)
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	crd := &apiextensionsv1.CustomResourceDefinition{}
 	if err := yaml.UnmarshalStrict(content, crd); err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	crd.Spec.Group = fmt.Sprintf("v%d.cost.example.test", time.Now().UnixNano())
 	crd.Name = crd.Spec.Names.Plural + "." + crd.Spec.Group
@@ -233,48 +233,48 @@ func (v *statusVariant) create(b testing.TB) *unstructured.Unstructured {
 	}
 	manifest, err := yaml.Marshal(crd)
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	config := env.Cluster.RESTConfig(cluster.Admin)
-	if err := cluster.Apply(b.Context(), config, manifest); err != nil {
-		b.Fatal(err)
+	if err := cluster.Apply(tb.Context(), config, manifest); err != nil {
+		tb.Fatal(err)
 	}
-	b.Cleanup(func() {
-		if err := env.Admin.Delete(context.WithoutCancel(b.Context()), &unstructured.Unstructured{Object: map[string]any{
+	tb.Cleanup(func() {
+		if err := env.Admin.Delete(context.WithoutCancel(tb.Context()), &unstructured.Unstructured{Object: map[string]any{
 			"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": map[string]any{"name": crd.Name},
 		}}); err != nil {
-			b.Error(err)
+			tb.Error(err)
 		}
 	})
-	if err := cluster.WaitForCRDs(b.Context(), config, crd.Name); err != nil {
-		b.Fatal(err)
+	if err := cluster.WaitForCRDs(tb.Context(), config, crd.Name); err != nil {
+		tb.Fatal(err)
 	}
-	object := sampleObject(b)
+	object := sampleObject(tb)
 	if v.object != nil {
 		v.object(object.Object)
 	}
 	object.SetAPIVersion(crd.Spec.Group + "/" + crd.Spec.Versions[0].Name)
 	manifest, err = yaml.Marshal(object.Object)
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
-	if err := cluster.Apply(b.Context(), config, manifest); err != nil {
-		b.Fatal(err)
+	if err := cluster.Apply(tb.Context(), config, manifest); err != nil {
+		tb.Fatal(err)
 	}
 	return object
 }
 
 // aStatus returns a status in the middle of a release of ten weights. Odd ones differ from even ones as one weight does from the next.
-func (v *statusVariant) aStatus(b testing.TB, i int) map[string]any {
-	b.Helper()
+func (v *statusVariant) aStatus(tb testing.TB, i int) map[string]any {
+	tb.Helper()
 	content, err := os.ReadFile(filepath.Join("testdata", "status.yaml"))
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	text := strings.NewReplacer("WEIGHT", strconv.Itoa(30+10*i), "STEP", strconv.Itoa(4+i), "SECOND", fmt.Sprintf("%02d", 10+i)).Replace(string(content))
 	status := map[string]any{}
 	if err := yaml.UnmarshalStrict([]byte(text), &status); err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	if v.status != nil {
 		v.status(status)
@@ -340,18 +340,18 @@ func apiServerCPU(b *testing.B) time.Duration {
 	return time.Duration(user+system) * tick
 }
 
-func sampleObject(b testing.TB) *unstructured.Unstructured {
-	b.Helper()
-	object := &unstructured.Unstructured{Object: tenWeights(b)}
+func sampleObject(tb testing.TB) *unstructured.Unstructured {
+	tb.Helper()
+	object := &unstructured.Unstructured{Object: tenWeights(tb)}
 	object.SetNamespace(namespace)
 	object.SetName("reviews")
 	return object
 }
 
 // tenWeights returns the rollout of the sample with ten weights.
-func tenWeights(b testing.TB) map[string]any {
-	b.Helper()
-	object := sample.Object(b)
+func tenWeights(tb testing.TB) map[string]any {
+	tb.Helper()
+	object := sample.Object(tb)
 	var steps []any
 	for weight := 10; weight <= 100; weight += 10 {
 		steps = append(steps, map[string]any{"setWeight": int64(weight)})
