@@ -250,12 +250,13 @@ func atItsGateBeforeBake(t *testing.T, steps ...v1alpha1.Step) *world {
 	return toItsGate(t, deploy(t, w))
 }
 
+// toItsGate releases revision b until the metric of a gate is wanted and has no answer yet.
 func toItsGate(t *testing.T, w *world) *world {
 	t.Helper()
 	for range 100 {
 		plan := w.reconcile()
 		if slices.ContainsFunc(w.runner.wanted, func(wanted Measurement) bool { return isOfGate(wanted.ID) }) {
-			return w // before it is answered
+			return w
 		}
 		w.settleAll()
 		if w.isIdle(w.planned()) && !plan.WakeAt.IsZero() {
