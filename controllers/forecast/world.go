@@ -83,12 +83,12 @@ func liveWorld(rollout *v1alpha1.CanaryRollout, options Options, now time.Time) 
 	return w
 }
 
-// pass simulates one pass of the controller. Its actions have taken effect when it returns.
+// pass simulates a pass of the controller with at most one move. Its actions have taken effect when it returns.
 func (w *world) pass() plan.Plan {
 	for _, set := range w.sets {
 		set.grow(w.now, w.podReady)
 	}
-	p := plan.Compute(w.input())
+	p := plan.ComputeMove(w.input())
 	for _, action := range p.Actions {
 		w.apply(action)
 	}

@@ -5,17 +5,13 @@ package observe
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 	"github.com/canaryrollout/canaryrollout/controllers/route"
 )
@@ -90,14 +86,9 @@ type Snapshot struct {
 	missing map[string]route.Missing
 }
 
-// Shows reports whether the snapshot also shows what the memory of a newer version of the rollout asks for: the same
-// routes and Services, and header rules that were compared with the same header routes. If the newer memory has no
-// header routes, it does not matter what they were compared with.
+// Shows reports whether the snapshot also shows what the memory of a newer version of the rollout asks for.
 func (s *Snapshot) Shows(newer *Rollout) bool {
-	before, after := ptr.Deref(s.Status.Memory, v1alpha1.Memory{}), ptr.Deref(newer.Status.Memory, v1alpha1.Memory{})
-	return before.StableService.Name == after.StableService.Name && before.CanaryService.Name == after.CanaryService.Name &&
-		slices.Equal(before.LeavingServices, after.LeavingServices) && equality.Semantic.DeepEqual(before.Routes, after.Routes) &&
-		(len(after.StepTargets.HeaderRoutes) == 0 || equality.Semantic.DeepEqual(before.StepTargets.HeaderRoutes, after.StepTargets.HeaderRoutes))
+	return plan.SameObjects(s.Status.Memory, newer.Status.Memory)
 }
 
 // Observe reads everything that a plan is based on. It returns ErrStale if any of it is older than our own last write.

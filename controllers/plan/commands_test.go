@@ -134,7 +134,7 @@ func commandTable() string {
 	text += "\n|" + strings.Repeat(" --- |", len(commandTexts)+2) + "\n"
 	var reasons []string
 	for _, state := range commandStates() {
-		text += fmt.Sprintf("| %s | %s |", state.name, Compute(state.in).Status.State)
+		text += fmt.Sprintf("| %s | %s |", state.name, ComputeMove(state.in).Status.State)
 		for i, command := range commandTexts {
 			if why := state.want[i]; why != "" {
 				if !slices.Contains(reasons, why) {

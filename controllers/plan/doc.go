@@ -12,6 +12,8 @@
 // is in the status before an object is changed for it, and an action never relies on the effect of another action in the
 // same plan: any prefix of a plan is safe.
 //
+// A pass makes move after move, until one needs an action or another observation (sequence.go).
+//
 // # Types
 //
 // What a function may do shows in its receiver.
@@ -19,7 +21,7 @@
 //	view        reads: what was observed, and one memory. Its gates tell whether something may happen now, and what that
 //	            waits for.
 //	writes      makes the actions, from a view of the memory as last written. It cannot see the next one.
-//	transition  owns the next memory, and makes at most one move of the state machine.
+//	transition  owns the memory after one move of the state machine.
 //	summary     makes the report: state, message, conditions. It decides nothing.
 //	notes       collects waits, wake-ups and Events. await is the only query that writes to it.
 //

@@ -177,7 +177,7 @@ func mirror(percent int32) change {
 	}
 }
 
-// planCase is one pass: the targets that it leaves in memory, its actions, and when it has to look again.
+// planCase is one move: the targets that it leaves in memory, its actions, and when it has to look again.
 type planCase struct {
 	in      Input
 	targets string
@@ -188,7 +188,7 @@ type planCase struct {
 
 func (tc planCase) check(t *testing.T) {
 	t.Helper()
-	got := Compute(tc.in)
+	got := ComputeMove(tc.in)
 	if diff := cmp.Diff(tc.targets, targets(got.Status.Memory)); diff != "" {
 		t.Errorf("targets differ (-want +got):\n%s%s", diff, got.Status.Message)
 	}

@@ -47,7 +47,7 @@ func healthScenes() map[string]healthScene {
 	}
 	for _, state := range commandStates() {
 		name := strings.ReplaceAll(strings.ReplaceAll("command "+state.name, ",", ""), " ", "-")
-		scenes[name] = healthScene{state.in, kstatusOf(Compute(state.in).Status.State)}
+		scenes[name] = healthScene{state.in, kstatusOf(ComputeMove(state.in).Status.State)}
 	}
 	return scenes
 }
@@ -67,7 +67,7 @@ func (s healthScene) object(t *testing.T) *unstructured.Unstructured {
 			Namespace: s.in.Namespace, Name: s.in.Name, Generation: s.in.Generation, Finalizers: []string{v1alpha1.Finalizer},
 		},
 		Spec:   s.in.Spec,
-		Status: Compute(s.in).Status,
+		Status: ComputeMove(s.in).Status,
 	}
 	if !s.in.DeletedAt.IsZero() {
 		rollout.DeletionTimestamp = seconds(s.in.DeletedAt)
@@ -117,7 +117,7 @@ func TestKstatus(t *testing.T) {
 // TestKstatusRefused checks that a permanently refused write reads as Failed, even if it came with a new spec.
 func TestKstatusRefused(t *testing.T) {
 	rollout := &v1alpha1.CanaryRollout{ObjectMeta: metav1.ObjectMeta{Generation: 5}}
-	healthy := Compute(idle()).Status
+	healthy := ComputeMove(idle()).Status
 	rollout.Status = Failed(healthy, healthy, rollout.Generation, "denied by a webhook", epoch)
 	checkKstatus(t, stored(t, rollout), status.FailedStatus)
 }
@@ -170,7 +170,7 @@ func (tr *transcript) checkHealth() {
 // have in other tools.
 func (s healthScene) acceptedCommands() []string {
 	after := s.in
-	after.Prior = Compute(s.in).Status
+	after.Prior = ComputeMove(s.in).Status
 	at := fmt.Sprintf("promote=%s/%d", after.Prior.Memory.CurrentRevision, after.Prior.Memory.StepIndex+1)
 	var names []string
 	for name, text := range map[string]string{"promote": at, "promote-full": "promote=full", "abort": "abort=true", "retry": "retry=true"} {

@@ -4,6 +4,7 @@
 package plan
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -60,7 +61,37 @@ func reconcileMove(w *world) (*world, string) {
 	next := w.clone()
 	next.carryOut(plan)
 	next.count(plan)
-	return next, checkPlan(w, plan)
+	return next, cmp.Or(checkMoves(w), checkDelay(w, next, plan))
+}
+
+// checkMoves checks each move of a pass by itself, as if each had a pass of its own.
+func checkMoves(w *world) string {
+	at := w
+	for _, plan := range w.moves() {
+		if why := checkPlan(at, plan); why != "" {
+			return why
+		}
+		at = at.clone()
+		if at.status = plan.Status; len(plan.Actions) > 0 {
+			at.commands = Commands{} // after other actions there is no further move
+		}
+	}
+	return ""
+}
+
+// checkDelay checks that it does not matter when a status is written for which nobody waits.
+func checkDelay(before, after *world, plan Plan) string {
+	if !MayWait(before.status, plan.Status) {
+		return ""
+	}
+	delayed, written := after.clone(), after.planned()
+	delayed.status = before.status
+	late := delayed.planned()
+	if !equality.Semantic.DeepEqual(late.Actions, written.Actions) || !MayWait(late.Status, written.Status) ||
+		!equality.Semantic.DeepEqual(late.Events, written.Events) || !late.WakeAt.Equal(written.WakeAt) {
+		return "a report that is written later changes what the next pass does"
+	}
+	return ""
 }
 
 // isIdle reports whether a plan changes nothing.

@@ -11,7 +11,7 @@ import (
 )
 
 // Plan is what a pass does: the actions in order, then one status write if Status differs from the prior one, then the
-// events. WakeAt is when to look again if nothing happens before; zero means never.
+// events. The status may hold several moves of the state machine: all that follow from what was observed. WakeAt is when to look again if nothing happens before; zero means never.
 type Plan struct {
 	Actions []Action
 	Status  v1alpha1.CanaryRolloutStatus
@@ -19,6 +19,9 @@ type Plan struct {
 	WakeAt  time.Time
 	// Measurements are what to measure until the next plan.
 	Measurements []Measurement
+	// Unfinished is set if the plan has to be followed by another one although nothing else happens in between. A plan without actions
+	// is followed in any case if the next one has some.
+	Unfinished bool
 }
 
 // Event reports a transition, or an action. The Events of a plan are emitted after the status with that transition was
@@ -35,7 +38,11 @@ type Event struct {
 }
 
 // Compute makes the plan of one pass.
-func Compute(in Input) Plan { return compute(in, gatewayCanary{}) }
+func Compute(in Input) Plan { return joined(sequence(in, gatewayCanary{})) }
+
+// ComputeMove makes the plan of a pass that makes at most one move of the state machine, for those who look at each: a forecast
+// shows every step, also those that a pass makes together.
+func ComputeMove(in Input) Plan { return compute(in, gatewayCanary{}) }
 
 func compute(in Input, strategy strategy) Plan {
 	before := newView(&in, strategy)

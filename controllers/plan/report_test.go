@@ -118,7 +118,7 @@ func TestConditions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tc.in.Generation = 9
-			got := Compute(tc.in)
+			got := ComputeMove(tc.in)
 			var texts []string
 			for _, kind := range strings.Fields(order) {
 				c := conditionOf(got, kind)

@@ -195,7 +195,7 @@ func TestWarmPods(t *testing.T) {
 		"promoted":          {in: back(drains(ago(1)), phase(v1alpha1.PhasePromoting))},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := Compute(tc.in)
+			got := ComputeMove(tc.in)
 			if diff := cmp.Diff(tc.actions, described(got.Actions)); diff != "" {
 				t.Errorf("actions differ (-want +got):\n%s", diff)
 			}

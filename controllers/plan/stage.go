@@ -34,6 +34,12 @@ const (
 	StageRollBackEnd Stage = "RollBackEnd"
 )
 
+// promotionStages and rollbackStages are the stages in their order.
+var (
+	promotionStages = []Stage{StagePromoteCanary, StagePromoteWeight, StagePromoteStable, StagePromoteEnd}
+	rollbackStages  = []Stage{StageRollBackWeight, StageRollBackStable, StageRollBackTraffic, StageRollBackCanary, StageRollBackEnd}
+)
+
 // StageOf returns the stage that a memory is in.
 func StageOf(memory *v1alpha1.Memory) Stage {
 	traffic := memory.Traffic

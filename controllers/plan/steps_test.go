@@ -149,7 +149,7 @@ func TestStepDone(t *testing.T) {
 func TestStepTargets(t *testing.T) {
 	other := v1alpha1.SetHeaderRoute{Name: "beta", Matches: qaRoute().Matches}
 	next := func(step v1alpha1.Step) *v1alpha1.Memory {
-		return Compute(changed(midway(20, weight(20), step), headers(true), memory(func(m *v1alpha1.Memory) { m.StepTargets.Scale = atLeast(1) }))).Status.Memory
+		return ComputeMove(changed(midway(20, weight(20), step), headers(true), memory(func(m *v1alpha1.Memory) { m.StepTargets.Scale = atLeast(1) }))).Status.Memory
 	}
 	matching := v1alpha1.Step{SetCanaryScale: &v1alpha1.SetCanaryScale{MatchTrafficWeight: ptr.To(true)}}
 	for name, tc := range map[string]struct {

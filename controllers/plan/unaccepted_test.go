@@ -83,7 +83,7 @@ func edited(steps ...v1alpha1.Step) change {
 }
 
 // passed is one pass later.
-func passed(in *Input) { in.Prior = Compute(*in).Status }
+func passed(in *Input) { in.Prior = ComputeMove(*in).Status }
 
 // TestEditedStepsEndTheirProblem checks that the release does not wait for what the steps no longer ask for. A mirror that no
 // gateway supports, or a conflicting header route, used to block it even after it was removed from the steps.

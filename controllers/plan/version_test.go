@@ -70,7 +70,7 @@ func TestUpgrade(t *testing.T) {
 		t.Errorf("upgraded to step %d of %s", got.StepIndex, got.StepsHash)
 	}
 	edited := changed(in, func(in *Input) { in.Spec.Steps = []v1alpha1.Step{weight(50), pause(1)} })
-	if got := Compute(edited).Status.Memory; got.StepIndex != 0 {
+	if got := ComputeMove(edited).Status.Memory; got.StepIndex != 0 {
 		t.Errorf("steps that were edited are at step %d", got.StepIndex)
 	}
 }

@@ -85,8 +85,8 @@ type world struct {
 	// wrong is the first rule that was broken during a pass; empty if none was.
 	wrong string
 
-	// next is the plan for this world, once it was asked for.
-	next *Plan
+	// next are the plans of the moves of the next pass, once they were asked for.
+	next []Plan
 }
 
 type replicaSet struct {
@@ -172,14 +172,16 @@ func (w *world) clone() *world {
 	return &c
 }
 
-// planned returns the plan for this world; only for worlds that no longer change.
-func (w *world) planned() Plan {
+// moves returns the plans of the moves of the next pass; only for worlds that no longer change.
+func (w *world) moves() []Plan {
 	if w.next == nil {
-		plan := Compute(w.input())
-		w.next = &plan
+		w.next = sequence(w.input(), gatewayCanary{})
 	}
-	return *w.next
+	return w.next
 }
+
+// planned returns the plan of the next pass; only for worlds that no longer change.
+func (w *world) planned() Plan { return joined(w.moves()) }
 
 func (w *world) input() Input {
 	in := Input{
