@@ -59,6 +59,8 @@ type Reconciler struct {
 	otherManagers otherManagers
 	// kinds watches the kinds of routes that rollouts name, and CanaryMetrics.
 	kinds *Kinds
+	// pace delays reports.
+	pace pace
 	// Clock is read once in each pass.
 	Clock clock.PassiveClock
 	// Compute makes the plan. It is plan.Compute except in tests.
@@ -98,19 +100,19 @@ func (r *Reconciler) passes(ctx context.Context, rollout *observe.Rollout, now t
 		return time.Time{}, r.fail(ctx, unplanned, nil, err, now)
 	}
 	next := r.compute(input(snap, now))
-	written, err := r.pass(ctx, snap, next, now)
+	written, wakeAt, err := r.pass(ctx, snap, next, now)
 	if err == nil && len(next.Actions) == 0 && written != snap.Rollout && snap.Shows(written) {
 		snap.Rollout = written
 		if following := r.compute(input(snap, now)); len(following.Actions) > 0 {
 			next = following
-			_, err = r.pass(ctx, snap, next, now)
+			_, wakeAt, err = r.pass(ctx, snap, next, now)
 		}
 	}
 	if err == nil {
 		r.Prober.Measure(ctx, snap.Key(), probeRequest(snap, next))
 		r.Runner.Want(snap.Key(), next.Measurements)
 	}
-	return earliest(next.WakeAt, snap.ObserveAgainAt), cmp.Or(err, snap.TemplateError)
+	return earliest(wakeAt, snap.ObserveAgainAt), cmp.Or(err, snap.TemplateError)
 }
 
 // probeRequest returns the measurement that a plan asks for, or nil.
@@ -121,26 +123,48 @@ func probeRequest(snap *observe.Snapshot, next plan.Plan) *probe.Request {
 	return &probe.Request{ProbeRequest: *next.Probe(), Probe: *snap.Spec.Traffic.Probe}
 }
 
-// pass applies a plan, writes the status and reports. It returns the rollout as it was written.
-func (r *Reconciler) pass(ctx context.Context, snap *observe.Snapshot, next plan.Plan, now time.Time) (*observe.Rollout, error) {
+// pass applies a plan, writes the status and reports. It returns the rollout as it was written, and when to make the next pass if
+// nothing happens before.
+func (r *Reconciler) pass(ctx context.Context, snap *observe.Snapshot, next plan.Plan, now time.Time) (*observe.Rollout, time.Time, error) {
 	log.FromContext(ctx).V(1).Info("Planned", "state", next.Status.State, "actions", len(next.Actions), "message", next.Status.Message)
-	result, err := r.apply(ctx, snap, next)
-	written := write{rollout: snap.Rollout, version: result.ResourceVersion, status: next.Status}
+	isChanged := !isSameStatus(&snap.Status, &next.Status)
+	result, err := r.apply(ctx, snap, next, isChanged)
+	written := write{rollout: snap.Rollout, version: result.ResourceVersion, status: next.Status, isAwaited: next.Unfinished}
 	if err != nil {
 		if isStaleWrite(err) || !plan.IsRemembered(result.Failed) {
 			written.status, next.Events = snap.Status, nil
 		}
-		return nil, r.fail(ctx, written, next.Events, err, now)
+		return nil, time.Time{}, r.fail(ctx, written, next.Events, err, now)
 	}
 	if result.FinalizerRemoved {
 		written.status = snap.Status // there may be no rollout left to write a status to
 	}
+	wakeAt := next.WakeAt
+	if len(next.Actions) > 0 {
+		wakeAt = earliest(wakeAt, now.Add(reactionTime))
+	}
+	if due := r.reportAt(snap, next, now); isChanged && due.After(now) {
+		return snap.Rollout, earliest(wakeAt, due), nil
+	}
 	if err := r.writeStatus(ctx, &written); err != nil {
-		return nil, err
+		return nil, time.Time{}, err
+	}
+	if written.rollout != snap.Rollout {
+		r.pace.wrote(snap.Key(), now)
 	}
 	metrics.Record(&snap.CanaryRollout, &written.rollout.CanaryRollout)
 	r.report(written.rollout, next.Events)
-	return written.rollout, nil
+	return written.rollout, wakeAt, nil
+}
+
+// reportAt returns when the status of a plan is to be written: now, or a moment later if nobody waits for it. The pass at that
+// time makes it again, so what is written is what holds then.
+func (r *Reconciler) reportAt(snap *observe.Snapshot, next plan.Plan, now time.Time) time.Time {
+	due := r.pace.due(snap.Key(), now)
+	if len(next.Events) > 0 || due.After(now) && !plan.MayWait(snap.Status, next.Status) {
+		return now
+	}
+	return due
 }
 
 // earliest returns the earlier of two times, of which zero means never.
@@ -152,9 +176,8 @@ func earliest(a, b time.Time) time.Time {
 }
 
 // apply applies the plan, once the snapshot is known to be current.
-func (r *Reconciler) apply(ctx context.Context, snap *observe.Snapshot, next plan.Plan) (apply.Result, error) {
-	isWriting := len(next.Actions) > 0 || !isSameStatus(&snap.Status, &next.Status)
-	if isWriting {
+func (r *Reconciler) apply(ctx context.Context, snap *observe.Snapshot, next plan.Plan, isChanged bool) (apply.Result, error) {
+	if isChanged || len(next.Actions) > 0 {
 		if err := r.Observer.Confirm(ctx, snap.Rollout, plan.NeedsLiveRead(next.Actions)); err != nil {
 			return apply.Result{ResourceVersion: snap.ResourceVersion}, err
 		}
@@ -214,6 +237,7 @@ func (r *Reconciler) now() time.Time { return r.Clock.Now().Truncate(time.Micros
 
 func (r *Reconciler) forget(ctx context.Context, rollout types.NamespacedName) {
 	r.Observer.Tracker.Forget(rollout)
+	r.pace.forget(rollout)
 	r.Prober.Measure(ctx, rollout, nil)
 	r.Runner.Want(rollout, nil)
 	r.otherManagers.forget(rollout)

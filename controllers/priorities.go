@@ -32,16 +32,16 @@ type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
 // watchRollouts makes the controller reconcile rollouts. A person waits for a command, above all for an abort, so its
 // pass is the next one, however many other rollouts are queued. Each event is for one of the two handlers: with both, a
-// command would take two passes.
-func watchRollouts(b *builder.Builder) *builder.Builder {
-	commanded := predicate.NewPredicateFuncs(isCommanded)
+// command would take two passes. An update that is no news starts none.
+func watchRollouts(b *builder.Builder, isNews func(event.UpdateEvent) bool) *builder.Builder {
+	commanded, news := predicate.NewPredicateFuncs(isCommanded), predicate.Funcs{UpdateFunc: isNews}
 	return b.
-		For(&observe.Rollout{}, builder.WithPredicates(predicate.Not[client.Object](commanded))).
+		For(&observe.Rollout{}, builder.WithPredicates(news, predicate.Not[client.Object](commanded))).
 		Watches(&observe.Rollout{}, handler.Funcs{
 			CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { enqueueFirst(e.Object, q) },
 			UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { enqueueFirst(e.ObjectNew, q) },
 			DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) { enqueueFirst(e.Object, q) },
-		}, builder.WithPredicates(commanded))
+		}, builder.WithPredicates(news, commanded))
 }
 
 // isCommanded reports whether a rollout has a command that no pass has carried out yet: passes remove its annotation.

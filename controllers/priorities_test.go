@@ -125,7 +125,7 @@ func startController(t *testing.T, informers cache.Cache, passes reconcile.Recon
 	}
 	options := controllerOptions(1)
 	options.SkipNameValidation = ptr.To(true)
-	built, err := watchRollouts(builder.ControllerManagedBy(mgr).Named("priorities")).
+	built, err := watchRollouts(builder.ControllerManagedBy(mgr).Named("priorities"), func(event.UpdateEvent) bool { return true }).
 		WatchesRawSource(other).WithOptions(options).Build(passes)
 	if err != nil {
 		t.Fatal(err)

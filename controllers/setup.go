@@ -165,10 +165,10 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 	if err := mgr.Add(r.Runner); err != nil {
 		return fmt.Errorf("add the runner of measurements: %w", err)
 	}
-	w := watches{mgr.GetCache(), r.Observer.SharedMetrics}
-	built, err := watchRollouts(builder.ControllerManagedBy(mgr).Named(controllerName)).
-		Watches(observe.New(observe.ReplicaSetKind), handler.EnqueueRequestsFromMapFunc(ofReplicaSet)).
-		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(w.ofService)).
+	w := watches{mgr.GetCache(), r.Observer.SharedMetrics, r.Observer.Tracker}
+	built, err := watchRollouts(builder.ControllerManagedBy(mgr).Named(controllerName), w.isNews).
+		Watches(observe.New(observe.ReplicaSetKind), w.enqueue(observe.ReplicaSetKind, ofReplicaSet)).
+		Watches(&corev1.Service{}, w.enqueue(observe.ServiceKind, w.ofService)).
 		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(w.ofSlice)).
 		Watches(&observe.Rollout{}, handler.EnqueueRequestsFromMapFunc(w.ofConflictingRollout),
 			builder.WithPredicates(namesOtherServices)).
@@ -185,7 +185,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 		if kind == observe.MetricKind {
 			of = w.ofMetric
 		}
-		return built.Watch(source.Kind(mgr.GetCache(), observe.Empty(kind), handler.EnqueueRequestsFromMapFunc(of)))
+		return built.Watch(source.Kind(mgr.GetCache(), observe.Empty(kind), w.enqueue(kind, of)))
 	})
 }
 
@@ -250,6 +250,36 @@ type watches struct {
 	client.Reader
 	// sharedMetrics is the namespace of CanaryMetrics with the scope Shared.
 	sharedMetrics string
+	// tracker knows what this process wrote.
+	tracker *observe.Tracker
+}
+
+// isNews reports whether an update of a rollout needs a pass: it does not if it only shows what a pass has written.
+func (w watches) isNews(e event.UpdateEvent) bool {
+	key := client.ObjectKeyFromObject(e.ObjectNew)
+	return !w.tracker.IsEcho(key, observe.Object{Kind: observe.RolloutKind, Name: key.Name}, e.ObjectNew.GetResourceVersion())
+}
+
+// enqueue returns a handler that starts a pass of each rollout to which an object belongs, apart from those whose pass has just
+// written what an event shows.
+func (w watches) enqueue(kind schema.GroupVersionKind, of handler.MapFunc) handler.EventHandler {
+	add := func(q queue, object client.Object, requests []reconcile.Request) {
+		for _, request := range requests { // the queue holds each of them once
+			if !w.tracker.IsEcho(request.NamespacedName, observe.Object{Kind: kind, Name: object.GetName()}, object.GetResourceVersion()) {
+				q.Add(request)
+			}
+		}
+	}
+	all := handler.EnqueueRequestsFromMapFunc(of)
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) {
+			add(q, e.Object, of(ctx, e.Object))
+		},
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) {
+			add(q, e.ObjectNew, append(of(ctx, e.ObjectOld), of(ctx, e.ObjectNew)...))
+		},
+		DeleteFunc: all.Delete, GenericFunc: all.Generic,
+	}
 }
 
 // ofReplicaSet maps by our label, which every ReplicaSet in the cache has. A deletion with --cascade=orphan removes

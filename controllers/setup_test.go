@@ -4,6 +4,7 @@
 package controllers
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -11,8 +12,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
@@ -40,7 +46,7 @@ func TestMetricEvents(t *testing.T) {
 			cached = cached.WithIndex(index.Object, index.Field, index.Values)
 		}
 	}
-	w := watches{cached.Build(), "operator"}
+	w := watches{cached.Build(), "operator", &observe.Tracker{}}
 	for metric, want := range map[string][]string{
 		"shop/errors": {"shop/own"}, "operator/errors": {"books/shared", "operator/own", "shop/shared"},
 		"operator/latency": {"books/other"}, "books/latency": nil,
@@ -78,6 +84,64 @@ func TestCachedNamespaces(t *testing.T) {
 		}
 		if diff := cmp.Diff([][]string{tc.general, tc.metrics}, [][]string{slices.Sorted(maps.Keys(options.DefaultNamespaces)), metrics}); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestEchoesStartNoPass: the watch event of our own write starts no pass of the rollout that it was made for. It is news for others that
+// use the same route, and whatever somebody else writes is news for all.
+func TestEchoesStartNoPass(t *testing.T) {
+	ours, theirs := types.NamespacedName{Namespace: "shop", Name: "ours"}, types.NamespacedName{Namespace: "shop", Name: "theirs"}
+	w := watches{tracker: &observe.Tracker{}}
+	w.tracker.Wrote(ours, observe.Write{Object: observe.Object{Kind: observe.HTTPRouteKind, Name: "shared"}, ResourceVersion: "20"})
+	w.tracker.Wrote(ours, observe.Write{Object: observe.Object{Kind: observe.RolloutKind, Name: "ours"}, ResourceVersion: "30"})
+	all := w.enqueue(observe.HTTPRouteKind, func(context.Context, client.Object) []reconcile.Request {
+		return []reconcile.Request{{NamespacedName: ours}, {NamespacedName: theirs}}
+	})
+	object := func(kind schema.GroupVersionKind, name, version string) client.Object {
+		object := observe.New(kind)
+		object.SetNamespace("shop")
+		object.SetName(name)
+		object.SetResourceVersion(version)
+		return object
+	}
+	route := func(version string) client.Object { return object(observe.HTTPRouteKind, "shared", version) }
+	for name, tc := range map[string]struct {
+		happens func(workqueue.TypedRateLimitingInterface[reconcile.Request])
+		want    []string
+	}{
+		"our own write": {func(queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			all.Update(t.Context(), event.UpdateEvent{ObjectOld: route("10"), ObjectNew: route("20")}, queue)
+		}, []string{"theirs"}},
+		"the gateway's answer": {func(queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			all.Update(t.Context(), event.UpdateEvent{ObjectOld: route("20"), ObjectNew: route("21")}, queue)
+		}, []string{"ours", "theirs"}},
+		"our own creation": {func(queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			all.Create(t.Context(), event.CreateEvent{Object: route("20")}, queue)
+		}, []string{"theirs"}},
+		"somebody's deletion": {func(queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			all.Delete(t.Context(), event.DeleteEvent{Object: route("20")}, queue)
+		}, []string{"ours", "theirs"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
+			defer queue.ShutDown()
+			tc.happens(queue)
+			var got []string
+			for queue.Len() > 0 {
+				request, _ := queue.Get()
+				got = append(got, request.Name)
+			}
+			slices.Sort(got)
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("passes (-want +got):\n%s", diff)
+			}
+		})
+	}
+	for version, want := range map[string]bool{"29": false, "30": false, "31": true} {
+		update := event.UpdateEvent{ObjectOld: object(observe.RolloutKind, "ours", "10"), ObjectNew: object(observe.RolloutKind, "ours", version)}
+		if got := w.isNews(update); got != want {
+			t.Errorf("version %s of the rollout is news: %t", version, got)
 		}
 	}
 }

@@ -30,6 +30,8 @@ type write struct {
 	version string
 	// status is the status to write.
 	status v1alpha1.CanaryRolloutStatus
+	// isAwaited is set if the next pass waits for nothing but this write.
+	isAwaited bool
 }
 
 // writeStatus writes the status if it has changed. A rollout that changed in between is a conflict. The write is
@@ -60,7 +62,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, w *write) error {
 	}
 	r.Observer.Tracker.Wrote(w.rollout.Key(), observe.Write{
 		Object: observe.Object{Kind: observe.RolloutKind, Name: answer.Name},
-		UID:    answer.UID, ResourceVersion: answer.ResourceVersion,
+		UID:    answer.UID, ResourceVersion: answer.ResourceVersion, Awaited: w.isAwaited,
 	})
 	w.rollout = w.rollout.With(answer.ObjectMeta, stored)
 	return nil

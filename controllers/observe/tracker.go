@@ -22,6 +22,8 @@ type Write struct {
 	ResourceVersion string
 	// Created and Deleted say what it means if the object is missing from the cache, or is in it.
 	Created, Deleted bool
+	// Awaited is set if the next pass waits for the cache to show the write.
+	Awaited bool
 }
 
 // Object names an object in the rollout's namespace.
@@ -70,9 +72,12 @@ type specDigest struct {
 	labels map[string]string
 }
 
-// pending is a write that the cache has not shown yet.
+// pending is the last write to an object.
 type pending struct {
 	Write
+	// isShown is set once a pass has found the write in the cache. isSkipped is set if the watch event that brought it has started
+	// no pass.
+	isShown, isSkipped bool
 	// refused counts the passes that ended because of it.
 	refused int
 }
@@ -189,29 +194,60 @@ func (t *Tracker) pendingNames(rollout types.NamespacedName, kind schema.GroupVe
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var names []string
-	for object := range t.of(rollout).writes {
-		if object.Kind == kind {
+	for object, write := range t.of(rollout).writes {
+		if object.Kind == kind && !write.isShown {
 			names = append(names, object.Name)
 		}
 	}
 	return names
 }
 
-// behind reports whether the cache lags behind our last write to an object, and how many passes have ended because of
-// that.
-func (t *Tracker) behind(rollout types.NamespacedName, object Object, in cached) (lags bool, refused int) {
+// lag is how a cache lags behind our last write to an object; the zero value if it does not.
+type lag struct {
+	// refused is how many passes have ended because of that; 0 if none had to.
+	refused int
+	// isOver is set if the cache has caught up since it was read, and nothing else will start a pass for that.
+	isOver bool
+}
+
+// behind compares the state of an object in the cache with our last write to it.
+func (t *Tracker) behind(rollout types.NamespacedName, object Object, in cached) lag {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	write := t.of(rollout).writes[object]
-	if write == nil {
-		return false, 0
-	}
-	if !write.lags(in) {
+	switch {
+	case write == nil || write.isShown:
+		return lag{}
+	case write.lags(in):
+		write.refused++
+		write.Awaited = true
+		return lag{refused: write.refused, isOver: write.isSkipped}
+	case !in.found || write.Deleted:
 		delete(t.of(rollout).writes, object)
-		return false, 0
+	default:
+		write.isShown = true
 	}
-	write.refused++
-	return true, write.refused
+	return lag{}
+}
+
+// IsEcho reports whether a watch event shows no more of an object than what this process has written itself for a rollout, and no
+// pass waits for that: nothing has changed that the pass of the write did not know.
+func (t *Tracker) IsEcho(rollout types.NamespacedName, object Object, resourceVersion string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	record := t.rollouts[rollout]
+	if record == nil || record.writes[object] == nil {
+		return false
+	}
+	write := record.writes[object]
+	order, err := resourceversion.CompareResourceVersion(resourceVersion, write.ResourceVersion)
+	if err != nil || order > 0 {
+		return false
+	}
+	if order == 0 {
+		write.isSkipped = !write.Awaited
+	}
+	return order < 0 || write.isSkipped
 }
 
 // lags reports whether the cache is behind the write. An object that we changed was in the cache before, so if it is
