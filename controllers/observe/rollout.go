@@ -19,7 +19,7 @@ import (
 )
 
 // Rollout is a rollout as the cache holds it. It is decoded once for each event, and then read by passes, indexes and watches, which
-// must not modify it. It is typed, because that takes a quarter of the memory of an unstructured object. Of what our types do
+// must not modify it. It is typed, because that takes less memory than an unstructured object. Of what our types do
 // not know, only the template and the steps are kept, as JSON: their hashes must not depend on our types.
 type Rollout struct {
 	v1alpha1.CanaryRollout

@@ -11,7 +11,8 @@ import (
 )
 
 // Plan is what a pass does: the actions in order, then one status write if Status differs from the prior one, then the
-// events. The status may hold several moves of the state machine: all that follow from what was observed. WakeAt is when to look again if nothing happens before; zero means never.
+// events. The status may hold several moves of the state machine: all that follow from what was observed. WakeAt is when to
+// look again if nothing happens before; zero means never.
 type Plan struct {
 	Actions []Action
 	Status  v1alpha1.CanaryRolloutStatus
