@@ -91,7 +91,7 @@ func TestRestartedProcess(t *testing.T) {
 			if leads() != want {
 				t.Errorf("%s leads after a second: %t, want %t", next, !want, want)
 			}
-			time.Sleep(18 * time.Second)
+			time.Sleep(20 * time.Second)
 			if !leads() {
 				t.Errorf("%s does not lead after the lease has expired", next)
 			}
