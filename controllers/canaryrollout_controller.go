@@ -25,6 +25,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 	"github.com/canaryrollout/canaryrollout/controllers/probe"
+	"github.com/canaryrollout/canaryrollout/controllers/shard"
 )
 
 // +kubebuilder:rbac:groups=canaryrollout.dev,resources=canaryrollouts,verbs=get;list;watch;patch
@@ -53,6 +54,8 @@ type Reconciler struct {
 	Prober *probe.Prober
 	// Runner measures metrics.
 	Runner *measure.Runner
+	// Shard has the rollouts to reconcile; all of them if it is zero.
+	Shard shard.Shard
 	// Manager is the lease of this manager, as namespace/name.
 	Manager string
 	// otherManagers detects other managers of the same rollouts.

@@ -11,6 +11,8 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/canaryrollout/canaryrollout/controllers/shard"
 )
 
 const (
@@ -40,13 +42,13 @@ const (
 	backoffBase, backoffMaximum = 50 * time.Millisecond, 30 * time.Second
 )
 
-// controllerOptions returns the options of the controller.
-func controllerOptions(concurrency int) controller.Options {
+// controllerOptions returns the options of the controller of a shard.
+func controllerOptions(concurrency int, of shard.Shard) controller.Options {
 	return controller.Options{
+		NewQueue:                newShardQueue(of),
 		MaxConcurrentReconciles: concurrency,
 		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](backoffBase, backoffMaximum),
 		EnableWarmup:            ptr.To(true),
-		UsePriorityQueue:        ptr.To(true),
 		ReconciliationTimeout:   reconciliationTimeout,
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
+	"github.com/canaryrollout/canaryrollout/controllers/shard"
 )
 
 // TestReconcileTimeouts: a request that is never answered ends its pass in time and with an error, so that it is
@@ -45,7 +46,7 @@ func TestReconcileTimeouts(t *testing.T) {
 				h.plan = plan.Plan{
 					Actions: []plan.Action{plan.CreateReplicaSet{Revision: "bbb", TemplateHash: "h"}}, Status: withMessage("planned"),
 				}
-				ctx, cancel := context.WithTimeout(t.Context(), controllerOptions(1).ReconciliationTimeout)
+				ctx, cancel := context.WithTimeout(t.Context(), controllerOptions(1, shard.Shard{}).ReconciliationTimeout)
 				defer cancel()
 				began := time.Now()
 				_, err := h.Reconcile(ctx, ctrl.Request{NamespacedName: key})
@@ -80,7 +81,7 @@ func TestManyHang(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		asked, longest := time.Time{}, time.Duration(0)
 		var mu sync.Mutex
-		options := controllerOptions(minimumWorkers)
+		options := controllerOptions(minimumWorkers, shard.Shard{})
 		options.SkipNameValidation = ptr.To(true)
 		options.Reconciler = reconcile.Func(func(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 			if req.Name != "well" {

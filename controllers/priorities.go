@@ -55,7 +55,7 @@ func isCommanded(rollout client.Object) bool {
 	return false
 }
 
-// enqueueFirst puts a rollout before all others that have no command. controllerOptions select a queue that can.
+// enqueueFirst puts a rollout before all others that have no command. The queue of controllerOptions can.
 func enqueueFirst(rollout client.Object, q queue) {
 	request := reconcile.Request{NamespacedName: client.ObjectKeyFromObject(rollout)}
 	q.(priorityqueue.PriorityQueue[reconcile.Request]).AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(commandPriority)}, request)

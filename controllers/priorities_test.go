@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -27,16 +28,13 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
+	"github.com/canaryrollout/canaryrollout/controllers/shard"
 )
 
 // TestCommandsFirst: a rollout with a command is reconciled before 200 others that were queued earlier, also if the
 // command was given while the rollout was among them, and in one pass. Once the command is gone, it is one of them.
 func TestCommandsFirst(t *testing.T) {
-	scheme, err := NewScheme()
-	if err != nil {
-		t.Fatal(err)
-	}
-	informers := &informertest.FakeInformers{Scheme: scheme}
+	scheme, informers := fakeInformers(t)
 	begun, proceed := make(chan string), make(chan struct{})
 	passes := reconcile.Func(func(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 		select {
@@ -51,7 +49,7 @@ func TestCommandsFirst(t *testing.T) {
 	})
 	blockers := make(chan event.GenericEvent, 1)
 	blockers <- event.GenericEvent{Object: named("blocker", "")}
-	startController(t, informers, passes, source.Channel(blockers, &handler.EnqueueRequestForObject{}))
+	startController(t, scheme, informers, passes, shard.Shard{}, source.Channel(blockers, &handler.EnqueueRequestForObject{}))
 	next := func() string {
 		t.Helper()
 		select {
@@ -107,13 +105,19 @@ func named(name, annotation string) client.Object {
 	return rollout
 }
 
-// startController runs a controller of rollouts with one worker and the options of the real one until the test ends.
-func startController(t *testing.T, informers cache.Cache, passes reconcile.Reconciler, other source.Source) {
+// fakeInformers returns informers of rollouts whose events are made by the test.
+func fakeInformers(t *testing.T) (*runtime.Scheme, *informertest.FakeInformers) {
 	t.Helper()
 	scheme, err := NewScheme()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return scheme, &informertest.FakeInformers{Scheme: scheme}
+}
+
+// startController runs a controller of rollouts with one worker and the options of the real one until the test ends.
+func startController(t *testing.T, scheme *runtime.Scheme, informers cache.Cache, passes reconcile.Reconciler, of shard.Shard, other source.Source) {
+	t.Helper()
 	mgr, err := ctrl.NewManager(&rest.Config{}, ctrl.Options{
 		Scheme:         scheme,
 		NewCache:       func(*rest.Config, cache.Options) (cache.Cache, error) { return informers, nil },
@@ -123,7 +127,7 @@ func startController(t *testing.T, informers cache.Cache, passes reconcile.Recon
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := controllerOptions(1)
+	options := controllerOptions(1, of)
 	options.SkipNameValidation = ptr.To(true)
 	built, err := watchRollouts(builder.ControllerManagedBy(mgr).Named("priorities"), func(event.UpdateEvent) bool { return true }).
 		WatchesRawSource(other).WithOptions(options).Build(passes)

@@ -175,7 +175,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 		WatchesRawSource(source.Channel(r.Prober.Results(), &handler.EnqueueRequestForObject{})).
 		WatchesRawSource(source.Channel(r.Runner.Events(), &handler.EnqueueRequestForObject{})).
 		WatchesRawSource(source.Channel(r.kinds.lost, handler.EnqueueRequestsFromMapFunc(w.all))).
-		WithOptions(controllerOptions(concurrency)).
+		WithOptions(controllerOptions(concurrency, r.Shard)).
 		Build(r)
 	if err != nil {
 		return err

@@ -18,7 +18,7 @@ import (
 
 // newLock returns the lease of the leader election. Its client does not wait for an answer for so long that the lease could
 // not be renewed in time.
-func (o *options) newLock(config *rest.Config) (*resourcelock.LeaseLock, error) {
+func (o *options) newLock(config *rest.Config) (*shardLock, error) {
 	if o.leaseNamespace == "" {
 		return nil, errors.New("the namespace of the lease is unknown outside a pod: set --leader-election-namespace, or --leader-elect=false")
 	}
@@ -32,11 +32,11 @@ func (o *options) newLock(config *rest.Config) (*resourcelock.LeaseLock, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &resourcelock.LeaseLock{
-		LeaseMeta:  metav1.ObjectMeta{Namespace: o.leaseNamespace, Name: leaderElectionID},
+	return &shardLock{shard: o.shard, LeaseLock: &resourcelock.LeaseLock{
+		LeaseMeta:  metav1.ObjectMeta{Namespace: o.leaseNamespace, Name: o.shard.Lease()},
 		Client:     client,
 		LockConfig: resourcelock.ResourceLockConfig{Identity: holder},
-	}, nil
+	}}, nil
 }
 
 // identity returns the name by which this process holds the lease. In a pod it is that of the pod, so a container that

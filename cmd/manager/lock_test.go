@@ -10,7 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection"
 )
@@ -58,7 +57,7 @@ func TestLockConfig(t *testing.T) {
 func TestRestartedProcess(t *testing.T) {
 	for next, want := range map[string]bool{"manager-0_u1": true, "manager-0_u2": false} {
 		synctest.Test(t, func(t *testing.T) {
-			leases := fake.NewClientset().CoordinationV1()
+			leases := newLeases(0)
 			start := func(holder string) (crash func(), began func() bool) {
 				ctx, cancel := context.WithCancel(t.Context())
 				o := parse(t, "--leader-election-namespace=operator")
@@ -75,21 +74,25 @@ func TestRestartedProcess(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				go elector.Run(ctx)
-				return cancel, func() bool { synctest.Wait(); return leads }
+				ended := make(chan struct{})
+				go func() {
+					defer close(ended)
+					elector.Run(ctx)
+				}()
+				return func() { cancel(); <-ended }, func() bool { synctest.Wait(); return leads }
 			}
 			crash, leads := start("manager-0_u1")
+			time.Sleep(2 * time.Second)
 			if !leads() {
 				t.Fatal("the first process does not lead")
 			}
 			time.Sleep(7 * time.Second)
 			crash()
-			synctest.Wait()
 			stop, leads := start(next)
-			defer func() { stop(); synctest.Wait() }()
-			time.Sleep(time.Second)
+			defer stop()
+			time.Sleep(3 * time.Second)
 			if leads() != want {
-				t.Errorf("%s leads after a second: %t, want %t", next, !want, want)
+				t.Errorf("%s leads after three seconds: %t, want %t", next, !want, want)
 			}
 			time.Sleep(20 * time.Second)
 			if !leads() {

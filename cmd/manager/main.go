@@ -19,7 +19,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection"
-	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
@@ -30,9 +29,8 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/measure"
 	"github.com/canaryrollout/canaryrollout/controllers/metrics"
 	"github.com/canaryrollout/canaryrollout/controllers/probe"
+	"github.com/canaryrollout/canaryrollout/controllers/shard"
 )
-
-const leaderElectionID = "manager.canaryrollout.dev"
 
 func main() {
 	options := newOptions(flag.CommandLine)
@@ -51,6 +49,7 @@ func main() {
 type options struct {
 	namespace       string
 	namespaces      []string
+	shard           shard.Shard
 	probeAddress    string
 	concurrency     int
 	qps             float64
@@ -76,6 +75,10 @@ type options struct {
 func newOptions(flags *flag.FlagSet) *options {
 	o := &options{logging: zap.Options{TimeEncoder: zapcore.ISO8601TimeEncoder}}
 	flags.StringVar(&o.namespace, "namespace", "", "Manage only rollouts in these namespaces, separated by commas. Empty means all namespaces.")
+	flags.Func("shard", "Manage only one of several shards of the rollouts: INDEX/COUNT, as in 0/3. Each shard needs a manager.", func(value string) (err error) {
+		o.shard, err = shard.Parse(value)
+		return err
+	})
 	flags.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz; 0 for none.")
 	flags.IntVar(&o.concurrency, "max-concurrent-reconciles", 0, "How many rollouts are reconciled concurrently. 0 means 4 for each CPU, and at least 10.")
 	flags.Float64Var(&o.qps, "kube-api-qps", -1, "Sustained requests per second to the API server. "+
@@ -121,6 +124,9 @@ func (o *options) validate() error {
 		return fmt.Errorf("--leader-election-retry-period is %s: it must be above 0, and %g times it below "+
 			"--leader-election-renew-deadline, %s", o.retryPeriod, leaderelection.JitterFactor, o.renewDeadline)
 	}
+	if !o.shard.IsWhole() && !o.leaderElection {
+		return errors.New("--shard is set and --leader-elect is false: without leases, two managers could work on one rollout")
+	}
 	if o.concurrency < 0 {
 		return fmt.Errorf("--max-concurrent-reconciles is %d: it must be greater than 0, or 0 for the default", o.concurrency)
 	}
@@ -155,6 +161,7 @@ func run(ctx context.Context, o *options) error {
 		return err
 	}
 	reconciler := controllers.NewReconciler(mgr, kinds, o.lease(), o.sharedMetrics, permissions)
+	reconciler.Shard = o.shard
 	if err := reconciler.SetupWithManager(ctx, mgr, cmp.Or(o.concurrency, controllers.DefaultConcurrency())); err != nil {
 		return err
 	}
@@ -210,7 +217,7 @@ func podNamespace() string {
 // lease identifies managers that take turns. Managers with different leases work at the same time.
 func (o *options) lease() string {
 	if o.leaderElection {
-		return o.leaseNamespace + "/" + leaderElectionID
+		return o.leaseNamespace + "/" + o.shard.Lease()
 	}
 	host, err := os.Hostname()
 	if err != nil {
@@ -221,6 +228,9 @@ func (o *options) lease() string {
 
 func newManager(config *rest.Config, o *options, kinds *controllers.Kinds) (ctrl.Manager, error) {
 	config.QPS, config.Burst = float32(o.qps), o.burst
+	if !o.shard.IsWhole() {
+		config = rest.AddUserAgent(config, "shard-"+o.shard.String()) // for the audit log
+	}
 	scheme, err := controllers.NewScheme()
 	if err != nil {
 		return nil, err
@@ -233,7 +243,7 @@ func newManager(config *rest.Config, o *options, kinds *controllers.Kinds) (ctrl
 		Metrics:                o.metrics(),
 		HealthProbeBindAddress: o.probeAddress,
 		LeaderElection:         o.leaderElection,
-		LeaderElectionID:       leaderElectionID,
+		LeaderElectionID:       o.shard.Lease(),
 		LeaseDuration:          &o.leaseDuration,
 		RenewDeadline:          &o.renewDeadline,
 		RetryPeriod:            &o.retryPeriod,
@@ -242,7 +252,7 @@ func newManager(config *rest.Config, o *options, kinds *controllers.Kinds) (ctrl
 		LeaderElectionReleaseOnCancel: true,
 		GracefulShutdownTimeout:       &o.shutdownTimeout,
 	}
-	var lock *resourcelock.LeaseLock
+	var lock *shardLock
 	if o.leaderElection {
 		if lock, err = o.newLock(config); err != nil {
 			return nil, err
@@ -254,7 +264,7 @@ func newManager(config *rest.Config, o *options, kinds *controllers.Kinds) (ctrl
 		return nil, fmt.Errorf("make the manager: %w", err)
 	}
 	if lock != nil {
-		lock.LockConfig.EventRecorder = mgr.GetEventRecorderFor(leaderElectionID) //nolint:staticcheck // client-go's leases take no other recorder
+		lock.LockConfig.EventRecorder = mgr.GetEventRecorderFor(o.shard.Lease()) //nolint:staticcheck // client-go's leases take no other recorder
 	}
 	return mgr, addProbes(mgr)
 }

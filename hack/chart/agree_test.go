@@ -4,6 +4,7 @@
 package chart
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,9 +17,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/endpoints/request"
@@ -196,6 +200,39 @@ func TestPolicies(t *testing.T) {
 	}
 	if _, err := template(t, append(enabled, "--kube-version=1.29.3")...); err == nil || !strings.Contains(err.Error(), "policies take Kubernetes 1.30") {
 		t.Errorf("on Kubernetes 1.29: %v", err)
+	}
+}
+
+// TestShards: each shard has its own Deployment and budget, whose pods are no others' and say which shard they have. The pods of all
+// are behind the Service of the metrics.
+func TestShards(t *testing.T) {
+	rendered := objects(t, "--set=shards=3")
+	service, selectors := &corev1.Service{}, map[string]bool{}
+	typed(t, rendered, "Service", service)
+	for index := range 3 {
+		own := named(rendered, fmt.Sprintf("canaryrollout-controller-manager-%d", index))
+		deployment, budget := &appsv1.Deployment{}, &policyv1.PodDisruptionBudget{}
+		typed(t, own, "Deployment", deployment)
+		typed(t, own, "PodDisruptionBudget", budget)
+		pod := deployment.Spec.Template
+		if flag := fmt.Sprintf("--shard=%d/3", index); !slices.Contains(pod.Spec.Containers[0].Args, flag) {
+			t.Errorf("shard %d has no flag %s: %v", index, flag, pod.Spec.Containers[0].Args)
+		}
+		if diff := cmp.Diff(deployment.Spec.Selector, budget.Spec.Selector); diff != "" {
+			t.Errorf("the budget of shard %d is about other pods: %s", index, diff)
+		}
+		selectors[labels.FormatLabels(deployment.Spec.Selector.MatchLabels)] = true
+		for _, selector := range []map[string]string{deployment.Spec.Selector.MatchLabels, service.Spec.Selector, pod.Spec.TopologySpreadConstraints[0].LabelSelector.MatchLabels} {
+			if !labels.SelectorFromSet(selector).Matches(labels.Set(pod.Labels)) {
+				t.Errorf("%v does not select the pods of shard %d, with %v", selector, index, pod.Labels)
+			}
+		}
+	}
+	if len(selectors) != 3 {
+		t.Errorf("the selectors of the Deployments are %v", selectors)
+	}
+	if one := named(objects(t, "--set=shards=1"), "canaryrollout-controller-manager"); strings.Contains(fmt.Sprint(one), "shard") {
+		t.Error("a release without shards names one")
 	}
 }
 

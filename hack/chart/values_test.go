@@ -20,6 +20,8 @@ func TestRefusals(t *testing.T) {
 		"a misspelt value":             {"replica=3", "additional properties 'replica' not allowed"},
 		"a misspelt value in a group":  {"crds.instal=true", "at '/crds': additional properties 'instal' not allowed"},
 		"negative replicas":            {"replicas=-1", "at '/replicas': minimum: got -1, want 0"},
+		"no shard":                     {"shards=0", "at '/shards': minimum: got 0, want 1"},
+		"a shard":                      {`extraArgs=["--shard=0/2"]`, "the chart itself sets --shard; the value for it is shards"},
 		"replicas in words":            {`replicas="two"`, "at '/replicas': got string, want integer"},
 		"a string for a switch":        {`crds.keep="yes"`, "at '/crds/keep': got string, want boolean"},
 		"no image":                     {`image.repository=""`, "at '/image/repository': minLength"},

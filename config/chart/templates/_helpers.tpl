@@ -29,6 +29,13 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: controller-manager
 {{- end -}}
 
+{{- /* The label of the pods of one shard; none if there is one shard alone. */ -}}
+{{- define "canaryrollout.shard" -}}
+{{- if gt (int .root.Values.shards) 1 -}}
+canaryrollout.dev/shard: {{ .index | quote }}
+{{- end -}}
+{{- end -}}
+
 {{- define "canaryrollout.managerLabels" -}}
 {{ include "canaryrollout.labels" . }}
 app.kubernetes.io/component: controller-manager
@@ -101,7 +108,7 @@ rules:
 {{- end -}}
 {{- range .Values.extraArgs -}}
 {{- $flag := . | trimPrefix "-" | trimPrefix "-" | splitList "=" | first -}}
-{{- $value := get (dict "namespace" "watchNamespaces" "leader-election-namespace" "watchNamespaces" "leader-elect" "replicas" "shutdown-timeout" "terminationGracePeriodSeconds" "health-probe-bind-address" "none: probes are on port 8081" "metrics-bind-address" "metrics.enabled" "metrics-secure" "metrics.secure" "metrics-cert-dir" "metrics.certificateSecret" "probe-allow" "probeAllow" "metric-providers" "metricProviders" "allow-jobs" "allowJobs" "zap-log-level" "log.level" "zap-encoder" "log.encoder") $flag -}}
+{{- $value := get (dict "namespace" "watchNamespaces" "leader-election-namespace" "watchNamespaces" "leader-elect" "replicas" "shard" "shards" "shutdown-timeout" "terminationGracePeriodSeconds" "health-probe-bind-address" "none: probes are on port 8081" "metrics-bind-address" "metrics.enabled" "metrics-secure" "metrics.secure" "metrics-cert-dir" "metrics.certificateSecret" "probe-allow" "probeAllow" "metric-providers" "metricProviders" "allow-jobs" "allowJobs" "zap-log-level" "log.level" "zap-encoder" "log.encoder") $flag -}}
 {{- if $value -}}
 {{- fail (printf "extraArgs: the chart itself sets --%s; the value for it is %s" $flag $value) -}}
 {{- end -}}
