@@ -36,11 +36,11 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/framework/sample"
 )
 
-// The budgets are what a pass may allocate: a quarter more than it does, because the race detector drops what sync.Pool keeps. Raise
+// The budgets are what a pass may allocate: half more than it does, because the race detector drops what sync.Pool keeps. Raise
 // one only for something that a pass has to do. A pass that writes also plans what follows from the memory that it leaves: that takes
 // the place of further passes.
 const (
-	idleBudget    = 550
+	idleBudget    = 600
 	writingBudget = 2100
 )
 

@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -106,13 +108,41 @@ func named(name, annotation string) client.Object {
 }
 
 // fakeInformers returns informers of rollouts whose events are made by the test.
-func fakeInformers(t *testing.T) (*runtime.Scheme, *informertest.FakeInformers) {
+func fakeInformers(t *testing.T) (*runtime.Scheme, *guardedInformers) {
 	t.Helper()
 	scheme, err := NewScheme()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return scheme, &informertest.FakeInformers{Scheme: scheme}
+	return scheme, &guardedInformers{FakeInformers: &informertest.FakeInformers{Scheme: scheme}}
+}
+
+// guardedInformers are fake informers to which two watches of a controller may add handlers at the same time, as they do at its start.
+type guardedInformers struct {
+	*informertest.FakeInformers
+
+	mu sync.Mutex
+}
+
+// GetInformer implements cache.Cache.
+func (g *guardedInformers) GetInformer(ctx context.Context, object client.Object, options ...cache.InformerGetOption) (cache.Informer, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	informer, err := g.FakeInformers.GetInformer(ctx, object, options...)
+	return guardedInformer{informer, &g.mu}, err
+}
+
+type guardedInformer struct {
+	cache.Informer
+
+	mu *sync.Mutex
+}
+
+// AddEventHandlerWithOptions implements cache.Informer.
+func (g guardedInformer) AddEventHandlerWithOptions(to toolscache.ResourceEventHandler, options toolscache.HandlerOptions) (toolscache.ResourceEventHandlerRegistration, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.Informer.AddEventHandlerWithOptions(to, options)
 }
 
 // startController runs a controller of rollouts with one worker and the options of the real one until the test ends.

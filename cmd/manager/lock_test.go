@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,10 +67,10 @@ func TestRestartedProcess(t *testing.T) {
 					t.Fatal(err)
 				}
 				lock.Client, lock.LockConfig.Identity = leases, holder
-				leads := false
+				var leads atomic.Bool
 				elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 					Lock: lock, LeaseDuration: o.leaseDuration, RenewDeadline: o.renewDeadline, RetryPeriod: o.retryPeriod,
-					Callbacks: leaderelection.LeaderCallbacks{OnStartedLeading: func(context.Context) { leads = true }, OnStoppedLeading: func() {}},
+					Callbacks: leaderelection.LeaderCallbacks{OnStartedLeading: func(context.Context) { leads.Store(true) }, OnStoppedLeading: func() {}},
 				})
 				if err != nil {
 					t.Fatal(err)
@@ -79,7 +80,7 @@ func TestRestartedProcess(t *testing.T) {
 					defer close(ended)
 					elector.Run(ctx)
 				}()
-				return func() { cancel(); <-ended }, func() bool { synctest.Wait(); return leads }
+				return func() { cancel(); <-ended }, func() bool { synctest.Wait(); return leads.Load() }
 			}
 			crash, leads := start("manager-0_u1")
 			time.Sleep(2 * time.Second)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,8 +31,8 @@ type pod struct {
 	shard    string
 	identity string
 	cancel   context.CancelFunc
-	crashed  bool
-	leads    bool
+	crashed  atomic.Bool
+	leads    atomic.Bool
 	ended    chan struct{}
 }
 
@@ -50,7 +51,7 @@ func (p *pod) start() {
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock: crashing{lock, p}, LeaseDuration: o.leaseDuration, RenewDeadline: o.renewDeadline, RetryPeriod: o.retryPeriod, ReleaseOnCancel: true,
 		Callbacks: leaderelection.LeaderCallbacks{
-			OnStartedLeading: func(ctx context.Context) { p.leads = ctx.Err() == nil }, OnStoppedLeading: func() {},
+			OnStartedLeading: func(ctx context.Context) { p.leads.Store(ctx.Err() == nil) }, OnStoppedLeading: func() {},
 		},
 	})
 	if err != nil {
@@ -58,7 +59,8 @@ func (p *pod) start() {
 	}
 	var ctx context.Context
 	ctx, p.cancel = context.WithCancel(p.t.Context())
-	p.crashed, p.ended = false, make(chan struct{})
+	p.crashed.Store(false)
+	p.ended = make(chan struct{})
 	go func() {
 		defer close(p.ended)
 		elector.Run(ctx)
@@ -68,7 +70,8 @@ func (p *pod) start() {
 // end ends the container: by SIGTERM, which ends its work before it releases the lease, or by SIGKILL.
 func (p *pod) end(isCrash bool) {
 	synctest.Wait()
-	p.crashed, p.leads = isCrash, false
+	p.crashed.Store(isCrash)
+	p.leads.Store(false)
 	p.cancel()
 	<-p.ended
 	synctest.Wait()
@@ -81,7 +84,7 @@ type crashing struct {
 }
 
 func (c crashing) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
-	if c.crashed {
+	if c.crashed.Load() {
 		return context.Canceled
 	}
 	return c.shardLock.Update(ctx, record)
@@ -206,7 +209,7 @@ func TestOneNumberOfShards(t *testing.T) {
 			time.Sleep(time.Minute)
 			synctest.Wait()
 			for _, p := range pods[left] {
-				if !p.leads {
+				if !p.leads.Load() {
 					t.Errorf("seed %d: shard %s does not lead, although no other number of shards is left", seed, p.shard)
 				}
 				p.end(false)
@@ -219,7 +222,7 @@ func checkOneNumber(t *testing.T, seed uint64, pods map[int][]*pod) {
 	t.Helper()
 	var leading []int
 	for count, some := range pods {
-		if slices.ContainsFunc(some, func(p *pod) bool { return p.leads }) {
+		if slices.ContainsFunc(some, func(p *pod) bool { return p.leads.Load() }) {
 			leading = append(leading, count)
 		}
 	}
