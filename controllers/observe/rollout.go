@@ -4,6 +4,7 @@
 package observe
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -109,6 +110,11 @@ func (r *Rollout) With(meta metav1.ObjectMeta, status v1alpha1.CanaryRolloutStat
 	written := &Rollout{steps: r.steps}
 	written.TypeMeta, written.ObjectMeta, written.Spec, written.Status = r.TypeMeta, meta, r.Spec, status
 	return written
+}
+
+// hasSameSpec reports whether two rollouts have the same template and steps as stored.
+func (r *Rollout) hasSameSpec(other *Rollout) bool {
+	return bytes.Equal(r.Spec.Template.Raw, other.Spec.Template.Raw) && bytes.Equal(r.steps, other.steps)
 }
 
 // Raw returns what a ReplicaSet is made from, as stored: fields of the pod template that our types do not know must reach the pods.

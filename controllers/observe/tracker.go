@@ -60,10 +60,11 @@ type refusal struct {
 	until time.Time
 }
 
-// specDigest is what follows from one generation of a spec. Its template is decoded and hashed once, not in each pass.
+// specDigest is what follows from a spec alone. Its template is decoded and hashed once, not in each pass.
 type specDigest struct {
-	uid        types.UID
-	generation int64
+	// of is the rollout that the digest was last compared with. A generation would not do: new defaults in a CRD change what is read
+	// without a new generation.
+	of *Rollout
 
 	// template and steps are hashes of what is stored.
 	template, steps string
@@ -129,7 +130,8 @@ func (t *Tracker) digest(rollout *Rollout) (*specDigest, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	record := t.of(rollout.Key())
-	if known := record.spec; known != nil && known.uid == rollout.UID && known.generation == rollout.Generation {
+	if known := record.spec; known != nil && known.of.hasSameSpec(rollout) {
+		known.of = rollout // the former one is no longer in the cache
 		return known, nil
 	}
 	digest, err := newSpecDigest(rollout)
@@ -142,7 +144,7 @@ func (t *Tracker) digest(rollout *Rollout) (*specDigest, error) {
 func newSpecDigest(rollout *Rollout) (*specDigest, error) {
 	stored := rollout.Raw()
 	raw := revision.Template(stored)
-	digest := &specDigest{uid: rollout.UID, generation: rollout.Generation, images: images(raw), labels: revision.PodLabels(raw)}
+	digest := &specDigest{of: rollout, images: images(raw), labels: revision.PodLabels(raw)}
 	var err error
 	if digest.template, err = revision.Hash(raw); err != nil {
 		return nil, err

@@ -107,3 +107,27 @@ func TestEchoes(t *testing.T) {
 		})
 	}
 }
+
+// TestDigest: what follows from the spec is computed once for a template, also if status and labels change, and again for another
+// one. That may come without a new generation, by new defaults in the CRD.
+func TestDigest(t *testing.T) {
+	tracker := &Tracker{}
+	of := func(template string) *specDigest {
+		t.Helper()
+		rollout := &Rollout{}
+		rollout.Namespace, rollout.Name, rollout.Generation = "bookinfo", "reviews", 1
+		rollout.Spec.Template.Raw = []byte(template)
+		digest, err := tracker.digest(rollout)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return digest
+	}
+	first := of(`{"spec":{}}`)
+	if of(`{"spec":{}}`) != first {
+		t.Error("the same template is hashed again")
+	}
+	if second := of(`{"spec":{"restartPolicy":"Always"}}`); second.template == first.template {
+		t.Error("another template has the same hash")
+	}
+}

@@ -146,7 +146,8 @@ func TestJobArguments(t *testing.T) {
 	}
 }
 
-// TestEndWithoutVerdict: the Event of an analysis that a release passes without a verdict says so.
+// TestEndWithoutVerdict: the Event of an analysis that a release passes without a verdict says so. The status of a pass that ends an
+// analysis shows its metrics, although the next steps have begun in the meantime.
 func TestEndWithoutVerdict(t *testing.T) {
 	const passed = "step 2/3 (analysis 10m) of revision b is done"
 	const undecided = "step 2/3 (analysis 10m) of revision b ends without a verdict: fast: "
@@ -163,9 +164,13 @@ func TestEndWithoutVerdict(t *testing.T) {
 			in := atGate(analysisStep(10*time.Minute, v1alpha1.InconclusiveProceed, fastMetric(1, 0)), tc.change)
 			in.Prior.Memory.Traffic.VerifiedAt = ago(120)
 			for range 6 {
-				for _, event := range next(&in, 30*time.Second, ends(tc.outcome)).Events {
+				got := next(&in, 30*time.Second, ends(tc.outcome))
+				for _, event := range got.Events {
 					if event.Reason != EventStepCompleted {
 						continue
+					}
+					if len(got.Status.Analysis) != 1 {
+						t.Errorf("the status shows %+v of the analysis", got.Status.Analysis)
 					}
 					if !strings.HasPrefix(event.Message, tc.want) || strings.Contains(event.Message, "is done") != (name == "passed") {
 						t.Errorf("%q, want %q", event.Message, tc.want)

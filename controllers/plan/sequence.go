@@ -81,9 +81,20 @@ func (in Input) after(plan *Plan) (following Input, isObserved bool) {
 		}
 		in.Commands = in.Commands.without(removal.Keys)
 	}
-	isObserved = in.Commands == Commands{} && SameObjects(in.Prior.Memory, plan.Status.Memory)
+	isObserved = in.Commands == Commands{} && SameObjects(in.Prior.Memory, plan.Status.Memory) && !in.endsAnalysis(plan)
 	in.Prior = plan.Status
 	return in, isObserved
+}
+
+// endsAnalysis reports whether a plan ends an analysis step. Its status is the only one with the verdicts of that step.
+func (in Input) endsAnalysis(plan *Plan) bool {
+	before, after := ptr.Deref(in.Prior.Memory, v1alpha1.Memory{}), ptr.Deref(plan.Status.Memory, v1alpha1.Memory{})
+	index := int(before.StepIndex)
+	if before.Phase != v1alpha1.PhaseStepping || index < 0 || index >= len(in.Spec.Steps) {
+		return false
+	}
+	isOver := after.Phase != before.Phase || after.StepIndex != before.StepIndex
+	return isOver && in.Spec.Steps[index].Analysis != nil
 }
 
 // without returns the commands without those of some annotations.
