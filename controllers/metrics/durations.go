@@ -51,7 +51,8 @@ func pauseEnd(status *v1alpha1.CanaryRolloutStatus) time.Time {
 	return status.Pause.Until.Time
 }
 
-// recordStep observes the duration of a step when the release leaves it.
+// recordStep observes the duration of a step when the release leaves it. Steps that end in the same write as the one before
+// them took no time, and are not observed.
 func recordStep(prev, next *v1alpha1.CanaryRollout) {
 	before, after := prev.Status.Memory, next.Status.Memory
 	if after == nil || after.TransitionedAt == nil {
@@ -77,7 +78,7 @@ func stepOutcome(before *v1alpha1.Memory, next *v1alpha1.CanaryRollout) string {
 		return releaseOutcome(before.CurrentRevision, next.Status.History)
 	case after.StepIndex <= before.StepIndex:
 		return ""
-	case after.Phase == v1alpha1.PhasePromoting:
+	case before.Command != nil && before.Command.Command == v1alpha1.CommandPromoteFull:
 		return stepSkipped
 	default:
 		return stepCompleted

@@ -70,24 +70,31 @@ func TestTimes(t *testing.T) {
 // TestStepOutcomes checks the outcomes of steps, and that a step that continues or starts over has none.
 func TestStepOutcomes(t *testing.T) {
 	ended := metav1.NewTime(at(50))
+	promotes := func(s *v1alpha1.CanaryRolloutStatus) { s.Memory.Phase = v1alpha1.PhasePromoting }
 	for name, tc := range map[string]struct {
 		before, after int32
 		edit          func(s *v1alpha1.CanaryRolloutStatus)
 		want          string
+		command       v1alpha1.Command
 	}{
-		"goes on":         {1, 1, func(*v1alpha1.CanaryRolloutStatus) {}, ""},
-		"the next one":    {0, 1, func(*v1alpha1.CanaryRolloutStatus) {}, "Completed"},
-		"the last one":    {2, 3, func(*v1alpha1.CanaryRolloutStatus) {}, "Completed"},
-		"all are done":    {3, 3, func(s *v1alpha1.CanaryRolloutStatus) { s.Memory.Phase = v1alpha1.PhasePromoting }, ""},
-		"steps edited":    {2, 0, func(*v1alpha1.CanaryRolloutStatus) {}, ""},
-		"skipped":         {0, 3, func(s *v1alpha1.CanaryRolloutStatus) { s.Memory.Phase = v1alpha1.PhasePromoting }, "Skipped"},
-		"aborted":         {1, 1, leaving(v1alpha1.OutcomeAborted, ended), "Aborted"},
-		"superseded":      {1, 1, leaving(v1alpha1.OutcomeSuperseded, ended), "Superseded"},
-		"another release": {1, 0, func(s *v1alpha1.CanaryRolloutStatus) { s.Memory.CurrentRevision = "ccc" }, ""},
+		"goes on":                       {1, 1, func(*v1alpha1.CanaryRolloutStatus) {}, "", ""},
+		"the next one":                  {0, 1, func(*v1alpha1.CanaryRolloutStatus) {}, "Completed", ""},
+		"the last one":                  {2, 3, func(*v1alpha1.CanaryRolloutStatus) {}, "Completed", ""},
+		"the last one, and a promotion": {2, 3, promotes, "Completed", ""},
+		"promoted":                      {1, 2, func(*v1alpha1.CanaryRolloutStatus) {}, "Completed", v1alpha1.CommandPromote},
+		"all are done":                  {3, 3, promotes, "", ""},
+		"steps edited":                  {2, 0, func(*v1alpha1.CanaryRolloutStatus) {}, "", ""},
+		"skipped":                       {0, 3, promotes, "Skipped", v1alpha1.CommandPromoteFull},
+		"aborted":                       {1, 1, leaving(v1alpha1.OutcomeAborted, ended), "Aborted", ""},
+		"superseded":                    {1, 1, leaving(v1alpha1.OutcomeSuperseded, ended), "Superseded", ""},
+		"another release":               {1, 0, func(s *v1alpha1.CanaryRolloutStatus) { s.Memory.CurrentRevision = "ccc" }, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Cleanup(func() { Forget(types.NamespacedName{Namespace: "bookinfo", Name: "stepping"}) })
 			before := rollout("stepping", v1alpha1.StateProgressing, tc.before, 0, nil)
+			if tc.command != "" {
+				before.Status.Memory.Command = &v1alpha1.CommandMemory{Command: tc.command}
+			}
 			after := rollout("stepping", v1alpha1.StateProgressing, tc.after, 20, nil)
 			tc.edit(&after.Status)
 			Record(before, after)
