@@ -12,8 +12,12 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	apiwatch "k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	watchtools "k8s.io/client-go/tools/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -38,30 +42,53 @@ type publication struct {
 	deleted bool
 }
 
+// watch begins to collect publications. An informer goes on when the API server ends a watch, as it does when the
+// CustomResourceDefinition changes.
 func watch(t *testing.T, namespace, name string) *publications {
 	t.Helper()
 	p := &publications{changed: make(chan struct{})}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	watcher, err := env.Admin.Watch(ctx, &v1alpha1.CanaryRolloutList{}, client.InNamespace(namespace), client.MatchingFields{"metadata.name": name})
-	if err != nil {
-		cancel()
-		t.Fatal(err)
-	}
+	watcher, stopped := startInformer(t, client.InNamespace(namespace), client.MatchingFields{"metadata.name": name})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for event := range watcher.ResultChan() {
-			if rollout, ok := event.Object.(*v1alpha1.CanaryRollout); ok {
-				p.add(publication{time.Now(), rollout, event.Type == apiwatch.Deleted})
+		for {
+			select {
+			case event := <-watcher.ResultChan():
+				if rollout, ok := event.Object.(*v1alpha1.CanaryRollout); ok {
+					p.add(publication{time.Now(), rollout, event.Type == apiwatch.Deleted})
+				}
+			case <-stopped:
+				return
 			}
 		}
 	}()
 	t.Cleanup(func() {
 		watcher.Stop()
-		cancel()
 		<-done
 	})
 	return p
+}
+
+// startInformer returns the events of an informer on rollouts, once it has listed them, and a channel that is closed when it has
+// been stopped.
+func startInformer(t *testing.T, selection ...client.ListOption) (apiwatch.Interface, <-chan struct{}) {
+	t.Helper()
+	selected := func(options metav1.ListOptions) []client.ListOption {
+		return append([]client.ListOption{&client.ListOptions{Raw: &options}}, selection...)
+	}
+	_, informer, watcher, stopped := watchtools.NewIndexerInformerWatcher(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			list := &v1alpha1.CanaryRolloutList{}
+			return list, env.Admin.List(ctx, list, selected(options)...)
+		},
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (apiwatch.Interface, error) {
+			return env.Admin.Watch(ctx, &v1alpha1.CanaryRolloutList{}, selected(options)...)
+		},
+	}, &v1alpha1.CanaryRollout{})
+	if !cache.WaitForCacheSync(t.Context().Done(), informer.HasSynced) {
+		t.Fatal("the informer has not listed the rollouts")
+	}
+	return watcher, stopped
 }
 
 func (p *publications) add(next publication) {
