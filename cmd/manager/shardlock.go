@@ -24,11 +24,14 @@ import (
 // It looks for the leases of such managers before it acquires its own, so that it does not disturb those that lead, and once more
 // when it has acquired its own. The second look makes it safe. If two managers with different numbers both led, each would
 // have acquired its lease after the other had looked, but each looks after it has acquired its own.
+//
+// Nobody else acquires the lease of a manager that did not run for so long that its lease has expired. If nothing else happened, it
+// would find its lease as it left it, and go on. So whoever finds an expired lease releases it first.
 type shardLock struct {
 	*resourcelock.LeaseLock
 
 	shard shard.Shard
-	// leads is set once the lease was acquired. A process that loses it ends.
+	// leads is set while the lease is held: once it was acquired, until it is found released.
 	leads bool
 	// others are the leases of managers with another number of shards, as they were first seen in that state.
 	others map[string]sight
@@ -40,6 +43,15 @@ type sight struct {
 	since time.Time
 }
 
+// Get implements resourcelock.Interface.
+func (l *shardLock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	record, raw, err := l.LeaseLock.Get(ctx)
+	if err == nil && record.HolderIdentity != l.Identity() {
+		l.leads = false
+	}
+	return record, raw, err
+}
+
 // Create implements resourcelock.Interface.
 func (l *shardLock) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
 	return l.acquire(ctx, record, l.LeaseLock.Create)
@@ -47,7 +59,7 @@ func (l *shardLock) Create(ctx context.Context, record resourcelock.LeaderElecti
 
 // Update implements resourcelock.Interface.
 func (l *shardLock) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
-	if l.leads {
+	if isRelease := record.HolderIdentity == ""; l.leads || isRelease {
 		return l.LeaseLock.Update(ctx, record)
 	}
 	return l.acquire(ctx, record, l.LeaseLock.Update)
@@ -89,8 +101,21 @@ func (l *shardLock) checkOthers(ctx context.Context) error {
 		if now.Sub(before.since) <= time.Duration(ptr.Deref(lease.Spec.LeaseDurationSeconds, 0))*time.Second {
 			err = fmt.Errorf("this manager has shard %s, and waits until %s, which has one of %d shards, has released the lease %s: "+
 				"if that lasts, remove one of them", l.shard, *lease.Spec.HolderIdentity, count, lease.Name)
+		} else if releaseErr := l.releaseExpired(ctx, &lease); releaseErr != nil {
+			err = releaseErr
 		}
 	}
 	l.others = seen
 	return err
+}
+
+// releaseExpired releases the lease of another manager, unless that has renewed it in the meantime.
+func (l *shardLock) releaseExpired(ctx context.Context, lease *coordinationv1.Lease) error {
+	released := lease.DeepCopy()
+	released.Spec.HolderIdentity, released.Spec.LeaseDurationSeconds = ptr.To(""), ptr.To[int32](1)
+	if _, err := l.Client.Leases(lease.Namespace).Update(ctx, released, metav1.UpdateOptions{}); err != nil {
+		return fmt.Errorf("release the expired lease %s of %s, which has one of another number of shards: %w",
+			lease.Name, *lease.Spec.HolderIdentity, err)
+	}
+	return nil
 }

@@ -33,7 +33,9 @@ type pod struct {
 	cancel   context.CancelFunc
 	crashed  atomic.Bool
 	leads    atomic.Bool
-	ended    chan struct{}
+	// suspension is how long the process is suspended before it sends its next request.
+	suspension atomic.Int64
+	ended      chan struct{}
 }
 
 // start starts the container.
@@ -77,13 +79,14 @@ func (p *pod) end(isCrash bool) {
 	synctest.Wait()
 }
 
-// crashing is a lock that a crashed process cannot write.
+// crashing is a lock that a crashed process cannot write, and that a suspended one writes when it goes on.
 type crashing struct {
 	*shardLock
 	*pod
 }
 
 func (c crashing) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	time.Sleep(time.Duration(c.suspension.Swap(0)))
 	if c.crashed.Load() {
 		return context.Canceled
 	}
@@ -228,5 +231,37 @@ func checkOneNumber(t *testing.T, seed uint64, pods map[int][]*pod) {
 	}
 	if len(leading) > 1 {
 		t.Errorf("seed %d: managers of %v shards lead at the same time", seed, leading)
+	}
+}
+
+// TestSuspendedManager: a manager that did not run while its lease expired, because its machine was suspended, does not go on beside the
+// managers of another number of shards that have taken over. It ends within its renew deadline.
+func TestSuspendedManager(t *testing.T) {
+	for seed := range uint64(10) {
+		synctest.Test(t, func(t *testing.T) {
+			leases := newLeases(seed)
+			former := &pod{t: t, leases: leases, shard: "0/2", identity: "former"}
+			next := &pod{t: t, leases: leases, shard: "0/3", identity: "next"}
+			leads := func(p *pod) bool { synctest.Wait(); return p.leads.Load() }
+			former.start()
+			time.Sleep(5 * time.Second)
+			if !leads(former) {
+				t.Fatal("the first manager does not lead")
+			}
+			former.suspension.Store(int64(time.Minute))
+			next.start()
+			time.Sleep(30 * time.Second)
+			if !leads(next) {
+				t.Fatal("the other manager does not lead although the lease has expired")
+			}
+			time.Sleep(time.Minute)
+			select {
+			case <-former.ended:
+			default:
+				t.Errorf("seed %d: the suspended manager goes on, and another one with another number of shards leads: %t", seed, leads(next))
+				former.end(false)
+			}
+			next.end(false)
+		})
 	}
 }
