@@ -69,6 +69,7 @@ func TestRules(t *testing.T) {
 	want := []string{
 		"CanaryRolloutAborted", "CanaryRolloutStuck", "CanaryRolloutPausedTooLong", "CanaryRolloutRouteNotVerified",
 		"CanaryRolloutInconclusive", "CanaryRolloutNotMeasured", "CanaryRolloutMetricProviderDown", "CanaryRolloutControllerDown",
+		"CanaryRolloutShardDown",
 	}
 	var names []string
 	for _, r := range rules(t) {

@@ -24,6 +24,7 @@ var described = regexp.MustCompile(`fqName: "(canaryrollout_\w+)".*variableLabel
 var shared = map[string]string{
 	"canaryrollout_build_info":                     "gauge | `version`, `revision`, `goversion`",
 	"canaryrollout_measurements_total":             "counter | `kind`, `outcome`",
+	"canaryrollout_shards":                         "gauge |",
 	"canaryrollout_metric_provider_requests_total": "counter | `provider`, `outcome`",
 }
 

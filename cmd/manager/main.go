@@ -39,6 +39,7 @@ func main() {
 	build := version.Get()
 	ctrl.Log.Info("Starting the manager", "version", build.Version, "revision", build.Revision, "go", build.GoVersion)
 	metrics.RecordBuild(build.Version, build.Revision, build.GoVersion)
+	metrics.RecordShards(max(options.shard.Count, 1))
 	if err := run(ctrl.SetupSignalHandler(), options); err != nil {
 		ctrl.Log.Error(err, "The manager cannot run")
 		os.Exit(1)
