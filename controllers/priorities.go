@@ -21,7 +21,7 @@ import (
 )
 
 // Priorities of passes; the highest is first. controller-runtime gives handler.LowPriority, which is -100, to what the
-// first list and resyncs bring. A pass that ends with an error, or that waits for the cache, keeps its priority.
+// first list and resyncs bring. A pass that waits for the cache keeps its priority. A retry after an error has at most the default.
 const (
 	defaultPriority = 0
 	commandPriority = 100

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -30,8 +31,12 @@ func newShardQueue(of shard.Shard) func(string, workqueue.TypedRateLimiter[recon
 	}
 }
 
-// AddWithOpts implements priorityqueue.PriorityQueue.
+// AddWithOpts implements priorityqueue.PriorityQueue. A pass that failed was first once: its retry waits its turn. Otherwise some
+// commands whose passes fail slowly, as behind a webhook that hangs, would take all workers for as long as it hangs.
 func (q shardQueue) AddWithOpts(o priorityqueue.AddOpts, requests ...reconcile.Request) {
+	if isRetry := o.RateLimited; isRetry && ptr.Deref(o.Priority, defaultPriority) > defaultPriority {
+		o.Priority = ptr.To(defaultPriority)
+	}
 	own := slices.DeleteFunc(slices.Clone(requests), func(r reconcile.Request) bool { return !q.shard.Has(r.NamespacedName) })
 	q.PriorityQueue.AddWithOpts(o, own...)
 }

@@ -94,3 +94,24 @@ func TestShardQueueMethods(t *testing.T) {
 		t.Errorf("%d rollouts of another shard are in the queue", q.Len())
 	}
 }
+
+// TestFailedCommand: a pass that has failed does not come before the others any more, or some commands that cannot be carried out, such
+// as behind a webhook that hangs, would take all workers in turn. What comes after the others stays there. Another command comes first.
+func TestFailedCommand(t *testing.T) {
+	q := newShardQueue(shard.Shard{})("", controllerOptions(1, shard.Shard{}).RateLimiter).(priorityqueue.PriorityQueue[reconcile.Request])
+	defer q.ShutDown()
+	for failed, want := range map[int]int{commandPriority: defaultPriority, defaultPriority: defaultPriority, handler.LowPriority: handler.LowPriority} {
+		request := reconcile.Request{NamespacedName: types.NamespacedName{Namespace: "shop", Name: fmt.Sprint(failed)}}
+		q.AddWithOpts(priorityqueue.AddOpts{RateLimited: true, Priority: &failed}, request)
+		if got, priority, _ := q.GetWithPriority(); got != request || priority != want {
+			t.Errorf("after a failed pass with priority %d, the next pass has priority %d, want %d", failed, priority, want)
+		}
+		q.Done(request)
+	}
+	failed, request := commandPriority, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: key.Namespace, Name: "again"}}
+	q.AddWithOpts(priorityqueue.AddOpts{RateLimited: true, Priority: &failed}, request)
+	enqueueFirst(named("again", v1alpha1.AbortAnnotation), q)
+	if _, priority, _ := q.GetWithPriority(); priority != commandPriority {
+		t.Errorf("another command has priority %d", priority)
+	}
+}
