@@ -6,7 +6,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -28,7 +30,7 @@ func (o *options) newLock(config *rest.Config) (*shardLock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a client for leases: %w", err)
 	}
-	holder, err := identity()
+	holder, err := o.identity()
 	if err != nil {
 		return nil, err
 	}
@@ -42,12 +44,13 @@ func (o *options) newLock(config *rest.Config) (*shardLock, error) {
 // identity returns the name by which this process holds the lease. In a pod it is that of the pod, so a container that
 // restarts holds the lease of its former process, and leads at once. It is safe because a pod never runs two of them:
 // the kubelet starts a container again only after its former process has ended, another pod has another UID, and a second
-// process in the pod cannot listen for probes, and ends before the election. Writes that the former process sent in its
-// last moment are guarded by the versions that they are based on, as all writes are. Outside a pod nothing of that holds,
-// and each process has a name of its own.
-func identity() (string, error) {
-	if uid := os.Getenv("POD_UID"); uid != "" {
-		return os.Getenv("POD_NAME") + "_" + uid, nil
+// process in the pod cannot listen for probes, and ends before the election. So the port of the probes is part of the name, and
+// without one, as outside a pod, each process has a name of its own. Writes that the former process sent in its last moment are
+// guarded by the versions that they are based on, as all writes are.
+func (o *options) identity() (string, error) {
+	_, port, err := net.SplitHostPort(o.probeAddress)
+	if uid := os.Getenv("POD_UID"); uid != "" && err == nil && port != "0" {
+		return strings.Join([]string{os.Getenv("POD_NAME"), uid, port}, "_"), nil
 	}
 	host, err := os.Hostname()
 	if err != nil {

@@ -15,10 +15,11 @@ import (
 	"k8s.io/client-go/tools/leaderelection"
 )
 
-// TestIdentity: in a pod, all processes hold the lease by the name of the pod; elsewhere each has its own.
+// TestIdentity: in a pod, all processes that cannot run at the same time hold the lease by the name of the pod; elsewhere each has its
+// own.
 func TestIdentity(t *testing.T) {
-	get := func() string {
-		holder, err := identity()
+	get := func(args ...string) string {
+		holder, err := parse(t, args...).identity()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -30,8 +31,16 @@ func TestIdentity(t *testing.T) {
 	}
 	t.Setenv("POD_NAME", "manager-0")
 	t.Setenv("POD_UID", "u1")
-	if a, b := get(), get(); a != "manager-0_u1" || a != b {
+	if a, b := get(), get(); a != "manager-0_u1_8081" || a != b {
 		t.Errorf("two processes of a pod are %s and %s", a, b)
+	}
+	for _, address := range []string{"", "0", ":0", ":8082"} {
+		if a, b := get(), get("--health-probe-bind-address="+address); a == b {
+			t.Errorf("two processes that listen for probes on :8081 and %q are both %s", address, a)
+		}
+	}
+	if a, b := get("--health-probe-bind-address=0"), get("--health-probe-bind-address=0"); a == b {
+		t.Errorf("two processes without probes are both %s", a)
 	}
 }
 
