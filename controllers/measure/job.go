@@ -199,7 +199,7 @@ var (
 )
 
 // disruptionsDoNotCount replaces a pod that was evicted, preempted or lost with its node: that says nothing about the canary. The API
-// server accepts it only for pods that are never restarted.
+// server accepts it only for pods that are never restarted, and are not replaced before they have ended.
 var disruptionsDoNotCount = &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{{
 	Action:          batchv1.PodFailurePolicyActionIgnore,
 	OnPodConditions: []batchv1.PodFailurePolicyOnPodConditionsPattern{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue}},
@@ -223,7 +223,8 @@ func newJob(template string, rollout metav1.Object, key key) (*batchv1.Job, erro
 	if job.Spec.BackoffLimit == nil {
 		job.Spec.BackoffLimit = ptr.To(int32(0))
 	}
-	if job.Spec.PodFailurePolicy == nil && job.Spec.Template.Spec.RestartPolicy == corev1.RestartPolicyNever {
+	if job.Spec.PodFailurePolicy == nil && job.Spec.Template.Spec.RestartPolicy == corev1.RestartPolicyNever &&
+		ptr.Deref(job.Spec.PodReplacementPolicy, batchv1.Failed) == batchv1.Failed {
 		job.Spec.PodFailurePolicy = disruptionsDoNotCount.DeepCopy()
 	}
 	job.Spec.TTLSecondsAfterFinished = ptr.To(max(ptr.Deref(job.Spec.TTLSecondsAfterFinished, defaultTTL), minTTL))

@@ -309,6 +309,8 @@ func TestNewJob(t *testing.T) {
 	}{
 		"nothing":        {`"template":{"spec":{"restartPolicy":"Never"}}`, defaultTTL, batchv1.PodFailurePolicyActionIgnore},
 		"restarts":       {`"template":{"spec":{"restartPolicy":"OnFailure"}}`, defaultTTL, ""},
+		"replaces early": {`"podReplacementPolicy":"TerminatingOrFailed","template":{"spec":{"restartPolicy":"Never"}}`, defaultTTL, ""},
+		"replaces late":  {`"podReplacementPolicy":"Failed","template":{"spec":{"restartPolicy":"Never"}}`, defaultTTL, batchv1.PodFailurePolicyActionIgnore},
 		"its own policy": {own + `"template":{"spec":{"restartPolicy":"Never"}}`, defaultTTL, batchv1.PodFailurePolicyActionFailJob},
 		"a long TTL":     {`"ttlSecondsAfterFinished":86400,"template":{"spec":{"restartPolicy":"OnFailure"}}`, 86400, ""},
 		"a short TTL":    {`"ttlSecondsAfterFinished":0,"template":{"spec":{"restartPolicy":"OnFailure"}}`, minTTL, ""},
