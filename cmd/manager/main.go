@@ -90,7 +90,7 @@ func newOptions(flags *flag.FlagSet) *options {
 	flags.DurationVar(&o.leaseDuration, "leader-election-lease-duration", 15*time.Second,
 		"How long other replicas wait, after the leader last renewed its lease, before they take over.")
 	flags.DurationVar(&o.renewDeadline, "leader-election-renew-deadline", 10*time.Second,
-		"How long a leader that cannot renew its lease continues before it exits. Must be less than the lease duration.")
+		"How long a leader that cannot renew its lease continues before it exits. With the retry period, it must be less than the lease duration.")
 	flags.DurationVar(&o.retryPeriod, "leader-election-retry-period", 2*time.Second,
 		"How often a replica renews the lease, or tries to acquire it. Must be less than the renew deadline.")
 	flags.DurationVar(&o.shutdownTimeout, "shutdown-timeout", 20*time.Second,
@@ -115,15 +115,10 @@ func newOptions(flags *flag.FlagSet) *options {
 	return o
 }
 
-// validate checks numbers, and flags that depend on each other. The ratio of renew deadline to retry period is from client-go.
+// validate checks numbers, and flags that depend on each other.
 func (o *options) validate() error {
-	if o.leaseDuration <= o.renewDeadline {
-		return fmt.Errorf("--leader-election-lease-duration is %s: it must be longer than --leader-election-renew-deadline, %s, "+
-			"or two managers lead at once", o.leaseDuration, o.renewDeadline)
-	}
-	if limit := time.Duration(leaderelection.JitterFactor * float64(o.retryPeriod)); o.renewDeadline <= limit || limit <= 0 {
-		return fmt.Errorf("--leader-election-retry-period is %s: it must be above 0, and %g times it below "+
-			"--leader-election-renew-deadline, %s", o.retryPeriod, leaderelection.JitterFactor, o.renewDeadline)
+	if err := o.validateLease(); err != nil {
+		return err
 	}
 	if !o.shard.IsWhole() && !o.leaderElection {
 		return errors.New("--shard is set and --leader-elect is false: without leases, two managers could work on one rollout")
@@ -134,11 +129,31 @@ func (o *options) validate() error {
 	if o.qps == 0 {
 		return errors.New("--kube-api-qps is 0: it must be greater than 0, or negative for no limit")
 	}
+	if o.burst <= 0 {
+		return fmt.Errorf("--kube-api-burst is %d: it must be greater than 0", o.burst)
+	}
 	if o.shutdownTimeout <= 0 {
 		return fmt.Errorf("--shutdown-timeout is %s: it must be greater than 0, or the lease is not released in time", o.shutdownTimeout)
 	}
 	if o.sharedMetrics != "" {
 		return checkNamespace("--shared-metrics-namespace", o.sharedMetrics, o.sharedMetrics)
+	}
+	return nil
+}
+
+// validateLease checks the timings of the lease. A leader begins to renew it a retry period after the last renewal, and ends a renew
+// deadline after that. Others read the duration of the lease in seconds. The ratio of renew deadline to retry period is from client-go.
+func (o *options) validateLease() error {
+	if o.leaseDuration != o.leaseDuration.Truncate(time.Second) {
+		return fmt.Errorf("--leader-election-lease-duration is %s: it must be in whole seconds", o.leaseDuration)
+	}
+	if o.leaseDuration <= o.renewDeadline+o.retryPeriod {
+		return fmt.Errorf("--leader-election-lease-duration is %s: it must be longer than --leader-election-renew-deadline, %s, "+
+			"and --leader-election-retry-period, %s, together, or two managers lead at once", o.leaseDuration, o.renewDeadline, o.retryPeriod)
+	}
+	if limit := time.Duration(leaderelection.JitterFactor * float64(o.retryPeriod)); o.renewDeadline <= limit || limit <= 0 {
+		return fmt.Errorf("--leader-election-retry-period is %s: it must be above 0, and %g times it below "+
+			"--leader-election-renew-deadline, %s", o.retryPeriod, leaderelection.JitterFactor, o.renewDeadline)
 	}
 	return nil
 }

@@ -39,6 +39,8 @@ func TestTimings(t *testing.T) {
 		"the defaults":             {nil, ""},
 		"slower":                   {[]string{lease + "=60s", renew + "=40s", retry + "=5s", shutdown + "=1s"}, ""},
 		"a deadline after the end": {[]string{lease + "=10s"}, lease + " is 10s: it must be longer than " + renew + ", 10s"},
+		"a late last renewal":      {[]string{renew + "=13s"}, lease + " is 15s: it must be longer than " + renew + ", 13s, and " + retry + ", 2s, together"},
+		"a part of a second":       {[]string{lease + "=12500ms"}, lease + " is 12.5s: it must be in whole seconds"},
 		"one retry":                {[]string{renew + "=2400ms"}, retry + " is 2s: it must be above 0, and 1.2 times it below " + renew + ", 2.4s"},
 		"no retry":                 {[]string{retry + "=0s"}, retry + " is 0s"},
 		"no time to end":           {[]string{shutdown + "=0s"}, shutdown + " is 0s"},
@@ -65,7 +67,7 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%v: requests are limited: %t, want %t", args, isLimited, want)
 		}
 	}
-	for _, arg := range []string{"--kube-api-qps=0", "--max-concurrent-reconciles=-1"} {
+	for _, arg := range []string{"--kube-api-qps=0", "--kube-api-burst=0", "--max-concurrent-reconciles=-1"} {
 		flag, _, _ := strings.Cut(arg, "=")
 		if err := parse(t, arg).validate(); err == nil || !strings.HasPrefix(err.Error(), flag+" is ") {
 			t.Errorf("%s: %v", arg, err)
