@@ -44,9 +44,10 @@ func TestMetrics(t *testing.T) {
 		if status != tc.want {
 			t.Errorf("%s gets %d, want %d: %s", tc.name, status, tc.want, body)
 		}
-		series := `canaryrollout_state{name="reviews",namespace="metrics",state="Healthy"} 1`
-		if status == http.StatusOK && !strings.Contains(body, series) {
-			t.Errorf("no %s among the metrics", series)
+		for _, series := range []string{`canaryrollout_state{name="reviews",namespace="metrics",state="Healthy"} 1`, "canaryrollout_shards 1"} {
+			if status == http.StatusOK && !strings.Contains(body, "\n"+series+"\n") {
+				t.Errorf("no %s among the metrics", series)
+			}
 		}
 	}
 }
