@@ -6,6 +6,7 @@ package plan
 import (
 	"encoding/json"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -184,6 +185,7 @@ func FuzzCompute(f *testing.F) {
 		checkSame(t, in)
 		checkReportIsNoInput(t, in)
 		checkFixpoint(t, in)
+		checkInputIsKept(t, data)
 	})
 }
 
@@ -236,6 +238,16 @@ func checkSame(t *testing.T, in Input) {
 			!slices.Equal(first.Events, again.Events) || !first.WakeAt.Equal(again.WakeAt) || !ptr.Equal(first.Probe(), again.Probe()) {
 			t.Errorf("P9, %s: plan differs (-first +again):\n%s", name, cmp.Diff(first, again))
 		}
+	}
+}
+
+// checkInputIsKept: passes plan on the very objects of the cache, so a plan must not change what it is made from.
+func checkInputIsKept(t *testing.T, data []byte) {
+	t.Helper()
+	in, untouched := (&source{data}).input(), (&source{data}).input()
+	Compute(in)
+	if !reflect.DeepEqual(in, untouched) {
+		t.Errorf("the plan has changed its input (-want +got):\n%s", cmp.Diff(untouched, in))
 	}
 }
 
