@@ -72,6 +72,8 @@ type Reconciler struct {
 
 // Reconcile makes one or two passes over a rollout.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	r.Observer.Tracker.Begin(req.NamespacedName)
+	defer r.Observer.Tracker.End(req.NamespacedName)
 	rollout, err := r.Observer.Rollout(ctx, req.NamespacedName)
 	if apierrors.IsNotFound(err) {
 		r.forget(ctx, req.NamespacedName)

@@ -31,8 +31,6 @@ func outcome(ctx context.Context, err error) (ctrl.Result, error) {
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled), errors.Is(err, context.Canceled):
 		return ctrl.Result{}, nil // the process is shutting down; its successor makes the pass
-	case errors.Is(err, observe.ErrCaughtUp):
-		return ctrl.Result{RequeueAfter: time.Millisecond}, nil
 	case errors.Is(err, observe.ErrStale):
 		logger.Info("Waiting for the cache", "cause", err.Error())
 		return ctrl.Result{RequeueAfter: staleBackstop}, nil

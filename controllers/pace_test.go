@@ -77,9 +77,11 @@ func TestUnfinishedPass(t *testing.T) {
 		if _, err := h.reconcile(t); err != nil {
 			t.Fatal(err)
 		}
+		starts := false
 		rollout := observe.Object{Kind: observe.RolloutKind, Name: key.Name}
-		if got := h.Observer.Tracker.IsEcho(key, rollout, h.stored(t).ResourceVersion); got == isUnfinished {
-			t.Errorf("unfinished: %t, and its event is an echo: %t", isUnfinished, got)
+		h.Observer.Tracker.Judge(key, rollout, h.stored(t).ResourceVersion, func() { starts = true })
+		if starts != isUnfinished {
+			t.Errorf("unfinished: %t, and its event starts a pass: %t", isUnfinished, starts)
 		}
 	}
 }

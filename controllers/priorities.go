@@ -32,16 +32,21 @@ type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
 // watchRollouts makes the controller reconcile rollouts. A person waits for a command, above all for an abort, so its
 // pass is the next one, however many other rollouts are queued. Each event is for one of the two handlers: with both, a
-// command would take two passes. An update that is no news starts none.
-func watchRollouts(b *builder.Builder, isNews func(event.UpdateEvent) bool) *builder.Builder {
-	commanded, news := predicate.NewPredicateFuncs(isCommanded), predicate.Funcs{UpdateFunc: isNews}
+// command would take two passes. updated decides whether an update starts a pass.
+func watchRollouts(b *builder.Builder, updated func(client.Object, queue)) *builder.Builder {
 	return b.
-		For(&observe.Rollout{}, builder.WithPredicates(news, predicate.Not[client.Object](commanded))).
+		For(&observe.Rollout{}, builder.WithPredicates(predicate.Funcs{
+			CreateFunc: func(e event.CreateEvent) bool { return !isCommanded(e.Object) },
+			UpdateFunc: func(event.UpdateEvent) bool { return false },
+		})).
 		Watches(&observe.Rollout{}, handler.Funcs{
-			CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { enqueueFirst(e.Object, q) },
-			UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { enqueueFirst(e.ObjectNew, q) },
-			DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) { enqueueFirst(e.Object, q) },
-		}, builder.WithPredicates(news, commanded))
+			CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
+				if isCommanded(e.Object) {
+					enqueueRollout(e.Object, q)
+				}
+			},
+			UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { updated(e.ObjectNew, q) },
+		})
 }
 
 // isCommanded reports whether a rollout has a command that no pass has carried out yet: passes remove its annotation.
@@ -55,8 +60,12 @@ func isCommanded(rollout client.Object) bool {
 	return false
 }
 
-// enqueueFirst puts a rollout before all others that have no command. The queue of controllerOptions can.
-func enqueueFirst(rollout client.Object, q queue) {
+// enqueueRollout puts a rollout with a command before all others that have none. The queue of controllerOptions can.
+func enqueueRollout(rollout client.Object, q queue) {
 	request := reconcile.Request{NamespacedName: client.ObjectKeyFromObject(rollout)}
-	q.(priorityqueue.PriorityQueue[reconcile.Request]).AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(commandPriority)}, request)
+	if isCommanded(rollout) {
+		q.(priorityqueue.PriorityQueue[reconcile.Request]).AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(commandPriority)}, request)
+		return
+	}
+	q.Add(request)
 }

@@ -159,7 +159,7 @@ func startController(t *testing.T, scheme *runtime.Scheme, informers cache.Cache
 	}
 	options := controllerOptions(1, of)
 	options.SkipNameValidation = ptr.To(true)
-	built, err := watchRollouts(builder.ControllerManagedBy(mgr).Named("priorities"), func(event.UpdateEvent) bool { return true }).
+	built, err := watchRollouts(builder.ControllerManagedBy(mgr).Named("priorities"), enqueueRollout).
 		WatchesRawSource(other).WithOptions(options).Build(passes)
 	if err != nil {
 		t.Fatal(err)

@@ -110,7 +110,7 @@ func TestFailedCommand(t *testing.T) {
 	}
 	failed, request := commandPriority, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: key.Namespace, Name: "again"}}
 	q.AddWithOpts(priorityqueue.AddOpts{RateLimited: true, Priority: &failed}, request)
-	enqueueFirst(named("again", v1alpha1.AbortAnnotation), q)
+	enqueueRollout(named("again", v1alpha1.AbortAnnotation), q)
 	if _, priority, _ := q.GetWithPriority(); priority != commandPriority {
 		t.Errorf("another command has priority %d", priority)
 	}

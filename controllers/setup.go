@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
@@ -166,7 +167,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 		return fmt.Errorf("add the runner of measurements: %w", err)
 	}
 	w := watches{mgr.GetCache(), r.Observer.SharedMetrics, r.Observer.Tracker}
-	built, err := watchRollouts(builder.ControllerManagedBy(mgr).Named(controllerName), w.isNews).
+	built, err := watchRollouts(builder.ControllerManagedBy(mgr).Named(controllerName), w.updated).
 		Watches(observe.New(observe.ReplicaSetKind), w.enqueue(observe.ReplicaSetKind, ofReplicaSet)).
 		Watches(&corev1.Service{}, w.enqueue(observe.ServiceKind, w.ofService)).
 		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(w.ofSlice)).
@@ -254,20 +255,19 @@ type watches struct {
 	tracker *observe.Tracker
 }
 
-// isNews reports whether an update of a rollout needs a pass: it does not if it only shows what a pass has written.
-func (w watches) isNews(e event.UpdateEvent) bool {
-	key := client.ObjectKeyFromObject(e.ObjectNew)
-	return !w.tracker.IsEcho(key, observe.Object{Kind: observe.RolloutKind, Name: key.Name}, e.ObjectNew.GetResourceVersion())
+// updated starts a pass of a rollout that has changed, unless a pass has just written what the event shows.
+func (w watches) updated(rollout client.Object, q queue) {
+	object := observe.Object{Kind: observe.RolloutKind, Name: rollout.GetName()}
+	w.tracker.Judge(client.ObjectKeyFromObject(rollout), object, rollout.GetResourceVersion(), func() { enqueueRollout(rollout, q) })
 }
 
 // enqueue returns a handler that starts a pass of each rollout to which an object belongs, apart from those whose pass has just
 // written what an event shows.
 func (w watches) enqueue(kind schema.GroupVersionKind, of handler.MapFunc) handler.EventHandler {
 	add := func(q queue, object client.Object, requests []reconcile.Request) {
-		for _, request := range requests { // the queue holds each of them once
-			if !w.tracker.IsEcho(request.NamespacedName, observe.Object{Kind: kind, Name: object.GetName()}, object.GetResourceVersion()) {
-				q.Add(request)
-			}
+		shown := observe.Object{Kind: kind, Name: object.GetName()}
+		for request := range sets.New(requests...) {
+			w.tracker.Judge(request.NamespacedName, shown, object.GetResourceVersion(), func() { q.Add(request) })
 		}
 	}
 	all := handler.EnqueueRequestsFromMapFunc(of)

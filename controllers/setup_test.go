@@ -22,6 +22,7 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
 // TestMetricEvents: a change of a CanaryMetric reconciles the rollouts that refer to it, in all namespaces if it is shared.
@@ -93,7 +94,6 @@ func TestCachedNamespaces(t *testing.T) {
 func TestEchoesStartNoPass(t *testing.T) {
 	ours, theirs := types.NamespacedName{Namespace: "shop", Name: "ours"}, types.NamespacedName{Namespace: "shop", Name: "theirs"}
 	w := watches{tracker: &observe.Tracker{}}
-	w.tracker.Wrote(ours, observe.Write{Object: observe.Object{Kind: observe.HTTPRouteKind, Name: "shared"}, ResourceVersion: "20"})
 	w.tracker.Wrote(ours, observe.Write{Object: observe.Object{Kind: observe.RolloutKind, Name: "ours"}, ResourceVersion: "30"})
 	all := w.enqueue(observe.HTTPRouteKind, func(context.Context, client.Object) []reconcile.Request {
 		return []reconcile.Request{{NamespacedName: ours}, {NamespacedName: theirs}}
@@ -126,6 +126,7 @@ func TestEchoesStartNoPass(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
 			defer queue.ShutDown()
+			w.tracker.Wrote(ours, observe.Write{Object: observe.Object{Kind: observe.HTTPRouteKind, Name: "shared"}, ResourceVersion: "20"})
 			tc.happens(queue)
 			var got []string
 			for queue.Len() > 0 {
@@ -138,10 +139,75 @@ func TestEchoesStartNoPass(t *testing.T) {
 			}
 		})
 	}
-	for version, want := range map[string]bool{"29": false, "30": false, "31": true} {
-		update := event.UpdateEvent{ObjectOld: object(observe.RolloutKind, "ours", "10"), ObjectNew: object(observe.RolloutKind, "ours", version)}
-		if got := w.isNews(update); got != want {
-			t.Errorf("version %s of the rollout is news: %t", version, got)
+	for _, tc := range []struct {
+		version string
+		want    int
+	}{{"29", 0}, {"30", 0}, {"31", 1}} {
+		queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
+		w.updated(object(observe.RolloutKind, "ours", tc.version), queue)
+		if queue.Len() != tc.want {
+			t.Errorf("version %s of the rollout starts %d passes, want %d", tc.version, queue.Len(), tc.want)
 		}
+		queue.ShutDown()
+	}
+}
+
+// eager is a writer of statuses whose watch events arrive before the answer.
+type eager struct {
+	client.SubResourceWriter
+
+	arrives func()
+}
+
+// Patch implements client.SubResourceWriter.
+func (e eager) Patch(ctx context.Context, object client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
+	err := e.SubResourceWriter.Patch(ctx, object, patch, options...)
+	e.arrives()
+	return err
+}
+
+// TestEventsBeforeTheAnswer: the watch event of a write often arrives before its answer. It starts no pass for that reason. What somebody
+// else writes during a pass starts one, however the pass ends.
+func TestEventsBeforeTheAnswer(t *testing.T) {
+	for name, tc := range map[string]struct {
+		isEdited, panics bool
+		want             int
+	}{
+		"our own write":                {want: 0},
+		"somebody else's write":        {isEdited: true, want: 1},
+		"somebody else's, and a panic": {isEdited: true, panics: true, want: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rollout := aRollout()
+			rollout.Annotations = nil
+			h := newHarness(t, rollout)
+			h.plan = plan.Plan{Status: withMessage("planned")}
+			queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
+			defer queue.ShutDown()
+			w := watches{tracker: h.Observer.Tracker}
+			h.Reconciler.Status = eager{h.Reconciler.Status, func() {
+				w.updated(h.stored(t), queue)
+				if tc.isEdited {
+					edited := h.stored(t)
+					edited.Labels = map[string]string{"edited": "x"}
+					if err := h.Update(t.Context(), edited); err != nil {
+						t.Error(err)
+					}
+					w.updated(edited, queue)
+				}
+				if tc.panics {
+					panic("a bug")
+				}
+			}}
+			func() {
+				defer func() { _ = recover() }()
+				if _, err := h.reconcile(t); err != nil {
+					t.Error(err)
+				}
+			}()
+			if got := queue.Len(); got != tc.want {
+				t.Errorf("%d passes follow, want %d", got, tc.want)
+			}
+		})
 	}
 }

@@ -6,7 +6,6 @@ package observe
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,9 +16,6 @@ import (
 // ErrStale ends a pass whose view is older than our own last write. It is not a failure: the watch event for the
 // newer object starts the next pass.
 var ErrStale = errors.New("the cache is behind our own last write")
-
-// ErrCaughtUp is ErrStale if the cache has caught up in the meantime: no watch event will start the next pass.
-var ErrCaughtUp = fmt.Errorf("%w, and has caught up since", ErrStale)
 
 // patience is how many passes may end because of one write before its object is read live. Only then is it worth a
 // request: the object may have been deleted before any watch could show it.
@@ -32,12 +28,10 @@ func (o *Observer) fresh(ctx context.Context, rollout types.NamespacedName, obje
 	if found != nil {
 		in = cached{found: true, uid: found.GetUID(), resourceVersion: found.GetResourceVersion()}
 	}
-	switch lag := o.Tracker.behind(rollout, object, in); {
-	case lag.refused == 0:
+	switch refused := o.Tracker.behind(rollout, object, in); {
+	case refused == 0:
 		return nil
-	case lag.isOver:
-		return ErrCaughtUp
-	case lag.refused < patience:
+	case refused < patience:
 		return ErrStale
 	}
 	return o.readLive(ctx, rollout, object, in)

@@ -37,6 +37,8 @@ type Object struct {
 type Tracker struct {
 	mu       sync.Mutex
 	rollouts map[types.NamespacedName]*record
+	// held are the watch events that arrived during a pass, by the rollout of the pass. A rollout without a pass has no entry.
+	held map[types.NamespacedName][]watchEvent
 }
 
 // record is what the tracker knows about one rollout.
@@ -76,9 +78,8 @@ type specDigest struct {
 // pending is the last write to an object.
 type pending struct {
 	Write
-	// isShown is set once a pass has found the write in the cache. isSkipped is set if the watch event that brought it has started
-	// no pass.
-	isShown, isSkipped bool
+	// isShown is set once a pass has found the write in the cache. It is kept for its watch event, which may come later.
+	isShown bool
 	// refused counts the passes that ended because of it.
 	refused int
 }
@@ -204,52 +205,25 @@ func (t *Tracker) pendingNames(rollout types.NamespacedName, kind schema.GroupVe
 	return names
 }
 
-// lag is how a cache lags behind our last write to an object; the zero value if it does not.
-type lag struct {
-	// refused is how many passes have ended because of that; 0 if none had to.
-	refused int
-	// isOver is set if the cache has caught up since it was read, and nothing else will start a pass for that.
-	isOver bool
-}
-
-// behind compares the state of an object in the cache with our last write to it.
-func (t *Tracker) behind(rollout types.NamespacedName, object Object, in cached) lag {
+// behind compares the state of an object in the cache with our last write to it. It returns how many passes have ended because the
+// cache is behind, this one included; 0 if it is not.
+func (t *Tracker) behind(rollout types.NamespacedName, object Object, in cached) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	write := t.of(rollout).writes[object]
 	switch {
 	case write == nil || write.isShown:
-		return lag{}
+		return 0
 	case write.lags(in):
 		write.refused++
 		write.Awaited = true
-		return lag{refused: write.refused, isOver: write.isSkipped}
+		return write.refused
 	case !in.found || write.Deleted:
 		delete(t.of(rollout).writes, object)
 	default:
 		write.isShown = true
 	}
-	return lag{}
-}
-
-// IsEcho reports whether a watch event shows no more of an object than what this process has written itself for a rollout, and no
-// pass waits for that: nothing has changed that the pass of the write did not know.
-func (t *Tracker) IsEcho(rollout types.NamespacedName, object Object, resourceVersion string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	record := t.rollouts[rollout]
-	if record == nil || record.writes[object] == nil {
-		return false
-	}
-	write := record.writes[object]
-	order, err := resourceversion.CompareResourceVersion(resourceVersion, write.ResourceVersion)
-	if err != nil || order > 0 {
-		return false
-	}
-	if order == 0 {
-		write.isSkipped = !write.Awaited
-	}
-	return order < 0 || write.isSkipped
+	return 0
 }
 
 // lags reports whether the cache is behind the write. An object that we changed was in the cache before, so if it is
