@@ -276,7 +276,7 @@ func TestApplySetTraffic(t *testing.T) {
 	cluster := newRecorder(t, everything...)
 	got, err := (&Applier{Writer: cluster}).Apply(t.Context(), snapshot(t),
 		[]plan.Action{plan.SetTraffic{Kind: "HTTPRoute", Name: "reviews", Traffic: plan.Traffic{Weight: 20}}})
-	if err != nil || len(got.Writes) != 1 || got.Writes[0].ResourceVersion != "41" {
+	if err != nil || len(got.Writes) != 1 || got.Writes[0].ResourceVersion != "41" || got.Writes[0].Since != "40" {
 		t.Fatalf("result = %+v, %v", got, err)
 	}
 	if len(cluster.requests) != 1 || !strings.HasPrefix(cluster.requests[0], "json bookinfo/reviews [") {
@@ -407,7 +407,7 @@ metadata:
 			cluster := newRecorder(t, tc.there)
 			got, err := (&Applier{Writer: cluster}).Apply(t.Context(), snapshot(t),
 				[]plan.Action{plan.CreateReplicaSet{Revision: "bbb", TemplateHash: "h"}})
-			if tc.fails != apierrors.IsAlreadyExists(err) || tc.fails != (len(got.Writes) == 0) {
+			if tc.fails != apierrors.IsAlreadyExists(err) || tc.fails != (len(got.Writes) == 0) || !tc.fails && !got.Writes[0].Awaited {
 				t.Errorf("result = %+v, %v", got, err)
 			}
 			there := observe.New(observe.ReplicaSetKind)

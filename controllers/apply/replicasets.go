@@ -28,13 +28,13 @@ func (r *run) createReplicaSet(ctx context.Context, act plan.CreateReplicaSet) (
 		Revision: act.Revision, Hash: act.TemplateHash, Replicas: act.Replicas,
 	})
 	err := r.Writer.Create(ctx, replicaSet, fieldOwner)
-	if apierrors.IsAlreadyExists(err) && r.reclaim(ctx, replicaSet, act.TemplateHash) == nil {
-		err = nil
-	}
-	if err != nil {
+	isReclaimed := apierrors.IsAlreadyExists(err) && r.reclaim(ctx, replicaSet, act.TemplateHash) == nil
+	if err != nil && !isReclaimed {
 		return nil, err
 	}
-	return created(replicaSet), nil
+	write := created(replicaSet)
+	write.Awaited = isReclaimed // it may have pods, which no pass has seen
+	return write, nil
 }
 
 // reclaim restores our label on a ReplicaSet that we own but do not see, because somebody removed the label. The

@@ -54,7 +54,9 @@ func (r *run) setTraffic(ctx context.Context, act plan.SetTraffic) (*observe.Wri
 	if err := r.Writer.Patch(ctx, written, client.RawPatch(types.JSONPatchType, patch), fieldOwner, strict); err != nil {
 		return nil, asConflict(err, object)
 	}
-	return wrote(object, written), nil
+	write := wrote(object, written)
+	write.Since = observed.GetResourceVersion() // a gateway may have written the status since
+	return write, nil
 }
 
 // route returns the route of an action in the version that was observed.

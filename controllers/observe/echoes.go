@@ -83,7 +83,7 @@ func (t *Tracker) isEcho(rollout types.NamespacedName, event watchEvent) bool {
 	case err != nil:
 		return false
 	case order < 0:
-		return true
+		return write.Since == "" || !isOlder(write.Since, event.resourceVersion)
 	}
 	if !write.Deleted { // the version of a deletion is the one from before it
 		delete(record.writes, event.object)

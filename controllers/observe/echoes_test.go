@@ -34,6 +34,9 @@ func TestEchoes(t *testing.T) {
 		"awaited":                          {write: Write{Awaited: true}, version: "100", want: true},
 		"awaited, not yet there":           {write: Write{Awaited: true}, version: "99"},
 		"a pass has ended because of it":   {seen: []cached{older}, version: "100", want: true},
+		"between our read and our write":   {write: Write{Since: "97"}, version: "98", want: true},
+		"what our read has seen":           {write: Write{Since: "97"}, version: "97"},
+		"what our read has seen before":    {write: Write{Since: "97"}, version: "96"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tracker, write := &Tracker{}, tc.write

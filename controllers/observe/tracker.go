@@ -20,6 +20,9 @@ type Write struct {
 	Object
 	UID             types.UID
 	ResourceVersion string
+	// Since is the version that the pass of the write has seen, if others may have written in between: then the guard of the write is
+	// not the version. Otherwise it is empty.
+	Since string
 	// Created and Deleted say what it means if the object is missing from the cache, or is in it.
 	Created, Deleted bool
 	// Awaited is set if the next pass waits for the cache to show the write.
