@@ -163,10 +163,11 @@ func (r *Reconciler) pass(ctx context.Context, snap *observe.Snapshot, next plan
 }
 
 // reportAt returns when the status of a plan is to be written: now, or a moment later if nobody waits for it. The pass at that
-// time makes it again, so what is written is what holds then.
+// time makes it again, so what is written is what holds then. A pass that ends with an error is followed by one after a backoff, and
+// not by one at that time.
 func (r *Reconciler) reportAt(snap *observe.Snapshot, next plan.Plan, now time.Time) time.Time {
 	due := r.pace.due(snap.Key(), now)
-	if len(next.Events) > 0 || due.After(now) && !plan.MayWait(snap.Status, next.Status) {
+	if len(next.Events) > 0 || snap.TemplateError != nil || due.After(now) && !plan.MayWait(snap.Status, next.Status) {
 		return now
 	}
 	return due

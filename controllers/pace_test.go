@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	testingclock "k8s.io/utils/clock/testing"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -57,6 +58,23 @@ func TestReportsWait(t *testing.T) {
 	restarted.plan = says("nine")
 	if _, err := restarted.reconcile(t); err != nil || restarted.stored(t).Status.Message != "nine" {
 		t.Errorf("the first report after a restart waits: %q, %v", restarted.stored(t).Status.Message, err)
+	}
+}
+
+// TestReportsOfErrorsDoNotWait: a pass without the revision of the template ends with an error, so none follows at the end of that
+// second.
+func TestReportsOfErrorsDoNotWait(t *testing.T) {
+	h := newHarness(t, aRollout())
+	h.fail["dry run"] = apierrors.NewTimeoutError("a webhook does not answer", 1)
+	for _, message := range []string{"one", "two"} {
+		h.plan = plan.Plan{Status: withMessage(message)}
+		h.plan.Status.Memory.Template = v1alpha1.TemplateMemory{}
+		if _, err := h.reconcile(t); err == nil {
+			t.Fatal("no error")
+		}
+		if got := h.stored(t).Status.Message; got != message {
+			t.Errorf("the status says %q, want %q", got, message)
+		}
 	}
 }
 
