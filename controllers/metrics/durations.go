@@ -76,7 +76,7 @@ func stepOutcome(before *v1alpha1.Memory, next *v1alpha1.CanaryRollout) string {
 	switch {
 	case after.CurrentRevision != before.CurrentRevision, after.Phase == v1alpha1.PhaseRollingBack, after.Phase == v1alpha1.PhaseIdle:
 		return releaseOutcome(before.CurrentRevision, next.Status.History)
-	case after.StepIndex <= before.StepIndex:
+	case after.StepsHash != before.StepsHash, after.StepIndex <= before.StepIndex:
 		return ""
 	case before.Command != nil && before.Command.Command == v1alpha1.CommandPromoteFull:
 		return stepSkipped

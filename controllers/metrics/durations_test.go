@@ -84,6 +84,7 @@ func TestStepOutcomes(t *testing.T) {
 		"promoted":                      {1, 2, func(*v1alpha1.CanaryRolloutStatus) {}, "Completed", v1alpha1.CommandPromote},
 		"all are done":                  {3, 3, promotes, "", ""},
 		"steps edited":                  {2, 0, func(*v1alpha1.CanaryRolloutStatus) {}, "", ""},
+		"steps edited, and a step":      {0, 1, func(s *v1alpha1.CanaryRolloutStatus) { s.Memory.StepsHash = "edited" }, "", ""},
 		"skipped":                       {0, 3, promotes, "Skipped", v1alpha1.CommandPromoteFull},
 		"aborted":                       {1, 1, leaving(v1alpha1.OutcomeAborted, ended), "Aborted", ""},
 		"superseded":                    {1, 1, leaving(v1alpha1.OutcomeSuperseded, ended), "Superseded", ""},
