@@ -64,7 +64,7 @@ type Reconciler struct {
 	kinds *Kinds
 	// pace delays reports.
 	pace pace
-	// Clock is read once in each pass.
+	// Clock is read once for the plans of a pass, after everything has been observed.
 	Clock clock.PassiveClock
 	// Compute makes the plan. It is plan.Compute except in tests.
 	Compute func(plan.Input) plan.Plan
@@ -86,20 +86,20 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, nil
 	}
 	r.reportSecondManager(ctx, rollout)
-	now := r.now()
-	wakeAt, err := r.passes(ctx, rollout, now)
+	wakeAt, err := r.passes(ctx, rollout)
 	if err != nil {
 		return outcome(ctx, err)
 	}
-	return requeueAt(wakeAt, now), nil
+	return requeueAt(wakeAt, r.now()), nil // the writes of the pass took time
 }
 
 // passes observes the rollout and makes a pass. A pass that only wrote targets is followed at once by one that acts
 // on them; otherwise an abort would wait for a watch event before it writes a route. The second pass can use the same
 // snapshot unless the new memory needs another one: only the rollout has changed, and its newest version is the one
 // just written. It returns when to reconcile again.
-func (r *Reconciler) passes(ctx context.Context, rollout *observe.Rollout, now time.Time) (time.Time, error) {
-	snap, err := r.Observer.Observe(ctx, rollout, now)
+func (r *Reconciler) passes(ctx context.Context, rollout *observe.Rollout) (time.Time, error) {
+	snap, err := r.Observer.Observe(ctx, rollout, r.now())
+	now := r.now()
 	if err != nil {
 		unplanned := write{rollout: rollout, version: rollout.ResourceVersion, status: rollout.Status}
 		return time.Time{}, r.fail(ctx, unplanned, nil, err, now)
@@ -238,7 +238,8 @@ func isFinalized(rollout *observe.Rollout) bool {
 	return rollout.DeletionTimestamp != nil && !controllerutil.ContainsFinalizer(rollout, v1alpha1.Finalizer)
 }
 
-// now returns the single clock reading of a pass, at the precision that a status keeps.
+// now returns the time at the precision that a status keeps. Plans get a reading from after the observation, which may have taken
+// seconds: what a plan finds for the first time counts from then. If it counted from before it was so, it would have settled too early.
 func (r *Reconciler) now() time.Time { return r.Clock.Now().Truncate(time.Microsecond) }
 
 func (r *Reconciler) forget(ctx context.Context, rollout types.NamespacedName) {

@@ -4,10 +4,12 @@
 package controllers
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	testingclock "k8s.io/utils/clock/testing"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -110,5 +112,33 @@ func TestActionsAreFollowed(t *testing.T) {
 	h.plan = plan.Plan{Actions: []plan.Action{plan.AddFinalizer{}}, Status: withMessage("planned")}
 	if result, err := h.reconcile(t); err != nil || result.RequeueAfter != reactionTime {
 		t.Errorf("result = %+v, %v", result, err)
+	}
+}
+
+// slowly is a Normalizer that takes its time.
+type slowly struct {
+	observe.Normalizer
+
+	clock *testingclock.FakeClock
+	takes time.Duration
+}
+
+// Normalize implements observe.Normalizer.
+func (s slowly) Normalize(ctx context.Context, replicaSet *unstructured.Unstructured) error {
+	s.clock.Step(s.takes)
+	return s.Normalizer.Normalize(ctx, replicaSet)
+}
+
+// TestTimesOfASlowPass: what a plan finds counts from when it was observed, and not from before a slow dry run. The wake-up is exact
+// although the writes of the pass take time, too.
+func TestTimesOfASlowPass(t *testing.T) {
+	h := newHarness(t, aRollout())
+	clock := testingclock.NewFakeClock(start.Truncate(time.Microsecond))
+	h.Clock, h.Observer.Normalizer = clock, slowly{h.Observer.Normalizer, clock, 6 * time.Second}
+	h.Reconciler.Status = eager{h.Reconciler.Status, func() { clock.Step(2 * time.Second) }}
+	h.plan = plan.Plan{Status: withMessage("planned"), WakeAt: clock.Now().Add(10 * time.Second)}
+	result, err := h.reconcile(t)
+	if err != nil || !h.in.Now.Equal(start.Truncate(time.Microsecond).Add(6*time.Second)) || result.RequeueAfter != 2*time.Second {
+		t.Errorf("planned at %s, and the next pass is after %s, %v", h.in.Now, result.RequeueAfter, err)
 	}
 }
