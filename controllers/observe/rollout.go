@@ -112,9 +112,13 @@ func (r *Rollout) With(meta metav1.ObjectMeta, status v1alpha1.CanaryRolloutStat
 	return written
 }
 
-// hasSameSpec reports whether two rollouts have the same template and steps as stored.
-func (r *Rollout) hasSameSpec(other *Rollout) bool {
-	return bytes.Equal(r.Spec.Template.Raw, other.Spec.Template.Raw) && bytes.Equal(r.steps, other.steps)
+// storedSpec is what is kept of a spec as stored. It keeps nothing else of a rollout in memory.
+type storedSpec struct{ template, steps []byte }
+
+func (r *Rollout) stored() storedSpec { return storedSpec{r.Spec.Template.Raw, r.steps} }
+
+func (s storedSpec) isSame(other storedSpec) bool {
+	return bytes.Equal(s.template, other.template) && bytes.Equal(s.steps, other.steps)
 }
 
 // Raw returns what a ReplicaSet is made from, as stored: fields of the pod template that our types do not know must reach the pods.

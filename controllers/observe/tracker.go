@@ -67,9 +67,8 @@ type refusal struct {
 
 // specDigest is what follows from a spec alone. Its template is decoded and hashed once, not in each pass.
 type specDigest struct {
-	// of is the rollout that the digest was last compared with. A generation would not do: new defaults in a CRD change what is read
-	// without a new generation.
-	of *Rollout
+	// of is what the digest is of. A generation would not do: new defaults in a CRD change what is read without a new generation.
+	of storedSpec
 
 	// template and steps are hashes of what is stored.
 	template, steps string
@@ -134,8 +133,8 @@ func (t *Tracker) digest(rollout *Rollout) (*specDigest, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	record := t.of(rollout.Key())
-	if known := record.spec; known != nil && known.of.hasSameSpec(rollout) {
-		known.of = rollout // the former one is no longer in the cache
+	if known := record.spec; known != nil && known.of.isSame(rollout.stored()) {
+		known.of = rollout.stored() // the cache no longer holds the former one
 		return known, nil
 	}
 	digest, err := newSpecDigest(rollout)
@@ -148,7 +147,7 @@ func (t *Tracker) digest(rollout *Rollout) (*specDigest, error) {
 func newSpecDigest(rollout *Rollout) (*specDigest, error) {
 	stored := rollout.Raw()
 	raw := revision.Template(stored)
-	digest := &specDigest{of: rollout, images: images(raw), labels: revision.PodLabels(raw)}
+	digest := &specDigest{of: rollout.stored(), images: images(raw), labels: revision.PodLabels(raw)}
 	var err error
 	if digest.template, err = revision.Hash(raw); err != nil {
 		return nil, err

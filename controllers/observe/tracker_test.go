@@ -4,7 +4,9 @@
 package observe
 
 import (
+	"runtime"
 	"testing"
+	"weak"
 
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -89,4 +91,25 @@ func TestDigest(t *testing.T) {
 	if second := of(`{"spec":{"restartPolicy":"Always"}}`); second.template == first.template {
 		t.Error("another template has the same hash")
 	}
+}
+
+// TestDigestKeepsNoRollout: the last status of a release starts no pass, so what the digest held of the rollout before it would stay
+// beside the one in the cache for as long as the rollout is at rest.
+func TestDigestKeepsNoRollout(t *testing.T) {
+	tracker := &Tracker{}
+	var former weak.Pointer[Rollout]
+	for range 2 {
+		rollout := &Rollout{}
+		rollout.Namespace, rollout.Name = "bookinfo", "reviews"
+		rollout.Spec.Template.Raw = []byte(`{"spec":{}}`)
+		if _, err := tracker.digest(rollout); err != nil {
+			t.Fatal(err)
+		}
+		former = weak.Make(rollout)
+	}
+	runtime.GC()
+	if former.Value() != nil {
+		t.Error("a rollout that nobody uses stays in memory")
+	}
+	runtime.KeepAlive(tracker)
 }
