@@ -39,7 +39,9 @@ func startManager(t *testing.T) {
 	}
 	mustKubectl(t, "", append([]string{"apply"}, jobRights...)...)
 	var err error
-	if env.Operator, err = operator.Start(ctx, env.Cluster, operator.Options{Args: []string{"--zap-log-level=debug", "--allow-jobs"}}); err != nil {
+	if env.Operator, err = operator.Start(ctx, env.Cluster, operator.Options{
+		DetectsMutations: true, Args: []string{"--zap-log-level=debug", "--allow-jobs"},
+	}); err != nil {
 		t.Fatal(err)
 	}
 }

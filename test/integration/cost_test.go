@@ -23,11 +23,11 @@ var (
 		"patch replicasets":            2, // marked as stable, and the former one scaled to zero
 		"patch services":               2,
 		"patch httproutes":             11, // ten weights, and back to 0 at the end of the promotion
-		"get canaryrollouts":           2,
-		"patch canaryrollouts/status":  36,
-		"create events":                14,
+		"get canaryrollouts":           1,
+		"patch canaryrollouts/status":  18,
+		"create events":                4,
 	}
-	passesBudget = 40
+	passesBudget = 36
 )
 
 // TestCost compares what a release of ten weights costs with its budget: requests by kind, and passes. Times are not

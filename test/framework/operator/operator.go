@@ -102,6 +102,8 @@ type Options struct {
 	Pod string
 	// Kubeconfig is the path of the manager's kubeconfig. Default: that of cluster.Operator.
 	Kubeconfig string
+	// DetectsMutations makes the manager panic if something changes an object in its caches, which hand out objects without a copy.
+	DetectsMutations bool
 	// Binary is the path of another build than that of Build, which may be older. It only gets flags that all builds have.
 	Binary string
 }
@@ -136,6 +138,9 @@ func Start(ctx context.Context, c *cluster.Cluster, options Options) (*Operator,
 	}
 	o.command = exec.Command(cmp.Or(options.Binary, os.Getenv(binaryVariable)), args...)
 	o.command.Env = append(os.Environ(), "KUBECONFIG="+cmp.Or(options.Kubeconfig, c.Kubeconfig(cluster.Operator)), "GORACE=halt_on_error=1 atexit_sleep_ms=0")
+	if options.DetectsMutations {
+		o.command.Env = append(o.command.Env, "KUBE_CACHE_MUTATION_DETECTOR=true")
+	}
 	if options.Pod != "" {
 		o.command.Env = append(o.command.Env, "POD_NAME="+options.Pod, "POD_UID=uid-of-"+options.Pod)
 	}
