@@ -221,6 +221,7 @@ release-files: ## Make all files of a release in dist/. IMG="REPOSITORY@DIGEST" 
 .PHONY: install
 install: ## Install the CRDs alone.
 	kubectl apply -k config/crd
+	kubectl wait --for=condition=Established --timeout=1m crd/canaryrollouts.canaryrollout.dev crd/canarymetrics.canaryrollout.dev
 
 .PHONY: uninstall
 uninstall: ## Remove the CRDs. Refused while there are rollouts.
