@@ -15,7 +15,7 @@ import (
 // observeMeasurements counts the results that the planner has asked for, and still would.
 func (t *transition) observeMeasurements() {
 	if !t.isJudged() {
-		t.metricReports = t.in.Prior.Analysis
+		t.metricReports = slices.Clone(t.in.Prior.Analysis) // its texts are truncated later
 		return
 	}
 	t.forgetMetrics()

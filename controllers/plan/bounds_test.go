@@ -12,6 +12,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -121,6 +122,19 @@ func TestBounds(t *testing.T) {
 }
 
 // checkBounds also checks each text, so that an unbounded one is found while it is short.
+// TestBoundsCopies: the prior status is an object of the cache, which others read at the same time. Its texts are truncated in a copy.
+func TestBoundsCopies(t *testing.T) {
+	in := promoting(100)
+	in.Prior.Analysis = []v1alpha1.MetricStatus{{Name: "errors", Message: strings.Repeat("x", 2*maxMessage)}}
+	prior := in.Prior.DeepCopy()
+	if got := Compute(in).Status.Analysis; len(got) != 1 || len(got[0].Message) > maxMessage {
+		t.Errorf("the new status has the metrics %v", got)
+	}
+	if !equality.Semantic.DeepEqual(&in.Prior, prior) {
+		t.Error("the prior status was changed")
+	}
+}
+
 func checkBounds(t *testing.T, status v1alpha1.CanaryRolloutStatus) {
 	t.Helper()
 	encoded, err := json.Marshal(status)
