@@ -14,8 +14,9 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/framework/cost"
 )
 
-// The budget of a release of ten weights. It is what the release cost at most when it was last lowered, so that no change
-// makes releases more expensive unnoticed. Lower it when a release gets cheaper.
+// The budget of a release of ten weights, so that no change makes releases more expensive unnoticed. Lower it when a release gets
+// cheaper. On a quiet machine the release takes 16 status writes and 33 passes. If the machine is so busy that the gateway takes
+// a second for a weight, the operator reports in between that it waits.
 var (
 	requestsBudget = cost.Counts{
 		"create replicasets (dry run)": 1,
@@ -24,10 +25,10 @@ var (
 		"patch services":               2,
 		"patch httproutes":             11, // ten weights, and back to 0 at the end of the promotion
 		"get canaryrollouts":           1,
-		"patch canaryrollouts/status":  18,
+		"patch canaryrollouts/status":  24,
 		"create events":                4,
 	}
-	passesBudget = 36
+	passesBudget = 42
 )
 
 // TestCost compares what a release of ten weights costs with its budget: requests by kind, and passes. Times are not
