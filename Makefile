@@ -86,13 +86,13 @@ SUITES := analysis chart cli crash disturbances e2e gatewayfaults integration ou
 PURE := /(api|config|docs|hack|lint|table|view|controllers/(analysis|forecast|plan|revision|route))(/|$$)
 
 .PHONY: test
-test: test-race test-model test-integration test-e2e ## Run this before you push: unit tests, model check, integration, end to end (8 minutes).
+test: test-race test-model test-integration test-e2e ## Run this before you push: unit tests, model check, integration, end to end (9 minutes).
 
 .PHONY: test-all
-test-all: test test-more ## Run all tests (29 minutes).
+test-all: test test-more ## Run all tests (32 minutes).
 
 .PHONY: test-more
-test-more: test-model-long test-framework test-tools test-gateways test-disturbances test-outages test-analysis test-stress ## Run what make test leaves out (21 minutes).
+test-more: test-model-long test-framework test-tools test-gateways test-disturbances test-outages test-analysis test-stress ## Run what make test leaves out (23 minutes).
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no cluster, without the race detector and the model check (1 minute).
@@ -106,7 +106,7 @@ test-race: ## Run the tests that need no cluster, with the race detector if ther
 	go test $(RACE) -count=1 -timeout=10m $$(go list $(UNITS) | grep -vE '$(PURE)')
 
 .PHONY: test-model
-test-model: ## Walk all worlds that the planner can get into, at small scope, and count them (1 minute).
+test-model: ## Walk all worlds that the planner can get into, at small scope, and count them (2 minutes).
 	GOGC=400 go test -count=1 -timeout=10m -v -run='^TestModel$$' ./controllers/plan
 
 .PHONY: test-model-long
@@ -114,7 +114,7 @@ test-model-long: ## Walk the scopes with half a million worlds and more (1 minut
 	GOGC=400 go test -count=1 -timeout=10m -v -run='^TestModelLong$$' ./controllers/plan
 
 .PHONY: test-integration
-test-integration: binaries ## Test what is installed, and the operator, against a real API server (2 minutes).
+test-integration: binaries ## Test what is installed, and the operator, against a real API server (3 minutes).
 	$(SUITE) ./test/integration
 
 .PHONY: test-e2e
