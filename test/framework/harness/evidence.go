@@ -6,6 +6,8 @@ package harness
 import (
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/analysis"
 )
@@ -15,6 +17,7 @@ import (
 func (a *App) CheckEvidence() {
 	a.t.Helper()
 	type key struct {
+		rollout          types.UID
 		attempt, step    int32
 		name, definition string
 	}
@@ -26,7 +29,7 @@ func (a *App) CheckEvidence() {
 		}
 		check := func(step int32, all []v1alpha1.MetricMemory) {
 			for _, is := range all {
-				k := key{m.Analysis.Attempt, step, is.Name, is.Definition}
+				k := key{moment.UID, m.Analysis.Attempt, step, is.Name, is.Definition}
 				if was, isKnown := last[k]; isKnown && a.isLess(is, was) {
 					a.t.Errorf("evidence was lost at %s:\nwas %+v\nis  %+v", moment.At.Format(time.TimeOnly), was, is)
 				}

@@ -10,6 +10,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -18,7 +19,9 @@ import (
 
 // Moment is a status as the API server published it. It is empty if the rollout was gone.
 type Moment struct {
-	At     time.Time
+	At time.Time
+	// UID is that of the rollout: a script may delete it, and create another one of its name.
+	UID    types.UID
 	Status v1alpha1.CanaryRolloutStatus
 }
 
@@ -62,7 +65,7 @@ func (a *App) keep(watcher watch.Interface) {
 		if !ok || rollout.Name != "reviews" {
 			continue
 		}
-		moment := Moment{At: time.Now(), Status: rollout.Status}
+		moment := Moment{At: time.Now(), UID: rollout.UID, Status: rollout.Status}
 		if event.Type == watch.Deleted {
 			moment.Status = v1alpha1.CanaryRolloutStatus{} // the rollout no longer exists
 		}
