@@ -26,7 +26,7 @@ import (
 // have acquired its lease after the other had looked, but each looks after it has acquired its own.
 //
 // Nobody else acquires the lease of a manager that did not run for so long that its lease has expired. If nothing else happened, it
-// would find its lease as it left it, and go on. So whoever finds an expired lease releases it first.
+// would find its lease unchanged, and continue. So a manager that finds an expired lease releases it first.
 type shardLock struct {
 	*resourcelock.LeaseLock
 

@@ -297,8 +297,8 @@ func TestJobDeleted(t *testing.T) {
 	})
 }
 
-// TestNewJob checks what a Job gets that its template leaves open: every Job is deleted some time after its end, whoever knows of it,
-// and a pod that is evicted does not count, where Kubernetes can tell.
+// TestNewJob checks what a Job gets that its template leaves open: every Job is deleted some time after its end, even if no
+// manager knows of it, and a pod that is evicted does not count, where Kubernetes can tell.
 func TestNewJob(t *testing.T) {
 	rollout := &v1alpha1.CanaryRollout{ObjectMeta: metav1.ObjectMeta{Namespace: reviews.Namespace, Name: reviews.Name, UID: "u1"}}
 	const own = `"podFailurePolicy":{"rules":[{"action":"FailJob","onPodConditions":[{"type":"DisruptionTarget"}]}]},`
