@@ -17,7 +17,7 @@ import (
 
 const (
 	// workersPerCPU is the default number of workers for each CPU. A pass that writes computes for about a quarter of its
-	// time, and waits for the API server for the rest: four of them keep one CPU busy, and more would only wait in turn.
+	// time, and waits for the API server for the rest: four of them keep one CPU busy, and more would only wait for it.
 	workersPerCPU = 4
 	// minimumWorkers is the default number of workers on a machine with few CPUs. With backoffMaximum between two passes,
 	// 20 rollouts behind an admission webhook that hangs leave some of 10 workers free.

@@ -95,7 +95,7 @@ func TestShardQueueMethods(t *testing.T) {
 	}
 }
 
-// TestFailedCommand: a pass that has failed does not come before the others any more, or some commands that cannot be carried out, such
+// TestFailedCommand: a pass that has failed no longer comes before the others, or some commands that cannot be carried out, such
 // as behind a webhook that hangs, would take all workers in turn. What comes after the others stays there. Another command comes first.
 func TestFailedCommand(t *testing.T) {
 	q := newShardQueue(shard.Shard{})("", controllerOptions(1, shard.Shard{}).RateLimiter).(priorityqueue.PriorityQueue[reconcile.Request])

@@ -234,7 +234,7 @@ func checkOneNumber(t *testing.T, seed uint64, pods map[int][]*pod) {
 	}
 }
 
-// TestSuspendedManager: a manager that did not run while its lease expired, because its machine was suspended, does not go on beside the
+// TestSuspendedManager: a manager that did not run while its lease expired, because its machine was suspended, does not continue beside the
 // managers of another number of shards that have taken over. It ends within its renew deadline.
 func TestSuspendedManager(t *testing.T) {
 	for seed := range uint64(10) {

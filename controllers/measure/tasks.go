@@ -30,7 +30,7 @@ type task struct {
 	due time.Time
 	// cancel is set while the measurement is being made.
 	cancel context.CancelFunc
-	// result is nil if there is none yet. Only a Job goes on after its first result, until isFinal is set.
+	// result is nil if there is none yet. Only a Job continues after its first result, until isFinal is set.
 	result  *plan.Measured
 	isFinal bool
 	// job is the state of a Job.

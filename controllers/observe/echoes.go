@@ -20,7 +20,7 @@ type watchEvent struct {
 	startPass       func()
 }
 
-// Begin marks the begin of a pass. It is called before the pass reads the cache.
+// Begin marks the start of a pass. It is called before the pass reads the cache.
 func (t *Tracker) Begin(rollout types.NamespacedName) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -41,8 +41,8 @@ type Event struct {
 // Compute makes the plan of one pass.
 func Compute(in Input) Plan { return joined(sequence(in, gatewayCanary{})) }
 
-// ComputeMove makes the plan of a pass that makes at most one move of the state machine, for those who look at each: a forecast
-// shows every step, also those that a pass makes together.
+// ComputeMove makes the plan of a pass that makes at most one move of the state machine. A forecast uses it to show every step, even
+// those that one pass completes together.
 func ComputeMove(in Input) Plan { return compute(in, gatewayCanary{}) }
 
 func compute(in Input, strategy strategy) Plan {

@@ -17,12 +17,13 @@ import (
 )
 
 // A pass makes every move that follows from what it has observed. It makes one after the other, each from the memory that the
-// former has left, as passes would between which nothing happens. So what holds for each move holds for all of them, and their
-// status is written once. A move that sets a target for an object ends the sequence: an action needs a memory that is written.
+// previous one left, as separate passes would if nothing happened between them. So what holds for each move holds for all of them,
+// and their status is written once. A move that sets a target for an object ends the sequence: an action needs a memory that is
+// written.
 
 // sequence returns the plans of the single moves that follow from one observation. Only the first one can have actions.
 //
-// It ends: it goes on only after a move that brought the rollout further, by the order of positions, and no position has
+// It ends: it continues only after a move that brought the rollout further, by the order of positions, and no position has
 // infinitely many after it.
 func sequence(in Input, strategy strategy) (moves []Plan) {
 	stored := in.Prior.Conditions

@@ -42,7 +42,7 @@ type publication struct {
 	deleted bool
 }
 
-// watch begins to collect publications. An informer goes on when the API server ends a watch, as it does when the
+// watch begins to collect publications. An informer continues when the API server ends a watch, as it does when the
 // CustomResourceDefinition changes.
 func watch(t *testing.T, namespace, name string) *publications {
 	t.Helper()
