@@ -24,39 +24,43 @@ type breaker struct {
 	isTrying bool
 }
 
-// enter returns why no request may be sent now; empty if one may. leave or cancel must follow.
-func (b *breaker) enter(at time.Time) string {
+// enter returns why no request may be sent now; empty if one may. isTrial is set for the one request. leave or cancel must follow.
+func (b *breaker) enter(at time.Time) (isTrial bool, why string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.why == "" {
-		return ""
+		return false, ""
 	}
 	if b.isTrying || at.Before(b.until) {
-		return b.why
+		return false, b.why
 	}
 	b.isTrying = true
-	return ""
+	return true, ""
 }
 
-// leave notes how a request ended, and reports whether that changed.
-func (b *breaker) leave(why string, at time.Time) bool {
+// leave notes how a request ended, and reports whether that changed. Requests that were in flight when another one failed may fail
+// later. They say nothing new, and do not end the trial.
+func (b *breaker) leave(isTrial bool, why string, at time.Time) (isNews bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	isNews := (b.why == "") != (why == "")
-	b.isTrying, b.why = false, why
+	isNews = (b.why == "") != (why == "")
+	b.isTrying = b.isTrying && !isTrial
 	switch {
 	case why == "":
-		b.backOff = 0
-	case !at.Before(b.until): // several requests that fail at the same time are one failure
+		b.why, b.backOff = "", 0
+	case isTrial || isNews:
 		b.backOff = min(max(minBackOff, 2*b.backOff), maxBackOff)
-		b.until = at.Add(b.backOff)
+		b.why, b.until = why, at.Add(b.backOff)
 	}
 	return isNews
 }
 
-// cancel notes that a request was canceled.
-func (b *breaker) cancel() {
+// cancel notes that a request was canceled. A trial has shown nothing then, and the next one waits for the same back-off: when many
+// measurements are replaced at once, each of them would make another trial.
+func (b *breaker) cancel(isTrial bool, at time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.isTrying = false
+	if isTrial {
+		b.isTrying, b.until = false, at.Add(b.backOff)
+	}
 }

@@ -70,6 +70,43 @@ func TestNoisyNeighbor(t *testing.T) {
 	}
 }
 
+// TestOneTrial checks that a provider that is down gets one request at a time, and none before the back-off has passed, however
+// other requests end.
+func TestOneTrial(t *testing.T) {
+	b, at := &breaker{}, time.Now()
+	enter := func(wantTrial bool, wantWhy string) {
+		t.Helper()
+		if isTrial, why := b.enter(at); isTrial != wantTrial || why != wantWhy {
+			t.Fatalf("trial %t, %q, want %t, %q", isTrial, why, wantTrial, wantWhy)
+		}
+	}
+	for range 3 {
+		enter(false, "")
+	}
+	b.leave(false, "first", at)
+	enter(false, "first")
+	at = at.Add(minBackOff)
+	enter(true, "")
+	b.leave(false, "second", at) // it was sent before the first one failed
+	b.cancel(false, at)
+	enter(false, "first")
+	b.cancel(true, at)
+	enter(false, "first")
+	at = at.Add(minBackOff)
+	enter(true, "")
+	if b.leave(true, "third", at) {
+		t.Error("a provider that is still down is no news")
+	}
+	at = at.Add(minBackOff)
+	enter(false, "third")
+	at = at.Add(minBackOff) // the back-off has doubled once
+	enter(true, "")
+	if !b.leave(true, "", at) {
+		t.Error("a provider that answers again is news")
+	}
+	enter(false, "")
+}
+
 // TestQueryTimeout checks that Prometheus stops a slow query before the request ends: a provider that does not answer is left alone.
 func TestQueryTimeout(t *testing.T) {
 	var asked atomic.Pointer[string]

@@ -63,9 +63,9 @@ func FuzzPrometheus(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, anyStatus int, anyBody []byte) {
 		status, body = anyStatus, anyBody
-		p.breaker.leave("", time.Time{})
+		p.breaker.leave(false, "", time.Time{})
 		checkBounds(t, p.threshold(t.Context(), &plan.ThresholdRequest{Query: "up", Max: "1"}))
-		p.breaker.leave("", time.Time{})
+		p.breaker.leave(false, "", time.Time{})
 		got := p.compare(t.Context(), &plan.CompareRequest{
 			From: time.Now().Add(-time.Minute), CountsGood: len(anyBody)%2 == 0,
 			Canary: plan.CounterPair{Total: "a", Part: "b"}, Stable: plan.CounterPair{Total: "c", Part: "d"},
@@ -87,7 +87,7 @@ func FuzzWeb(f *testing.F) {
 	f.Add(404, []byte("x"), "/../x")
 	f.Fuzz(func(t *testing.T, anyStatus int, anyBody []byte, path string) {
 		status, body = anyStatus, anyBody
-		p.breaker.leave("", time.Time{})
+		p.breaker.leave(false, "", time.Time{})
 		checkBounds(t, p.web(t.Context(), &plan.WebRequest{Condition: "result.failed == 0", Path: path}))
 		base := &url.URL{Scheme: "http", Host: "checks.infra.svc", Path: "/api"}
 		if at, err := below(base, path); err == nil {

@@ -164,11 +164,11 @@ func (p *provider) ask(ctx context.Context, request *http.Request, limit int64) 
 	if err := p.requests.Wait(ctx); err != nil {
 		return answer{}, p.unreachable("too many requests are waiting for it")
 	}
-	if why := p.breaker.enter(now()); why != "" {
+	isTrial, why := p.breaker.enter(now())
+	if why != "" {
 		return answer{}, p.unreachable(why)
 	}
 	got, err := p.send(ctx, request, limit)
-	why := ""
 	switch {
 	case err != nil:
 		why = describe(err, time.Duration(p.config.Timeout))
@@ -176,11 +176,11 @@ func (p *provider) ask(ctx context.Context, request *http.Request, limit int64) 
 		why = withStatus(got.status)
 	}
 	if ctx.Err() != nil {
-		p.breaker.cancel()
+		p.breaker.cancel(isTrial, now())
 		return answer{}, p.unreachable("canceled")
 	}
 	metrics.RecordProviderRequest(p.name, why == "" && got.status < http.StatusInternalServerError)
-	switch isNews := p.breaker.leave(why, now()); {
+	switch isNews := p.breaker.leave(isTrial, why, now()); {
 	case isNews && why != "":
 		log.FromContext(ctx).Info("A metric provider does not answer", "provider", p.name, "status", got.status, "error", fmt.Sprint(err))
 	case isNews:
