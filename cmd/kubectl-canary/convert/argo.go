@@ -1,0 +1,277 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package convert
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// argoRollout converts a Rollout.
+func (c *converter) argoRollout(o *object) {
+	r := &rollout{object: o, c: c, spec: mapping(), workload: o}
+	if ref := o.at("spec", "workloadRef"); ref.value != nil && !isNull(ref.value) {
+		if r.workload = r.findWorkload(ref); r.workload == nil {
+			c.drop(o)
+			return
+		}
+	}
+	if get(r.workload.root, "spec", "template") == nil {
+		o.fail("spec.template", "there is no pod template", "add it")
+		c.drop(o)
+		return
+	}
+	if get(o.root, "spec", "strategy", "canary") == nil && get(o.root, "spec", "strategy", "blueGreen") == nil {
+		o.fail("spec.strategy", "there is neither canary nor blueGreen", "add one of them")
+		c.drop(o)
+		return
+	}
+	argoSpec.walk(r, o.at("spec"))
+	r.finish()
+	c.redirect(r, "Rollout", o.name)
+}
+
+// findWorkload returns the object that a workloadRef names. It is left out of the result: its pods become those of the rollout.
+func (r *rollout) findWorkload(ref field) *object {
+	kind, name := text(get(ref.value, "kind")), text(get(ref.value, "name"))
+	workload := r.c.find(kind, r.namespace, name)
+	if workload == nil || kind != "Deployment" && kind != "ReplicaSet" {
+		ref.failed(fmt.Sprintf("the pod template is in %s %s, which is not in these files", kind, name),
+			"add the Deployment or the ReplicaSet to the files: its template becomes that of the CanaryRollout")
+		return nil
+	}
+	r.c.drop(workload)
+	workload.note("", fmt.Sprintf("its pod template is in CanaryRollout %s now, and its other fields have no effect on a Rollout", r.name),
+		"delete it when the move is over")
+	r.c.redirect(r, kind, name)
+	return workload
+}
+
+var argoSpec = table[*rollout]{
+	carried: map[string]func(*rollout, field){
+		"replicas": (*rollout).keep, "template": (*rollout).keep, "minReadySeconds": (*rollout).keep,
+		"progressDeadlineSeconds": (*rollout).keep, "progressDeadlineAbort": (*rollout).keep, "paused": (*rollout).keep,
+		"revisionHistoryLimit": (*rollout).keepLimit, "selector": (*rollout).keepSelector,
+		"workloadRef": (*rollout).fromWorkload, "strategy": (*rollout).argoStrategy,
+	},
+	dropped: map[string]verdict{
+		"restartAt":      lost("pods are not restarted by a time", "change an annotation of the template: that releases the same image"),
+		"rollbackWindow": lost("a release of an older version takes all its steps", "skip them: kubectl canary promote --full"),
+		"analysis":       unneeded("runs of an analysis are no objects here, so none have to be deleted"),
+	},
+}
+
+// fromWorkload takes template and selector from the workload.
+func (r *rollout) fromWorkload(f field) {
+	table[*rollout]{
+		carried: map[string]func(*rollout, field){"apiVersion": read, "kind": read, "name": read},
+		dropped: map[string]verdict{"scaleDown": lost("the workload is not scaled down", "scale it down when the rollout is Ready")},
+	}.walk(r, f)
+	if get(r.root, "spec", "selector") == nil {
+		if selector := r.workload.at("spec", "selector"); selector.value != nil {
+			r.keepSelector(selector)
+		}
+	}
+	template := r.workload.at("spec", "template")
+	template.key.HeadComment = f.key.HeadComment
+	r.keep(template)
+}
+
+// read is for fields that have been read before.
+func read(*rollout, field) {}
+
+func (r *rollout) argoStrategy(f field) {
+	table[*rollout]{carried: map[string]func(*rollout, field){
+		"canary": (*rollout).argoCanary, "blueGreen": (*rollout).argoBlueGreen,
+	}}.walk(r, f)
+}
+
+func (r *rollout) argoCanary(f field) {
+	r.nameServices(f, "stableService", "canaryService")
+	r.orMatches = get(f.value, "trafficRouting", "istio") != nil
+	if r.maxWeight = 100; get(f.value, "trafficRouting", "maxTrafficWeight") != nil {
+		r.maxWeight, _ = number(get(f.value, "trafficRouting", "maxTrafficWeight"))
+	}
+	argoCanary.walk(r, f)
+	if len(r.routes) == 0 {
+		r.router = "the number of pods"
+		r.propose(f)
+	}
+	r.putTraffic(field{f.object, f.object.at("spec", "strategy").key, f.value, f.path})
+}
+
+// nameServices sets the two Services. One that has no name is new.
+func (r *rollout) nameServices(f field, stable, canary string) {
+	ports := r.ports()
+	for _, side := range []struct {
+		field, role string
+		name        *string
+	}{{stable, "stable", &r.stable}, {canary, "canary", &r.canary}} {
+		named := f.child(side.field)
+		if *side.name = text(named.value); *side.name != "" {
+			r.useService(named, *side.name)
+			continue
+		}
+		*side.name = r.name + "-" + side.role
+		if r.c.find("Service", r.namespace, *side.name) == nil {
+			r.newService(*side.name, ports)
+		}
+		named.unneeded(fmt.Sprintf("the rollout needs a Service for its %s pods: %s is new", side.role, *side.name), "")
+	}
+}
+
+var argoCanary = table[*rollout]{
+	carried: map[string]func(*rollout, field){
+		"stableService": read, "canaryService": read, "trafficRouting": (*rollout).argoRouting, "plugins": (*rollout).argoPlugins,
+		"steps": (*rollout).argoSteps, "analysis": (*rollout).argoBackground, "scaleDownDelaySeconds": (*rollout).keep,
+		"abortScaleDownDelaySeconds": (*rollout).argoAbortDelay,
+	},
+	dropped: map[string]verdict{
+		"maxSurge":                    unneeded("the canary has the pods that its steps ask for, beside all stable ones"),
+		"maxUnavailable":              unneeded("stable keeps all its pods until the traffic has left them"),
+		"dynamicStableScale":          lost("stable keeps all its pods during a release", "make room for them: a rollback does not wait for pods then"),
+		"minPodsPerReplicaSet":        lost("the canary has the pods that its steps ask for", "begin with setCanaryScale: {replicas: ...}, which is a minimum"),
+		"replicaProgressThreshold":    lost("a step waits for all pods that it asks for", "ask for fewer by setCanaryScale"),
+		"pingPong":                    lost("there is one stable and one canary Service", "name them in spec.traffic: a Service moves only while it carries no traffic"),
+		"antiAffinity":                lostAntiAffinity,
+		"canaryMetadata":              lostRoleMetadata,
+		"stableMetadata":              lostRoleMetadata,
+		"scaleDownDelayRevisionLimit": lost("every revision that had traffic keeps its pods for scaleDownDelaySeconds", "lower scaleDownDelaySeconds"),
+	},
+}
+
+var (
+	lostAntiAffinity = lost("pods of two revisions may run on one node",
+		"add podAntiAffinity with mismatchLabelKeys: [pod-template-hash] to the template")
+	lostRoleMetadata = lost("pods get no labels or annotations by their role",
+		"tell them apart by pod-template-hash: status.stable.revision and status.canary.revision name its values")
+)
+
+func (r *rollout) argoAbortDelay(f field) {
+	f.lost("after an abort, pods are kept for scaleDownDelaySeconds, as after a promotion", "raise scaleDownDelaySeconds if that is too short")
+}
+
+func (r *rollout) argoRouting(f field) {
+	carried := map[string]func(*rollout, field){"plugins": (*rollout).argoPlugins, "maxTrafficWeight": (*rollout).argoMaxWeight}
+	for name, words := range map[string]string{
+		"istio": "Istio", "nginx": "NGINX", "alb": "the AWS load balancer", "smi": "SMI", "ambassador": "Ambassador", "appMesh": "App Mesh",
+		"traefik": "Traefik", "apisix": "APISIX",
+	} {
+		carried[name] = func(r *rollout, f field) { r.otherRouter(f, words) }
+	}
+	table[*rollout]{
+		carried: carried,
+		dropped: map[string]verdict{"managedRoutes": unneeded("a header route is placed before the rule that it copies")},
+	}.walk(r, f)
+}
+
+func (r *rollout) otherRouter(f field, words string) {
+	r.router = words
+	r.propose(f)
+}
+
+func (r *rollout) argoMaxWeight(f field) {
+	if r.maxWeight < 1 {
+		f.lost("it is not a positive number", "weights are percentages: look at the steps")
+		r.maxWeight = 100
+		return
+	}
+	if r.maxWeight != 100 {
+		f.unneeded("weights are percentages, so those of the steps are converted", "")
+	}
+}
+
+func (r *rollout) argoPlugins(f field) {
+	for _, plugin := range f.children() {
+		if plugin.key.Value != "argoproj-labs/gatewayAPI" {
+			r.otherRouter(plugin, "the plugin "+plugin.key.Value)
+			continue
+		}
+		gatewayPlugin.walk(r, plugin)
+		if len(r.routes) == 0 {
+			r.router = "routes that are found by labels"
+			r.propose(plugin)
+		}
+	}
+}
+
+var gatewayPlugin = func() table[*rollout] {
+	t := table[*rollout]{
+		carried: map[string]func(*rollout, field){"namespace": (*rollout).routeNamespace},
+		dropped: map[string]verdict{
+			"disableInProgressLabel": unneeded("no label is written into routes"),
+			"inProgressLabelKey":     unneeded("no label is written into routes"),
+			"inProgressLabelValue":   unneeded("no label is written into routes"),
+		},
+	}
+	for _, kind := range []string{"HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute"} {
+		name := strings.ToLower(kind[:len(kind)-len("Route")]) + "Route"
+		t.carried[name] = func(r *rollout, f field) { r.useRoute(f, kind, text(f.value)) }
+		t.carried[name+"s"] = func(r *rollout, f field) {
+			for _, item := range f.items() {
+				pluginRoute(kind).walk(r, item)
+			}
+		}
+		t.dropped[name+"Selector"] = lost("routes are not found by labels", "name each of them in spec.traffic.routes")
+	}
+	return t
+}()
+
+// pluginRoute is an item of the list of routes.
+func pluginRoute(kind string) table[*rollout] {
+	return table[*rollout]{
+		carried: map[string]func(*rollout, field){
+			"name":      func(r *rollout, f field) { r.useRoute(f, kind, text(f.value)) },
+			"namespace": (*rollout).routeNamespace,
+		},
+		dropped: map[string]verdict{"useHeaderRoutes": unneeded("header rules are added to every route that is named")},
+	}
+}
+
+func (r *rollout) routeNamespace(f field) {
+	namespace := text(f.value)
+	switch {
+	case r.namespace == namespace:
+		f.unneeded("routes are in the namespace of the rollout", "")
+	case r.namespace == "":
+		f.unneeded("routes are in the namespace of the rollout", "apply the files to namespace "+namespace)
+	default:
+		f.lost(fmt.Sprintf("routes must be in the namespace of the rollout, %s", r.namespace), "move the route, or the rollout with its Services")
+	}
+}
+
+// weight converts a weight to a percentage.
+func (r *rollout) weight(f field) int {
+	value, ok := number(f.value)
+	if !ok {
+		f.lost("it is not a number", "correct it")
+		return 0
+	}
+	most := cmp.Or(r.maxWeight, 100)
+	percent := (value*100 + most/2) / most
+	if percent*most != value*100 {
+		f.lost(fmt.Sprintf("weights are percentages: %d of %d becomes %d %%", value, most, percent), "")
+	}
+	return percent
+}
+
+// seconds is a duration of whole seconds as the API has it.
+func seconds(value int) string {
+	const longest = 99999 // five digits
+	if value <= longest {
+		return fmt.Sprintf("%ds", value)
+	}
+	return fmt.Sprintf("%dh%dm%ds", value/3600, value/60%60, value%60)
+}
+
+// pauseOf returns a pause; nil without a duration waits for a promotion.
+func pauseOf(duration string) *yaml.Node {
+	if duration == "" {
+		return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Style: yaml.FlowStyle}
+	}
+	return mapping("duration", duration)
+}
