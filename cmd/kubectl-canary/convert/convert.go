@@ -115,6 +115,10 @@ func (c *converter) convertObject(o *object) {
 // count counts an object, and reports one of a version that is not known.
 func (c *converter) count(o *object, version string) {
 	c.converted++
+	o.expectVersion(version)
+}
+
+func (o *object) expectVersion(version string) {
 	if given := text(get(o.root, "apiVersion")); given != o.group+"/"+version {
 		o.lose("apiVersion", fmt.Sprintf("%s is read as %s", given, version), "compare the result with the object")
 	}
@@ -124,7 +128,9 @@ func (c *converter) count(o *object, version string) {
 func (c *converter) drop(o *object) { c.results[o] = []*yaml.Node{} }
 
 // replace puts objects in the place of one of the input.
-func (c *converter) replace(o *object, with ...*yaml.Node) { c.results[o] = append(c.results[o], with...) }
+func (c *converter) replace(o *object, with ...*yaml.Node) {
+	c.results[o] = append(c.results[o], with...)
+}
 
 // find looks up an object. One without a namespace gets that of the command that applies it, so it matches any.
 func (c *converter) find(kind, namespace, name string) *object {

@@ -17,7 +17,7 @@ import (
 func cases(t *testing.T) map[string][]byte {
 	t.Helper()
 	files, err := filepath.Glob("testdata/*/in.yaml")
-	if err != nil || len(files) < 5 {
+	if err != nil || len(files) < 7 {
 		t.Fatalf("got %d files, error %v", len(files), err)
 	}
 	contents := map[string][]byte{}

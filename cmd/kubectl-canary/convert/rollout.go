@@ -23,6 +23,8 @@ type rollout struct {
 	workload *object
 	// stable and canary are the names of the Services.
 	stable, canary string
+	// apex is the Service of Flagger in front of both, which is not there any more.
+	apex string
 	// router is the traffic router in words, if it is not the Gateway API.
 	router string
 	routes []*yaml.Node

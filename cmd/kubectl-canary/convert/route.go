@@ -122,7 +122,7 @@ func (r *rollout) port() int {
 
 // hints returns the hosts and matches by which Ingresses and VirtualServices of the input send requests to the pods.
 func (r *rollout) hints() (hosts, matches []*yaml.Node) {
-	names := []string{r.stable}
+	names := []string{r.stable, r.apex}
 	for _, service := range r.services() {
 		names = append(names, service.name)
 	}
@@ -172,7 +172,9 @@ func ingressMatches(rule field, services []string) (matches []*yaml.Node) {
 	return matches
 }
 
-func pathMatch(kind, value string) *yaml.Node { return mapping("path", mapping("type", kind, "value", value)) }
+func pathMatch(kind, value string) *yaml.Node {
+	return mapping("path", mapping("type", kind, "value", value))
+}
 
 // virtualMatches returns the matches of a VirtualService, and whether it sends requests to one of the Services.
 func virtualMatches(o *object, services []string) (matches []*yaml.Node, isFor bool) {
