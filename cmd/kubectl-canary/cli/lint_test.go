@@ -53,7 +53,7 @@ stdin:1: spec.traffic.routes[0]: note: HTTPRoute bookinfo-reviews is not in thes
 		"unknown output": {args: []string{"-f", "-", "-o", "yaml"}, err: "-o yaml is not supported: use text or json"},
 		"nothing":        {stdin: "apiVersion: v1\nkind: Service\n", args: []string{"-f", "-"}, err: "there is no CanaryRollout and no CanaryMetric in these files, so nothing was checked"},
 		"another tool": {stdin: "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: old}\n", args: []string{"-f", "-"},
-			want: "stdin:1: note: not checked: Rollout old is an object of Argo, which this tool does not know\n",
+			want: "stdin:1: note: not checked: Rollout old is an object of Argo: kubectl canary convert converts it\n",
 			err:  "there is no CanaryRollout and no CanaryMetric in these files, so nothing was checked"},
 		"errors": {stdin: broken, args: []string{"-f", "-"}, err: "found 2 errors and 0 warnings",
 			want: `stdin:1: spec.replica: unknown field "spec.replica": did you mean replicas?

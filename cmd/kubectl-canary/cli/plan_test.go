@@ -118,7 +118,7 @@ func TestPlanSaysWhatHolds(t *testing.T) {
 	if err := command.ExecuteContext(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	const want = `stdin:3: note: not checked: Canary old is an object of Flagger, which this tool does not know
+	const want = `stdin:3: note: not checked: Canary old is an object of Flagger: kubectl canary convert converts it
 stdin:2: spec.type: Service reviews-canary is an ExternalName, which selects no pods: remove type and externalName
 `
 	if errOut.String() != want || out.String() != readText(t, samplePlan) {

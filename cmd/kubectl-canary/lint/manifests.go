@@ -106,8 +106,7 @@ func (m *Manifests) add(ctx context.Context, o object) ([]Finding, error) {
 		m.routes = append(m.routes, o)
 		return m.home(o), nil
 	case foreign[group] != "":
-		return []Finding{o.find(Note, IDForeign, "", fmt.Sprintf("not checked: %s %s is an object of %s, which this tool does not know",
-			o.GetKind(), o.GetName(), foreign[group]))}, nil
+		return []Finding{o.find(Note, IDForeign, "", foreignMessage(o, foreign[group]))}, nil
 	}
 	return nil, nil
 }
@@ -115,6 +114,14 @@ func (m *Manifests) add(ctx context.Context, o object) ([]Finding, error) {
 // foreign maps the API groups of other canary tools to their names. A user who has such objects in the files may expect
 // them to be checked.
 var foreign = map[string]string{"argoproj.io": "Argo", "flagger.app": "Flagger"}
+
+func foreignMessage(o object, tool string) string {
+	message := fmt.Sprintf("not checked: %s %s is an object of %s", o.GetKind(), o.GetName(), tool)
+	if slices.Contains([]string{"Rollout", "AnalysisTemplate", "ClusterAnalysisTemplate", "Canary", "MetricTemplate"}, o.GetKind()) {
+		return message + ": kubectl canary convert converts it"
+	}
+	return message + ", which this tool does not know"
+}
 
 // home sets the namespace of the command line. Like kubectl, it does so only if the object has none.
 func (m *Manifests) home(o object) []Finding {
