@@ -86,7 +86,7 @@ func (o *convertOptions) run(command *cobra.Command) error {
 // write prints the objects, or writes them into files that do not exist yet.
 func (o *convertOptions) write(objects []convert.Object) error {
 	if o.directory != "" {
-		if err := os.MkdirAll(o.directory, 0o750); err != nil {
+		if err := os.MkdirAll(o.directory, 0o755); err != nil {
 			return err
 		}
 	}
@@ -111,7 +111,7 @@ func (o *convertOptions) write(objects []convert.Object) error {
 }
 
 func create(name string, content []byte) error {
-	file, err := os.OpenFile(filepath.Clean(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := os.OpenFile(filepath.Clean(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s exists already: remove it, or name another directory", name)
 	}

@@ -7,27 +7,23 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
 )
 
 // argoRollout converts a Rollout.
 func (c *converter) argoRollout(o *object) {
 	r := &rollout{object: o, c: c, spec: mapping(), workload: o}
-	if ref := o.at("spec", "workloadRef"); ref.value != nil && !isNull(ref.value) {
+	c.drop(o)
+	if ref := o.at("spec", "workloadRef"); ref.isSet() {
 		if r.workload = r.findWorkload(ref); r.workload == nil {
-			c.drop(o)
 			return
 		}
 	}
-	if get(r.workload.root, "spec", "template") == nil {
+	if !r.workload.at("spec", "template").isSet() {
 		o.fail("spec.template", "there is no pod template", "add it")
-		c.drop(o)
 		return
 	}
-	if get(o.root, "spec", "strategy", "canary") == nil && get(o.root, "spec", "strategy", "blueGreen") == nil {
-		o.fail("spec.strategy", "there is neither canary nor blueGreen", "add one of them")
-		c.drop(o)
+	if strategy := o.at("spec", "strategy"); strategy.child("canary").isSet() == strategy.child("blueGreen").isSet() {
+		strategy.failed("it must have either canary or blueGreen", "add one of them")
 		return
 	}
 	argoSpec.walk(r, o.at("spec"))
@@ -59,7 +55,7 @@ var argoSpec = table[*rollout]{
 		"workloadRef": (*rollout).fromWorkload, "strategy": (*rollout).argoStrategy,
 	},
 	dropped: map[string]verdict{
-		"restartAt":      lost("pods are not restarted by a time", "change an annotation of the template: that releases the same image"),
+		"restartAt":      lost("pods are not restarted at a time", "change an annotation of the template: that releases the same image"),
 		"rollbackWindow": lost("a release of an older version takes all its steps", "skip them: kubectl canary promote --full"),
 		"analysis":       unneeded("runs of an analysis are no objects here, so none have to be deleted"),
 	},
@@ -68,67 +64,45 @@ var argoSpec = table[*rollout]{
 // fromWorkload takes template and selector from the workload.
 func (r *rollout) fromWorkload(f field) {
 	table[*rollout]{
-		carried: map[string]func(*rollout, field){"apiVersion": read, "kind": read, "name": read},
+		carried: map[string]func(*rollout, field){"apiVersion": (*rollout).read, "kind": (*rollout).read, "name": (*rollout).read},
 		dropped: map[string]verdict{"scaleDown": lost("the workload is not scaled down", "scale it down when the rollout is Ready")},
 	}.walk(r, f)
-	if get(r.root, "spec", "selector") == nil {
-		if selector := r.workload.at("spec", "selector"); selector.value != nil {
-			r.keepSelector(selector)
-		}
+	if selector := r.workload.at("spec", "selector"); selector.isSet() && !r.at("spec", "selector").isSet() {
+		r.keepSelector(selector)
 	}
 	template := r.workload.at("spec", "template")
 	template.key.HeadComment = f.key.HeadComment
 	r.keep(template)
 }
 
-// read is for fields that have been read before.
-func read(*rollout, field) {}
-
 func (r *rollout) argoStrategy(f field) {
 	table[*rollout]{carried: map[string]func(*rollout, field){
 		"canary": (*rollout).argoCanary, "blueGreen": (*rollout).argoBlueGreen,
 	}}.walk(r, f)
+	r.putTraffic(f)
+	r.putSteps(f)
 }
 
 func (r *rollout) argoCanary(f field) {
 	r.nameServices(f, "stableService", "canaryService")
-	r.orMatches = get(f.value, "trafficRouting", "istio") != nil
-	if r.maxWeight = 100; get(f.value, "trafficRouting", "maxTrafficWeight") != nil {
-		r.maxWeight, _ = number(get(f.value, "trafficRouting", "maxTrafficWeight"))
+	routing := f.child("trafficRouting")
+	r.orMatches = routing.child("istio").isSet()
+	r.ignoresMirrors = routing.child("plugins").isSet()
+	if r.maxWeight, _ = number(routing.child("maxTrafficWeight").value); r.maxWeight < 1 {
+		r.maxWeight = 100 // the default; argoMaxWeight reports what cannot be read
 	}
 	argoCanary.walk(r, f)
 	if len(r.routes) == 0 {
 		r.router = "the number of pods"
-		r.propose(f)
-	}
-	r.putTraffic(field{f.object, f.object.at("spec", "strategy").key, f.value, f.path})
-}
-
-// nameServices sets the two Services. One that has no name is new.
-func (r *rollout) nameServices(f field, stable, canary string) {
-	ports := r.ports()
-	for _, side := range []struct {
-		field, role string
-		name        *string
-	}{{stable, "stable", &r.stable}, {canary, "canary", &r.canary}} {
-		named := f.child(side.field)
-		if *side.name = text(named.value); *side.name != "" {
-			r.useService(named, *side.name)
-			continue
-		}
-		*side.name = r.name + "-" + side.role
-		if r.c.find("Service", r.namespace, *side.name) == nil {
-			r.newService(*side.name, ports)
-		}
-		named.unneeded(fmt.Sprintf("the rollout needs a Service for its %s pods: %s is new", side.role, *side.name), "")
+		r.propose(routing)
 	}
 }
 
 var argoCanary = table[*rollout]{
 	carried: map[string]func(*rollout, field){
-		"stableService": read, "canaryService": read, "trafficRouting": (*rollout).argoRouting, "plugins": (*rollout).argoPlugins,
-		"steps": (*rollout).argoSteps, "analysis": (*rollout).argoBackground, "scaleDownDelaySeconds": (*rollout).keep,
-		"abortScaleDownDelaySeconds": (*rollout).argoAbortDelay,
+		"stableService": (*rollout).read, "canaryService": (*rollout).read, "scaleDownDelaySeconds": (*rollout).keep,
+		"trafficRouting": (*rollout).argoRouting, "plugins": (*rollout).argoMisplaced,
+		"steps": (*rollout).argoSteps, "analysis": (*rollout).argoBackground,
 	},
 	dropped: map[string]verdict{
 		"maxSurge":                    unneeded("the canary has the pods that its steps ask for, beside all stable ones"),
@@ -137,37 +111,46 @@ var argoCanary = table[*rollout]{
 		"minPodsPerReplicaSet":        lost("the canary has the pods that its steps ask for", "begin with setCanaryScale: {replicas: ...}, which is a minimum"),
 		"replicaProgressThreshold":    lost("a step waits for all pods that it asks for", "ask for fewer by setCanaryScale"),
 		"pingPong":                    lost("there is one stable and one canary Service", "name them in spec.traffic: a Service moves only while it carries no traffic"),
+		"abortScaleDownDelaySeconds":  lostAbortDelay,
 		"antiAffinity":                lostAntiAffinity,
 		"canaryMetadata":              lostRoleMetadata,
 		"stableMetadata":              lostRoleMetadata,
-		"scaleDownDelayRevisionLimit": lost("every revision that had traffic keeps its pods for scaleDownDelaySeconds", "lower scaleDownDelaySeconds"),
+		"scaleDownDelayRevisionLimit": lostRevisionLimit,
 	},
 }
 
+// What canary and blue-green have in common.
 var (
+	lostAbortDelay = lost("after an abort, pods are kept for scaleDownDelaySeconds, as after a promotion",
+		"raise scaleDownDelaySeconds if that is too short")
 	lostAntiAffinity = lost("pods of two revisions may run on one node",
 		"add podAntiAffinity with mismatchLabelKeys: [pod-template-hash] to the template")
 	lostRoleMetadata = lost("pods get no labels or annotations by their role",
 		"tell them apart by pod-template-hash: status.stable.revision and status.canary.revision name its values")
+	lostRevisionLimit = lost("every revision that had traffic keeps its pods for scaleDownDelaySeconds", "lower scaleDownDelaySeconds")
 )
 
-func (r *rollout) argoAbortDelay(f field) {
-	f.lost("after an abort, pods are kept for scaleDownDelaySeconds, as after a promotion", "raise scaleDownDelaySeconds if that is too short")
+// argoMisplaced reads plugins that are not below trafficRouting, where examples often have them.
+func (r *rollout) argoMisplaced(f field) {
+	f.unneeded("Argo Rollouts reads plugins below trafficRouting; they are converted as if they were there", "")
+	r.argoPlugins(f)
 }
 
-func (r *rollout) argoRouting(f field) {
-	carried := map[string]func(*rollout, field){"plugins": (*rollout).argoPlugins, "maxTrafficWeight": (*rollout).argoMaxWeight}
+var argoRouting = func() table[*rollout] {
+	t := table[*rollout]{
+		carried: map[string]func(*rollout, field){"plugins": (*rollout).argoPlugins, "maxTrafficWeight": (*rollout).argoMaxWeight},
+		dropped: map[string]verdict{"managedRoutes": unneeded("a header route is placed before the rule that it copies")},
+	}
 	for name, words := range map[string]string{
 		"istio": "Istio", "nginx": "NGINX", "alb": "the AWS load balancer", "smi": "SMI", "ambassador": "Ambassador", "appMesh": "App Mesh",
 		"traefik": "Traefik", "apisix": "APISIX",
 	} {
-		carried[name] = func(r *rollout, f field) { r.otherRouter(f, words) }
+		t.carried[name] = func(r *rollout, f field) { r.otherRouter(f, words) }
 	}
-	table[*rollout]{
-		carried: carried,
-		dropped: map[string]verdict{"managedRoutes": unneeded("a header route is placed before the rule that it copies")},
-	}.walk(r, f)
-}
+	return t
+}()
+
+func (r *rollout) argoRouting(f field) { argoRouting.walk(r, f) }
 
 func (r *rollout) otherRouter(f field, words string) {
 	r.router = words
@@ -175,12 +158,10 @@ func (r *rollout) otherRouter(f field, words string) {
 }
 
 func (r *rollout) argoMaxWeight(f field) {
-	if r.maxWeight < 1 {
-		f.lost("it is not a positive number", "weights are percentages: look at the steps")
-		r.maxWeight = 100
-		return
-	}
-	if r.maxWeight != 100 {
+	switch most, ok := number(f.value); {
+	case !ok || most < 1:
+		f.lost("it is not a positive number, so weights are read as percentages", "look at the steps")
+	case most != 100:
 		f.unneeded("weights are percentages, so those of the steps are converted", "")
 	}
 }
@@ -200,20 +181,18 @@ func (r *rollout) argoPlugins(f field) {
 }
 
 var gatewayPlugin = func() table[*rollout] {
+	label := unneeded("no label is written into routes")
 	t := table[*rollout]{
 		carried: map[string]func(*rollout, field){"namespace": (*rollout).routeNamespace},
-		dropped: map[string]verdict{
-			"disableInProgressLabel": unneeded("no label is written into routes"),
-			"inProgressLabelKey":     unneeded("no label is written into routes"),
-			"inProgressLabelValue":   unneeded("no label is written into routes"),
-		},
+		dropped: map[string]verdict{"disableInProgressLabel": label, "inProgressLabelKey": label, "inProgressLabelValue": label},
 	}
 	for _, kind := range []string{"HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute"} {
-		name := strings.ToLower(kind[:len(kind)-len("Route")]) + "Route"
+		name := strings.ToLower(strings.TrimSuffix(kind, "Route")) + "Route"
+		item := pluginRoute(kind)
 		t.carried[name] = func(r *rollout, f field) { r.useRoute(f, kind, text(f.value)) }
 		t.carried[name+"s"] = func(r *rollout, f field) {
-			for _, item := range f.items() {
-				pluginRoute(kind).walk(r, item)
+			for _, route := range f.items() {
+				item.walk(r, route)
 			}
 		}
 		t.dropped[name+"Selector"] = lost("routes are not found by labels", "name each of them in spec.traffic.routes")
@@ -221,7 +200,7 @@ var gatewayPlugin = func() table[*rollout] {
 	return t
 }()
 
-// pluginRoute is an item of the list of routes.
+// pluginRoute is an item of a list of routes.
 func pluginRoute(kind string) table[*rollout] {
 	return table[*rollout]{
 		carried: map[string]func(*rollout, field){
@@ -233,11 +212,10 @@ func pluginRoute(kind string) table[*rollout] {
 }
 
 func (r *rollout) routeNamespace(f field) {
-	namespace := text(f.value)
-	switch {
-	case r.namespace == namespace:
+	switch namespace := text(f.value); r.namespace {
+	case namespace:
 		f.unneeded("routes are in the namespace of the rollout", "")
-	case r.namespace == "":
+	case "":
 		f.unneeded("routes are in the namespace of the rollout", "apply the files to namespace "+namespace)
 	default:
 		f.lost(fmt.Sprintf("routes must be in the namespace of the rollout, %s", r.namespace), "move the route, or the rollout with its Services")
@@ -254,24 +232,7 @@ func (r *rollout) weight(f field) int {
 	most := cmp.Or(r.maxWeight, 100)
 	percent := (value*100 + most/2) / most
 	if percent*most != value*100 {
-		f.lost(fmt.Sprintf("weights are percentages: %d of %d becomes %d %%", value, most, percent), "")
+		f.lost(fmt.Sprintf("weights are percentages: %d of %d becomes %d", value, most, percent), "choose a weight that is a percentage")
 	}
 	return percent
-}
-
-// seconds is a duration of whole seconds as the API has it.
-func seconds(value int) string {
-	const longest = 99999 // five digits
-	if value <= longest {
-		return fmt.Sprintf("%ds", value)
-	}
-	return fmt.Sprintf("%dh%dm%ds", value/3600, value/60%60, value%60)
-}
-
-// pauseOf returns a pause; nil without a duration waits for a promotion.
-func pauseOf(duration string) *yaml.Node {
-	if duration == "" {
-		return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Style: yaml.FlowStyle}
-	}
-	return mapping("duration", duration)
 }

@@ -4,11 +4,9 @@
 package convert
 
 import (
-	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -16,161 +14,26 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
-// sharedNamespace is the namespace of the operator, unless it was installed in another one.
-const sharedNamespace = "canaryrollout-system"
-
-// template is an AnalysisTemplate, a ClusterAnalysisTemplate or a MetricTemplate.
-type template struct {
-	*object
-	// isShared says that rollouts of all namespaces may refer to it.
-	isShared  bool
-	arguments []argument
-	metrics   []*metric
-	// includes are the templates that it consists of.
-	includes []field
-}
-
-// argument is declared by a template.
-type argument struct {
-	field
-	// given is its name in the template, and name that in a CanaryMetric.
-	given, name string
-	// value is its default; nil if a rollout must give one.
-	value *yaml.Node
-}
-
-// analysisTemplate turns each metric of a template into a CanaryMetric.
-func (c *converter) analysisTemplate(o *object) {
-	t := &template{object: o, isShared: o.kind == "ClusterAnalysisTemplate"}
-	c.templates = append(c.templates, t)
-	c.drop(o)
-	t.readArguments(o.at("spec", "args"))
-	table[*template]{
-		carried: map[string]func(*template, field){
-			"args": func(*template, field) {},
-			"metrics": func(t *template, f field) {
-				for _, item := range f.items() {
-					t.addMetric(c, item)
-				}
-			},
-			"templates": func(t *template, f field) { t.includes = f.items() },
-		},
-		dropped: map[string]verdict{"dryRun": lostDryRun, "measurementRetention": unneededRetention},
-	}.walk(t, o.at("spec"))
-	for _, m := range t.metrics {
-		c.replace(o, t.canaryMetric(m))
-	}
-	for _, a := range t.arguments {
-		if !slices.ContainsFunc(t.metrics, func(m *metric) bool { return m.uses(a) }) {
-			a.unneeded("no metric that was converted contains this argument", "")
-		}
-	}
-}
-
-var (
-	lostDryRun        = lost("every metric of an analysis decides", "remove the metric from the rollout until it may decide")
-	unneededRetention = unneeded("a bounded result of the analysis is in the status of the rollout")
-)
-
-func (t *template) readArguments(f field) {
-	for _, item := range f.items() {
-		if get(item.value, "valueFrom") != nil {
-			item.lost("values are not read from Secrets or other objects", "give credentials to the provider, in the file of --metric-providers")
-			continue
-		}
-		a := argument{field: item}
-		table[*argument]{carried: map[string]func(*argument, field){
-			"name":  func(a *argument, f field) { a.given = text(f.value) },
-			"value": func(a *argument, f field) { a.value = f.value },
-		}}.walk(&a, item)
-		if a.name = identifier(a.given, 32); a.name != a.given {
-			item.unneeded("an argument has a name of lower case letters, digits and dashes: it is "+a.name, "")
-		}
-		t.arguments = append(t.arguments, a)
-	}
-}
-
-// canaryMetric returns a metric as an object.
-func (t *template) canaryMetric(m *metric) *yaml.Node {
-	spec := mapping()
-	var arguments []*yaml.Node
-	for _, a := range t.arguments {
-		if m.uses(a) {
-			arguments = append(arguments, mapping("name", a.name, "default", quoted(a.value)))
-		}
-	}
-	if len(arguments) > 0 {
-		set(spec, "arguments", sequence(arguments...))
-	}
-	set(spec, m.kind, m.source)
-	root := rebuild(t.object, "CanaryMetric", spec)
-	set(get(root, "metadata"), "name", m.objectName)
-	if t.isShared {
-		namespace := scalar(sharedNamespace)
-		namespace.LineComment = "# the namespace of the operator"
-		set(get(root, "metadata"), "namespace", namespace)
-	}
-	return root
-}
-
-// quoted returns the value of an argument, which is a string; nil stays nil.
-func quoted(node *yaml.Node) *yaml.Node {
-	if node == nil {
-		return nil
-	}
-	return scalar(text(node))
-}
-
-var (
-	capital       = regexp.MustCompile(`([a-z0-9])([A-Z])`)
-	notIdentifier = regexp.MustCompile(`[^a-z0-9]+`)
-)
-
-// identifier turns a name into one of lower case letters, digits and dashes that begins with a letter.
-func identifier(name string, longest int) string {
-	name = strings.ToLower(capital.ReplaceAllString(name, "$1-$2"))
-	name = strings.Trim(notIdentifier.ReplaceAllString(name, "-"), "-")
-	if name == "" || name[0] < 'a' {
-		name = strings.TrimSuffix("m-"+name, "-")
-	}
-	if len(name) > longest {
-		name = strings.TrimRight(name[:longest], "-")
-	}
-	return name
-}
-
-// findTemplate looks up a template that a rollout names.
-func (c *converter) findTemplate(namespace, name string, isShared bool) *template {
-	for _, t := range c.templates {
-		if t.group == groupArgo && t.name == name && t.isShared == isShared && (isShared || isSame(t.namespace, namespace)) {
-			return t
-		}
-	}
-	return nil
-}
-
 // analysisStep converts an analysis that a release waits for.
 func (r *rollout) analysisStep(f field) {
 	metrics, takes := r.analysis(f)
 	if len(metrics) == 0 {
-		r.gate(f, "none of its metrics is converted")
+		r.loseStep(f, "none of its metrics is converted")
 		return
 	}
 	const shortest = 10 * time.Minute
 	duration := plan.Duration(max(shortest, (2 * takes).Round(time.Minute)))
 	r.step("analysis", mapping("duration", duration, "metrics", sequence(metrics...)))
-	f.unneeded(fmt.Sprintf("if there is no verdict, the step ends after %s, and waits to be promoted or aborted", duration),
+	f.child("templates").unneeded(fmt.Sprintf("if there is no verdict, the step ends after %s, and waits to be promoted or aborted", duration),
 		"set duration and onInconclusive of the step as you need them")
 }
 
-func (r *rollout) argoBackground(f field) {
-	r.metrics, _ = r.analysis(f)
-}
+func (r *rollout) argoBackground(f field) { r.metrics, _ = r.analysis(f) }
 
 // analysis returns the metrics of an analysis, and how long the slowest takes.
 func (r *rollout) analysis(f field) ([]*yaml.Node, time.Duration) {
-	call := &analysisCall{r: r, field: f, given: map[string]*givenArgument{}}
-	for _, item := range f.child("args").items() {
+	call := &analysisCall{field: f, r: r, given: map[string]*givenArgument{}}
+	for _, item := range f.child("args").items() { // templates contain them
 		call.readArgument(item)
 	}
 	table[*analysisCall]{
@@ -189,17 +52,19 @@ func (r *rollout) analysis(f field) ([]*yaml.Node, time.Duration) {
 		},
 	}.walk(call, f)
 	for _, item := range f.child("args").items() {
-		if g := call.given[text(get(item.value, "name"))]; g != nil && !g.isUsed {
+		if g := call.given[argumentName(text(get(item.value, "name")))]; g != nil && !g.isUsed {
 			item.unneeded("no metric that was converted contains this argument", "")
 		}
 	}
+	f.limit(len(call.metrics), maxMetrics, "metrics")
 	return call.metrics, call.takes
 }
 
 // analysisCall is an analysis of a rollout, with arguments for its templates.
 type analysisCall struct {
 	field
-	r       *rollout
+	r *rollout
+	// given are the arguments by their names in a CanaryMetric.
 	given   map[string]*givenArgument
 	seen    []*template
 	metrics []*yaml.Node
@@ -214,43 +79,46 @@ type givenArgument struct {
 }
 
 func (call *analysisCall) readArgument(item field) {
-	g := &givenArgument{}
 	var name string
+	g := &givenArgument{}
+	isKnown := item.child("value").isSet()
 	table[*givenArgument]{carried: map[string]func(*givenArgument, field){
-		"name":      func(_ *givenArgument, f field) { name = text(f.value) },
+		"name":      func(_ *givenArgument, f field) { name = argumentName(text(f.value)) },
 		"value":     func(g *givenArgument, f field) { g.value = text(f.value) },
-		"valueFrom": func(g *givenArgument, f field) { call.readSource(g, f) },
+		"valueFrom": func(g *givenArgument, f field) { isKnown = call.readSource(g, f) },
 	}}.walk(g, item)
-	if g.value != "" || get(item.value, "value") != nil {
-		call.given[name] = g
-	}
-}
-
-// readSource reads the value of an argument from elsewhere.
-func (call *analysisCall) readSource(g *givenArgument, f field) {
-	hashes := map[string]string{"Latest": "{{canaryRevision}}", "Stable": "{{stableRevision}}"}
-	if hash := f.child("podTemplateHashValue"); hash.value != nil {
-		if g.value = hashes[text(hash.value)]; g.value == "" {
-			hash.lost("it is neither Latest nor Stable", "correct it")
-		}
-		g.isVariable = true
+	if !isKnown {
+		item.lost("the argument has no value that is known here", "write it into the arguments of metricRef")
 		return
 	}
-	path := f.child("fieldRef").child("fieldPath")
-	variables := map[string]string{"metadata.name": "{{rollout}}", "metadata.namespace": "{{namespace}}"}
-	if g.value = variables[text(path.value)]; g.value != "" {
-		g.isVariable = true
-		return
-	}
-	if label := labelPath.FindStringSubmatch(text(path.value)); label != nil {
-		if g.value = text(get(call.object.root, "metadata", label[1], label[2])); g.value != "" {
-			return
-		}
-	}
-	f.lost("the value is not read from there", "write the value into the arguments of metricRef")
+	call.given[name] = g
 }
 
-var labelPath = regexp.MustCompile(`^metadata\.(labels|annotations)\['([^']+)'\]$`)
+// The sources of values that are variables of the operator.
+var (
+	hashVariables  = map[string]string{"Latest": "{{canaryRevision}}", "Stable": "{{stableRevision}}"}
+	fieldVariables = map[string]string{"metadata.name": "{{rollout}}", "metadata.namespace": "{{namespace}}"}
+	// metadataField is a field whose value is in the rollout itself.
+	metadataField = regexp.MustCompile(`^metadata\.(labels|annotations)\['([^']+)'\]$`)
+)
+
+// readSource reads a value from elsewhere. It reports whether it could.
+func (call *analysisCall) readSource(g *givenArgument, f field) bool {
+	path := text(get(f.value, "fieldRef", "fieldPath"))
+	for _, variable := range []string{hashVariables[text(get(f.value, "podTemplateHashValue"))], fieldVariables[path]} {
+		if variable != "" {
+			g.value, g.isVariable = variable, true
+			return true
+		}
+	}
+	if parts := metadataField.FindStringSubmatch(path); parts != nil {
+		if value := call.object.at("metadata", parts[1], parts[2]); value.isSet() {
+			g.value = text(value.value)
+			return true
+		}
+	}
+	return false
+}
 
 // include adds the metrics of a template, and of those that it includes.
 func (call *analysisCall) include(item field) {
@@ -278,28 +146,36 @@ func (call *analysisCall) include(item field) {
 	}
 }
 
+// findTemplate looks up a template that a rollout names.
+func (c *converter) findTemplate(namespace, name string, isShared bool) *template {
+	for _, t := range c.templates {
+		if t.group == groupArgo && t.name == name && t.isShared == isShared && (isShared || isSame(t.namespace, namespace)) {
+			return t
+		}
+	}
+	return nil
+}
+
 // refer returns a metric that refers to the CanaryMetric of a template, or a copy of it if an argument is a variable.
 func (call *analysisCall) refer(t *template, m *metric) *yaml.Node {
-	result := mapping("name", call.unique(m))
 	var arguments []*yaml.Node
 	values, isCopy := map[string]string{}, false
 	for _, a := range t.arguments {
-		g := call.given[a.given]
+		g := call.given[a.name]
 		switch {
-		case !m.uses(a):
+		case !m.uses(a.name):
 		case g != nil:
-			g.isUsed, isCopy = true, isCopy || g.isVariable
-			values[a.name] = g.value
+			g.isUsed, isCopy, values[a.name] = true, isCopy || g.isVariable, g.value
 			arguments = append(arguments, mapping("name", a.name, "value", g.value))
-		case a.value != nil:
-			values[a.name] = text(a.value)
+		case a.fallback != nil:
+			values[a.name] = text(a.fallback)
 		default:
 			call.failed(fmt.Sprintf("argument %s of template %s has no value", a.given, t.name), "add it to args")
 		}
 	}
+	name := call.unique(m)
 	if isCopy {
-		set(result, m.kind, mapped(m.source, func(text string) string { return substitute(text, values) }))
-		return result
+		return mapping("name", name, m.kind, mapped(m.source, func(text string) string { return substitute(text, values) }))
 	}
 	ref := mapping("name", m.objectName)
 	if t.isShared {
@@ -308,15 +184,15 @@ func (call *analysisCall) refer(t *template, m *metric) *yaml.Node {
 	if len(arguments) > 0 {
 		set(ref, "arguments", sequence(arguments...))
 	}
-	set(result, "metricRef", ref)
-	return result
+	return mapping("name", name, "metricRef", ref)
 }
 
-// unique returns the name of a metric that no other in the list has.
+// unique returns the name of a metric that no other of the analysis has.
 func (call *analysisCall) unique(m *metric) string {
 	name := m.name
 	for i := 2; slices.ContainsFunc(call.metrics, func(other *yaml.Node) bool { return text(get(other, "name")) == name }); i++ {
-		name = fmt.Sprintf("%s-%d", identifier(cmp.Or(m.objectName, m.name), 28), i)
+		suffix := fmt.Sprintf("-%d", i)
+		name = identifier(m.name, maxMetricName-len(suffix)) + suffix
 	}
 	return name
 }

@@ -16,6 +16,7 @@ import (
 )
 
 func (r *rollout) argoSteps(f field) {
+	r.stepsKey = f.key
 	for _, step := range f.items() {
 		before := len(r.steps)
 		argoStep.walk(r, step)
@@ -28,12 +29,15 @@ func (r *rollout) argoSteps(f field) {
 // moveComments keeps the comments of a step.
 func moveComments(from, to *yaml.Node) {
 	to.HeadComment = cmp.Or(from.HeadComment, to.HeadComment)
-	if len(from.Content) > 1 && len(to.Content) > 1 {
-		to.Content[0].HeadComment = cmp.Or(to.Content[0].HeadComment, from.Content[0].HeadComment)
-		to.Content[0].LineComment = cmp.Or(to.Content[0].LineComment, from.Content[0].LineComment)
-		if to.Content[1].Kind == yaml.ScalarNode || from.Content[1].Kind == to.Content[1].Kind {
-			to.Content[1].LineComment = cmp.Or(to.Content[1].LineComment, from.Content[1].LineComment)
+	to.FootComment = cmp.Or(from.FootComment, to.FootComment)
+	for i := range min(len(from.Content), len(to.Content), 2) { // the name and the value of the step
+		given, kept := from.Content[i], to.Content[i]
+		if given.Kind != kept.Kind {
+			continue // a comment behind a scalar has no place behind a mapping
 		}
+		kept.HeadComment = cmp.Or(kept.HeadComment, given.HeadComment)
+		kept.LineComment = cmp.Or(kept.LineComment, given.LineComment)
+		kept.FootComment = cmp.Or(kept.FootComment, given.FootComment)
 	}
 }
 
@@ -43,16 +47,15 @@ var argoStep = table[*rollout]{carried: map[string]func(*rollout, field){
 	"setCanaryScale": (*rollout).argoScale,
 	"setHeaderRoute": (*rollout).argoHeaderRoute,
 	"setMirrorRoute": (*rollout).argoMirror,
-	"analysis":       func(r *rollout, f field) { r.analysisStep(f) },
-	"experiment":     func(r *rollout, f field) { r.gate(f, "there are no experiments") },
-	"plugin":         func(r *rollout, f field) { r.gate(f, "there are no plugins for steps") },
+	"analysis":       (*rollout).analysisStep,
+	"experiment":     func(r *rollout, f field) { r.loseStep(f, "there are no experiments") },
+	"plugin":         func(r *rollout, f field) { r.loseStep(f, "there are no plugins for steps") },
 }}
 
-// gate puts a pause in the place of a step that has no counterpart. A release must not go on without what the step has checked.
-func (r *rollout) gate(f field, message string) {
+// loseStep puts a pause in the place of a step.
+func (r *rollout) loseStep(f field, message string) {
 	f.lost(message+": the step becomes a pause", "promote or abort the release at the pause, or replace it by an analysis step")
-	r.step("pause", pauseOf(""))
-	r.comment("In the place of " + f.key.Value + ": promote or abort here.")
+	r.gate(f.key.Value)
 }
 
 func (r *rollout) argoPause(f field) {
@@ -60,19 +63,23 @@ func (r *rollout) argoPause(f field) {
 	table[*rollout]{carried: map[string]func(*rollout, field){
 		"duration": func(_ *rollout, f field) { duration = durationOf(f) },
 	}}.walk(r, f)
-	if given := text(get(f.value, "duration")); given != "" && duration == "" {
-		if parsed, err := time.ParseDuration(given); err == nil && parsed <= 0 || given == "0" {
-			return
-		}
+	if given := f.child("duration"); given.isSet() && duration == "" && isZero(text(given.value)) {
+		return
 	}
 	r.step("pause", pauseOf(duration))
 }
 
-// durationOf returns a duration of Argo Rollouts, which is a number of seconds or has units. It reports one that it cannot
-// convert, and one of no length.
+// isZero reports whether a duration has no length.
+func isZero(value string) bool {
+	parsed, err := time.ParseDuration(value)
+	return err == nil && parsed <= 0
+}
+
+// durationOf returns a duration, which is a number of seconds or has units. It reports one that it cannot convert, and one of no
+// length, and returns nothing for them.
 func durationOf(f field) string {
 	value := text(f.value)
-	if count, ok := number(f.value); ok {
+	if count, ok := number(f.value); ok && count != 0 {
 		value = fmt.Sprintf("%ds", count)
 	}
 	parsed, err := time.ParseDuration(value)
@@ -85,8 +92,9 @@ func durationOf(f field) string {
 		return ""
 	case wellFormed.MatchString(value):
 		return value
+	default:
+		return plan.Duration(parsed)
 	}
-	return plan.Duration(parsed)
 }
 
 // wellFormed are the durations that the API accepts.
@@ -95,14 +103,7 @@ var wellFormed = regexp.MustCompile(`^([0-9]{1,5}([.][0-9]{1,3})?(ms|s|m|h)){1,4
 func (r *rollout) argoScale(f field) {
 	scale := mapping()
 	table[*yaml.Node]{carried: map[string]func(*yaml.Node, field){
-		"replicas": keep, "weight": keep,
-		"matchTrafficWeight": func(scale *yaml.Node, f field) {
-			if isTrue(f.value) {
-				keep(scale, f)
-				return
-			}
-			f.unneeded("only true has an effect, so it is left out", "")
-		},
+		"replicas": keep, "weight": keep, "matchTrafficWeight": keepTrue,
 	}}.walk(scale, f)
 	if len(scale.Content) == 0 {
 		return
@@ -113,6 +114,14 @@ func (r *rollout) argoScale(f field) {
 	r.step("setCanaryScale", scale)
 }
 
+func keepTrue(target *yaml.Node, f field) {
+	if !isTrue(f.value) {
+		f.unneeded("only true has an effect, so it is left out", "")
+		return
+	}
+	keep(target, f)
+}
+
 func (r *rollout) argoHeaderRoute(f field) {
 	var name string
 	var matches []*yaml.Node
@@ -120,13 +129,13 @@ func (r *rollout) argoHeaderRoute(f field) {
 		"name":  func(_ *rollout, f field) { name = routeName(f) },
 		"match": func(r *rollout, f field) { matches = r.headerMatches(f) },
 	}}.walk(r, f)
-	route := mapping("name", name)
-	if len(matches) > 0 {
-		set(route, "matches", sequence(matches...))
-	}
 	if len(matches) == 0 && !r.hasHeaderRoute(name) {
 		f.unneeded("no earlier step creates this header route, so there is nothing to remove", "")
 		return
+	}
+	route := mapping("name", name)
+	if len(matches) > 0 {
+		set(route, "matches", sequence(matches...))
 	}
 	r.step("setHeaderRoute", route)
 }
@@ -158,18 +167,15 @@ func (r *rollout) headerMatches(f field) (matches []*yaml.Node) {
 		header := mapping()
 		table[*yaml.Node]{carried: map[string]func(*yaml.Node, field){
 			"headerName":  func(header *yaml.Node, f field) { set(header, "name", f.value) },
-			"headerValue": func(header *yaml.Node, f field) { stringMatch.walk(header, f) },
+			"headerValue": stringMatch.walk,
 		}}.walk(header, match)
 		headers = append(headers, header)
 	}
-	if r.orMatches {
-		for _, header := range headers {
-			matches = append(matches, mapping("headers", sequence(header)))
-		}
-		return matches
+	if !r.orMatches && len(headers) > 0 {
+		return []*yaml.Node{mapping("headers", sequence(headers...))}
 	}
-	if len(headers) > 0 {
-		matches = append(matches, mapping("headers", sequence(headers...)))
+	for _, header := range headers {
+		matches = append(matches, mapping("headers", sequence(header)))
 	}
 	return matches
 }
@@ -190,11 +196,10 @@ func setMatch(match *yaml.Node, kind, value string) {
 }
 
 func (r *rollout) argoMirror(f field) {
-	const all = 100
-	percent := all
+	percent := 100 // the default of Argo Rollouts
 	table[*rollout]{
 		carried: map[string]func(*rollout, field){
-			"percentage": func(_ *rollout, f field) { percent, _ = number(f.value) },
+			"percentage": func(_ *rollout, f field) { percent, _ = number(f.value) }, // the API rejects what is no number
 		},
 		dropped: map[string]verdict{
 			"name":  unneeded("there is only one mirror, without a name"),
@@ -203,9 +208,10 @@ func (r *rollout) argoMirror(f field) {
 	}.walk(r, f)
 	if len(items(get(f.value, "match"))) == 0 {
 		percent = 0
+		f.unneeded("without a match, the mirror ends", "")
 	}
 	r.step("setMirrorRoute", mapping("percent", percent))
-	if percent > 0 && r.router == "" {
+	if percent > 0 && r.ignoresMirrors {
 		f.lost("the Gateway API plugin does nothing for this step, and here requests are copied", "remove the step if the canary must not get copies")
 	}
 }

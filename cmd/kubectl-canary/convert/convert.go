@@ -6,7 +6,6 @@ package convert
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -52,7 +51,7 @@ func (o Object) FileName() string {
 	if o.Namespace != "" {
 		name = o.Namespace + "_" + name
 	}
-	return strings.ReplaceAll(name, "/", "-")
+	return strings.NewReplacer("/", "-", `\`, "-", ":", "-").Replace(name)
 }
 
 // converter holds what the conversions of several objects share.
@@ -79,6 +78,7 @@ func Convert(sources []lint.Source, options Options) Result {
 	for _, o := range c.objects {
 		c.convertObject(o)
 	}
+	c.reportUnused()
 	return Result{Objects: c.collect(), Report: c.sorted(), Converted: c.converted}
 }
 
@@ -108,7 +108,7 @@ func (c *converter) convertObject(o *object) {
 	case o.group == groupFlagger && o.kind == "AlertProvider":
 		c.converted++
 		c.drop(o)
-		o.lose("", "alerts are not part of a rollout", "use the Events and the alerts that docs/operations.md lists")
+		o.lose("", lostNotifications.message, lostNotifications.instead)
 	}
 }
 
@@ -118,6 +118,7 @@ func (c *converter) count(o *object, version string) {
 	o.expectVersion(version)
 }
 
+// expectVersion reports an object of a version that may have other fields.
 func (o *object) expectVersion(version string) {
 	if given := text(get(o.root, "apiVersion")); given != o.group+"/"+version {
 		o.lose("apiVersion", fmt.Sprintf("%s is read as %s", given, version), "compare the result with the object")
@@ -132,10 +133,11 @@ func (c *converter) replace(o *object, with ...*yaml.Node) {
 	c.results[o] = append(c.results[o], with...)
 }
 
-// find looks up an object. One without a namespace gets that of the command that applies it, so it matches any.
+// find looks up an object. One without a namespace gets that of the command that applies it, so it matches any. A Service is one of
+// the core group: other groups have a kind of that name, too.
 func (c *converter) find(kind, namespace, name string) *object {
 	for _, o := range c.objects {
-		if o.kind == kind && o.name == name && isSame(o.namespace, namespace) {
+		if o.kind == kind && o.name == name && isSame(o.namespace, namespace) && (kind != "Service" || o.group == "") {
 			return o
 		}
 	}
@@ -160,7 +162,7 @@ func (c *converter) collect() (result []Object) {
 				Namespace: text(get(root, "metadata", "namespace")), Name: text(get(root, "metadata", "name")),
 			}
 			id := added.Kind + " " + added.Namespace + "/" + added.Name
-			if known[id] {
+			if known[id] && added.Name != "" {
 				o.fail("metadata.name", fmt.Sprintf("%s %s would be there twice", added.Kind, added.Name), "rename or remove one of the objects")
 				continue
 			}
@@ -211,13 +213,15 @@ var metadata = func() table[*yaml.Node] {
 	}
 }()
 
+var lostNotifications = lost("nobody is notified", "use the Events and the alerts that docs/operations.md lists")
+
 // keepAnnotations leaves out the annotations of the other tools.
 func keepAnnotations(target *yaml.Node, f field) {
 	kept := mapping()
 	for _, a := range f.children() {
 		switch name := a.key.Value; {
 		case strings.HasPrefix(name, "notifications.argoproj.io/"):
-			a.lost("nobody is notified", "use the Events and the alerts that docs/operations.md lists")
+			a.drop(lostNotifications)
 		case strings.Contains(name, "rollout.argoproj.io/"), strings.Contains(name, "rollouts.argoproj.io/"), strings.Contains(name, "flagger.app/"):
 			a.unneeded("only the other tool reads this annotation", "")
 		case name == "kubectl.kubernetes.io/last-applied-configuration":
@@ -259,10 +263,4 @@ func (c *converter) gateway() *yaml.Node {
 		get(parent, "name").LineComment = "# replace it by the name of your Gateway"
 	}
 	return parent
-}
-
-// sorted names of a set, for messages.
-func sortedNames(names []string) string {
-	slices.Sort(names)
-	return strings.Join(slices.Compact(names), ", ")
 }

@@ -159,6 +159,13 @@ func merge(result, mapping, value *yaml.Node) {
 	}
 }
 
+// isEqual reports whether two nodes have the same text.
+func isEqual(a, b *yaml.Node) bool {
+	one, errOne := encode(a)
+	other, errOther := encode(b)
+	return errOne == nil && errOther == nil && string(one) == string(other)
+}
+
 // encode formats an object.
 func encode(root *yaml.Node) ([]byte, error) {
 	var out bytes.Buffer

@@ -62,6 +62,11 @@ func scalar(value any) *yaml.Node {
 	return node
 }
 
+// nameNode returns the node of a field's name.
+func nameNode(name string) *yaml.Node {
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: name}
+}
+
 // mapping returns a mapping of names and values in the given order. A value is a node, or what scalar takes. A nil node is left
 // out.
 func mapping(pairs ...any) *yaml.Node {
@@ -96,7 +101,7 @@ func set(node *yaml.Node, name string, value any) {
 			return
 		}
 	}
-	node.Content = append(node.Content, scalar(name), fresh)
+	node.Content = append(node.Content, nameNode(name), fresh)
 }
 
 // remove removes a field of a mapping.

@@ -26,9 +26,12 @@ func (o *object) at(path ...string) field {
 	return f
 }
 
+// isSet reports whether the object has the field, and it is not null.
+func (f field) isSet() bool { return f.value != nil && !isNull(f.value) }
+
 // child returns a field below; its value is nil if there is none.
 func (f field) child(name string) field {
-	return field{object: f.object, key: scalar(name), value: get(f.value, name), path: join(f.path, name)}
+	return field{object: f.object, key: nameNode(name), value: get(f.value, name), path: join(f.path, name)}
 }
 
 // children returns the fields of a mapping, without those that are null.
@@ -86,9 +89,19 @@ type table[T any] struct {
 	dropped map[string]verdict
 }
 
+// limit reports more of something than the API allows.
+func (f field) limit(count, most int, what string) {
+	if count > most {
+		f.failed(fmt.Sprintf("it needs %d %s, and there can be %d", count, what, most), "remove some")
+	}
+}
+
+// drop reports why a field is left out.
+func (f field) drop(v verdict) { f.add(f.entry(v.severity, f.path, v.message, v.instead)) }
+
 // walk visits the fields in their order. What the table does not know is reported: it may be a typo, or newer than this tool.
 func (t table[T]) walk(target T, f field) {
-	if f.value != nil && f.value.Kind != yaml.MappingNode && !isNull(f.value) {
+	if f.isSet() && f.value.Kind != yaml.MappingNode {
 		f.lost("this is not a mapping, so it was not read", "correct it")
 		return
 	}
@@ -98,7 +111,7 @@ func (t table[T]) walk(target T, f field) {
 			continue
 		}
 		if v, isKnown := t.dropped[child.key.Value]; isKnown {
-			f.add(f.entry(v.severity, child.path, v.message, v.instead))
+			child.drop(v)
 			continue
 		}
 		child.lost("this field is unknown here, so it is left out", "look whether it is misspelled, and whether a field of CanaryRollout does the same")
