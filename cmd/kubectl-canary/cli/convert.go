@@ -80,7 +80,7 @@ func (o *convertOptions) run(command *cobra.Command) error {
 	if err != nil {
 		return &ExitError{notConverted, err}
 	}
-	return o.tell(append(result.Report, found...))
+	return o.finish(append(result.Report, found...))
 }
 
 // write prints the objects, or writes them into files that do not exist yet.
@@ -122,8 +122,8 @@ func create(name string, content []byte) error {
 	return errors.Join(err, file.Close())
 }
 
-// tell prints the report, and returns its exit code.
-func (o *convertOptions) tell(entries []convert.Entry) error {
+// finish prints the report, and returns its exit code.
+func (o *convertOptions) finish(entries []convert.Entry) error {
 	if err := printReport(o.ErrOut, o.report, entries); err != nil {
 		return err
 	}

@@ -105,7 +105,7 @@ var argoCanary = table[*rollout]{
 		"steps": (*rollout).argoSteps, "analysis": (*rollout).argoBackground,
 	},
 	dropped: map[string]verdict{
-		"maxSurge":                    unneeded("the canary has the pods that its steps ask for, beside all stable ones"),
+		"maxSurge":                    unneeded("the canary has the pods that its steps ask for, in addition to all stable ones"),
 		"maxUnavailable":              unneeded("stable keeps all its pods until the traffic has left them"),
 		"dynamicStableScale":          lost("stable keeps all its pods during a release", "make room for them: a rollback does not wait for pods then"),
 		"minPodsPerReplicaSet":        lost("the canary has the pods that its steps ask for", "begin with setCanaryScale: {replicas: ...}, which is a minimum"),
@@ -160,7 +160,7 @@ func (r *rollout) otherRouter(f field, words string) {
 func (r *rollout) argoMaxWeight(f field) {
 	switch most, ok := number(f.value); {
 	case !ok || most < 1:
-		f.lost("it is not a positive number, so weights are read as percentages", "look at the steps")
+		f.lost("it is not a positive number, so weights are read as percentages", "check the steps")
 	case most != 100:
 		f.unneeded("weights are percentages, so those of the steps are converted", "")
 	}

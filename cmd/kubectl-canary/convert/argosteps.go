@@ -54,7 +54,7 @@ var argoStep = table[*rollout]{carried: map[string]func(*rollout, field){
 
 // loseStep puts a pause in the place of a step.
 func (r *rollout) loseStep(f field, message string) {
-	f.lost(message+": the step becomes a pause", "promote or abort the release at the pause, or replace it by an analysis step")
+	f.lost(message+": the step becomes a pause", "promote or abort the release at the pause, or replace it with an analysis step")
 	r.gate(f.key.Value)
 }
 

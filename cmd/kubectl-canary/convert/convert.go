@@ -45,7 +45,7 @@ type Object struct {
 // YAML formats the object.
 func (o Object) YAML() ([]byte, error) { return encode(o.root) }
 
-// FileName is a name for a file with this object. Objects that differ have different names.
+// FileName is a name for a file with this object.
 func (o Object) FileName() string {
 	name := strings.ToLower(o.Kind) + "-" + o.Name + ".yaml"
 	if o.Namespace != "" {
@@ -161,7 +161,8 @@ func (c *converter) collect() (result []Object) {
 				Kind: text(get(root, "kind")), root: root,
 				Namespace: text(get(root, "metadata", "namespace")), Name: text(get(root, "metadata", "name")),
 			}
-			id := added.Kind + " " + added.Namespace + "/" + added.Name
+			group, _, _ := strings.Cut(text(get(root, "apiVersion")), "/")
+			id := strings.Join([]string{group, added.Kind, added.Namespace, added.Name}, "/")
 			if known[id] && added.Name != "" {
 				o.fail("metadata.name", fmt.Sprintf("%s %s would be there twice", added.Kind, added.Name), "rename or remove one of the objects")
 				continue
@@ -188,7 +189,7 @@ func rebuild(o *object, kind string, spec *yaml.Node) *yaml.Node {
 		case f.key.Value == "status":
 			f.unneeded("the status is that of the cluster, and is not converted", "")
 		default:
-			f.lost("this field is unknown here, so it is left out", "look whether it is misspelled")
+			f.lost("this field is unknown here, so it is left out", "check whether it is misspelled")
 		}
 	}
 	return root
@@ -260,7 +261,7 @@ func (c *converter) gateway() *yaml.Node {
 		set(parent, "namespace", namespace)
 	}
 	if name == "" {
-		get(parent, "name").LineComment = "# replace it by the name of your Gateway"
+		get(parent, "name").LineComment = "# replace this with the name of your Gateway"
 	}
 	return parent
 }

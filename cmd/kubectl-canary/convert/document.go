@@ -14,7 +14,6 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
-	sigsyaml "sigs.k8s.io/yaml"
 
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/lint"
 )
@@ -79,12 +78,13 @@ func parse(sources []lint.Source, r *report) (objects []*object) {
 
 // parseDocument returns nil if there are only comments.
 func parseDocument(content []byte) (*yaml.Node, error) {
-	// The parser of the API machinery refuses what kubectl refuses: fields that occur twice, and aliases without end.
-	if _, err := sigsyaml.YAMLToJSONStrict(content); err != nil {
-		return nil, fmt.Errorf("this is no YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))
-	}
 	var document yaml.Node
-	if err := yaml.Unmarshal(content, &document); err != nil {
+	err := yaml.Unmarshal(content, &document)
+	if err == nil {
+		var values any
+		err = document.Decode(&values) // rejects fields that occur twice, and aliases without end
+	}
+	if err != nil {
 		return nil, fmt.Errorf("this is no YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))
 	}
 	if len(document.Content) == 0 || isNull(document.Content[0]) {

@@ -36,7 +36,7 @@ func (c *converter) flaggerCanary(o *object) {
 }
 
 var flaggerSpec = func() table[*rollout] {
-	other := lost("only the Gateway API is supported", "look at the route that is proposed")
+	other := lost("only the Gateway API is supported", "use the route that is proposed")
 	return table[*rollout]{
 		carried: map[string]func(*rollout, field){
 			"targetRef": (*rollout).flaggerTarget, "autoscalerRef": (*rollout).flaggerScaler, "progressDeadlineSeconds": (*rollout).keep,

@@ -121,7 +121,7 @@ func (a *flaggerAnalysis) checkNumber(f field) {
 
 func (a *flaggerAnalysis) checkThreshold(f field) {
 	a.checkNumber(f)
-	f.unneeded("it is the failureLimit of each metric and one; Flagger counts the failures of all metrics together", "")
+	f.unneeded("failureLimit of each metric is one less; Flagger counts the failures of all metrics together", "")
 }
 
 func (a *flaggerAnalysis) checkWeight(f field) {
@@ -273,6 +273,6 @@ func (a *flaggerAnalysis) allWeights() []int {
 		}
 	}
 	a.child("stepWeight").lost(fmt.Sprintf("%d weights do not fit into %d steps, so %d are left out", len(weights), maxSteps, len(weights)-len(kept)),
-		"look at the steps")
+		"check the steps")
 	return kept
 }

@@ -65,7 +65,7 @@ var flaggerMetricFields = table[*flaggerMetric]{
 		"name":              func(m *flaggerMetric, f field) { checkMetricName(f, m.name) },
 		"interval":          func(m *flaggerMetric, f field) { m.window = cmp.Or(durationOf(f), m.window) },
 		"thresholdRange":    func(m *flaggerMetric, f field) { flaggerRange.walk(m, f) },
-		"threshold":         func(m *flaggerMetric, f field) { m.setBound("max", f) },
+		"threshold":         (*flaggerMetric).setThreshold,
 		"templateRef":       (*flaggerMetric).useTemplate,
 		"templateVariables": func(*flaggerMetric, field) {}, // see readVariables
 		"query":             (*flaggerMetric).setQuery,
@@ -76,6 +76,18 @@ var flaggerRange = table[*flaggerMetric]{carried: map[string]func(*flaggerMetric
 	"min": func(m *flaggerMetric, f field) { m.setBound("min", f) },
 	"max": func(m *flaggerMetric, f field) { m.setBound("max", f) },
 }}
+
+// setThreshold sets the limit of older objects. It applies only without a range.
+func (m *flaggerMetric) setThreshold(f field) {
+	switch {
+	case m.child("thresholdRange").isSet():
+		f.unneeded("thresholdRange replaces it", "")
+	case text(get(m.value, "name")) == successRate:
+		m.setBound("min", f)
+	default:
+		m.setBound("max", f)
+	}
+}
 
 func (m *flaggerMetric) setBound(name string, f field) {
 	set(m.bounds, name, text(f.value))
@@ -173,9 +185,13 @@ func (m *flaggerMetric) setQuery(f field) {
 	set(m.source, "query", query)
 }
 
-// builtin are the metrics that Flagger knows by name. With the Gateway API, they are about a histogram that applications export.
+// successRate is the name of the metric of Flagger whose threshold is a minimum.
+const successRate = "request-success-rate"
+
+// builtin are queries for the metrics that Flagger knows by name, about a histogram that many applications export. Those of Flagger
+// are about the series of its provider.
 var builtin = map[string]string{
-	"request-success-rate": `100 * sum(rate(http_request_duration_seconds_count{namespace="{{namespace}}",pod=~"{{replicaSet}}-.*",status!~"5.*"}[{{window}}]))
+	successRate: `100 * sum(rate(http_request_duration_seconds_count{namespace="{{namespace}}",pod=~"{{replicaSet}}-.*",status!~"5.*"}[{{window}}]))
   / sum(rate(http_request_duration_seconds_count{namespace="{{namespace}}",pod=~"{{replicaSet}}-.*"}[{{window}}]))
 `,
 	"request-duration": `1000 * histogram_quantile(0.99, sum by (le) (rate(
@@ -191,8 +207,8 @@ func (m *flaggerMetric) useBuiltin() {
 		return
 	}
 	set(m.source, "query", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.LiteralStyle, Value: query})
-	name.unneeded("the query of Flagger for this metric is about a histogram that applications export",
-		"use a metric of config/samples/metrics if the gateway or the mesh counts requests")
+	name.lost("the query of Flagger depends on its provider; this one is about the histogram http_request_duration_seconds of the pods",
+		"check that your pods export it with the labels of the query, or use a metric of config/samples/metrics")
 }
 
 // addSchedule adds how often the metric is measured, and how many failures are tolerated: one less than end a release of Flagger.

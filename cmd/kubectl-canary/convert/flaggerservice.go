@@ -6,6 +6,7 @@ package convert
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -91,12 +92,10 @@ func (s *flaggerService) discover(f field) {
 }
 
 func (s *flaggerService) setHosts(f field) {
-	for _, host := range f.items() {
-		if text(host.value) == "*" {
-			host.unneeded("a route without hostnames is for all hosts", "")
-			continue
-		}
-		s.hosts = append(s.hosts, host.value)
+	s.hosts = items(f.value)
+	if slices.ContainsFunc(s.hosts, func(host *yaml.Node) bool { return text(host) == "*" }) {
+		s.hosts = nil
+		f.unneeded("a route without hostnames is for all hosts", "")
 	}
 }
 
@@ -164,6 +163,9 @@ func (s *flaggerService) addRewrite(f field) {
 			}
 		},
 	}}.walk(rewrite, f)
+	if f.child("uri").isSet() && !f.child("type").isSet() {
+		f.child("uri").unneeded("without a type, it replaces the whole path", "add the type ReplacePrefixMatch to the filter if only the prefix is meant")
+	}
 	s.filters = append(s.filters, mapping("type", "URLRewrite", "urlRewrite", rewrite))
 }
 

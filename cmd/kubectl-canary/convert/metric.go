@@ -114,7 +114,7 @@ func (m *metric) scheduleNumber(f field) {
 		f.unneeded("0 is the default", "")
 		return
 	case count < 0 || count > most:
-		f.lost(fmt.Sprintf("the limit is %d", most), "raise the interval instead")
+		f.lost(fmt.Sprintf("it becomes %d, the most that is possible", most), "check the schedule of the metric")
 		count = most
 	}
 	set(m.schedule, f.key.Value, count)

@@ -41,7 +41,10 @@ func number(node *yaml.Node) (int, bool) {
 	return value, err == nil
 }
 
-func isTrue(node *yaml.Node) bool { return text(node) == "true" }
+// isTrue reports whether a node is a bool, in any spelling of YAML, and true.
+func isTrue(node *yaml.Node) (value bool) {
+	return node != nil && node.Decode(&value) == nil && value
+}
 
 func isNull(node *yaml.Node) bool { return node.Kind == yaml.ScalarNode && node.Tag == "!!null" }
 

@@ -29,7 +29,7 @@ func (r *rollout) nameServices(f field, stable, canary string) {
 		if r.c.find("Service", r.namespace, *side.name) == nil {
 			r.extra = append(r.extra, newService(r.metadata(*side.name), r.labels(), ports))
 		}
-		named.unneeded(fmt.Sprintf("a rollout needs a Service for its %s pods, so %s is new", side.role, *side.name), "")
+		named.unneeded(fmt.Sprintf("a rollout needs a Service for its %s pods, so %s is new", side.role, *side.name), "check its ports")
 	}
 }
 

@@ -114,6 +114,6 @@ func (t table[T]) walk(target T, f field) {
 			child.drop(v)
 			continue
 		}
-		child.lost("this field is unknown here, so it is left out", "look whether it is misspelled, and whether a field of CanaryRollout does the same")
+		child.lost("this field is unknown here, so it is left out", "check whether it is misspelled, or whether a field of CanaryRollout does the same")
 	}
 }
