@@ -4,14 +4,17 @@
 package integration
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/convert"
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/lint"
+	"github.com/canaryrollout/canaryrollout/test/framework/builder"
 	"github.com/canaryrollout/canaryrollout/test/framework/repository"
 )
 
@@ -45,6 +48,84 @@ func TestConverted(t *testing.T) {
 					t.Errorf("%s %s: %v\n%s", object.Kind, object.Name, err, content)
 				}
 			}
+		})
+	}
+}
+
+// argoRollout uses the Services and the route of workload.
+const argoRollout = workload + `
+---
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: %[2]s, namespace: %[1]s}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: %[2]s}}
+  template:
+    metadata: {labels: {app: %[2]s}}
+    spec: {containers: [{name: app, image: %[3]s}]}
+  strategy:
+    canary:
+      stableService: %[2]s-stable
+      canaryService: %[2]s-canary
+      trafficRouting: {plugins: {argoproj-labs/gatewayAPI: {httpRoute: %[2]s, namespace: %[1]s}}}
+      steps: [{setWeight: 50}, {pause: {}}]
+`
+
+// flaggerCanary gets Services and a route of its own.
+const flaggerCanary = `
+apiVersion: flagger.app/v1beta1
+kind: Canary
+metadata: {name: %[2]s, namespace: %[1]s}
+spec:
+  provider: gatewayapi:v1
+  targetRef: {apiVersion: apps/v1, kind: Deployment, name: %[2]s}
+  service:
+    port: 9080
+    hosts: [%[2]s.%[1]s.example.com]
+    match: [{uri: {prefix: /flagger}}]
+    gatewayRefs: [{name: http-gateway, namespace: default}]
+  analysis:
+    interval: 10s
+    stepWeight: 50
+    maxWeight: 50
+    webhooks: [{name: gate, type: confirm-promotion, url: "http://gate/"}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: %[2]s, namespace: %[1]s}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: %[2]s}}
+  template:
+    metadata: {labels: {app: %[2]s}}
+    spec: {containers: [{name: app, image: %[3]s}]}
+`
+
+// TestConvertedIsReleased applies what kubectl canary convert makes of the manifests of each tool, and releases a second version.
+func TestConvertedIsReleased(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ manifests, pausedAt string }{
+		"argo":    {argoRollout, "2/2"},
+		"flagger": {flaggerCanary, "3/3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := parallel(t)
+			content := fmt.Appendf(nil, tc.manifests, a.namespace, a.name, builder.ImageV1)
+			result := convert.Convert([]lint.Source{{Name: name, Content: content}}, convert.Options{})
+			for _, object := range result.Objects {
+				content, err := object.YAML()
+				if err != nil {
+					t.Fatal(err)
+				}
+				mustKubectl(t, string(content), "apply", "--server-side", "--force-conflicts", "-f", "-")
+			}
+			a.wrote(a.rollout())
+			a.waitForState(v1alpha1.StateHealthy)
+			a.setImage(builder.ImageV2)
+			a.waitForStep(v1alpha1.StatePaused, tc.pausedAt)
+			a.annotate(promote, "true")
+			a.waitForStable(builder.ImageV2)
 		})
 	}
 }
