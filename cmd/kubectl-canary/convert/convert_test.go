@@ -124,6 +124,15 @@ func TestBlueGreenSteps(t *testing.T) {
 	}
 }
 
+// TestMisplacedPlugins reads plugins directly below canary, where published examples have them.
+func TestMisplacedPlugins(t *testing.T) {
+	result, _, report := converted(t, []byte(rolloutWith("{canary: {plugins: {argoproj-labs/gatewayAPI: {httpRoutes: [{name: web}]}}}}")))
+	const want = `[{"kind":"HTTPRoute","name":"web"}]`
+	if got := fieldOf(t, result, "CanaryRollout", "spec", "traffic", "routes"); got != want || ExitCode(result.Report) != 0 {
+		t.Errorf("got %s, want %s, report:\n%s", got, want, report)
+	}
+}
+
 // TestNotConverted has objects that end with exit code 2. The report says why.
 func TestNotConverted(t *testing.T) {
 	const canary = "apiVersion: flagger.app/v1beta1\nkind: Canary\nmetadata: {name: web}\nspec: "

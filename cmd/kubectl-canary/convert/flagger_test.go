@@ -101,7 +101,7 @@ func TestManyWeights(t *testing.T) {
 
 // TestWithoutAnalysis checks that nothing is released step by step if Flagger does not do so either.
 func TestWithoutAnalysis(t *testing.T) {
-	content := strings.Replace(string(canaryWith("{stepWeight: 20}")), "  analysis:", "  skipAnalysis: true\n  analysis:", 1)
+	content := strings.Replace(string(canaryWith("{stepWeight: 20}")), "  analysis:", "  skipAnalysis: True\n  analysis:", 1)
 	result, objects, report := converted(t, []byte(content))
 	if strings.Contains(objects, "steps:") || ExitCode(result.Report) != 1 || !strings.Contains(report, "spec.skipAnalysis: loss: the rollout has no steps") {
 		t.Errorf("objects:\n%s\nreport:\n%s", objects, report)
