@@ -36,8 +36,8 @@ type Options struct {
 	// Streams makes Traefik also serve TLS and TCP, by TLSRoutes and TCPRoutes: see [StreamGatewayName]. It uses
 	// the experimental channel of the Gateway API, because Traefik only supports v1alpha2 of these kinds.
 	Streams bool
-	// Prometheus runs Prometheus, which scrapes the metrics of the gateway every [ScrapeInterval]. Without it, the gateway has
-	// none.
+	// Prometheus runs Prometheus, which scrapes the metrics of the gateway and of the manager every [ScrapeInterval]. Without
+	// it, the gateway has none.
 	Prometheus bool
 	// LateEndpoints runs the EndpointSlice controller in its own process, so that it can be paused.
 	LateEndpoints bool
@@ -117,7 +117,7 @@ func (c *Cluster) prepare() (err error) {
 		return err
 	}
 	if c.options.Prometheus {
-		if err := c.write(prometheusConfig, prometheusYAML()); err != nil {
+		if err := c.write(prometheusConfig, prometheusYAML(c.credentials.tokens[Admin])); err != nil {
 			return err
 		}
 	}

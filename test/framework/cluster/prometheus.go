@@ -11,21 +11,29 @@ import (
 	"time"
 )
 
-// ScrapeInterval is the time between two scrapes of the gateway.
+// ScrapeInterval is the time between two scrapes of the gateway, and of the manager.
 const ScrapeInterval = 2 * time.Second
 
 const (
 	// gatewayMetricsAddress is where the gateway serves its metrics.
 	gatewayMetricsAddress = "127.0.0.1:8082"
+	// managerMetricsAddress is where a manager serves its metrics, with a certificate of its own.
+	managerMetricsAddress = "127.0.0.1:8443"
 	prometheusConfig      = "prometheus.yaml"
 )
 
-func prometheusYAML() []byte {
+// prometheusYAML returns the configuration. The manager asks the API server who may read its metrics, so Prometheus needs a token.
+func prometheusYAML(token string) []byte {
 	return fmt.Appendf(nil, `global: {scrape_interval: %s}
 scrape_configs:
 - job_name: gateway
   static_configs: [{targets: ["%s"]}]
-`, ScrapeInterval, gatewayMetricsAddress)
+- job_name: canaryrollout
+  scheme: https
+  authorization: {credentials: %q}
+  tls_config: {insecure_skip_verify: true}
+  static_configs: [{targets: ["%s"]}]
+`, ScrapeInterval, gatewayMetricsAddress, token, managerMetricsAddress)
 }
 
 func prometheusArgs(int) []string {
