@@ -63,13 +63,19 @@ func deployed(t *testing.T, options harness.Options, name string, edit func(*v1a
 	deployment := deploymentOf(a.Rollout(harness.Options{Edit: edit}), name)
 	a.Create(deployment.DeepCopy())
 	waitForDeployment(t, a, deployment)
+	startTraffic(t, a)
+	return a, deployment
+}
+
+// startTraffic starts the requests when the gateway answers for both Services.
+func startTraffic(t *testing.T, a *harness.App) {
+	t.Helper()
 	// The Services have the same weight, so the gateway takes turns: two answers in a row are those of both.
 	a.Eventually("the gateway to answer for both Services", func() (bool, string) {
 		answers := fmt.Sprint(answer(t, a, "/reviews/0"), answer(t, a, "/reviews/0"), answer(t, a, "/stable-only"))
 		return answers == "200 200 200", answers
 	})
 	a.StartTraffic()
-	return a, deployment
 }
 
 func answer(t *testing.T, a *harness.App, path string) int {
