@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/action"
 )
 
 // quick limits the time for a completion, since it is requested by a key press. After that there are no suggestions.
@@ -68,7 +69,7 @@ func (o *Options) completeRollouts(command *cobra.Command, args []string, typed 
 		return nothing()
 	}
 	return offer(o.ask(command, func(ctx context.Context, s *session) ([]string, error) {
-		return names(ctx, s.client, rolloutKind(), client.InNamespace(s.namespace))
+		return names(ctx, s.client, action.Kind(), client.InNamespace(s.namespace))
 	}), typed)
 }
 
@@ -106,10 +107,10 @@ func (o *Options) completeImages(command *cobra.Command, args []string, typed st
 			return nil, err
 		}
 		var candidates []string
-		for _, c := range containers(r) {
-			candidates = append(candidates, c.name+"=")
-			if strings.HasPrefix(typed, c.name+"=") {
-				candidates = append(candidates, c.name+"="+c.image)
+		for _, c := range action.Containers(r) {
+			candidates = append(candidates, c.Name+"=")
+			if strings.HasPrefix(typed, c.Name+"=") {
+				candidates = append(candidates, c.Name+"="+c.Image)
 			}
 		}
 		return candidates, nil

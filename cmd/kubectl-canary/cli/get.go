@@ -18,6 +18,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/action"
+	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/feed"
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/view"
 )
 
@@ -47,7 +49,7 @@ func NewGetCommand(o *Options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printer.PrintObj(r.raw, s.data())
+			return printer.PrintObj(r.Raw, s.data())
 		case watch:
 			return s.watchRollout(command.Context(), r)
 		default:
@@ -71,7 +73,7 @@ func (s *session) podsOf(rollout *v1alpha1.CanaryRollout) ([]client.ListOption, 
 	return []client.ListOption{client.InNamespace(s.namespace), client.MatchingLabelsSelector{Selector: selector}}, nil
 }
 
-func (s *session) showRollout(ctx context.Context, r *rollout) error {
+func (s *session) showRollout(ctx context.Context, r *action.Rollout) error {
 	podOptions, err := s.podsOf(r.CanaryRollout)
 	if err != nil {
 		return err
@@ -90,12 +92,12 @@ func (s *session) showRollout(ctx context.Context, r *rollout) error {
 // watched is a rollout that is being watched, with its ReplicaSets and pods.
 type watched struct {
 	s                   *session
-	rollout, sets, pods *feed
+	rollout, sets, pods *feed.Feed
 	// last is the rollout as last seen.
 	last *v1alpha1.CanaryRollout
 }
 
-func (s *session) watchRollout(ctx context.Context, r *rollout) error {
+func (s *session) watchRollout(ctx context.Context, r *action.Rollout) error {
 	podOptions, err := s.podsOf(r.CanaryRollout)
 	if err != nil {
 		return err
@@ -103,9 +105,9 @@ func (s *session) watchRollout(ctx context.Context, r *rollout) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	dirty := make(chan struct{}, 1)
-	start := func(kind client.ObjectList, options []client.ListOption) *feed {
-		f := &feed{client: s.client, kind: kind, options: options, dirty: dirty}
-		go f.run(ctx)
+	start := func(kind client.ObjectList, options []client.ListOption) *feed.Feed {
+		f := feed.New(s.client, kind, dirty, nil, options...)
+		go f.Run(ctx)
 		return f
 	}
 	w := &watched{
@@ -123,18 +125,18 @@ func (s *session) byName(name string) []client.ListOption {
 
 // render returns an idle frame until each list has succeeded or failed.
 func (w *watched) render(style view.Style, now time.Time) frame {
-	rollouts, isSynced, err := w.rollout.state()
-	sets, hasSets, setsErr := w.sets.state()
-	pods, hasPods, podsErr := w.pods.state()
+	rollouts, isSynced, err := w.rollout.State()
+	sets, hasSets, setsErr := w.sets.State()
+	pods, hasPods, podsErr := w.pods.State()
 	if !isSynced && err == nil || !hasSets && setsErr == nil || !hasPods && podsErr == nil {
 		return frame{isIdle: true}
 	}
-	found := typed[v1alpha1.CanaryRollout](rollouts)
+	found := feed.Typed[v1alpha1.CanaryRollout](rollouts)
 	if len(found) > 0 {
 		w.last = &found[0]
 	}
 	shown := view.Rollout{
-		Object: w.last, ReplicaSets: typed[appsv1.ReplicaSet](sets), Pods: typed[corev1.Pod](pods), Flags: w.s.flags(),
+		Object: w.last, ReplicaSets: feed.Typed[appsv1.ReplicaSet](sets), Pods: feed.Typed[corev1.Pod](pods), Flags: w.s.flags(),
 	}
 	text := shown.Render(style, now)
 	if err := errors.Join(err, setsErr, podsErr); err != nil {

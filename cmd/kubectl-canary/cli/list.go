@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/feed"
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/view"
 )
 
@@ -94,11 +95,11 @@ func (s *session) watchList(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	dirty := make(chan struct{}, 1)
-	f := &feed{client: s.client, kind: &v1alpha1.CanaryRolloutList{}, options: []client.ListOption{client.InNamespace(s.namespace)}, dirty: dirty}
-	go f.run(ctx)
+	f := feed.New(s.client, &v1alpha1.CanaryRolloutList{}, dirty, nil, client.InNamespace(s.namespace))
+	go f.Run(ctx)
 	return s.show(ctx, dirty, func(style view.Style, now time.Time) frame {
-		objects, isSynced, err := f.state()
-		rollouts := typed[v1alpha1.CanaryRollout](objects)
+		objects, isSynced, err := f.State()
+		rollouts := feed.Typed[v1alpha1.CanaryRollout](objects)
 		text := s.none() + "\n"
 		if len(rollouts) > 0 {
 			text = view.List(style, rollouts, s.namespace == "", now)

@@ -13,41 +13,21 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
-	"github.com/canaryrollout/canaryrollout/controllers/plan"
-	"github.com/canaryrollout/canaryrollout/controllers/revision"
+	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/action"
 )
 
-// rolloutKind returns the kind of rollouts.
-func rolloutKind() schema.GroupVersionKind { return v1alpha1.GroupVersion.WithKind("CanaryRollout") }
-
-// rollout is a rollout in two forms: typed for reading, and raw so that fields that our types do not know survive.
-type rollout struct {
-	*v1alpha1.CanaryRollout
-	raw *unstructured.Unstructured
-}
-
-func newRollout(raw *unstructured.Unstructured) (*rollout, error) {
-	r := &rollout{CanaryRollout: &v1alpha1.CanaryRollout{}, raw: raw}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(raw.Object, r.CanaryRollout); err != nil {
-		return nil, fmt.Errorf("read rollout %s: %w", raw.GetName(), err)
-	}
-	return r, nil
-}
-
 // find reads a rollout. If it does not exist, the error suggests the names of some that do.
-func (s *session) find(ctx context.Context, name string) (*rollout, error) {
+func (s *session) find(ctx context.Context, name string) (*action.Rollout, error) {
 	raw := &unstructured.Unstructured{}
-	raw.SetGroupVersionKind(rolloutKind())
+	raw.SetGroupVersionKind(action.Kind())
 	err := s.client.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: name}, raw)
 	if err != nil {
 		return nil, s.explain(ctx, name, err)
 	}
-	return newRollout(raw)
+	return action.NewRollout(raw)
 }
 
 const notInstalled = "CanaryRollouts are not installed in the cluster: install the operator first, or only its CRDs: " +
@@ -96,35 +76,6 @@ func (s *session) notFound(ctx context.Context, name string) error {
 	}
 }
 
-// isObserved reports whether the operator has observed the current spec, so that the status is about it.
-func (r *rollout) isObserved() bool {
-	return r.Status.Memory != nil && r.Status.ObservedGeneration >= r.Generation
-}
-
-// hasCommand reports whether a command is pending: its annotation is still there, or it is not carried out yet.
-func (r *rollout) hasCommand() bool {
-	for _, key := range []string{v1alpha1.PromoteAnnotation, v1alpha1.AbortAnnotation, v1alpha1.RetryAnnotation} {
-		if _, found := r.Annotations[key]; found {
-			return true
-		}
-	}
-	return r.Status.Memory != nil && r.Status.Memory.Command != nil
-}
-
-// target returns the revision of spec.template; empty until the operator has recorded it.
-func (r *rollout) target() string {
-	hash, err := revision.Hash(revision.Template(r.raw))
-	if err != nil || r.Status.Memory == nil || r.Status.Memory.Template.Hash != hash {
-		return ""
-	}
-	return r.Status.Memory.Template.Revision
-}
-
-// refused returns why the operator would reject a command.
-func (r *rollout) refused(key, value string) string {
-	return plan.Refused(r.CanaryRollout, r.target(), key, value)
-}
-
 const (
 	// pollInterval is the interval for reading a rollout whose status is about an older spec, and maxAttempts is the maximum
 	// number of reads.
@@ -134,10 +85,10 @@ const (
 
 // findObserved reads a rollout and briefly waits for the operator to observe its latest spec, so that a command is checked
 // against the right status. After that it returns what it has.
-func (s *session) findObserved(ctx context.Context, name string) (*rollout, error) {
+func (s *session) findObserved(ctx context.Context, name string) (*action.Rollout, error) {
 	for attempt := 1; ; attempt++ {
 		r, err := s.find(ctx, name)
-		if err != nil || r.isObserved() || attempt == maxAttempts {
+		if err != nil || r.IsObserved() || attempt == maxAttempts {
 			return r, err
 		}
 		select {

@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/action"
+	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/feed"
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/view"
 )
 
@@ -73,8 +75,8 @@ A change of the spec or a command that the operator has not processed yet counts
 
 // outcome returns the exit code for a rollout. The status is not final if it is outdated or a command is pending.
 func outcome(object *v1alpha1.CanaryRollout) int {
-	r := &rollout{CanaryRollout: object}
-	if !r.isObserved() || r.hasCommand() || r.DeletionTimestamp != nil {
+	r := &action.Rollout{CanaryRollout: object}
+	if !r.IsObserved() || r.HasCommand() || r.DeletionTimestamp != nil {
 		return exitNotYet
 	}
 	switch r.Status.State {
@@ -92,7 +94,7 @@ func (s *session) printOutcome(object *v1alpha1.CanaryRollout, code int) error {
 	style := s.style()
 	style.Width = 0
 	line := view.Line(style, object, s.flags())
-	if r := (&rollout{CanaryRollout: object}); !r.isObserved() || r.hasCommand() {
+	if r := (&action.Rollout{CanaryRollout: object}); !r.IsObserved() || r.HasCommand() {
 		line += "  (the operator has not processed the last change or command yet)"
 	}
 	if err := s.print(line + "\n"); err != nil || code == exitHealthy {
@@ -102,7 +104,7 @@ func (s *session) printOutcome(object *v1alpha1.CanaryRollout, code int) error {
 }
 
 // waitForEnd watches until the rollout has reached its end. Meanwhile it prints changes to stderr.
-func (s *session) waitForEnd(ctx context.Context, r *rollout, timeout time.Duration) error {
+func (s *session) waitForEnd(ctx context.Context, r *action.Rollout, timeout time.Duration) error {
 	if timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, timeout)
@@ -111,8 +113,8 @@ func (s *session) waitForEnd(ctx context.Context, r *rollout, timeout time.Durat
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	dirty := make(chan struct{}, 1)
-	f := &feed{client: s.client, kind: &v1alpha1.CanaryRolloutList{}, options: s.byName(r.Name), dirty: dirty}
-	go f.run(ctx)
+	f := feed.New(s.client, &v1alpha1.CanaryRolloutList{}, dirty, nil, s.byName(r.Name)...)
+	go f.Run(ctx)
 	last, printed := r.CanaryRollout, ""
 	for {
 		select {
@@ -120,8 +122,8 @@ func (s *session) waitForEnd(ctx context.Context, r *rollout, timeout time.Durat
 			return s.printOutcome(last, exitNotYet)
 		case <-dirty:
 		}
-		objects, isSynced, err := f.state()
-		found := typed[v1alpha1.CanaryRollout](objects)
+		objects, isSynced, err := f.State()
+		found := feed.Typed[v1alpha1.CanaryRollout](objects)
 		if err == nil && isSynced && len(found) == 0 {
 			return fmt.Errorf("rollout %s was deleted", r.Name)
 		}

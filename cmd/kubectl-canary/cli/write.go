@@ -5,48 +5,16 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
-	evanphx "gopkg.in/evanphx/json-patch.v4"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/canaryrollout/canaryrollout/controllers/jsonpatch"
+	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/action"
 )
-
-// fieldManager is the field manager of the plugin.
-const fieldManager = "kubectl-canary"
-
-// guard tests that a field has the value that was read, or is still absent.
-func guard(r *rollout, path ...string) jsonpatch.Operation {
-	value, _, _ := unstructured.NestedFieldNoCopy(r.raw.Object, path...)
-	return jsonpatch.Test(jsonpatch.Pointer(path...), value)
-}
-
-// guardMemory tests that the rollout has not moved on since it was read. Empty fields are absent from the memory.
-func guardMemory(r *rollout, fields ...string) []jsonpatch.Operation {
-	guards := []jsonpatch.Operation{guard(r, "metadata", "uid")}
-	for _, field := range fields {
-		guards = append(guards, guard(r, "status", "memory", field))
-	}
-	return guards
-}
-
-// annotate sets an annotation, even if the object has none yet.
-func annotate(r *rollout, key, value string) []jsonpatch.Operation {
-	if len(r.Annotations) == 0 {
-		return []jsonpatch.Operation{
-			jsonpatch.Test("/metadata/annotations", nil),
-			jsonpatch.Add("/metadata/annotations", map[string]any{key: value}),
-		}
-	}
-	return []jsonpatch.Operation{jsonpatch.Add(jsonpatch.Pointer("metadata", "annotations", key), value)}
-}
 
 // writer holds the flags of the commands that write.
 type writer struct {
@@ -65,18 +33,10 @@ func addWriteFlags(command *cobra.Command) *writer {
 	return w
 }
 
-// change is what a command changes in a rollout.
-type change struct {
-	rollout *rollout
-	patch   []jsonpatch.Operation
-	// message describes what was done and what comes next.
-	message string
-}
-
 // write applies a change, and prints the object or what was done.
-func (w *writer) write(ctx context.Context, s *session, c change) error {
-	if c.rollout.DeletionTimestamp != nil {
-		return fmt.Errorf("rollout %s is being deleted and hands back its traffic: nothing was written", c.rollout.Name)
+func (w *writer) write(ctx context.Context, s *session, c action.Change) error {
+	if c.Rollout.DeletionTimestamp != nil {
+		return fmt.Errorf("rollout %s is being deleted and hands back its traffic: nothing was written", c.Rollout.Name)
 	}
 	result, err := w.apply(ctx, s, c)
 	if err != nil {
@@ -90,51 +50,28 @@ func (w *writer) write(ctx context.Context, s *session, c change) error {
 		}
 		return printer.PrintObj(result, s.data())
 	}
-	return s.print(c.message + suffix + "\n")
+	return s.print(c.Message + suffix + "\n")
 }
 
-func (w *writer) apply(ctx context.Context, s *session, c change) (*unstructured.Unstructured, error) {
-	encoded, err := json.Marshal(c.patch)
-	if err != nil {
-		return nil, err
-	}
-	options := []client.PatchOption{client.FieldOwner(fieldManager)}
+func (w *writer) apply(ctx context.Context, s *session, c action.Change) (*unstructured.Unstructured, error) {
+	var options []client.PatchOption
 	switch w.dryRun {
 	case "none":
 	case "server":
 		options = append(options, client.DryRunAll)
 	case "client":
-		return patched(c.rollout.raw, encoded)
+		return c.Preview()
 	default:
 		return nil, fmt.Errorf("--dry-run is none, client or server, not %q", w.dryRun)
 	}
-	result := c.rollout.raw.DeepCopy()
-	err = s.client.Patch(ctx, result, client.RawPatch(types.JSONPatchType, encoded), options...)
+	result, err := c.Write(ctx, s.client, options...)
 	switch {
 	case err == nil:
 		return result, nil
-	case jsonpatch.IsTestFailure(err), apierrors.IsConflict(err):
+	case errors.Is(err, action.ErrChanged):
 		return nil, fmt.Errorf("rollout %s has changed since it was read, so nothing was written: check it and try again: kubectl canary get %s%s",
-			c.rollout.Name, c.rollout.Name, s.flags())
+			c.Rollout.Name, c.Rollout.Name, s.flags())
 	default:
-		return nil, s.explain(ctx, c.rollout.Name, err)
+		return nil, s.explain(ctx, c.Rollout.Name, err)
 	}
-}
-
-// patched applies a patch to an object locally.
-func patched(raw *unstructured.Unstructured, encoded []byte) (*unstructured.Unstructured, error) {
-	patch, err := evanphx.DecodePatch(encoded)
-	if err != nil {
-		return nil, err
-	}
-	before, err := raw.MarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	after, err := patch.Apply(before)
-	if err != nil {
-		return nil, err
-	}
-	result := &unstructured.Unstructured{}
-	return result, result.UnmarshalJSON(after)
 }

@@ -1,7 +1,8 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package cli
+// Package feed keeps objects of a cluster up to date with watches.
+package feed
 
 import (
 	"context"
@@ -19,11 +20,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// feed keeps the selected objects up to date with a watch.
-type feed struct {
+// Feed keeps the selected objects up to date with a watch.
+type Feed struct {
 	client  client.WithWatch
 	kind    client.ObjectList
 	options []client.ListOption
+	// slim drops what is not needed of an object before it is kept; nil keeps all.
+	slim func(client.Object)
 	// dirty receives a token whenever something has changed.
 	dirty chan<- struct{}
 
@@ -35,11 +38,17 @@ type feed struct {
 	err error
 }
 
+// New returns a feed of the objects of a list type that the options select. dirty receives a token whenever something has
+// changed; it should have room for one. slim drops what is not needed of an object before it is kept; nil keeps all.
+func New(c client.WithWatch, kind client.ObjectList, dirty chan<- struct{}, slim func(client.Object), options ...client.ListOption) *Feed {
+	return &Feed{client: c, kind: kind, options: options, dirty: dirty, slim: slim}
+}
+
 // again is how long a feed waits before it lists again.
 const again = time.Second
 
-// run watches the objects until the context is done. It restarts a watch that has ended.
-func (f *feed) run(ctx context.Context) {
+// Run watches the objects until the context is done. It restarts a watch that has ended.
+func (f *Feed) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := f.follow(ctx)
 		if ctx.Err() != nil {
@@ -53,7 +62,7 @@ func (f *feed) run(ctx context.Context) {
 	}
 }
 
-func (f *feed) follow(ctx context.Context) error {
+func (f *Feed) follow(ctx context.Context) error {
 	list := f.kind.DeepCopyObject().(client.ObjectList)
 	if err := f.client.List(ctx, list, f.options...); err != nil {
 		return err
@@ -76,14 +85,14 @@ func (f *feed) follow(ctx context.Context) error {
 	return nil // the API server ends watches regularly
 }
 
-func (f *feed) replace(list client.ObjectList) error {
+func (f *Feed) replace(list client.ObjectList) error {
 	objects := map[string]client.Object{}
 	err := meta.EachListItem(list, func(item runtime.Object) error {
 		object, isObject := item.(client.Object)
 		if !isObject {
 			return errors.New("the list holds something that has no name")
 		}
-		objects[keyOf(object)] = object
+		objects[keyOf(object)] = f.slimmed(object)
 		return nil
 	})
 	if err == nil {
@@ -94,7 +103,14 @@ func (f *feed) replace(list client.ObjectList) error {
 
 func keyOf(object client.Object) string { return object.GetNamespace() + "/" + object.GetName() }
 
-func (f *feed) take(event watch.Event) {
+func (f *Feed) slimmed(object client.Object) client.Object {
+	if f.slim != nil {
+		f.slim(object)
+	}
+	return object
+}
+
+func (f *Feed) take(event watch.Event) {
 	object, isObject := event.Object.(client.Object)
 	if !isObject {
 		return
@@ -102,7 +118,7 @@ func (f *feed) take(event watch.Event) {
 	f.update(func() {
 		switch event.Type {
 		case watch.Added, watch.Modified:
-			f.objects[keyOf(object)] = object
+			f.objects[keyOf(object)] = f.slimmed(object)
 		case watch.Deleted:
 			delete(f.objects, keyOf(object))
 		case watch.Bookmark, watch.Error:
@@ -110,7 +126,7 @@ func (f *feed) take(event watch.Event) {
 	})
 }
 
-func (f *feed) update(change func()) {
+func (f *Feed) update(change func()) {
 	f.mu.Lock()
 	change()
 	f.mu.Unlock()
@@ -120,8 +136,8 @@ func (f *feed) update(change func()) {
 	}
 }
 
-// state returns the objects by name, whether they have been listed once, and the current error.
-func (f *feed) state() (objects []client.Object, isSynced bool, err error) {
+// State returns the objects by name, whether they have been listed once, and the current error.
+func (f *Feed) State() (objects []client.Object, isSynced bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, object := range f.objects {
@@ -131,8 +147,8 @@ func (f *feed) state() (objects []client.Object, isSynced bool, err error) {
 	return objects, f.isSynced, f.err
 }
 
-// typed returns objects as values of their type.
-func typed[T any](objects []client.Object) []T {
+// Typed returns objects as values of their type.
+func Typed[T any](objects []client.Object) []T {
 	var values []T
 	for _, object := range objects {
 		if value, is := any(object).(*T); is {
