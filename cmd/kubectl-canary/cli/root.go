@@ -71,7 +71,7 @@ func NewCommand(o *Options) *cobra.Command {
 		NewGetCommand(o), NewListCommand(o), NewStatusCommand(o), NewHistoryCommand(o),
 		NewPromoteCommand(o), NewAbortCommand(o), NewRetryCommand(o),
 		NewPauseCommand(o), NewResumeCommand(o), NewUndoCommand(o), NewSetCommand(o),
-		NewPlanCommand(o), NewLintCommand(o), NewConvertCommand(o), NewVersionCommand(o),
+		NewPlanCommand(o), NewLintCommand(o), NewConvertCommand(o), NewDashboardCommand(o), NewVersionCommand(o),
 	)
 	_ = root.RegisterFlagCompletionFunc("namespace", o.completeNamespaces) // the flag exists
 	return root

@@ -15,8 +15,7 @@ import (
 // has come, and then what was measured, in words.
 func (r Rollout) analysis(s Style) []string {
 	status := r.Object.Status
-	isInFlight := status.Memory != nil && status.Memory.Phase != "" && status.Memory.Phase != v1alpha1.PhaseIdle
-	if len(status.Analysis) == 0 || !isInFlight && status.State != v1alpha1.StateAborted {
+	if !r.showsAnalysis() {
 		return nil
 	}
 	t := &table{shrink: []int{0}}
@@ -44,6 +43,13 @@ func (r Rollout) analysis(s Style) []string {
 		}
 	}
 	return lines
+}
+
+// showsAnalysis reports whether the metrics are about the release that is shown.
+func (r Rollout) showsAnalysis() bool {
+	status := r.Object.Status
+	isInFlight := status.Memory != nil && status.Memory.Phase != "" && status.Memory.Phase != v1alpha1.PhaseIdle
+	return len(status.Analysis) > 0 && (isInFlight || status.State == v1alpha1.StateAborted)
 }
 
 func (r Rollout) metricRow(s Style, metric *v1alpha1.MetricStatus) []cell {
