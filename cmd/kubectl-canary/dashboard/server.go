@@ -54,6 +54,7 @@ func Run(ctx context.Context, listener net.Listener, options Options, ready func
 	for _, host := range []string{"127.0.0.1", "localhost", "::1"} {
 		g.hosts = append(g.hosts, net.JoinHostPort(host, port))
 	}
+	defer func() { _ = listener.Close() }() // it is closed already, unless ready failed
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go s.rollouts.run(ctx)

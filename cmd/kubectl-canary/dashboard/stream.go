@@ -101,6 +101,8 @@ func (s *Server) about(err error) about {
 type listEvent struct {
 	Items []view.Item `json:"items"`
 	Gone  []string    `json:"gone,omitempty"`
+	// IsComplete is true for the first list of a stream: there are no others.
+	IsComplete bool `json:"isComplete,omitempty"`
 }
 
 // streamList sends the list, and then its changes.
@@ -115,7 +117,7 @@ func (s *Server) streamList(w http.ResponseWriter, r *http.Request) {
 		if !isFirst && len(event.Items) == 0 && len(event.Gone) == 0 {
 			return nil
 		}
-		isFirst = false
+		event.IsComplete, isFirst = isFirst, false
 		return out.send("list", event)
 	})
 }

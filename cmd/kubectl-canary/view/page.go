@@ -66,6 +66,8 @@ type PageStep struct {
 	// What is the step in a few words, beginning with its name in the manifest; Details are what does not fit there.
 	What    string `json:"what"`
 	Details string `json:"details,omitempty"`
+	// Weight is the share in percent that the steps up to this one ask for.
+	Weight int32 `json:"weight"`
 	// UntilPromoted is true for a pause that only a person ends.
 	UntilPromoted bool `json:"untilPromoted,omitempty"`
 }
@@ -132,12 +134,15 @@ func (r Rollout) phase() v1alpha1.Phase {
 }
 
 func (r Rollout) pageSteps() []PageStep {
-	steps := []PageStep{}
+	steps, weight := []PageStep{}, int32(0)
 	for i := range r.Object.Spec.Steps {
 		step := &r.Object.Spec.Steps[i]
 		what, details := plan.Describe(step)
+		if step.SetWeight != nil {
+			weight = *step.SetWeight
+		}
 		isOpen := step.Pause != nil && step.Pause.Duration == nil
-		steps = append(steps, PageStep{What: what, Details: strings.TrimSpace(details), UntilPromoted: isOpen})
+		steps = append(steps, PageStep{What: what, Details: strings.TrimSpace(details), Weight: weight, UntilPromoted: isOpen})
 	}
 	return steps
 }
