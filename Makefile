@@ -1,8 +1,8 @@
 # Copyright The CanaryRollout Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# Everything here needs Go, git, make and kubectl, and the cluster for tests also iproute2. Tools are built from the
-# modules below hack/tools on first use and kept in the user's cache folder.
+# Everything here needs Go, git, make and kubectl, the cluster for tests also iproute2, and the page of the dashboard node and
+# npm. Tools are built from the modules below hack/tools on first use and kept in the user's cache folder.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -36,10 +36,14 @@ help: ## Show what can be made (this text).
 ##@ Code
 
 .PHONY: generate
-generate: ## Generate deep copies and docs/api.md from the API types.
+generate: page ## Generate deep copies and docs/api.md from the API types, and the page of the dashboard.
 	"$(CONTROLLER_GEN)" object:headerFile=hack/boilerplate.go.txt paths=./api/...
 	"$(CRD_REF_DOCS)" --source-path=api/v1alpha1 --config=hack/api-docs/config.yaml \
 		--templates-dir=hack/api-docs --log-level=ERROR --renderer=markdown --output-path=docs/api.md
+
+.PHONY: page
+page: ## Build the page of the dashboard, which is embedded in the plugin. Needs node 20.19 or newer, and npm.
+	cd cmd/kubectl-canary/dashboard/web && npm ci && npm run build
 
 .PHONY: manifests
 manifests: ## Generate the CRDs and the manager's role from the markers in the code, and hand them to the chart.

@@ -2,6 +2,9 @@ module github.com/canaryrollout/canaryrollout
 
 go 1.26.8
 
+// It has no Go code but what npm packages may bring along.
+ignore ./cmd/kubectl-canary/dashboard/web
+
 require (
 	github.com/cespare/xxhash/v2 v2.3.0
 	github.com/go-logr/logr v1.4.4

@@ -31,7 +31,8 @@ generated_is_current() {
 	mkdir "$work/copy"
 	sources | tar --create --null --files-from=- | tar --extract --directory="$work/copy"
 	make -C "$work/copy" generate manifests >"$work/log" 2>&1 || { cat "$work/log" >&2 && return 1; }
-	for file in api/v1alpha1/zz_generated.deepcopy.go docs/api.md config/crd config/rbac config/chart/files config/kustomize; do
+	for file in api/v1alpha1/zz_generated.deepcopy.go docs/api.md config/crd config/rbac config/chart/files config/kustomize \
+		cmd/kubectl-canary/dashboard/dist; do
 		diff --recursive --unified "$file" "$work/copy/$file" || ok=1
 	done
 	[[ $ok == 0 ]] || echo "generated files are out of date: run make generate manifests" >&2

@@ -102,7 +102,10 @@ func newBench(t *testing.T, options Options, funcs interceptor.Funcs, objects ..
 		WithIndex(&corev1.Event{}, "involvedObject.uid", func(object client.Object) []string {
 			return []string{string(object.(*corev1.Event).InvolvedObject.UID)}
 		}).WithInterceptorFuncs(funcs).Build()
-	options.Client, options.Now = b.client, func() time.Time { return now }
+	options.Client = b.client
+	if options.Now == nil {
+		options.Now = func() time.Time { return now }
+	}
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -44,8 +44,11 @@ func New(c client.WithWatch, kind client.ObjectList, dirty chan<- struct{}, slim
 	return &Feed{client: c, kind: kind, options: options, dirty: dirty, slim: slim}
 }
 
-// again is how long a feed waits before it lists again.
-const again = time.Second
+// again is how long a feed waits before it lists again. What is forbidden seldom changes.
+const (
+	again               = time.Second
+	againAfterForbidden = 30 * time.Second
+)
 
 // Run watches the objects until the context is done. It restarts a watch that has ended.
 func (f *Feed) Run(ctx context.Context) {
@@ -55,9 +58,13 @@ func (f *Feed) Run(ctx context.Context) {
 			return
 		}
 		f.update(func() { f.err = err })
+		pause := again
+		if apierrors.IsForbidden(err) {
+			pause = againAfterForbidden
+		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(again):
+		case <-time.After(pause):
 		}
 	}
 }

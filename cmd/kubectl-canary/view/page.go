@@ -192,7 +192,7 @@ func (r Rollout) pageRevisions() []Revision {
 	for _, v := range r.revisions() {
 		revision := Revision{Name: v.name, Role: string(v.role), Images: []string{}, ScaledDownAt: utc(v.scaledDownAt), Pods: []Pod{}}
 		if v.set != nil {
-			revision.Images, revision.CreatedAt = imagesOf(v.set), utc(v.created())
+			revision.Images, revision.CreatedAt = append(revision.Images, imagesOf(v.set)...), utc(v.created())
 			revision.Ready, revision.Desired, revision.Total = v.set.Status.ReadyReplicas, desiredReplicas(v.set), v.set.Status.Replicas
 		}
 		for i := range v.pods {

@@ -152,7 +152,7 @@ function Row({ item }: { item: Item }) {
       <td role="cell" class="namespace">{item.namespace}</td>
       <td role="cell" class="state"><Badge tone={tones[item.state]}>{item.state}</Badge></td>
       <td role="cell" class="step">{item.step ?? '–'}</td>
-      <td role="cell" class="weight">{item.weight ? <Share weight={item.weight} /> : '–'}</td>
+      <td role="cell" class="weight">{!item.weight ? '–' : item.state === 'Healthy' ? <span class="aside">{item.weight.verified} %</span> : <Share weight={item.weight} />}</td>
       <td role="cell" class="revision"><code>{item.revision ?? '–'}</code></td>
       <td role="cell" class="ready">{item.ready ?? '–'}</td>
       <td role="cell" class="age"><Age at={item.createdAt} /></td>

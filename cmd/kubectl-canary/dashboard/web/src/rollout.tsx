@@ -44,7 +44,7 @@ function Shown({ page }: { page: Page }) {
       <div class="title">
         <h1>{page.name} <small>{page.namespace}</small></h1>
         <Badge tone={tones[page.state]}>{page.state}</Badge>
-        {page.weight && <Share weight={page.weight} />}
+        {page.weight && page.state !== 'Healthy' && <Share weight={page.weight} />}
       </div>
       <Waits page={page} />
       {page.offers.length > 0 && <Actions page={page} />}
