@@ -4,13 +4,15 @@
 package dashboard
 
 import (
+	"math"
 	"slices"
 	"time"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/analysis"
 )
 
-// point is the share of the traffic of the revision in flight at a time, in percent. It lasts until the next point.
+// point is the share of the traffic of the revision in flight from a time on, in percent. It lasts until the next point.
 type point struct {
 	At       time.Time `json:"at"`
 	Revision string    `json:"revision"`
@@ -18,19 +20,42 @@ type point struct {
 	Verified int32     `json:"verified"`
 }
 
+// sample is the share that the canary got of the requests that a comparison has counted in an interval.
+type sample struct {
+	// At is the end of the interval.
+	At     time.Time `json:"at"`
+	Metric string    `json:"metric"`
+	// Percent is from 0 to 100, in tenths.
+	Percent float64 `json:"percent"`
+	// Requests is how many were counted on both sides.
+	Requests float64 `json:"requests"`
+}
+
 // curve is the course of the weights of a rollout. A status has no past, so it begins when the dashboard was started, or with
 // the release if the status tells when that began.
-type curve struct{ points []point }
+type curve struct {
+	points  []point
+	samples []sample
+	// counting is the metric whose counts are compared, and counted is what it had counted at the last look.
+	counting string
+	counted  analysis.Counts
+}
 
-// maxPoints is how many points a curve keeps: some releases, at two points per change of a weight.
+// maxPoints is how many points and samples a curve keeps: those of some releases, at two points per change of a weight.
 const maxPoints = 400
 
-// add adds where a rollout is now, if that differs from the last point.
+// add adds where a rollout is now, if that differs from the last look.
 func (c *curve) add(rollout *v1alpha1.CanaryRollout, now time.Time) {
-	traffic, memory := rollout.Status.Traffic, rollout.Status.Memory
-	if traffic == nil || memory == nil {
+	if rollout.Status.Traffic == nil || rollout.Status.Memory == nil {
 		return
 	}
+	isFirst := len(c.points) == 0
+	c.addPoint(rollout, now)
+	c.addSample(rollout.Status.Memory, isFirst)
+}
+
+func (c *curve) addPoint(rollout *v1alpha1.CanaryRollout, now time.Time) {
+	traffic, memory := rollout.Status.Traffic, rollout.Status.Memory
 	next := point{At: now.UTC(), Revision: memory.CurrentRevision, Desired: traffic.DesiredWeight, Verified: traffic.VerifiedWeight}
 	if next.Revision == memory.StableRevision {
 		next.Desired, next.Verified = 0, 0 // no release is in flight
@@ -43,10 +68,7 @@ func (c *curve) add(rollout *v1alpha1.CanaryRollout, now time.Time) {
 			return
 		}
 	}
-	c.points = append(c.points, next)
-	if len(c.points) > maxPoints {
-		c.points = slices.Delete(c.points, 0, len(c.points)-maxPoints)
-	}
+	c.points = lastOf(append(c.points, next))
 }
 
 // before returns what the status says of the time before the first look: the release began with nothing, and the current weight
@@ -65,4 +87,39 @@ func before(rollout *v1alpha1.CanaryRollout, first point) []point {
 	return points
 }
 
-func (c *curve) all() []point { return append([]point{}, c.points...) }
+// addSample adds what the first comparison of a release has counted since the last look. What it had counted before the first look
+// is not added: that may be of several weights.
+func (c *curve) addSample(memory *v1alpha1.Memory, isFirst bool) {
+	metric, counts := counted(memory)
+	if metric == nil {
+		return
+	}
+	if id := memory.CurrentRevision + "/" + metric.Name + "/" + metric.Definition; id != c.counting {
+		c.counting, c.counted = id, analysis.Counts{}
+		if isFirst {
+			c.counted = counts
+		}
+	}
+	canary, stable := counts.CanaryTotal-c.counted.CanaryTotal, counts.StableTotal-c.counted.StableTotal
+	c.counted = counts
+	if canary < 0 || stable < 0 || canary+stable == 0 {
+		return
+	}
+	c.samples = lastOf(append(c.samples, sample{
+		At: metric.CountedUntil.UTC(), Metric: metric.Name, Percent: math.Round(1000*canary/(canary+stable)) / 10, Requests: math.Round(canary + stable),
+	}))
+}
+
+// counted returns the first comparison of a release, and what it has counted; nil if there is none.
+func counted(memory *v1alpha1.Memory) (*v1alpha1.MetricMemory, analysis.Counts) {
+	of := memory.Analysis
+	for _, metric := range slices.Concat(of.Background, of.Step, of.Bake) {
+		evidence, err := analysis.DecodeEvidence(metric.Evidence)
+		if err == nil && metric.Evidence != "" && metric.CountedUntil != nil {
+			return &metric, evidence.Counts
+		}
+	}
+	return nil, analysis.Counts{}
+}
+
+func lastOf[T any](all []T) []T { return slices.Delete(all, 0, max(len(all)-maxPoints, 0)) }

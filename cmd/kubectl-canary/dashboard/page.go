@@ -32,6 +32,7 @@ type page struct {
 	Offers     []offer     `json:"offers"`
 	Containers []container `json:"containers"`
 	Points     []point     `json:"points"`
+	Samples    []sample    `json:"samples"`
 	Events     []event     `json:"events"`
 	// Problems say which parts are missing or out of date, and why.
 	Problems []string `json:"problems,omitempty"`
@@ -122,8 +123,9 @@ func (s *Server) page(rollout *v1alpha1.CanaryRollout, with *related) (shown pag
 	}
 	shown = page{
 		Page: of.Page(), Seen: action.NewSeen(rollout), Offers: []offer{}, Containers: containersOf(rollout),
-		Points: s.rollouts.points(rollout.UID), Events: recent(feed.Typed[corev1.Event](events)),
+		Events: recent(feed.Typed[corev1.Event](events)),
 	}
+	shown.Points, shown.Samples = s.rollouts.curve(rollout.UID)
 	if !s.IsReadOnly {
 		shown.Offers = offers(rollout)
 	}

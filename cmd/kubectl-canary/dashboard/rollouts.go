@@ -142,14 +142,15 @@ func (r *rollouts) state() snapshot {
 	return r.last
 }
 
-// points returns the weights of a rollout over time.
-func (r *rollouts) points(uid types.UID) []point {
+// curve returns the weights of a rollout over time.
+func (r *rollouts) curve(uid types.UID) (points []point, samples []sample) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	points, samples = []point{}, []sample{}
 	if c := r.curves[uid]; c != nil {
-		return c.all()
+		points, samples = append(points, c.points...), append(samples, c.samples...)
 	}
-	return []point{}
+	return points, samples
 }
 
 // subscribe returns a channel that receives a token whenever a rollout may have changed, until the context is done.

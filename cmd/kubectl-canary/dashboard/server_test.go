@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/action"
+	"github.com/canaryrollout/canaryrollout/controllers/analysis"
 )
 
 func TestFiles(t *testing.T) {
@@ -287,7 +289,7 @@ func TestCurve(t *testing.T) {
 	want := []point{
 		{at(-60), canaryRevision, 0, 0}, {at(-20), canaryRevision, 10, 10}, {at(2), canaryRevision, 50, 10}, {at(5), canaryRevision, 50, 50},
 	}
-	got := c.all()
+	got := c.points
 	if len(got) != len(want) {
 		t.Fatalf("the points are %+v", got)
 	}
@@ -299,8 +301,38 @@ func TestCurve(t *testing.T) {
 	for i := range 3 * maxPoints {
 		c.add(with(int32(i%2), 0), at(10+i))
 	}
-	if got := len(c.all()); got != maxPoints {
+	if got := len(c.points); got != maxPoints {
 		t.Errorf("%d points are kept", got)
+	}
+}
+
+// TestSamples checks the share that the canary got of the requests that were counted between two looks.
+func TestSamples(t *testing.T) {
+	with := func(seconds int, canary, stable float64) *v1alpha1.CanaryRollout {
+		return paused(t, func(r *v1alpha1.CanaryRollout) {
+			r.Status.Memory.Analysis.Background = []v1alpha1.MetricMemory{{Name: "p95"}, {
+				Name: "errors", CountedUntil: ptr.To(metav1.NewMicroTime(now.Add(time.Duration(seconds) * time.Second))),
+				Evidence: analysis.Evidence{Counts: analysis.Counts{CanaryTotal: canary, StableTotal: stable}}.Encode(),
+			}}
+		})
+	}
+	c := &curve{}
+	c.add(with(0, 500, 500), now) // before the first look, at whatever weights
+	c.add(with(10, 510, 590), now)
+	c.add(with(10, 510, 590), now) // the same again
+	c.add(with(20, 515, 600), now)
+	want := []sample{
+		{At: now.Add(10 * time.Second), Metric: "errors", Percent: 10, Requests: 100},
+		{At: now.Add(20 * time.Second), Metric: "errors", Percent: 33.3, Requests: 15},
+	}
+	if diff := cmp.Diff(want, c.samples); diff != "" {
+		t.Errorf("samples (-want +got):\n%s", diff)
+	}
+	fresh := &curve{}
+	fresh.add(paused(t), now)
+	fresh.add(with(10, 10, 90), now)
+	if len(fresh.samples) != 1 || fresh.samples[0].Percent != 10 {
+		t.Errorf("what a metric counts after the first look is shown, not %+v", fresh.samples)
 	}
 }
 

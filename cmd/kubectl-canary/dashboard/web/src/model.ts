@@ -119,6 +119,14 @@ export interface Point {
   verified: number;
 }
 
+/** What the canary got of the requests that a comparison has counted until a time. */
+export interface Sample {
+  at: string;
+  metric: string;
+  percent: number;
+  requests: number;
+}
+
 export interface KubeEvent {
   at: string;
   type: string;
@@ -156,6 +164,7 @@ export interface Page extends Item {
   offers: Offer[];
   containers: Container[];
   points: Point[];
+  samples: Sample[];
   events: KubeEvent[];
   problems?: string[];
   deleted?: boolean;

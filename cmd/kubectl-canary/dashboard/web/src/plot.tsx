@@ -4,24 +4,41 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
-import type { Point } from './model';
+import type { Point, Sample } from './model';
 import { Section } from './parts';
 import { clock } from './time';
 
 const height = 180;
 
-/** The columns of a plot: times in seconds, desired and verified weights. The last weight lasts until now. */
-function columnsOf(points: Point[], at: number): [number[], number[], number[]] {
-  const times = points.map((point) => Date.parse(point.at) / 1000);
-  const desired = points.map((point) => point.desired);
-  const verified = points.map((point) => point.verified);
-  const last = points[points.length - 1];
-  if (last) {
-    times.push(Math.max(at / 1000, times[times.length - 1]!));
-    desired.push(last.desired);
-    verified.push(last.verified);
+type Columns = [number[], number[], number[], (number | null)[]];
+
+/** The columns of a plot: times in seconds, desired, verified and measured weights. A weight lasts until the next one, the last until now. */
+function columnsOf(points: Point[], samples: Sample[], at: number): Columns {
+  const columns: Columns = [[], [], [], []];
+  const first = points[0];
+  if (!first) return columns;
+  const times = [...points, ...samples].map((entry) => Date.parse(entry.at)).filter((time) => time >= Date.parse(first.at));
+  const measured = new Map(samples.map((sample) => [Date.parse(sample.at), sample.percent]));
+  let next = 0;
+  for (const time of [...new Set([...times, Math.max(at, ...times)])].sort((a, b) => a - b)) {
+    while (next < points.length && Date.parse(points[next]!.at) <= time) next++;
+    const point = points[next - 1] ?? first;
+    columns[0].push(time / 1000);
+    columns[1].push(point.desired);
+    columns[2].push(point.verified);
+    columns[3].push(measured.get(time) ?? null);
   }
-  return [times, desired, verified];
+  return columns;
+}
+
+/** What is under the cursor, or now. */
+function readout(columns: Columns, index: number | null): string {
+  const last = columns[0].length - 1;
+  if (last < 0) return 'No weights yet.';
+  const i = Math.min(index ?? last, last);
+  const measured = columns[3][i];
+  const when = index === null ? 'now' : clock(new Date(columns[0][i]! * 1000).toISOString());
+  return `${when}: ${columns[2][i]} % verified, ${columns[1][i]} % desired${measured == null ? '' : `, ${measured} % measured`}`;
 }
 
 /** The canvas knows no custom properties that depend on the theme, so a probe element resolves them. */
@@ -58,26 +75,27 @@ function optionsOf(width: number, onCursor: (index: number | null) => void): uPl
       {},
       { label: 'desired', stroke: resolved('--canary-text'), width: 1.5, dash: [4, 3], paths: stepped, points: { show: false } },
       { label: 'verified', stroke: resolved('--canary'), fill: resolved('--canary-soft'), width: 2, paths: stepped, points: { show: false } },
+      { label: 'measured', stroke: text, paths: () => null, points: { show: true, size: 6, stroke: resolved('--ink'), fill: resolved('--surface') } },
     ],
     hooks: { setCursor: [(plot) => onCursor(plot.cursor.idx ?? null)] },
   };
 }
 
 /** The weights over time. The dashboard remembers them from its start, and the status tells when the release began. */
-export function Plot({ points }: { points: Point[] }) {
+export function Plot({ points, samples }: { points: Point[]; samples: Sample[] }) {
   const frame = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const cursor = useSignal<number | null>(null);
-  const latest = useRef(points);
-  latest.current = points;
+  const columns = useRef<Columns>([[], [], [], []]);
+  columns.current = columnsOf(points, samples, Date.now());
+  const latest = useRef({ points, samples });
+  latest.current = { points, samples };
 
   useEffect(() => {
     const element = frame.current!;
     const draw = () => {
       plot.current?.destroy();
-      plot.current = new uPlot(
-        optionsOf(element.clientWidth, (index) => { cursor.value = index; }), columnsOf(latest.current, Date.now()), element,
-      );
+      plot.current = new uPlot(optionsOf(element.clientWidth, (index) => { cursor.value = index; }), columns.current, element);
     };
     draw();
     const size = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height }));
@@ -86,7 +104,12 @@ export function Plot({ points }: { points: Point[] }) {
     dark.addEventListener('change', draw);
     const theme = new MutationObserver(draw);
     theme.observe(document.documentElement, { attributeFilter: ['data-theme'] });
+    const timer = setInterval(() => {
+      columns.current = columnsOf(latest.current.points, latest.current.samples, Date.now());
+      plot.current?.setData(columns.current);
+    }, 5_000);
     return () => {
+      clearInterval(timer);
       size.disconnect();
       theme.disconnect();
       dark.removeEventListener('change', draw);
@@ -94,44 +117,41 @@ export function Plot({ points }: { points: Point[] }) {
       plot.current = null;
     };
   }, []);
-
-  useEffect(() => { plot.current?.setData(columnsOf(points, Date.now())); }, [points]);
-  useEffect(() => {
-    const timer = setInterval(() => plot.current?.setData(columnsOf(latest.current, Date.now())), 5_000);
-    return () => clearInterval(timer);
-  }, []);
+  useEffect(() => { plot.current?.setData(columns.current); }, [points, samples]);
 
   const last = points[points.length - 1];
-  const at = points[Math.min(cursor.value ?? points.length - 1, points.length - 1)];
   const key = (
     <p class="key aside">
       <span class="verified">verified</span> <span class="desired">desired</span>
+      {samples.length > 0 && <span class="measured">measured by {samples[samples.length - 1]!.metric}</span>}
     </p>
   );
   return (
     <Section title="Weight of the canary" aside={key}>
       <div ref={frame} class="plot" role="img" aria-label={last ? `Weight over time. Now ${last.verified} % verified, ${last.desired} % desired.` : 'No weights yet'} />
-      <p class="readout" aria-hidden="true">
-        {at ? `${cursor.value === null ? 'now' : clock(at.at)}: ${at.verified} % verified, ${at.desired} % desired (${at.revision})` : 'No weights yet.'}
-      </p>
-      {points.length > 0 && (
-        <details>
-          <summary>As a table</summary>
-          <div class="scroll" tabIndex={0} role="region" aria-label="Weights as a table">
-            <table>
-              <thead><tr><th scope="col">Time</th><th scope="col">Verified</th><th scope="col">Desired</th><th scope="col">Revision</th></tr></thead>
-              <tbody>
-                {[...points].reverse().map((point) => (
-                  <tr key={point.at}>
-                    <td>{clock(point.at)}</td><td>{point.verified} %</td><td>{point.desired} %</td><td><code>{point.revision}</code></td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
-        </details>
-      )}
+      <p class="readout" aria-hidden="true">{readout(columns.current, cursor.value)}</p>
+      {points.length > 0 && <Values points={points} samples={samples} />}
     </Section>
   );
 }
 
+/** The plot for those who do not see it. */
+function Values({ points, samples }: { points: Point[]; samples: Sample[] }) {
+  const rows = [
+    ...points.map((point) => ({ at: point.at, text: `${point.verified} % verified, ${point.desired} % desired`, of: point.revision })),
+    ...samples.map((sample) => ({ at: sample.at, text: `${sample.percent} % of ${sample.requests} requests measured`, of: sample.metric })),
+  ].sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
+  return (
+    <details>
+      <summary>As a table</summary>
+      <div class="scroll" tabIndex={0} role="region" aria-label="Weights as a table">
+        <table>
+          <thead><tr><th scope="col">Time</th><th scope="col">Weight</th><th scope="col">Of</th></tr></thead>
+          <tbody>
+            {rows.map((row) => <tr key={row.at + row.text}><td>{clock(row.at)}</td><td>{row.text}</td><td><code>{row.of}</code></td></tr>)}
+          </tbody>
+        </table>
+      </div>
+    </details>
+  );
+}

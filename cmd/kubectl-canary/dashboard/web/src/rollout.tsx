@@ -51,7 +51,7 @@ function Shown({ page }: { page: Page }) {
       {page.problems && <ul class="note bad">{page.problems.map((problem) => <li key={problem}>Cannot be shown: {problem}</li>)}</ul>}
       <Track page={page} />
       <div class="pair">
-        <Plot points={page.points} />
+        <Plot points={page.points} samples={page.samples} />
         {page.metrics.length > 0 && <Evidence metrics={page.metrics} />}
         <Traffic page={page} />
       </div>
