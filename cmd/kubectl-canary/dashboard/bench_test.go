@@ -110,19 +110,21 @@ func newBench(t *testing.T, options Options, funcs interceptor.Funcs, objects ..
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
 	ended, opened := make(chan error, 1), make(chan string, 1)
 	go func() {
-		ended <- Run(ctx, listener, options, func(url string) error {
+		ended <- Run(t.Context(), listener, options, func(url string) error {
 			opened <- url
 			return nil
 		})
 	}()
-	b.first = <-opened
+	select {
+	case b.first = <-opened:
+	case err := <-ended:
+		t.Fatal(err)
+	}
 	b.url = "http://" + listener.Addr().String()
 	b.browser = &http.Client{Transport: &http.Transport{}}
-	t.Cleanup(func() {
-		stop()
+	t.Cleanup(func() { // the context of the test has ended
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}

@@ -23,8 +23,8 @@ import (
 )
 
 var (
-	serve    = flag.Bool("serve", false, "serve a dashboard of made-up rollouts until Ctrl-C, to work on the page without a cluster")
-	rollouts = flag.Int("rollouts", 200, "how many rollouts -serve makes up")
+	serve   = flag.Bool("serve", false, "serve a dashboard of made-up rollouts until Ctrl-C, to work on the page without a cluster")
+	howMany = flag.Int("rollouts", 200, "how many rollouts -serve makes up")
 )
 
 // TestServe serves the page, for people who work on it. Its rollouts have all states, and one of them moves.
@@ -33,7 +33,7 @@ func TestServe(t *testing.T) {
 		t.Skip("only with -serve")
 	}
 	objects := []client.Object{}
-	for i := range *rollouts {
+	for i := range *howMany {
 		objects = append(objects, madeUp(t, i)...)
 	}
 	b := newBench(t, Options{Now: time.Now}, interceptor.Funcs{}, objects...)
