@@ -238,8 +238,34 @@ func (s *Server) forecast(asked verb, c action.Change) (*forecast.Forecast, erro
 	var will forecast.Forecast
 	if asked == verbPromote || asked == verbResume {
 		will = forecast.Remaining(after.CanaryRollout, forecast.Options{}, s.Now())
+		if asked == verbPromote {
+			skipCurrent(&will, memory)
+		}
 	} else {
 		will = forecast.Release(after.CanaryRollout, forecast.Options{FirstDeploy: memory.StableRevision == ""})
 	}
 	return &will, nil
+}
+
+// skipCurrent takes the pause or the bake that a promotion ends out of a forecast.
+func skipCurrent(will *forecast.Forecast, memory *v1alpha1.Memory) {
+	if len(will.Stages) == 0 {
+		return
+	}
+	first := will.Stages[0]
+	if first.Step != int(memory.StepIndex)+1 && first.Name != forecast.NameBake {
+		return
+	}
+	promotions := 0
+	if first.UntilPromoted {
+		promotions = 1
+	}
+	will.Stages = will.Stages[1:]
+	for i := range will.Stages {
+		will.Stages[i].At.Duration -= first.For.Duration
+		will.Stages[i].Promotions -= promotions
+	}
+	will.StableAfter.Duration -= first.For.Duration
+	will.DoneAfter.Duration -= first.For.Duration
+	will.Promotions -= promotions
 }

@@ -51,6 +51,9 @@ func paused(t *testing.T, edits ...edit) *v1alpha1.CanaryRollout {
 				ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "reviews"}},
 				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "reviews:2", Args: []string{"--secret"}}}},
 			}),
+			Traffic: v1alpha1.Traffic{
+				StableService: "reviews-stable", CanaryService: "reviews-canary", Routes: []v1alpha1.RouteReference{{Kind: "HTTPRoute", Name: "reviews"}},
+			},
 			Steps: []v1alpha1.Step{{SetWeight: ptr.To[int32](10)}, {Pause: &v1alpha1.Pause{}}, {SetWeight: ptr.To[int32](50)}},
 		},
 		Status: v1alpha1.CanaryRolloutStatus{
@@ -62,6 +65,9 @@ func paused(t *testing.T, edits ...edit) *v1alpha1.CanaryRollout {
 			Canary:         &v1alpha1.RevisionStatus{Revision: canaryRevision, Desired: 1, Ready: 1},
 			Memory: &v1alpha1.Memory{
 				StableRevision: stableRevision, CurrentRevision: canaryRevision, Phase: v1alpha1.PhaseStepping, StepIndex: 1, StepsHash: "seen",
+				StableService: v1alpha1.ServiceMemory{Name: "reviews-stable", Revision: stableRevision, Selected: true, Narrowed: true},
+				CanaryService: v1alpha1.ServiceMemory{Name: "reviews-canary", Revision: canaryRevision, Selected: true, Narrowed: true},
+				StepTargets:   v1alpha1.StepTargetsMemory{Weight: 10}, Traffic: v1alpha1.TrafficMemory{Weight: 10, VerifiedWeight: 10},
 			},
 		},
 	}

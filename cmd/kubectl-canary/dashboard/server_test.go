@@ -187,6 +187,9 @@ func TestActions(t *testing.T) {
 			if status != http.StatusOK || will.Next != test.next || (will.Forecast != nil) != test.stages {
 				t.Errorf("preview: status %d, %+v", status, will)
 			}
+			if will.Forecast != nil && (len(will.Forecast.Stages) == 0 || will.Forecast.Stages[0].Step != 3 || will.Forecast.Promotions != 0) {
+				t.Errorf("the forecast should begin with step 3, and need no more promotion: %+v", will.Forecast)
+			}
 			if got := b.stored().Annotations; len(got) > 0 {
 				t.Fatalf("a preview wrote %v", got)
 			}
