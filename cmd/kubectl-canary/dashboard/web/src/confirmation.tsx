@@ -66,7 +66,7 @@ export function Confirmation({ page: current, verb, title, onEnd }: { page: Page
   return (
     <dialog ref={dialog} aria-labelledby="confirmation" onClose={() => onEnd(result.current)}>
       <form onSubmit={act}>
-        <h2 id="confirmation">{title} {page.name}?</h2>
+        <h2 id="confirmation">{questions[verb](page.name)}</h2>
         <p class="detail">
           Namespace {page.namespace}{page.step && `, step ${page.step}`}{page.revision && <>, revision <code>{page.revision}</code></>}
         </p>
@@ -82,6 +82,17 @@ export function Confirmation({ page: current, verb, title, onEnd }: { page: Page
     </dialog>
   );
 }
+
+const questions: Record<Verb, (name: string) => string> = {
+  promote: (name) => `Promote ${name}?`,
+  full: (name) => `Promote ${name} to the end, and skip the remaining steps?`,
+  abort: (name) => `Abort the release of ${name}?`,
+  retry: (name) => `Start the aborted revision of ${name} again?`,
+  pause: (name) => `Pause ${name}?`,
+  resume: (name) => `Resume ${name}?`,
+  image: (name) => `Set images of ${name}`,
+  undo: (name) => `Return ${name} to a former revision?`,
+};
 
 const imagesOf = (page: Page) => Object.fromEntries(page.containers.map((c) => [c.name, c.image]));
 
