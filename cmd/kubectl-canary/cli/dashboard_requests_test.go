@@ -51,7 +51,10 @@ func (s *watchable) serve(t *testing.T, lists map[string]any) *httptest.Server {
 		<-r.Context().Done()
 		s.note(func() { s.open[r.URL.Path]-- })
 	}))
-	t.Cleanup(server.CloseClientConnections)
+	t.Cleanup(func() {
+		server.CloseClientConnections() // a watch would keep it from closing
+		server.Close()
+	})
 	return server
 }
 
