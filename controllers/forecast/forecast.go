@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
 // Kind is what a forecast covers.
@@ -86,6 +87,8 @@ type Options struct {
 	FirstDeploy bool
 	// PodReady is how long a pod takes to become ready, not counting minReadySeconds.
 	PodReady time.Duration
+	// Commands are given to the rollout at the beginning of Remaining. The current stage ends with them, so it is left out.
+	Commands plan.Commands
 	// Metric returns the CanaryMetric that a metric refers to; nil if it is not known.
 	Metric func(*v1alpha1.MetricReference) *v1alpha1.CanaryMetricSpec
 }
@@ -116,9 +119,11 @@ func Release(rollout *v1alpha1.CanaryRollout, options Options) Forecast {
 	return newWalk(kind, w).run()
 }
 
-// Remaining forecasts the rest of a release in flight, starting from its status.
+// Remaining forecasts the rest of a release in flight, or of one that a command starts again, from its status.
 func Remaining(rollout *v1alpha1.CanaryRollout, options Options, now time.Time) Forecast {
-	return newWalk(InFlight, liveWorld(rollout, options, now)).run()
+	w := liveWorld(rollout, options, now)
+	w.commands = options.Commands
+	return newWalk(InFlight, w).run()
 }
 
 // IsInFlight reports whether a release is in progress.

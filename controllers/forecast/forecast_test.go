@@ -171,9 +171,9 @@ func checkRemaining(t *testing.T, whole, rest Forecast, elapsed time.Duration) {
 	}
 }
 
-// TestRemainingAfterAbort forecasts a rollback.
-func TestRemainingAfterAbort(t *testing.T) {
-	w := newWorld(rollout(builder.Weight(50), builder.Hold()).Obj(), Options{}, epoch)
+// pausedWorld is a release at its first pause.
+func pausedWorld(steps ...v1alpha1.Step) *world {
+	w := newWorld(rollout(steps...).Obj(), Options{}, epoch)
 	w.template = revisionBefore
 	newWalk(NextRelease, w).run()
 	w.now, w.template = w.now.Add(longAgo), revisionNext
@@ -183,6 +183,40 @@ func TestRemainingAfterAbort(t *testing.T) {
 			w.now = w.now.Add(time.Second)
 		}
 	}
+	return w
+}
+
+// TestRemainingWithCommand forecasts what a command leads to. It begins with what follows the command.
+func TestRemainingWithCommand(t *testing.T) {
+	steps := []v1alpha1.Step{builder.Weight(10), builder.Hold(), builder.Weight(50), builder.Hold()}
+	for name, commands := range map[string]plan.Commands{
+		"promote": {Promote: ptr.To("true")}, "promote-full": {Promote: ptr.To("full")}, "abort": {Abort: ptr.To("too many errors")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := pausedWorld(steps...)
+			live := w.rollout.DeepCopy()
+			live.Status = w.status
+			golden.Check(t, "testdata/command-"+name+".golden", text(Remaining(live, Options{Commands: commands}, w.now)))
+		})
+	}
+}
+
+// TestRemainingWithRetry forecasts an aborted release that is started again.
+func TestRemainingWithRetry(t *testing.T) {
+	w := pausedWorld(builder.Weight(10), builder.Hold())
+	w.commands.Abort = ptr.To("too many errors")
+	newWalk(InFlight, w).run()
+	if w.status.Memory.AbortedRevision == "" || w.status.Memory.Phase != v1alpha1.PhaseIdle {
+		t.Fatalf("it was not aborted: %+v", w.status.Memory)
+	}
+	live := w.rollout.DeepCopy()
+	live.Status = w.status
+	golden.Check(t, "testdata/command-retry.golden", text(Remaining(live, Options{Commands: plan.Commands{Retry: ptr.To("true")}}, w.now)))
+}
+
+// TestRemainingAfterAbort forecasts a rollback.
+func TestRemainingAfterAbort(t *testing.T) {
+	w := pausedWorld(builder.Weight(50), builder.Hold())
 	w.commands.Abort = ptr.To("too many errors")
 	for w.status.Memory.Phase != v1alpha1.PhaseRollingBack {
 		w.pass()

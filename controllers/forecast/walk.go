@@ -13,6 +13,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
 // maxPasses stops a walk that would not end by itself. A release of 64 steps takes less than a tenth of it.
@@ -32,7 +33,11 @@ func newWalk(kind Kind, w *world) *walk {
 }
 
 func (w *walk) run() Forecast {
-	w.open(w.status.Memory, 0)
+	if w.commands == (plan.Commands{}) {
+		w.open(w.status.Memory, 0)
+	} else {
+		w.position, _ = w.positionOf(w.status.Memory)
+	}
 	for range maxPasses {
 		prior := w.status
 		p := w.pass()

@@ -12,6 +12,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -90,7 +91,7 @@ type answer struct {
 // preview answers what an action would do. It writes nothing.
 func (s *Server) preview(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, r, func(_ context.Context, asked request, c action.Change) (answer, error) {
-		will, err := s.forecast(asked.Verb, c)
+		will, err := s.forecast(asked, c)
 		return answer{Next: c.Next, Forecast: will}, err
 	})
 }
@@ -211,22 +212,56 @@ func (s *Server) templates(ctx context.Context, r *action.Rollout) (map[string]m
 	return action.Templates(list.Items), nil
 }
 
-// forecast returns how the release goes on after an action, from the same planner as kubectl canary plan. Nothing can be told of
-// actions that end or hold a release, or skip its steps: their next move says it all.
-func (s *Server) forecast(asked verb, c action.Change) (*forecast.Forecast, error) {
-	memory := c.Rollout.Status.Memory
-	if memory == nil {
+// forecast returns how the release goes on after an action, from the same planner as kubectl canary plan; nil if there is nothing to
+// tell but the next move.
+func (s *Server) forecast(asked request, c action.Change) (*forecast.Forecast, error) {
+	before := c.Rollout.CanaryRollout
+	if before.Status.Memory == nil {
 		return nil, nil
 	}
-	switch asked {
-	case verbPromote, verbResume:
-		if !forecast.IsInFlight(c.Rollout.CanaryRollout) {
+	switch asked.Verb {
+	case verbPromote, verbFull, verbAbort, verbRetry:
+		will := forecast.Remaining(before, forecast.Options{Commands: commandsOf(asked)}, s.Now())
+		if asked.Verb == verbAbort {
+			will.Warnings = nil // they are about steps, and none follows
+		}
+		return &will, nil
+	case verbResume:
+		if !forecast.IsInFlight(before) {
 			return nil, nil
 		}
-	case verbImage, verbUndo, verbRetry:
-	case verbFull, verbAbort, verbPause:
+		will := forecast.Remaining(before, forecast.Options{}, s.Now())
+		return &will, nil
+	case verbImage:
+		return newRelease(c)
+	case verbUndo:
+		if memory := before.Status.Memory; memory.Template.Revision != memory.StableRevision && (asked.Revision == "" || asked.Revision == memory.StableRevision) {
+			return nil, nil // the release ends
+		}
+		return newRelease(c)
+	default:
 		return nil, nil
 	}
+}
+
+// commandsOf returns the command as the operator gets it.
+func commandsOf(asked request) plan.Commands {
+	switch asked.Verb {
+	case verbPromote:
+		return plan.Commands{Promote: ptr.To("true")}
+	case verbFull:
+		return plan.Commands{Promote: ptr.To("full")}
+	case verbAbort:
+		return plan.Commands{Abort: ptr.To("true")}
+	case verbRetry:
+		return plan.Commands{Retry: ptr.To("true")}
+	default:
+		return plan.Commands{}
+	}
+}
+
+// newRelease returns the release that a change of the template starts.
+func newRelease(c action.Change) (*forecast.Forecast, error) {
 	raw, err := c.Preview()
 	if err != nil {
 		return nil, err
@@ -235,37 +270,6 @@ func (s *Server) forecast(asked verb, c action.Change) (*forecast.Forecast, erro
 	if err != nil {
 		return nil, err
 	}
-	var will forecast.Forecast
-	if asked == verbPromote || asked == verbResume {
-		will = forecast.Remaining(after.CanaryRollout, forecast.Options{}, s.Now())
-		if asked == verbPromote {
-			skipCurrent(&will, memory)
-		}
-	} else {
-		will = forecast.Release(after.CanaryRollout, forecast.Options{FirstDeploy: memory.StableRevision == ""})
-	}
+	will := forecast.Release(after.CanaryRollout, forecast.Options{FirstDeploy: c.Rollout.Status.Memory.StableRevision == ""})
 	return &will, nil
-}
-
-// skipCurrent takes the pause or the bake that a promotion ends out of a forecast.
-func skipCurrent(will *forecast.Forecast, memory *v1alpha1.Memory) {
-	if len(will.Stages) == 0 {
-		return
-	}
-	first := will.Stages[0]
-	if first.Step != int(memory.StepIndex)+1 && first.Name != forecast.NameBake {
-		return
-	}
-	promotions := 0
-	if first.UntilPromoted {
-		promotions = 1
-	}
-	will.Stages = will.Stages[1:]
-	for i := range will.Stages {
-		will.Stages[i].At.Duration -= first.For.Duration
-		will.Stages[i].Promotions -= promotions
-	}
-	will.StableAfter.Duration -= first.For.Duration
-	will.DoneAfter.Duration -= first.For.Duration
-	will.Promotions -= promotions
 }
