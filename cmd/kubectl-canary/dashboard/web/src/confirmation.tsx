@@ -146,10 +146,11 @@ function Preview({ answer }: { answer: Answer }) {
 function Stages({ forecast }: { forecast: Forecast }) {
   if (forecast.stuck) return <p class="note bad">It will not end: {forecast.stuck}</p>;
   const plus = forecast.promotions > 0 ? ' plus the time until somebody promotes' : '';
+  const end = forecast.stages.some((stage) => stage.name === 'Commit') ? `stable after ${forecast.stableAfter}` : `done after ${forecast.doneAfter}`;
   return (
     <>
       <p class="detail">
-        If nothing goes wrong: stable after {forecast.stableAfter}{plus}, at most {forecast.peakPods} pods at once. The time for pods to become
+        If nothing goes wrong: {end}{plus}, at most {forecast.peakPods} pods at once. The time for pods to become
         ready is not included.
       </p>
       <div class="scroll" tabIndex={0} role="region" aria-label="Stages of the release">

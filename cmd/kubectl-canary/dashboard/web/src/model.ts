@@ -180,6 +180,7 @@ export interface Request {
 
 export interface Stage {
   step?: number;
+  name: string;
   what: string;
   pods: { stable: number; canary: number; former?: number };
   weightBefore: number;
