@@ -34,7 +34,7 @@ func newWalk(kind Kind, w *world) *walk {
 
 func (w *walk) run() Forecast {
 	if w.commands == (plan.Commands{}) {
-		w.open(w.status.Memory, 0)
+		w.open(w.status.Memory, weightOf(w.status.Memory))
 	} else {
 		w.position, _ = w.positionOf(w.status.Memory)
 	}
@@ -81,11 +81,14 @@ func waitsForPerson(steps []v1alpha1.Step, index int32) bool {
 func (w *walk) follow(prior *v1alpha1.Memory) {
 	w.forecast.PeakPods = max(w.forecast.PeakPods, w.pods())
 	w.note(prior)
-	before := int32(0)
-	if prior != nil {
-		before = prior.Traffic.Weight
+	w.open(w.status.Memory, weightOf(prior))
+}
+
+func weightOf(memory *v1alpha1.Memory) int32 {
+	if memory == nil {
+		return 0
 	}
-	w.open(w.status.Memory, before)
+	return memory.Traffic.Weight
 }
 
 // open begins a new stage if the position of the memory has changed.
@@ -101,9 +104,6 @@ func (w *walk) open(memory *v1alpha1.Memory, weightBefore int32) {
 		At: w.elapsed(), Promotions: w.forecast.Promotions,
 	}
 	stage.IsAnalysis = at.name == NameStep && w.spec.Steps[at.step-1].Analysis != nil
-	if len(w.forecast.Stages) == 0 && w.forecast.Kind == InFlight {
-		stage.WeightBefore = memory.Traffic.Weight
-	}
 	if at.name == NameStep && waitsForPerson(w.spec.Steps, memory.StepIndex) {
 		stage.UntilPromoted = true
 		w.forecast.Promotions++
