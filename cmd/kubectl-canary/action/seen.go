@@ -51,6 +51,8 @@ func (s Seen) CheckRelease(r *Rollout) error {
 		return fmt.Errorf("%s was deleted and created again since you looked", r.Name)
 	case is.Revision != s.Revision:
 		return fmt.Errorf("%s has moved on since you looked: revision %s is current", r.Name, is.Revision)
+	case r.Target() != s.Template && !r.IsObserved():
+		return r.checkObserved()
 	case r.Target() != s.Template:
 		return fmt.Errorf("the template of %s has changed since you looked", r.Name)
 	default:

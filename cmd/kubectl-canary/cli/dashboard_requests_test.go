@@ -82,7 +82,9 @@ func (s *watchable) waitForWatches(t *testing.T, want int) {
 	t.Fatalf("there are not %d watches, but %v", want, s.open)
 }
 
-func listOf(group, kind string) metav1.TypeMeta { return metav1.TypeMeta{APIVersion: group, Kind: kind + "List"} }
+func listOf(group, kind string) metav1.TypeMeta {
+	return metav1.TypeMeta{APIVersion: group, Kind: kind + "List"}
+}
 
 // TestDashboardRequests checks that the dashboard asks the API server for what its pages show, once for all of them, and for nothing
 // else; and that it stops when a page is closed.
@@ -90,7 +92,7 @@ func TestDashboardRequests(t *testing.T) {
 	const all, shop = "/apis/canaryrollout.dev/v1alpha1/canaryrollouts", "/namespaces/shop"
 	api := &watchable{}
 	server := api.serve(t, map[string]any{
-		all:                                &v1alpha1.CanaryRolloutList{TypeMeta: listOf("canaryrollout.dev/v1alpha1", "CanaryRollout"), Items: []v1alpha1.CanaryRollout{*paused()}},
+		all:                                     &v1alpha1.CanaryRolloutList{TypeMeta: listOf("canaryrollout.dev/v1alpha1", "CanaryRollout"), Items: []v1alpha1.CanaryRollout{*paused()}},
 		"/apis/apps/v1" + shop + "/replicasets": &appsv1.ReplicaSetList{TypeMeta: listOf("apps/v1", "ReplicaSet")},
 		"/api/v1" + shop + "/pods":              &corev1.PodList{TypeMeta: listOf("v1", "Pod")},
 		"/api/v1" + shop + "/events":            &corev1.EventList{TypeMeta: listOf("v1", "Event")},

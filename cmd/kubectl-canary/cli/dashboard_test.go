@@ -37,11 +37,11 @@ func TestDashboardNamespaces(t *testing.T) {
 		may                     []string
 		namespace, notice, want string
 	}{
-		"all":                   {may: []string{"", "default"}},
-		"all, but not allowed":  {may: []string{"default"}, namespace: "default", notice: "namespace default"},
-		"one":                   {flag: "shop", may: []string{"shop"}, namespace: "shop"},
-		"one, but not allowed":  {flag: "shop", may: []string{"default"}, want: "ask an administrator"},
-		"none":                  {want: "ask an administrator"},
+		"all":                  {may: []string{"", "default"}},
+		"all, but not allowed": {may: []string{"default"}, namespace: "default", notice: "namespace default"},
+		"one":                  {flag: "shop", may: []string{"shop"}, namespace: "shop"},
+		"one, but not allowed": {flag: "shop", may: []string{"default"}, want: "ask an administrator"},
+		"none":                 {want: "ask an administrator"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := interceptedBench(t, interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {

@@ -44,23 +44,23 @@ func New(c client.WithWatch, kind client.ObjectList, dirty chan<- struct{}, slim
 	return &Feed{client: c, kind: kind, options: options, dirty: dirty, slim: slim}
 }
 
-// again is how long a feed waits before it lists again. What is forbidden seldom changes.
+// again is how long a feed waits before it lists again. What is forbidden seldom changes, so each wait for it is twice as long as
+// the one before, up to longestWait.
 const (
-	again               = time.Second
-	againAfterForbidden = 30 * time.Second
+	again       = time.Second
+	longestWait = 30 * time.Second
 )
 
 // Run watches the objects until the context is done. It restarts a watch that has ended.
 func (f *Feed) Run(ctx context.Context) {
-	for ctx.Err() == nil {
+	for pause := again; ctx.Err() == nil; pause = min(2*pause, longestWait) {
 		err := f.follow(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		f.update(func() { f.err = err })
-		pause := again
-		if apierrors.IsForbidden(err) {
-			pause = againAfterForbidden
+		if !apierrors.IsForbidden(err) {
+			pause = again
 		}
 		select {
 		case <-ctx.Done():
