@@ -3,6 +3,7 @@
 
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Answer, Forecast, Page, Request, Verb } from './model';
+import { short } from './time';
 
 async function send(page: Page, kind: 'preview' | 'act', request: Request): Promise<Answer> {
   const path = `./api/rollouts/${encodeURIComponent(page.namespace)}/${encodeURIComponent(page.name)}/${kind}`;
@@ -13,7 +14,8 @@ async function send(page: Page, kind: 'preview' | 'act', request: Request): Prom
     const text = await response.text();
     return response.headers.get('Content-Type')?.startsWith('application/json') ? (JSON.parse(text) as Answer) : { error: text };
   } catch {
-    return { error: 'The dashboard does not answer, so nothing was done.' };
+    const advice = kind === 'act' ? ' Check whether it was done before you try again.' : '';
+    return { error: `The dashboard does not answer.${advice}` };
   }
 }
 
@@ -146,7 +148,7 @@ function Preview({ answer }: { answer: Answer }) {
 function Stages({ forecast }: { forecast: Forecast }) {
   if (forecast.stuck) return <p class="note bad">It will not end: {forecast.stuck}</p>;
   const plus = forecast.promotions > 0 ? ' plus the time until somebody promotes' : '';
-  const end = forecast.stages.some((stage) => stage.name === 'Commit') ? `stable after ${forecast.stableAfter}` : `done after ${forecast.doneAfter}`;
+  const end = forecast.stages.some((stage) => stage.name === 'Commit') ? `stable after ${short(forecast.stableAfter)}` : `done after ${short(forecast.doneAfter)}`;
   return (
     <>
       <p class="detail">
@@ -163,7 +165,7 @@ function Stages({ forecast }: { forecast: Forecast }) {
                 <td>{stage.what}</td>
                 <td>{stage.pods.stable}+{stage.pods.canary}{stage.pods.former ? `+${stage.pods.former}` : ''}</td>
                 <td>{stage.weightBefore === stage.weight ? stage.weight : `${stage.weightBefore}→${stage.weight}`}</td>
-                <td>{stage.untilPromoted ? 'until promoted' : stage.for}</td>
+                <td>{stage.untilPromoted ? 'until promoted' : short(stage.for)}</td>
               </tr>
             ))}
           </tbody>

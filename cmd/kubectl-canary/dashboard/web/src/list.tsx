@@ -145,10 +145,10 @@ function Header({ id, title }: { id: Column | null; title: string }) {
 }
 
 function Row({ item }: { item: Item }) {
-  const link = `#/${encodeURIComponent(item.namespace)}/${encodeURIComponent(item.name)}`;
+  const link = `#/${item.namespace}/${item.name}`;
   return (
     <tr role="row">
-      <th role="rowheader" scope="row" class="name"><a href={link}>{item.name}</a></th>
+      <th role="rowheader" scope="row" class="name"><a href={link} title={item.name}>{item.name}</a></th>
       <td role="cell" class="namespace">{item.namespace}</td>
       <td role="cell" class="state"><Badge tone={tones[item.state]}>{item.state}</Badge></td>
       <td role="cell" class="step">{item.step ?? '–'}</td>

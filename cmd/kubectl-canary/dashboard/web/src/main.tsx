@@ -35,7 +35,7 @@ function ThemeButton() {
   const next = themes[(themes.indexOf(theme.value) + 1) % themes.length]!;
   return (
     <button class="quiet" onClick={() => { theme.value = next; }} title={`Change to ${next}`}>
-      <span class="hidden">Theme: </span>{theme}
+      {theme} theme
     </button>
   );
 }
@@ -59,7 +59,7 @@ function Lost() {
 }
 
 function App() {
-  const [, namespace, name] = place.value.split('/').map(decodeURIComponent);
+  const [, namespace, name] = place.value.split('/');
   const isPage = Boolean(namespace && name);
   return (
     <>

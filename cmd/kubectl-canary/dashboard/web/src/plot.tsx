@@ -66,11 +66,11 @@ function optionsOf(width: number, onCursor: (index: number | null) => void): uPl
   const axis = { stroke: text, font, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1, size: 4 } };
   return {
     width, height,
-    padding: [8, 8, 0, 0],
+    padding: [8, 28, 0, 0],
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
     scales: { y: { range: [0, 105] } },
-    axes: [{ ...axis, values: time }, { ...axis, size: 42, splits: [0, 25, 50, 75, 100], values: (_, splits) => splits.map((split) => `${split} %`) }],
+    axes: [{ ...axis, space: 55, values: time }, { ...axis, size: 42, splits: [0, 25, 50, 75, 100], values: (_, splits) => splits.map((split) => `${split} %`) }],
     series: [
       {},
       { label: 'desired', stroke: resolved('--canary-text'), width: 1.5, dash: [4, 3], paths: stepped, points: { show: false } },

@@ -3,7 +3,7 @@
 
 import { signal } from '@preact/signals';
 
-/** The time, in milliseconds. It changes every second, so whoever reads it is shown again. */
+/** The time, in milliseconds. It changes every second, so what reads it is shown again. */
 export const now = signal(Date.now());
 setInterval(() => { now.value = Date.now(); }, 1000);
 
@@ -21,6 +21,9 @@ export function duration(milliseconds: number): string {
   }
   return parts.join(' ') || '0s';
 }
+
+/** Shortens a duration as Go writes it: 10m instead of 10m0s. */
+export const short = (text: string) => text.replace(/(?<=[hm])0s$/, '').replace(/(?<=h)0m$/, '');
 
 /** The time since a moment. */
 export const since = (at: string) => duration(now.value - Date.parse(at));

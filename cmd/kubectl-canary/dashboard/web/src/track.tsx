@@ -6,7 +6,7 @@ import { Section } from './parts';
 
 type Place = 'done' | 'current' | 'next';
 
-/** The steps of the release, each as high as the weight that it asks for, so that the whole looks like the stairs that it is. */
+/** The steps of the release, each as high as the weight that it asks for, so that the whole looks like stairs. On a phone they lie on their side. */
 export function Track({ page }: { page: Page }) {
   const { steps, currentStep } = page;
   if (steps.length === 0) {
@@ -28,7 +28,7 @@ const words: Record<Place, string> = { done: 'done', current: 'current step', ne
 function Stair({ step, number, place }: { step: Step; number: number; place: Place }) {
   return (
     <li class={place} aria-current={place === 'current' ? 'step' : undefined}>
-      <span class="tread" aria-hidden="true"><span style={{ height: `${Math.max(step.weight, 2)}%` }} /></span>
+      <span class="tread" aria-hidden="true"><span style={{ '--weight': `${Math.max(step.weight, 2)}%` }} /></span>
       <span class="text">
         <span class="number">{number}</span> <b>{step.what}</b>
         {step.details && <span class="detail">{step.details}</span>}
