@@ -22,6 +22,7 @@ export GORACE := atexit_sleep_ms=0
 # The flags of the test cluster's binaries. A package that other programs share with them is compiled once.
 SHARED_FLAGS := -trimpath -buildvcs=false -mod=readonly -gcflags=all=-dwarf=false
 CLUSTER_UP := CGO_ENABLED=0 go run $(SHARED_FLAGS) ./test/framework/cluster/cmd/cluster-up
+DASHBOARD := cmd/kubectl-canary/dashboard
 UNITS := ./api/... ./cmd/... ./config/... ./controllers/... ./docs/... ./hack/...
 
 CONTROLLER_GEN = $$(hack/tool.sh codegen sigs.k8s.io/controller-tools/cmd/controller-gen)
@@ -36,14 +37,18 @@ help: ## Show what can be made (this text).
 ##@ Code
 
 .PHONY: generate
-generate: page ## Generate deep copies and docs/api.md from the API types, and the page of the dashboard.
+generate: generate-api page ## Generate all code: deep copies, docs/api.md and the page of the dashboard.
+
+.PHONY: generate-api
+generate-api: ## Generate deep copies and docs/api.md from the API types.
 	"$(CONTROLLER_GEN)" object:headerFile=hack/boilerplate.go.txt paths=./api/...
 	"$(CRD_REF_DOCS)" --source-path=api/v1alpha1 --config=hack/api-docs/config.yaml \
 		--templates-dir=hack/api-docs --log-level=ERROR --renderer=markdown --output-path=docs/api.md
 
 .PHONY: page
 page: ## Build the page of the dashboard, which is embedded in the plugin. Needs node 20.19 or newer, and npm.
-	cd cmd/kubectl-canary/dashboard/web && npm ci && npm run build
+	cd $(DASHBOARD)/web && npm ci && npm run build
+	cd $(DASHBOARD) && find web dist -type f -not -path '*/node_modules/*' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum >page.sha256
 
 .PHONY: manifests
 manifests: ## Generate the CRDs and the manager's role from the markers in the code, and hand them to the chart.
@@ -74,6 +79,10 @@ lint-api: ## Check the API types against the conventions of Kubernetes APIs.
 tidy: ## Tidy the go.mod files, those of the tools too, and align the test cluster's versions with ours.
 	GOWORK=$(CURDIR)/hack/tools/shared.work go work sync
 	for module in . hack/tools/*/; do (cd "$$module" && go mod tidy); done
+
+.PHONY: verify-page
+verify-page: page ## Check that a build of the page makes what is committed. Needs node, npm and its registry; for a clean checkout.
+	@git diff --exit-code --stat -- $(DASHBOARD) && test -z "$$(git status --porcelain -- $(DASHBOARD))"
 
 .PHONY: verify
 verify: ## Check that generated files, go.mod files, manifests and code are as they should be. Changes nothing.

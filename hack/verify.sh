@@ -30,13 +30,17 @@ generated_is_current() {
 	local file ok=0
 	mkdir "$work/copy"
 	sources | tar --create --null --files-from=- | tar --extract --directory="$work/copy"
-	make -C "$work/copy" generate manifests >"$work/log" 2>&1 || { cat "$work/log" >&2 && return 1; }
-	for file in api/v1alpha1/zz_generated.deepcopy.go docs/api.md config/crd config/rbac config/chart/files config/kustomize \
-		cmd/kubectl-canary/dashboard/dist; do
+	make -C "$work/copy" generate-api manifests >"$work/log" 2>&1 || { cat "$work/log" >&2 && return 1; }
+	for file in api/v1alpha1/zz_generated.deepcopy.go docs/api.md config/crd config/rbac config/chart/files config/kustomize; do
 		diff --recursive --unified "$file" "$work/copy/$file" || ok=1
 	done
-	[[ $ok == 0 ]] || echo "generated files are out of date: run make generate manifests" >&2
+	[[ $ok == 0 ]] || echo "generated files are out of date: run make generate-api manifests" >&2
 	return $ok
+}
+
+# page_is_current compares the page and its sources with what they were at the last build, which takes no node.
+page_is_current() {
+	(cd cmd/kubectl-canary/dashboard && sha256sum --check --quiet page.sha256) || { echo "run make page" >&2 && return 1; }
 }
 
 modules_are_tidy() {
@@ -82,6 +86,7 @@ check "licence headers" headers_are_there
 check "formatting" code_is_formatted
 check "tidy modules" modules_are_tidy
 check "generated files" generated_is_current
+check "page of the dashboard" page_is_current
 check "kustomizations" manifests_build
 check "chart" go test -count=1 ./hack/chart
 check "alert rules" alert_rules_hold
