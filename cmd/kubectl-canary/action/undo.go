@@ -4,25 +4,33 @@
 package action
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/feed"
 	"github.com/canaryrollout/canaryrollout/controllers/jsonpatch"
 	"github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
-// Templates returns the raw pod templates of ReplicaSets by revision, as stored in the API server.
-func Templates(sets []unstructured.Unstructured) map[string]map[string]any {
-	templates := map[string]map[string]any{}
-	for i := range sets {
-		templates[sets[i].GetLabels()[v1alpha1.RevisionLabel]] = revision.Template(&sets[i])
+// Templates reads the raw pod templates of a rollout's ReplicaSets, by revision, as stored in the API server.
+func Templates(ctx context.Context, from client.Reader, rollout client.ObjectKey) (map[string]map[string]any, error) {
+	list := &unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(revision.ReplicaSetKind.GroupVersion().WithKind("ReplicaSetList"))
+	if err := from.List(ctx, list, feed.ReplicaSetsOf(rollout)...); err != nil {
+		return nil, fmt.Errorf("list the ReplicaSets of rollout %s: %w", rollout.Name, err)
 	}
-	return templates
+	templates := map[string]map[string]any{}
+	for i := range list.Items {
+		templates[list.Items[i].GetLabels()[v1alpha1.RevisionLabel]] = revision.Template(&list.Items[i])
+	}
+	return templates, nil
 }
 
 // Undo applies the template of a former revision again. If to is empty, it is the stable revision during a release and after an

@@ -17,6 +17,7 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/action"
+	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/feed"
 )
 
 // quick limits the time for a completion, since it is requested by a key press. After that there are no suggestions.
@@ -87,7 +88,7 @@ func (o *Options) completeRevisions(command *cobra.Command, args []string, typed
 	return offer(o.ask(command, func(ctx context.Context, s *session) ([]string, error) {
 		list := &metav1.PartialObjectMetadataList{}
 		list.SetGroupVersionKind(schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "ReplicaSetList"})
-		err := s.client.List(ctx, list, s.replicaSetsOf(nameOf(args[0]))...)
+		err := s.client.List(ctx, list, feed.ReplicaSetsOf(client.ObjectKey{Namespace: s.namespace, Name: nameOf(args[0])})...)
 		var revisions []string
 		for _, item := range list.Items {
 			revisions = append(revisions, item.Labels[v1alpha1.RevisionLabel])

@@ -5,6 +5,7 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -165,7 +166,9 @@ func openDashboard(t *testing.T, printed io.Reader) *dashboardBrowser {
 // open opens a stream and waits for an event. It returns a function that closes the stream.
 func (b *dashboardBrowser) open(path, event string) (closeStream func()) {
 	b.t.Helper()
-	request, err := http.NewRequestWithContext(b.t.Context(), http.MethodGet, b.url+path, nil)
+	ctx, stop := context.WithCancel(b.t.Context())
+	b.t.Cleanup(stop)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, b.url+path, nil)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -174,11 +177,12 @@ func (b *dashboardBrowser) open(path, event string) (closeStream func()) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	b.t.Cleanup(func() { _ = response.Body.Close() })
 	lines := bufio.NewScanner(response.Body)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		if lines.Text() == event {
-			return func() { _ = response.Body.Close() }
+			return stop
 		}
 	}
 	b.t.Fatalf("%s ended without %q: status %d", path, event, response.StatusCode)

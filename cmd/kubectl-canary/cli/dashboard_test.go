@@ -6,6 +6,7 @@ package cli
 import (
 	"context"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,10 +47,8 @@ func TestDashboardNamespaces(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := interceptedBench(t, interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
 				of := (&client.ListOptions{}).ApplyOptions(options).Namespace
-				for _, allowed := range test.may {
-					if allowed == of {
-						return c.List(ctx, list, options...)
-					}
+				if slices.Contains(test.may, of) {
+					return c.List(ctx, list, options...)
 				}
 				return apierrors.NewForbidden(schema.GroupResource{Resource: "canaryrollouts"}, "", nil)
 			}})

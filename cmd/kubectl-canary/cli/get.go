@@ -12,8 +12,6 @@ import (
 	"github.com/spf13/cobra"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -59,27 +57,13 @@ func NewGetCommand(o *Options) *cobra.Command {
 	return command
 }
 
-// replicaSetsOf and podsOf select only what belongs to this rollout: a namespace may hold thousands of other objects.
-func (s *session) replicaSetsOf(name string) []client.ListOption {
-	return []client.ListOption{client.InNamespace(s.namespace), client.MatchingLabels{v1alpha1.RolloutLabel: name}}
-}
-
-func (s *session) podsOf(rollout *v1alpha1.CanaryRollout) ([]client.ListOption, error) {
-	hasRevision, err := labels.NewRequirement(v1alpha1.RevisionLabel, selection.Exists, nil)
-	if err != nil {
-		return nil, err
-	}
-	selector := labels.SelectorFromSet(rollout.Spec.Selector.MatchLabels).Add(*hasRevision)
-	return []client.ListOption{client.InNamespace(s.namespace), client.MatchingLabelsSelector{Selector: selector}}, nil
-}
-
 func (s *session) showRollout(ctx context.Context, r *action.Rollout) error {
-	podOptions, err := s.podsOf(r.CanaryRollout)
+	podOptions, err := feed.PodsOf(r.CanaryRollout)
 	if err != nil {
 		return err
 	}
 	sets, pods := &appsv1.ReplicaSetList{}, &corev1.PodList{}
-	if err := s.client.List(ctx, sets, s.replicaSetsOf(r.Name)...); err != nil {
+	if err := s.client.List(ctx, sets, feed.ReplicaSetsOf(client.ObjectKeyFromObject(r))...); err != nil {
 		return fmt.Errorf("list the ReplicaSets: %w", err)
 	}
 	if err := s.client.List(ctx, pods, podOptions...); err != nil {
@@ -98,7 +82,7 @@ type watched struct {
 }
 
 func (s *session) watchRollout(ctx context.Context, r *action.Rollout) error {
-	podOptions, err := s.podsOf(r.CanaryRollout)
+	podOptions, err := feed.PodsOf(r.CanaryRollout)
 	if err != nil {
 		return err
 	}
@@ -113,7 +97,7 @@ func (s *session) watchRollout(ctx context.Context, r *action.Rollout) error {
 	w := &watched{
 		s: s, last: r.CanaryRollout,
 		rollout: start(&v1alpha1.CanaryRolloutList{}, s.byName(r.Name)),
-		sets:    start(&appsv1.ReplicaSetList{}, s.replicaSetsOf(r.Name)),
+		sets:    start(&appsv1.ReplicaSetList{}, feed.ReplicaSetsOf(client.ObjectKeyFromObject(r))),
 		pods:    start(&corev1.PodList{}, podOptions),
 	}
 	return s.show(ctx, dirty, w.render)

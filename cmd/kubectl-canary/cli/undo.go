@@ -4,17 +4,12 @@
 package cli
 
 import (
-	"context"
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/action"
-	"github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
 // NewUndoCommand returns the command that applies the template of a previous revision.
@@ -39,7 +34,7 @@ it is released step by step.`,
 		if err != nil {
 			return err
 		}
-		templates, err := s.templates(command.Context(), name)
+		templates, err := action.Templates(command.Context(), s.client, client.ObjectKeyFromObject(r))
 		if err != nil {
 			return err
 		}
@@ -50,17 +45,6 @@ it is released step by step.`,
 		return w.write(command.Context(), s, c)
 	})
 	return command
-}
-
-// templates returns the raw pod templates of a rollout's ReplicaSets, by revision, as stored in the API server.
-func (s *session) templates(ctx context.Context, name string) (map[string]map[string]any, error) {
-	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(revision.ReplicaSetKind.GroupVersion().WithKind("ReplicaSetList"))
-	err := s.client.List(ctx, list, client.InNamespace(s.namespace), client.MatchingLabels{v1alpha1.RolloutLabel: name})
-	if err != nil {
-		return nil, fmt.Errorf("list the ReplicaSets of rollout %s: %w", name, err)
-	}
-	return action.Templates(list.Items), nil
 }
 
 // NewSetCommand returns the parent command of set image.

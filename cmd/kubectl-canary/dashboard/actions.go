@@ -19,7 +19,6 @@ import (
 	"github.com/canaryrollout/canaryrollout/cmd/kubectl-canary/action"
 	"github.com/canaryrollout/canaryrollout/controllers/forecast"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
-	"github.com/canaryrollout/canaryrollout/controllers/revision"
 )
 
 // verb is what a user wants to do.
@@ -180,7 +179,7 @@ func (s *Server) decide(ctx context.Context, r *action.Rollout, asked request) (
 	case verbImage:
 		return action.SetImages(r, pairs(r, asked.Images), flags)
 	case verbUndo:
-		templates, err := s.templates(ctx, r)
+		templates, err := action.Templates(ctx, s.Client, client.ObjectKeyFromObject(r))
 		if err != nil {
 			return action.Change{}, err
 		}
@@ -200,16 +199,6 @@ func pairs(r *action.Rollout, images map[string]string) []string {
 		}
 	}
 	return changed
-}
-
-func (s *Server) templates(ctx context.Context, r *action.Rollout) (map[string]map[string]any, error) {
-	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(revision.ReplicaSetKind.GroupVersion().WithKind("ReplicaSetList"))
-	err := s.Client.List(ctx, list, client.InNamespace(r.Namespace), client.MatchingLabels{v1alpha1.RolloutLabel: r.Name})
-	if err != nil {
-		return nil, fmt.Errorf("list the ReplicaSets of rollout %s: %w", r.Name, err)
-	}
-	return action.Templates(list.Items), nil
 }
 
 // forecast returns how the release goes on after an action, from the same planner as kubectl canary plan; nil if there is nothing to

@@ -14,8 +14,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -59,23 +57,32 @@ type related struct {
 	stop               context.CancelFunc
 }
 
-func (s *Server) follow(ctx context.Context, rollout *v1alpha1.CanaryRollout, changed chan struct{}) (*related, error) {
-	hasRevision, err := labels.NewRequirement(v1alpha1.RevisionLabel, selection.Exists, nil)
+// follow returns the watches for a rollout: those that there are already, unless they are of another one, or none for no rollout.
+func (s *Server) follow(ctx context.Context, rollout *v1alpha1.CanaryRollout, with *related, changed chan struct{}) (*related, error) {
+	if with != nil {
+		if rollout != nil && with.uid == rollout.UID {
+			return with, nil
+		}
+		with.stop()
+	}
+	if rollout == nil {
+		return nil, nil
+	}
+	podOptions, err := feed.PodsOf(rollout)
 	if err != nil {
 		return nil, err
 	}
-	selector := labels.SelectorFromSet(rollout.Spec.Selector.MatchLabels).Add(*hasRevision)
 	ctx, stop := context.WithCancel(ctx)
-	start := func(kind client.ObjectList, selected client.ListOption) *feed.Feed {
-		f := feed.New(s.Client, kind, changed, slim, client.InNamespace(rollout.Namespace), selected)
+	start := func(kind client.ObjectList, options ...client.ListOption) *feed.Feed {
+		f := feed.New(s.Client, kind, changed, slim, options...)
 		go f.Run(ctx)
 		return f
 	}
 	return &related{
 		uid: rollout.UID, stop: stop,
-		sets:   start(&appsv1.ReplicaSetList{}, client.MatchingLabels{v1alpha1.RolloutLabel: rollout.Name}),
-		pods:   start(&corev1.PodList{}, client.MatchingLabelsSelector{Selector: selector}),
-		events: start(&corev1.EventList{}, client.MatchingFields{"involvedObject.uid": string(rollout.UID)}),
+		sets:   start(&appsv1.ReplicaSetList{}, feed.ReplicaSetsOf(client.ObjectKeyFromObject(rollout))...),
+		pods:   start(&corev1.PodList{}, podOptions...),
+		events: start(&corev1.EventList{}, client.InNamespace(rollout.Namespace), client.MatchingFields{"involvedObject.uid": string(rollout.UID)}),
 	}, nil
 }
 
@@ -90,18 +97,12 @@ func (s *Server) streamPage(w http.ResponseWriter, r *http.Request) {
 			return err
 		}
 		rollout := state.find(namespace, name)
-		if with != nil && (rollout == nil || with.uid != rollout.UID) {
-			with.stop()
-			with = nil
+		var err error
+		if with, err = s.follow(r.Context(), rollout, with, changed); err != nil {
+			return err
 		}
 		if rollout == nil {
 			return out.send("page", page{Page: view.Page{Item: view.Item{Namespace: namespace, Name: name}}, Deleted: true})
-		}
-		if with == nil {
-			var err error
-			if with, err = s.follow(r.Context(), rollout, changed); err != nil {
-				return err
-			}
 		}
 		if shown, isComplete := s.page(rollout, with); isComplete {
 			return out.send("page", shown)
