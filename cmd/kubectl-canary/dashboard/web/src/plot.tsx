@@ -6,7 +6,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import type { Point, Sample } from './model';
 import { Section } from './parts';
-import { clock } from './time';
+import { clock, hours } from './time';
 
 const height = 180;
 
@@ -55,7 +55,7 @@ function resolved(name: string): string {
 function timeOf(seconds: number, increment: number): string {
   const date = new Date(seconds * 1000);
   if (increment >= 86_400) return date.toLocaleDateString([], { month: 'short', day: 'numeric' });
-  return date.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: increment < 60 ? '2-digit' : undefined });
+  return date.toLocaleTimeString([], { ...hours, hour: '2-digit', minute: '2-digit', second: increment < 60 ? '2-digit' : undefined });
 }
 
 function optionsOf(width: number, onCursor: (index: number | null) => void): uPlot.Options {
@@ -66,7 +66,7 @@ function optionsOf(width: number, onCursor: (index: number | null) => void): uPl
   const axis = { stroke: text, font, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1, size: 4 } };
   return {
     width, height,
-    padding: [8, 28, 0, 0],
+    padding: [8, 24, 0, 0],
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
     scales: { y: { range: [0, 105] } },

@@ -21,6 +21,7 @@ export function Revisions({ revisions }: { revisions: Revision[] }) {
   );
   return (
     <Section title="Revisions" aside={more}>
+      {shown.length === 0 && <p class="empty">No ReplicaSets yet.</p>}
       <ul class="revisions">{shown.map((revision) => <Card key={revision.name} revision={revision} />)}</ul>
     </Section>
   );

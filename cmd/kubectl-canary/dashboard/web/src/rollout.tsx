@@ -11,7 +11,7 @@ import { Badge, Message, Section, Share, tones } from './parts';
 import { Plot } from './plot';
 import { Revisions } from './revisions';
 import { follow } from './stream';
-import { until } from './time';
+import { clock, until } from './time';
 import { Track } from './track';
 
 export function Rollout({ namespace, name }: { namespace: string; name: string }) {
@@ -118,7 +118,7 @@ function Events({ page }: { page: Page }) {
         <ol class="events scroll" tabIndex={0} aria-label="Events, newest first">
           {page.events.map((event) => (
             <li key={`${event.at} ${event.reason} ${event.message}`} class={event.type === 'Warning' ? 'warning' : ''}>
-              <time dateTime={event.at}>{new Date(event.at).toLocaleTimeString()}</time>
+              <time dateTime={event.at}>{clock(event.at)}</time>
               <b>{event.type === 'Warning' && <span class="hidden">Warning: </span>}{event.reason}{event.count > 1 && ` ×${event.count}`}</b>
               <span>{event.message}</span>
             </li>

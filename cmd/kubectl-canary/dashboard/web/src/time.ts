@@ -31,9 +31,12 @@ export const since = (at: string) => duration(now.value - Date.parse(at));
 /** The time until a moment; 0s only when it has come. */
 export const until = (at: string) => duration(Math.ceil(Math.max(Date.parse(at) - now.value, 0) / 1000) * 1000);
 
+/** 24 hours, as in the operator's messages, and short enough for the labels of a plot. */
+export const hours = { hourCycle: 'h23' } as const;
+
 /** A moment as a person reads it: only the time of day for today. */
 export function clock(at: string): string {
   const date = new Date(at);
   const isToday = date.toDateString() === new Date(now.peek()).toDateString();
-  return isToday ? date.toLocaleTimeString() : date.toLocaleString();
+  return isToday ? date.toLocaleTimeString([], hours) : date.toLocaleString([], hours);
 }
