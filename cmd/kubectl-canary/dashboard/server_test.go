@@ -248,6 +248,21 @@ func TestMovedOn(t *testing.T) {
 	}
 }
 
+// TestNotProcessed checks that a template that the operator does not know yet is not called a change that the user has missed.
+func TestNotProcessed(t *testing.T) {
+	b := newBench(t, Options{}, interceptor.Funcs{}, paused(t))
+	changed := b.stored()
+	changed.Generation++
+	changed.Spec.Template.Raw = []byte(`{"spec":{"containers":[{"name":"app","image":"reviews:3"}]}}`)
+	if err := b.client.Update(t.Context(), changed); err != nil {
+		t.Fatal(err)
+	}
+	status, did := b.ask("act", request{Verb: verbAbort, Seen: action.NewSeen(changed)})
+	if status != http.StatusConflict || !strings.Contains(did.Error, "has not processed the last change") {
+		t.Errorf("status %d, %+v", status, did)
+	}
+}
+
 func TestSetImageAndPause(t *testing.T) {
 	seen := action.Seen{UID: "7", Template: canaryRevision, Revision: canaryRevision, Step: 1, Phase: v1alpha1.PhaseStepping}
 	b := newBench(t, Options{}, interceptor.Funcs{}, paused(t))
