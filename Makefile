@@ -102,10 +102,10 @@ PURE := /(api|config|docs|hack|lint|table|view|controllers/(analysis|forecast|pl
 test: test-race test-model test-integration test-e2e ## Run this before you push: unit tests, model check, integration, end to end (9 minutes).
 
 .PHONY: test-all
-test-all: test test-more ## Run all tests (32 minutes).
+test-all: test test-more ## Run all tests (36 minutes).
 
 .PHONY: test-more
-test-more: test-model-long test-framework test-tools test-gateways test-disturbances test-outages test-analysis test-stress ## Run what make test leaves out (23 minutes).
+test-more: test-model-long test-framework test-tools test-gateways test-disturbances test-outages test-analysis test-stress ## Run what make test leaves out (27 minutes).
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no cluster, without the race detector and the model check (1 minute).
@@ -147,7 +147,7 @@ test-gateways: binaries ## Test gateways that misbehave, and every kind of route
 	$(SUITE) ./test/gatewayfaults ./test/routekinds
 
 .PHONY: test-disturbances
-test-disturbances: binaries ## Disturb releases: new versions, failing pods, other writers, migrations, autoscalers (4 minutes).
+test-disturbances: binaries ## Disturb releases: new versions, failing pods, other writers, migrations, autoscalers (6 minutes).
 	$(SUITE) ./test/disturbances
 
 .PHONY: test-outages
