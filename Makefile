@@ -96,7 +96,7 @@ SUITE = go test $(RACE) -vet=off -count=1 -timeout=40m -p=1
 # The suites of the targets below. test-framework runs every other package below test/, so that none is forgotten.
 SUITES := analysis chart cli crash disturbances e2e gatewayfaults integration outages routekinds stress
 # Packages without goroutines, or of files that tests compare: there are no races to detect.
-PURE := /(api|config|docs|hack|lint|table|view|controllers/(analysis|forecast|plan|revision|route))(/|$$)
+PURE := /(api|config|convert|docs|hack|lint|table|view|controllers/(analysis|forecast|plan|revision|route))(/|$$)
 
 .PHONY: test
 test: test-race test-model test-integration test-e2e ## Run this before you push: unit tests, model check, integration, end to end (9 minutes).
