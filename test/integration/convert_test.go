@@ -120,7 +120,7 @@ func TestConvertedIsReleased(t *testing.T) {
 				}
 				mustKubectl(t, string(content), "apply", "--server-side", "--force-conflicts", "-f", "-")
 			}
-			a.wrote(a.rollout())
+			a.patch(`{"spec":{"scaleDownDelaySeconds":0,"traffic":{"settleSeconds":0}}}`) // the defaults take half a minute
 			a.waitForState(v1alpha1.StateHealthy)
 			a.setImage(builder.ImageV2)
 			a.waitForStep(v1alpha1.StatePaused, tc.pausedAt)
