@@ -217,6 +217,12 @@ func input(snap *observe.Snapshot, now time.Time) plan.Input {
 			Abort:   annotation(snap, v1alpha1.AbortAnnotation),
 			Retry:   annotation(snap, v1alpha1.RetryAnnotation),
 		},
+		Users: plan.Users{
+			AppliedBy:  snap.Annotations[v1alpha1.AppliedByAnnotation],
+			PromotedBy: snap.Annotations[v1alpha1.PromotedByAnnotation],
+			AbortedBy:  snap.Annotations[v1alpha1.AbortedByAnnotation],
+			RetriedBy:  snap.Annotations[v1alpha1.RetriedByAnnotation],
+		},
 		HasFinalizer: controllerutil.ContainsFinalizer(snap.Rollout, v1alpha1.Finalizer),
 		Observed:     snap.Observed, Now: now,
 	}

@@ -303,4 +303,11 @@ type HistoryEntry struct {
 	// endedAt is when the release ended; absent while it is in flight.
 	// +optional
 	EndedAt *metav1.Time `json:"endedAt,omitempty"`
+	// startedBy is who started the release: the user who applied its template, or who retried it. Absent if that is not known.
+	// +optional
+	StartedBy string `json:"startedBy,omitempty"`
+	// endedBy is who ended the release: the user who gave its last promote command, who aborted it, or who applied the template
+	// that superseded or reverted it. Absent if that is not known, while the release is in flight, or if it ended by itself.
+	// +optional
+	EndedBy string `json:"endedBy,omitempty"`
 }

@@ -16,6 +16,19 @@ const (
 	RetryAnnotation = "canaryrollout.dev/retry"
 )
 
+// Annotations that name users. The MutatingAdmissionPolicy of config/policies/users.yaml sets them. An annotation for each
+// command says whose it is even if several users give commands at once. It is removed together with its command.
+const (
+	// AppliedByAnnotation is the user who last changed spec.template, or created the rollout.
+	AppliedByAnnotation = "canaryrollout.dev/applied-by"
+	// PromotedByAnnotation is the user who set PromoteAnnotation.
+	PromotedByAnnotation = "canaryrollout.dev/promoted-by"
+	// AbortedByAnnotation is the user who set AbortAnnotation.
+	AbortedByAnnotation = "canaryrollout.dev/aborted-by"
+	// RetriedByAnnotation is the user who set RetryAnnotation.
+	RetriedByAnnotation = "canaryrollout.dev/retried-by"
+)
+
 // Labels and annotations on the ReplicaSets that a rollout owns.
 const (
 	// RevisionLabel identifies the pods of one revision. Deployments use the same label, so the ReplicaSet of an orphaned

@@ -140,6 +140,9 @@ type Memory struct {
 	// command is a command that was accepted and whose annotation may still be set.
 	// +optional
 	Command *CommandMemory `json:"command,omitempty"`
+	// promotedBy is the user who gave the last promote command of the release in flight.
+	// +optional
+	PromotedBy string `json:"promotedBy,omitempty"`
 }
 
 // StepTargetsMemory is what the steps so far ask for. memory.traffic follows them when enough pods are available.
@@ -221,6 +224,9 @@ type CommandMemory struct {
 	// stepIndex that was current when the command was accepted.
 	// +optional
 	StepIndex int32 `json:"stepIndex"`
+	// user is who gave the command, if that is known.
+	// +optional
+	User string `json:"user,omitempty"`
 	// annotations are the command annotations at that time: its own and those of lower rank. They are removed. An
 	// annotation that is set later is another command.
 	// +optional

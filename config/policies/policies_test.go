@@ -1,7 +1,7 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package policies tests the ValidatingAdmissionPolicies as far as no API server is needed. What they refuse is tested in
+// Package policies tests the admission policies as far as no API server is needed. What they refuse is tested in
 // test/integration.
 package policies
 
@@ -14,12 +14,16 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/apiserver/pkg/admission/plugin/cel"
+	"k8s.io/apiserver/pkg/admission/plugin/policy/mutating/patch"
 	"k8s.io/apiserver/pkg/cel/environment"
 	"sigs.k8s.io/yaml"
 )
 
-// oldest is the first version of Kubernetes that has these policies.
-var oldest = version.MajorMinor(1, 30)
+// The first versions of Kubernetes that have these policies.
+var (
+	oldestValidating = version.MajorMinor(1, 30)
+	oldestMutating   = version.MajorMinor(1, 36)
+)
 
 type expression struct {
 	name, text string
@@ -54,9 +58,40 @@ func TestExpressionsCompile(t *testing.T) {
 	}
 }
 
+// TestMutationsCompile is TestExpressionsCompile for the policy that names users.
+func TestMutationsCompile(t *testing.T) {
+	content, err := os.ReadFile("users.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, _, _ := strings.Cut(string(content), "\n---\n")
+	policy := &admissionregistrationv1.MutatingAdmissionPolicy{}
+	if err := yaml.UnmarshalStrict([]byte(document), policy); err != nil {
+		t.Fatal(err)
+	}
+	compiler, err := cel.NewCompositedCompiler(environment.MustBaseEnvSet(oldestMutating))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, variable := range policy.Spec.Variables {
+		named := expression{variable.Name, variable.Expression, []*celgo.Type{celgo.AnyType, celgo.DynType}}
+		if result := compiler.CompileAndStoreVariable(named, cel.OptionalVariableDeclarations{}, environment.NewExpressions); result.Error != nil {
+			t.Errorf("%s: %v", variable.Name, result.Error)
+		}
+	}
+	if len(policy.Spec.Mutations) != 1 {
+		t.Fatalf("%d mutations", len(policy.Spec.Mutations))
+	}
+	mutation := &patch.JSONPatchCondition{Expression: policy.Spec.Mutations[0].JSONPatch.Expression}
+	options := cel.OptionalVariableDeclarations{HasPatchTypes: true}
+	if result := compiler.CompileCELExpression(mutation, options, environment.NewExpressions); result.Error != nil {
+		t.Error(result.Error)
+	}
+}
+
 func compile(t *testing.T, policy *admissionregistrationv1.ValidatingAdmissionPolicy) int {
 	t.Helper()
-	compiler, err := cel.NewCompositedCompiler(environment.MustBaseEnvSet(oldest))
+	compiler, err := cel.NewCompositedCompiler(environment.MustBaseEnvSet(oldestValidating))
 	if err != nil {
 		t.Fatal(err)
 	}

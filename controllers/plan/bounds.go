@@ -43,6 +43,7 @@ func bound(status *v1alpha1.CanaryRolloutStatus) {
 	for i := range status.History {
 		entry := &status.History[i]
 		entry.Images, entry.Message = excerpt(entry.Images), excerpt(entry.Message)
+		entry.StartedBy, entry.EndedBy = excerpt(entry.StartedBy), excerpt(entry.EndedBy)
 	}
 	if status.Memory != nil {
 		status.Memory.AbortReason = excerpt(status.Memory.AbortReason)

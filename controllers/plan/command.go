@@ -22,6 +22,8 @@ import (
 type request struct {
 	key, value string
 	command    v1alpha1.Command
+	// byKey is the annotation that names the user, and user is that name; empty if it is not known.
+	byKey, user string
 	// refused is why the command makes no sense; empty if it does.
 	refused string
 }
@@ -29,15 +31,16 @@ type request struct {
 // requests returns the command annotations in the order of their precedence.
 func (v view) requests() []request {
 	var all []request
-	add := func(key string, value *string, check func(string) (v1alpha1.Command, string)) {
+	add := func(key string, value *string, byKey, user string, check func(string) (v1alpha1.Command, string)) {
 		if value != nil {
 			command, refused := check(*value)
-			all = append(all, request{key: key, value: *value, command: command, refused: refused})
+			all = append(all, request{key: key, value: *value, command: command, byKey: byKey, user: userName(user), refused: refused})
 		}
 	}
-	add(v1alpha1.AbortAnnotation, v.in.Commands.Abort, v.checkAbort)
-	add(v1alpha1.RetryAnnotation, v.in.Commands.Retry, v.checkRetry)
-	add(v1alpha1.PromoteAnnotation, v.in.Commands.Promote, v.checkPromote)
+	given, users := v.in.Commands, v.in.Users
+	add(v1alpha1.AbortAnnotation, given.Abort, v1alpha1.AbortedByAnnotation, users.AbortedBy, v.checkAbort)
+	add(v1alpha1.RetryAnnotation, given.Retry, v1alpha1.RetriedByAnnotation, users.RetriedBy, v.checkRetry)
+	add(v1alpha1.PromoteAnnotation, given.Promote, v1alpha1.PromotedByAnnotation, users.PromotedBy, v.checkPromote)
 	return all
 }
 
@@ -78,6 +81,9 @@ func (w *writes) removeCommands() {
 			continue
 		}
 		keys = append(keys, request.key)
+		if request.user != "" {
+			keys = append(keys, request.byKey)
+		}
 		if w.mem.Command == nil || request.key != annotationOf(w.mem.Command.Command) {
 			ignored = append(ignored, whyIgnored(request))
 		}
@@ -114,7 +120,7 @@ func annotationOf(command v1alpha1.Command) string {
 // accept writes a command to memory.
 func (t *transition) accept(winner request) {
 	t.mem.Command = &v1alpha1.CommandMemory{
-		Command: winner.command, Revision: t.mem.CurrentRevision, StepIndex: t.mem.StepIndex,
+		Command: winner.command, Revision: t.mem.CurrentRevision, StepIndex: t.mem.StepIndex, User: winner.user,
 	}
 	for _, given := range t.before.requests() {
 		t.mem.Command.Annotations = append(t.mem.Command.Annotations, given.annotation())
@@ -127,7 +133,7 @@ func (t *transition) accept(winner request) {
 	if reason == "true" {
 		reason = "by hand"
 	}
-	t.abort(reason)
+	t.abort(reason, winner.user)
 }
 
 // keepStalled keeps the problem that stalls a rollback. A pass that accepts a command does not check for it, and must not
@@ -157,23 +163,26 @@ func (t *transition) carryOut(command v1alpha1.CommandMemory) {
 	case t.isOutdated(command):
 		t.warn(EventCommandIgnored, "%s was given for step %d of revision %s, which is over", command.Command, command.StepIndex+1, command.Revision)
 	case command.Command == v1alpha1.CommandPromote:
-		t.carryOutPromote()
+		t.carryOutPromote(command.User)
 	case command.Command == v1alpha1.CommandPromoteFull:
-		t.carryOutPromoteFull()
+		t.carryOutPromoteFull(command.User)
 	default:
+		t.startedBy = command.User
 		t.event(EventRetried, "retrying revision %s", t.mem.AbortedRevision)
 		t.mem.AbortedRevision, t.mem.AbortReason = "", ""
 	}
 }
 
-func (t *transition) carryOutPromote() {
+func (t *transition) carryOutPromote(user string) {
 	if t.isBaking() {
+		t.mem.PromotedBy = user
 		t.event(EventResumed, "the bake of revision %s is ended by hand", t.mem.CurrentRevision)
 		t.mem.Bake.Ended = true
 		t.advance()
 		return
 	}
 	if t.isHeld() {
+		t.mem.PromotedBy = user
 		t.event(EventResumed, "step %s: promoted by hand", t.stepNumber())
 		t.nextStep()
 		return
@@ -181,17 +190,19 @@ func (t *transition) carryOutPromote() {
 	t.warn(EventCommandIgnored, "Promote was given for a step that is over: the steps were edited")
 }
 
-func (t *transition) carryOutPromoteFull() {
+func (t *transition) carryOutPromoteFull(user string) {
 	if t.isBaking() {
-		t.carryOutPromote()
+		t.carryOutPromote(user)
 		return
 	}
 	t.event(EventPromoting, "the remaining steps are skipped by hand: promoting revision %s", t.mem.CurrentRevision)
 	if t.mem.Phase == v1alpha1.PhaseRollingBack {
 		t.mem.ForcedRevision = t.mem.CurrentRevision
 		t.mem.AbortedRevision, t.mem.AbortReason = "", ""
+		t.startedBy = user
 		t.began(t.mem.CurrentRevision)
 	}
+	t.mem.PromotedBy = user
 	t.mem.StepIndex = int32(len(t.in.Spec.Steps))
 	t.setPhase(v1alpha1.PhasePromoting)
 }

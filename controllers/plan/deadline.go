@@ -29,7 +29,7 @@ func (t *transition) keepDeadline() {
 		*progress = v1alpha1.ProgressMemory{At: t.now(), Available: available}
 	}
 	if t.await(t.deadline()) && t.in.Spec.ProgressDeadlineAbort && t.mem.Command == nil && t.mayAbort() {
-		t.abort(t.lateness())
+		t.abort(t.lateness(), "")
 		*progress = v1alpha1.ProgressMemory{At: t.now(), Available: available}
 		t.await(t.deadline())
 	}

@@ -23,6 +23,8 @@ type Input struct {
 	Generation int64
 	// Commands are the current command annotations.
 	Commands Commands
+	// Users are the current annotations that name users.
+	Users Users
 	// DeletedAt is when deletion was requested; zero if it was not.
 	DeletedAt time.Time
 	// HasFinalizer is set if our finalizer is on the object.
@@ -36,6 +38,11 @@ type Input struct {
 // Commands are the values of the command annotations; nil for those that are not set.
 type Commands struct {
 	Promote, Abort, Retry *string
+}
+
+// Users are who applied the template, and who gave each command; empty if that is not known.
+type Users struct {
+	AppliedBy, PromotedBy, AbortedBy, RetriedBy string
 }
 
 // Observed is what a pass saw of the cluster, in small comparable values. It is never older than the controller's own

@@ -13,28 +13,28 @@ import (
 
 // supersede abandons the current revision for the one of spec.template: a newer one, or the stable one again.
 func (t *transition) supersede(target string) {
-	current := t.mem.CurrentRevision
+	current, user := t.mem.CurrentRevision, userName(t.in.Users.AppliedBy)
 	if target == t.mem.StableRevision {
-		t.ended(current, v1alpha1.OutcomeReverted, "the stable template was applied again")
+		t.ended(current, v1alpha1.OutcomeReverted, "the stable template was applied again", user)
 		t.event(EventReverted, "the stable template was applied again: rolling back from revision %s to %s", current, target)
 	} else {
-		t.ended(current, v1alpha1.OutcomeSuperseded, "by revision "+target)
+		t.ended(current, v1alpha1.OutcomeSuperseded, "by revision "+target, user)
 		t.event(EventSuperseded, "revision %s is superseded by %s: its traffic goes back to stable first", current, target)
 	}
 	t.startRollback()
 }
 
-// abort abandons the revision of spec.template until a retry or another template.
-func (t *transition) abort(reason string) {
+// abort abandons the revision of spec.template until a retry or another template. The user is who gave the command; empty if none did.
+func (t *transition) abort(reason, user string) {
 	revision := t.mem.CurrentRevision
 	if target := t.target(); target != "" && target != t.mem.StableRevision && target != revision {
 		if t.isGoingForward() {
-			t.ended(revision, v1alpha1.OutcomeSuperseded, "by revision "+target)
+			t.ended(revision, v1alpha1.OutcomeSuperseded, "by revision "+target, userName(t.in.Users.AppliedBy))
 		}
 		revision = target
 	}
 	t.mem.AbortedRevision, t.mem.AbortReason = revision, reason
-	t.ended(revision, v1alpha1.OutcomeAborted, reason)
+	t.ended(revision, v1alpha1.OutcomeAborted, reason, user)
 	t.waiting, t.paused, t.pausedUntil, t.isTimed = "", "", time.Time{}, false // what blocked the rollout until now
 	t.warn(EventAborting, "revision %s is aborted (%s): all traffic goes back to %s", revision, reason, t.mem.StableRevision)
 	if t.mem.Phase == v1alpha1.PhaseIdle {

@@ -51,7 +51,7 @@ func (t *transition) follow() {
 		t.shiftTraffic()
 	case !t.await(kind.done(t, step)):
 	case kind.abortReason(t, step) != "":
-		t.abort(kind.abortReason(t, step))
+		t.abort(kind.abortReason(t, step), "")
 	default:
 		t.nextStep()
 		if t.await(t.blocked()) && !t.followsSteps() {

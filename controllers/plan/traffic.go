@@ -207,7 +207,7 @@ func (t *transition) keepVerifyTimeout() {
 	}
 	weight, wait := t.mem.Traffic.Weight, t.trafficWait()
 	if t.in.Spec.Traffic.OnVerifyTimeout == v1alpha1.VerifyTimeoutAbort && t.mem.Command == nil && t.mayAbort() {
-		t.abort(fmt.Sprintf("weight %d was not verified within %s", weight, timeout))
+		t.abort(fmt.Sprintf("weight %d was not verified within %s", weight, timeout), "")
 		return
 	}
 	t.stall(&Problem{Reason: exposure.unverifiedReason, Message: fmt.Sprintf("weight %d is not verified after %s: %s", weight, timeout, wait)})

@@ -19,6 +19,8 @@ type transition struct {
 	// before is the view of the memory as last written.
 	before  view
 	history []v1alpha1.HistoryEntry
+	// startedBy is who gave the command that starts a release in this move; empty if none does.
+	startedBy string
 	// verifiedRoutes are the routes that are verified to carry the target.
 	verifiedRoutes map[routeKey]bool
 	// probe is what to measure until the next pass; nil if nothing.
@@ -57,7 +59,7 @@ func (t *transition) move() {
 	command, next, retarget, failure := t.mem.Command, t.acceptable(), t.strategy.retarget(t.view), t.failure()
 	switch {
 	case failure != "":
-		t.abort(failure)
+		t.abort(failure, "")
 	case retarget != nil:
 		retarget(t)
 		t.awaitVerification()
@@ -151,7 +153,7 @@ func (t *transition) commit() {
 		t.event(EventPromoted, "revision %s is stable and serves all traffic; revision %s keeps its pods for %s",
 			revision, t.mem.StableRevision, t.spec.settle+t.spec.scaleDownDelay)
 	}
-	t.ended(revision, v1alpha1.OutcomePromoted, "")
+	t.ended(revision, v1alpha1.OutcomePromoted, "", t.mem.PromotedBy)
 	t.mem.StableRevision = revision
 	t.mem.AbortedRevision, t.mem.AbortReason = "", ""
 	t.mem.ForcedRevision = ""
@@ -161,7 +163,7 @@ func (t *transition) commit() {
 // finish ends the release in flight, or the rollback.
 func (t *transition) finish() {
 	t.mem.CurrentRevision = t.mem.StableRevision
-	t.mem.StepIndex, t.mem.StepsHash = 0, ""
+	t.mem.StepIndex, t.mem.StepsHash, t.mem.PromotedBy = 0, "", ""
 	t.mem.StepTargets = v1alpha1.StepTargetsMemory{}
 	t.setPhase(v1alpha1.PhaseIdle)
 }

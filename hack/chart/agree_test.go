@@ -175,10 +175,14 @@ func TestPolicies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	users, err := os.ReadFile(config + "/policies/users.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
 	enabled := []string{"--set=policies.commands=true,policies.manager=true"}
-	got := byName(objects(t, enabled...))
-	want := byName(decode(t, string(output)))
-	if len(want) < 8 {
+	got := byName(objects(t, append(enabled, "--set=policies.users=true", "--kube-version=1.36.0")...))
+	want := byName(decode(t, string(output)+"\n---\n"+string(users)))
+	if len(want) < 10 {
 		t.Fatalf("config/policies has only %d objects", len(want))
 	}
 	for name, object := range want {
@@ -200,6 +204,9 @@ func TestPolicies(t *testing.T) {
 	}
 	if _, err := template(t, append(enabled, "--kube-version=1.29.3")...); err == nil || !strings.Contains(err.Error(), "policies take Kubernetes 1.30") {
 		t.Errorf("on Kubernetes 1.29: %v", err)
+	}
+	if _, err := template(t, "--set=policies.users=true", "--kube-version=1.35.2"); err == nil || !strings.Contains(err.Error(), "takes Kubernetes 1.36") {
+		t.Errorf("on Kubernetes 1.35: %v", err)
 	}
 }
 
@@ -359,7 +366,7 @@ func TestFilesAreCurrent(t *testing.T) {
 	for _, role := range roles {
 		originals["rbac/"+filepath.Base(role)] = role
 	}
-	for _, policy := range []string{"commands.yaml", "manager.yaml"} {
+	for _, policy := range []string{"commands.yaml", "manager.yaml", "users.yaml"} {
 		originals["policies/"+policy] = config + "/policies/" + policy
 	}
 	if alerts := config + "/alerts/rules.yaml"; exists(alerts) {

@@ -25,7 +25,7 @@ for role in config/rbac/*role.yaml; do
 done
 rm -rf "$files/policies"
 mkdir -p "$files/policies"
-for policy in commands manager; do
+for policy in commands manager users; do
 	copy "config/policies/$policy.yaml" "policies/$policy.yaml"
 done
 if [[ -f config/alerts/rules.yaml ]]; then

@@ -26,7 +26,7 @@ import (
 
 // The policies of config/policies are active in all tests of this package, so each test with an operator shows that
 // they do not block its work. The tests in this file show what they refuse.
-var policies = []string{"../../config/policies/commands.yaml", "../../config/policies/manager.yaml"}
+var policies = []string{"../../config/policies/commands.yaml", "../../config/policies/manager.yaml", "../../config/policies/users.yaml"}
 
 // attempt expects that a request is refused with this message, or succeeds if want is empty. A newly bound right may
 // take a moment.
@@ -84,6 +84,7 @@ func TestCommandPolicy(t *testing.T) {
 		{promoter, "a label", `{"metadata":{"labels":{"a":"b"}}}`, noUpdate},
 		{promoter, "another annotation", `{"metadata":{"annotations":{"a":"b"}}}`, noUpdate},
 		{promoter, "a finalizer", `{"metadata":{"finalizers":["example.com/a"]}}`, "to change finalizers takes the verb update"},
+		{promoter, "a name of a user", `{"metadata":{"annotations":{"canaryrollout.dev/promoted-by":"mallory","canaryrollout.dev/applied-by":"mallory"}}}`, ""},
 		{promoter, "a promote with a change", `{"metadata":{"annotations":{"canaryrollout.dev/promote":"x"}},"spec":{"replicas":8}}`, noUpdate},
 		{editor, "a promote by an editor", command("promote", `"true"`), noPromote},
 		{editor, "a retry by an editor", command("retry", `"again"`), noPromote},

@@ -91,7 +91,7 @@ func healthy() Rollout {
 				Stable:  &v1alpha1.RevisionStatus{Revision: stableRevision, Desired: 3, Replicas: 3, Ready: 3, Available: 3},
 				Traffic: &v1alpha1.TrafficStatus{},
 				History: []v1alpha1.HistoryEntry{
-					{Revision: stableRevision, Images: imageV1, Outcome: v1alpha1.OutcomePromoted, StartedAt: ptr.To(ago(25 * time.Hour)), EndedAt: ptr.To(ago(24 * time.Hour))},
+					{Revision: stableRevision, Images: imageV1, Outcome: v1alpha1.OutcomePromoted, StartedAt: ptr.To(ago(25 * time.Hour)), EndedAt: ptr.To(ago(24 * time.Hour)), StartedBy: "alice", EndedBy: "bob"},
 					{Revision: formerRevision, Images: imageV0, Outcome: v1alpha1.OutcomePromoted, StartedAt: ptr.To(ago(50 * time.Hour)), EndedAt: ptr.To(ago(49 * time.Hour))},
 				},
 				Memory: &v1alpha1.Memory{
@@ -130,7 +130,7 @@ func stepping(index int, ready, desired int32) Rollout {
 	status.Ready = fmt.Sprintf("%d/%d", 3+ready, 3+desired)
 	status.Canary = &v1alpha1.RevisionStatus{Revision: canaryRevision, Desired: desired, Replicas: desired, Ready: ready, Available: ready}
 	status.Images += " -> " + imageV2
-	status.History = append([]v1alpha1.HistoryEntry{{Revision: canaryRevision, Images: imageV2, Outcome: v1alpha1.OutcomeInProgress, StartedAt: ptr.To(ago(90 * time.Second))}}, status.History...)
+	status.History = append([]v1alpha1.HistoryEntry{{Revision: canaryRevision, Images: imageV2, Outcome: v1alpha1.OutcomeInProgress, StartedAt: ptr.To(ago(90 * time.Second)), StartedBy: "alice"}}, status.History...)
 	memory := status.Memory
 	memory.Template.Revision, memory.CurrentRevision, memory.Phase = canaryRevision, canaryRevision, v1alpha1.PhaseStepping
 	memory.StepIndex = int32(index)

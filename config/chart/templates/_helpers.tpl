@@ -103,6 +103,9 @@ rules:
 {{- if and (or .Values.policies.commands .Values.policies.manager) (semverCompare "<1.30.0-0" .Capabilities.KubeVersion.Version) -}}
 {{- fail (printf "policies take Kubernetes 1.30 or newer, and this is %s" .Capabilities.KubeVersion.Version) -}}
 {{- end -}}
+{{- if and .Values.policies.users (semverCompare "<1.36.0-0" .Capabilities.KubeVersion.Version) -}}
+{{- fail (printf "policies.users takes Kubernetes 1.36 or newer, and this is %s" .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
 {{- if and .Values.serviceMonitor.enabled (not .Values.metrics.enabled) -}}
 {{- fail "serviceMonitor.enabled needs metrics.enabled: there is nothing to scrape" -}}
 {{- end -}}
