@@ -244,6 +244,7 @@ func testOperations(t *testing.T) {
 	p.shows(p.run("kubectl get canaryrollout"), `(?m)^Ready=True `)
 	p.leave("kubectl apply -f config/policies/commands.yaml", isTested)
 	p.leave("kubectl create rolebinding releases", isTested)
+	p.leave("kubectl apply -f config/policies/users.yaml", isTested)
 	p.leave("make bench", "it takes half an hour")
 	p.end()
 
