@@ -19,6 +19,8 @@ const (
 	maxValue = 64
 	// maxMessage is the maximum length of a message, in bytes of its JSON.
 	maxMessage = 1024
+	// maxUser is the maximum length of the name of a user, in bytes of its JSON: names are short, and a history has many.
+	maxUser = 256
 	// maxHeaderRoutes is the maximum size of the header routes in force, in bytes of their JSON.
 	maxHeaderRoutes = 64 << 10
 
@@ -43,7 +45,7 @@ func bound(status *v1alpha1.CanaryRolloutStatus) {
 	for i := range status.History {
 		entry := &status.History[i]
 		entry.Images, entry.Message = excerpt(entry.Images), excerpt(entry.Message)
-		entry.StartedBy, entry.EndedBy = excerpt(entry.StartedBy), excerpt(entry.EndedBy)
+		entry.StartedBy, entry.EndedBy = truncateJSON(entry.StartedBy, maxUser), truncateJSON(entry.EndedBy, maxUser)
 	}
 	if status.Memory != nil {
 		status.Memory.AbortReason = excerpt(status.Memory.AbortReason)
@@ -60,14 +62,16 @@ func truncateRunes(text string, limit int) string {
 	return string([]rune(text)[:limit-len(ellipsis)]) + ellipsis
 }
 
-// truncateMessage truncates a message between two characters.
-func truncateMessage(text string) string {
+func truncateMessage(text string) string { return truncateJSON(text, maxMessage) }
+
+// truncateJSON truncates a text between two characters, to a length in bytes of its JSON.
+func truncateJSON(text string, limit int) string {
 	size, end := 0, 0
 	for i, r := range text {
-		if size <= maxMessage-len(ellipsis) {
+		if size <= limit-len(ellipsis) {
 			end = i
 		}
-		if size += encodedSize(r); size > maxMessage {
+		if size += encodedSize(r); size > limit {
 			return text[:end] + ellipsis
 		}
 	}

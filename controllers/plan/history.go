@@ -37,10 +37,10 @@ func (t *transition) ended(revision string, outcome v1alpha1.Outcome, message, u
 
 // userName returns the name of a user as a status shows it: bounded, and without what a terminal would act on.
 func userName(annotation string) string {
-	return excerpt(strings.Map(func(r rune) rune {
+	return truncateJSON(strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
 		}
 		return -1
-	}, annotation))
+	}, annotation), maxUser)
 }

@@ -107,7 +107,7 @@ func TestWhoPromoted(t *testing.T) {
 func TestUserNames(t *testing.T) {
 	in := changed(idle(pause(0)), template("b"), func(in *Input) { in.Users.AppliedBy = "al\x1b[31mi\u202ece\n" + strings.Repeat("e", 1000) })
 	got := Compute(in).Status.History[0].StartedBy
-	if !strings.HasPrefix(got, "al[31micee") || len(got) != maxExcerpt {
+	if !strings.HasPrefix(got, "al[31micee") || len(got) != maxUser {
 		t.Errorf("%d bytes: %q", len(got), got)
 	}
 }

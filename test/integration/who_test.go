@@ -59,6 +59,7 @@ func (a *app) imageBy(user, image string) {
 // checkWho compares who started and who ended each release, newest first.
 func (a *app) checkWho(want ...string) {
 	a.t.Helper()
+	a.waitForNoCommand()
 	rollout := a.rollout()
 	var got []string
 	for _, entry := range rollout.Status.History {
@@ -68,7 +69,7 @@ func (a *app) checkWho(want ...string) {
 		a.t.Errorf("who did it (-want +got):\n%s", diff)
 	}
 	for key := range rollout.Annotations {
-		if key != v1alpha1.AppliedByAnnotation && strings.HasSuffix(key, "ed-by") {
+		if key != v1alpha1.AppliedByAnnotation && strings.HasPrefix(key, "canaryrollout.dev/") && strings.HasSuffix(key, "ed-by") {
 			a.t.Errorf("%s is left", key)
 		}
 	}
