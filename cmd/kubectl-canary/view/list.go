@@ -46,8 +46,8 @@ func listRow(s Style, rollout *v1alpha1.CanaryRollout, namespaces bool, now time
 
 // History formats a table of the last releases, newest first.
 func History(s Style, rollout *v1alpha1.CanaryRollout, now time.Time) string {
-	t := &table{shrink: []int{6, 1, 5}, tails: []int{1}}
-	t.add(plain("REVISION", "IMAGES", "OUTCOME", "STARTED", "DURATION", "BY", "WHY")...)
+	t := &table{shrink: []int{5, 1}, tails: []int{1}}
+	t.add(plain("REVISION", "IMAGES", "OUTCOME", "STARTED", "DURATION", "WHO, WHY")...)
 	marked := map[string]bool{}
 	for _, entry := range rollout.Status.History {
 		name := entry.Revision
@@ -64,19 +64,21 @@ func History(s Style, rollout *v1alpha1.CanaryRollout, now time.Time) string {
 			took = age(entry.StartedAt.Time, end)
 		}
 		t.add(cell{text: name}, cell{text: entry.Images}, cell{string(entry.Outcome), outcomeColor(entry.Outcome)},
-			cell{text: started}, cell{text: took}, cell{text: who(&entry)}, cell{text: entry.Message})
+			cell{text: started}, cell{text: took}, cell{text: whoAndWhy(&entry)})
 	}
 	return join(t.lines(s))
 }
 
-// who returns who started a release, and who ended it. If the former is known, the cluster names users, so a release without the
-// latter ended by itself.
-func who(entry *v1alpha1.HistoryEntry) string {
-	names := cmp.Or(entry.StartedBy, "unknown")
+// whoAndWhy returns who started a release, who ended it unless it ended by itself, and why.
+func whoAndWhy(entry *v1alpha1.HistoryEntry) string {
+	text := cmp.Or(entry.StartedBy, "unknown")
 	if entry.EndedBy != "" {
-		names += ", " + entry.EndedBy
+		text += ", " + entry.EndedBy
 	}
-	return names
+	if entry.Message != "" {
+		text += ": " + entry.Message
+	}
+	return text
 }
 
 // mark labels the stable and the current revision.
