@@ -7,7 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// CanaryRolloutStatus is the observed state. Everything except memory and history is a report: it is computed again in
+// CanaryRolloutStatus is the observed state. Everything except memory and the histories is a report: it is computed again in
 // every pass and is never the input of a decision. Memory is what cannot be observed again.
 type CanaryRolloutStatus struct {
 	// conditions are Ready, Reconciling, Stalled, Available, Progressing, Paused and TrafficRouted.
@@ -97,6 +97,13 @@ type CanaryRolloutStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=10
 	History []HistoryEntry `json:"history,omitempty"`
+
+	// stepHistory lists the steps that have begun, of the release in flight or else of the last one. It starts again when the
+	// steps are edited during a release.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	StepHistory []StepHistoryEntry `json:"stepHistory,omitempty"`
 
 	// memory is what the controller cannot observe again. Do not edit it.
 	// +optional
@@ -310,4 +317,21 @@ type HistoryEntry struct {
 	// that superseded or reverted it. Absent if that is not known, while the release is in flight, or if it ended by itself.
 	// +optional
 	EndedBy string `json:"endedBy,omitempty"`
+}
+
+// StepHistoryEntry describes how long one step took. Its active time is the rest of the time between start and end.
+type StepHistoryEntry struct {
+	// step is the number of the step, starting at 1.
+	// +required
+	Step int32 `json:"step"`
+	// startedAt is when the step began.
+	// +optional
+	StartedAt *metav1.Time `json:"startedAt,omitempty"`
+	// endedAt is when the step ended; absent while it is the current one.
+	// +optional
+	EndedAt *metav1.Time `json:"endedAt,omitempty"`
+	// waitingSeconds is for how long the step waited for a person, or for the clock of a pause. A pause in progress is counted when it
+	// ends.
+	// +optional
+	WaitingSeconds int64 `json:"waitingSeconds,omitempty"`
 }

@@ -47,13 +47,19 @@ func largest() map[string]Input {
 			in.Prior.Memory.Draining = append(in.Prior.Memory.Draining, v1alpha1.DrainMemory{Revision: revision, Since: ago(1)})
 		}
 		for range historyLength {
-			in.Prior.History = append(in.Prior.History, v1alpha1.HistoryEntry{Revision: "x", Images: text, Message: text})
+			in.Prior.History = append(in.Prior.History, v1alpha1.HistoryEntry{Revision: "x", Images: text, Message: text, StartedBy: text, EndedBy: text})
+		}
+		for i := range int32(64) {
+			in.Prior.StepHistory = append(in.Prior.StepHistory, v1alpha1.StepHistoryEntry{
+				Step: i + 1, StartedAt: seconds(epoch), EndedAt: seconds(epoch), WaitingSeconds: 1 << 40,
+			})
 		}
 		in.Prior.Memory.Traffic.HeaderRoutesActive = true
 		for i := 0; fitsMemory(append(in.Prior.Memory.StepTargets.HeaderRoutes, largeHeaderRoute(i))); i++ {
 			in.Prior.Memory.StepTargets.HeaderRoutes = append(in.Prior.Memory.StepTargets.HeaderRoutes, largeHeaderRoute(i))
 		}
 		in.Commands = Commands{Abort: &text, Promote: &text, Retry: &text}
+		in.Users = Users{AppliedBy: text, PromotedBy: text, AbortedBy: text, RetriedBy: text}
 	}
 	problem := func(in *Input) {
 		in.Commands.Abort, in.Observed.Stable.Problem = nil, &Problem{Reason: "X", Message: text}

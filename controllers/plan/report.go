@@ -32,6 +32,7 @@ func (s *summary) report() v1alpha1.CanaryRolloutStatus {
 	s.reportRevisions(&status)
 	s.reportTraffic(&status)
 	s.reportStep(&status)
+	status.StepHistory = s.reportStepHistory()
 	status.Analysis = s.metricReports
 	s.verdict = s.summarize()
 	status.State, status.Message = s.verdict.state, s.verdict.message

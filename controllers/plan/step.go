@@ -79,6 +79,7 @@ func (t *transition) startOver() {
 			return step.SetHeaderRoute != nil && equality.Semantic.DeepEqual(*step.SetHeaderRoute, known)
 		})
 	}))
+	t.stepHistory = nil
 	t.mem.Analysis.Attempt++ // what was measured at the former steps does not count for the same step again
 	t.enterStep(0)
 }
@@ -118,7 +119,9 @@ func (t *transition) enterStep(index int) {
 	t.mem.PauseClockStoppedAt, t.mem.PauseClockStoppedMilliseconds = nil, 0
 	t.mem.Analysis.Step = nil
 	t.mem.StepsHash = t.in.Observed.StepsHash
+	t.stepEnded()
 	if index < len(t.in.Spec.Steps) {
+		t.stepBegan(index)
 		step := &t.in.Spec.Steps[index]
 		kindOf(step).enter(t, step)
 	}

@@ -5,6 +5,7 @@ package plan
 
 import (
 	"cmp"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -17,8 +18,9 @@ type transition struct {
 	view
 	notes
 	// before is the view of the memory as last written.
-	before  view
-	history []v1alpha1.HistoryEntry
+	before      view
+	history     []v1alpha1.HistoryEntry
+	stepHistory []v1alpha1.StepHistoryEntry
 	// startedBy is who gave the command that starts a release in this move; empty if none does.
 	startedBy string
 	// verifiedRoutes are the routes that are verified to carry the target.
@@ -34,6 +36,7 @@ type transition struct {
 func newTransition(before view) *transition {
 	t := &transition{view: before, before: before}
 	t.mem = before.mem.DeepCopy()
+	t.stepHistory = slices.Clone(before.in.Prior.StepHistory)
 	for i := range before.in.Prior.History {
 		t.history = append(t.history, *before.in.Prior.History[i].DeepCopy())
 	}
@@ -123,6 +126,7 @@ func (t *transition) start(revision string) {
 	t.mem.StepTargets = v1alpha1.StepTargetsMemory{}
 	t.setPhase(v1alpha1.PhaseStepping)
 	t.startAnalysis()
+	t.stepHistory = nil
 	t.enterStep(0)
 	t.began(revision)
 	t.event(EventStarted, "revision %s (%s) starts with %s; stable is %s",
@@ -198,6 +202,7 @@ func (t *transition) rememberTemplate() {
 }
 
 func (t *transition) setPhase(phase v1alpha1.Phase) {
+	t.stepEnded()
 	t.mem.Phase, t.mem.StepRefusal = phase, ""
 	t.mem.TransitionedAt = t.now()
 }

@@ -191,6 +191,12 @@ func TestHistoryCommand(t *testing.T) {
 	if !strings.Contains(out, "7d5c8b6f4x (stable)") || !strings.Contains(out, "594c75879c (current)") {
 		t.Errorf("history: %s", out)
 	}
+	_, out, _ = newBench(t, paused(func(r *v1alpha1.CanaryRollout) {
+		r.Status.StepHistory = []v1alpha1.StepHistoryEntry{{Step: 1, StartedAt: &metav1.Time{Time: r.CreationTimestamp.Time}}}
+	})).run("history", "reviews", "--steps")
+	if !strings.Contains(out, "setWeight 10") || !strings.Contains(out, "WAITED") {
+		t.Errorf("history of the steps: %s", out)
+	}
 	none := newBench(t, resting(func(r *v1alpha1.CanaryRollout) { r.Status.History = nil }))
 	if _, _, errOut := none.run("history", "reviews"); errOut != "Rollout reviews has no releases yet.\n" {
 		t.Errorf("history: %s", errOut)

@@ -131,6 +131,12 @@ func stepping(index int, ready, desired int32) Rollout {
 	status.Canary = &v1alpha1.RevisionStatus{Revision: canaryRevision, Desired: desired, Replicas: desired, Ready: ready, Available: ready}
 	status.Images += " -> " + imageV2
 	status.History = append([]v1alpha1.HistoryEntry{{Revision: canaryRevision, Images: imageV2, Outcome: v1alpha1.OutcomeInProgress, StartedAt: ptr.To(ago(90 * time.Second)), StartedBy: "alice"}}, status.History...)
+	for i := range int32(index) {
+		status.StepHistory = append(status.StepHistory, v1alpha1.StepHistoryEntry{
+			Step: i + 1, StartedAt: ptr.To(ago(90 * time.Second)), EndedAt: ptr.To(ago(80 * time.Second)), WaitingSeconds: 3,
+		})
+	}
+	status.StepHistory = append(status.StepHistory, v1alpha1.StepHistoryEntry{Step: int32(index) + 1, StartedAt: ptr.To(ago(80 * time.Second))})
 	memory := status.Memory
 	memory.Template.Revision, memory.CurrentRevision, memory.Phase = canaryRevision, canaryRevision, v1alpha1.PhaseStepping
 	memory.StepIndex = int32(index)

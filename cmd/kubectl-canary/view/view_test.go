@@ -78,6 +78,13 @@ func TestList(t *testing.T) {
 	}
 }
 
+// TestStepHistory has a pause in progress, which is not counted in the status yet.
+func TestStepHistory(t *testing.T) {
+	scene := paused()
+	scene.Object.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionPaused, Status: metav1.ConditionTrue, LastTransitionTime: ago(70 * time.Second)}}
+	golden.Check(t, "testdata/step-history.golden", StepHistory(Style{Width: 80}, scene.Object, now))
+}
+
 func TestHistory(t *testing.T) {
 	for _, width := range []int{80, 140} {
 		got := History(Style{Rich: width == 140, Width: width}, abortedScene().Object, now)
