@@ -132,9 +132,13 @@ func probeRequest(snap *observe.Snapshot, next plan.Plan) *probe.Request {
 // nothing happens before.
 func (r *Reconciler) pass(ctx context.Context, snap *observe.Snapshot, next plan.Plan, now time.Time) (*observe.Rollout, time.Time, error) {
 	log.FromContext(ctx).V(1).Info("Planned", "state", next.Status.State, "actions", len(next.Actions), "message", next.Status.Message)
-	isChanged := !isSameStatus(&snap.Status, &next.Status)
+	change, err := newStatusChange(&snap.Status, &next.Status)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	isChanged := !change.isNone()
 	result, err := r.apply(ctx, snap, next, isChanged)
-	written := write{rollout: snap.Rollout, version: result.ResourceVersion, status: next.Status, isAwaited: next.Unfinished}
+	written := write{rollout: snap.Rollout, version: result.ResourceVersion, status: next.Status, change: change, isAwaited: next.Unfinished}
 	if err != nil {
 		if isStaleWrite(err) || !plan.IsRemembered(result.Failed) {
 			written.status, next.Events = snap.Status, nil
@@ -142,7 +146,7 @@ func (r *Reconciler) pass(ctx context.Context, snap *observe.Snapshot, next plan
 		return nil, time.Time{}, r.fail(ctx, written, next.Events, err, now)
 	}
 	if result.FinalizerRemoved {
-		written.status = snap.Status // there may be no rollout left to write a status to
+		written.change = statusChange{} // there may be no rollout left to write a status to
 	}
 	wakeAt := next.WakeAt
 	if len(next.Actions) > 0 {

@@ -41,7 +41,7 @@ import (
 // the place of further passes.
 const (
 	idleBudget    = 600
-	writingBudget = 2100
+	writingBudget = 1800
 )
 
 // TestAllocations: what a pass costs does not creep back. A pass over a rollout at rest sends nothing and converts nothing.

@@ -4,14 +4,10 @@
 package controllers
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"time"
 
-	jsonpatch "gopkg.in/evanphx/json-patch.v4" // the one that the API server applies merge patches with
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -30,6 +26,8 @@ type write struct {
 	version string
 	// status is the status to write.
 	status v1alpha1.CanaryRolloutStatus
+	// change leads from the status of the rollout to that one.
+	change statusChange
 	// isAwaited is set if the next pass waits for nothing but this write.
 	isAwaited bool
 }
@@ -37,12 +35,21 @@ type write struct {
 // writeStatus writes the status if it has changed. A rollout that changed in between is a conflict. The write is
 // strict: a field that the installed CRD does not know would be dropped silently, and memory with it.
 func (r *Reconciler) writeStatus(ctx context.Context, w *write) error {
-	if isSameStatus(&w.rollout.Status, &w.status) {
+	if w.change.isNone() {
 		return nil
 	}
-	next := w.status
-	next.Manager = r.Manager
-	patch, stored, err := statusPatch(w.version, &w.rollout.Status, &next)
+	if w.status.Manager != r.Manager {
+		var err error
+		w.status.Manager = r.Manager
+		if w.change, err = newStatusChange(&w.rollout.Status, &w.status); err != nil {
+			return err
+		}
+	}
+	patch, err := w.change.patch(w.version)
+	if err != nil {
+		return err
+	}
+	stored, err := w.change.stored()
 	if err != nil {
 		return err
 	}
@@ -68,41 +75,6 @@ func (r *Reconciler) writeStatus(ctx context.Context, w *write) error {
 	return nil
 }
 
-// isSameStatus reports whether two statuses are stored as the same: times may differ by what the format does not hold. Encoding both
-// takes a fifth of the time that a comparison by reflection takes.
-func isSameStatus(a, b *v1alpha1.CanaryRolloutStatus) bool {
-	encodedA, errA := json.Marshal(a)
-	encodedB, errB := json.Marshal(b)
-	return errA == nil && errB == nil && bytes.Equal(encodedA, encodedB)
-}
-
-// statusPatch returns the merge patch from the prior status to the next one, and the next one as it is stored: with the
-// precision that times have there. It sets fields that are gone to null, and replaces lists as a whole. Fields that our types do not
-// know are not in it, so they stay. The version makes it a conflict if the rollout has changed, or is another one of that name. It is
-// made from the statuses alone: comparing whole rollouts costs several times as much, most of it for the template.
-func statusPatch(version string, prior, next *v1alpha1.CanaryRolloutStatus) (patch []byte, stored v1alpha1.CanaryRolloutStatus, err error) {
-	before, err := json.Marshal(prior)
-	if err != nil {
-		return nil, stored, fmt.Errorf("encode the prior status: %w", err)
-	}
-	after, err := json.Marshal(next)
-	if err != nil {
-		return nil, stored, fmt.Errorf("encode the status: %w", err)
-	}
-	if err := json.Unmarshal(after, &stored); err != nil {
-		return nil, stored, fmt.Errorf("decode the status: %w", err)
-	}
-	changes, err := jsonpatch.CreateMergePatch(before, after)
-	if err != nil {
-		return nil, stored, fmt.Errorf("compare the statuses: %w", err)
-	}
-	patch, err = json.Marshal(map[string]any{
-		"metadata": map[string]any{"resourceVersion": version},
-		"status":   json.RawMessage(changes),
-	})
-	return patch, stored, err
-}
-
 // fail writes what a pass decided, although one of its writes failed: an abort must not wait until a quota is raised.
 // If the API server refused a request, the status and an Event say so. It returns the cause, or the error of the
 // status write.
@@ -115,11 +87,16 @@ func (r *Reconciler) fail(ctx context.Context, w write, events []plan.Event, cau
 			events = append(events, plan.Event{Warning: true, Reason: v1alpha1.ReasonReconcileError, Message: cause.Error()})
 		}
 	}
+	var err error
+	if w.change, err = newStatusChange(&before.Status, &w.status); err != nil {
+		return err
+	}
+	isNone := w.change.isNone() // apart from the manager
 	switch err := r.writeStatus(ctx, &w); {
 	case isStaleWrite(err):
 	case err != nil:
 		return err
-	case !isSameStatus(&before.Status, &w.status):
+	case !isNone:
 		metrics.Record(before, &w.rollout.CanaryRollout)
 		r.report(w.rollout, events)
 	}

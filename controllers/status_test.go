@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+	jsonpatch "gopkg.in/evanphx/json-patch.v4" // the one that the API server applies merge patches with
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
@@ -47,12 +47,20 @@ func TestStatusPatch(t *testing.T) {
 		},
 		"an element of a list": {
 			v1alpha1.CanaryRolloutStatus{Conditions: conditions}, v1alpha1.CanaryRolloutStatus{Conditions: conditions[:1]},
-			`{"conditions":[{"lastTransitionTime":null,"message":"","reason":"","status":"True","type":"Ready"}]}`,
+			`{"conditions":[{"type":"Ready","status":"True","lastTransitionTime":null,"reason":"","message":""}]}`,
 		},
 		"a list that is gone": {v1alpha1.CanaryRolloutStatus{Conditions: conditions}, v1alpha1.CanaryRolloutStatus{}, `{"conditions":null}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			patch, stored, err := statusPatch("7", &tc.prior, &tc.next)
+			change, err := newStatusChange(&tc.prior, &tc.next)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stored, err := change.stored()
+			if err != nil {
+				t.Fatal(err)
+			}
+			patch, err := change.patch("7")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -148,8 +156,8 @@ func TestStatusWrite(t *testing.T) {
 	}
 }
 
-// TestIsSameStatus: what is stored as the same is not written again.
-func TestIsSameStatus(t *testing.T) {
+// TestStatusChangeIsNone: what is stored as the same is not written again.
+func TestStatusChangeIsNone(t *testing.T) {
 	status := func(since time.Time, conditions []metav1.Condition) *v1alpha1.CanaryRolloutStatus {
 		return &v1alpha1.CanaryRolloutStatus{Conditions: conditions, Memory: &v1alpha1.Memory{TransitionedAt: ptr.To(metav1.NewMicroTime(since))}}
 	}
@@ -164,7 +172,11 @@ func TestIsSameStatus(t *testing.T) {
 		"another time":      {status(whole, nil), status(whole.Add(time.Microsecond), nil), false},
 		"without memory":    {status(whole, nil), &v1alpha1.CanaryRolloutStatus{}, false},
 	} {
-		if got := isSameStatus(tc.a, tc.b); got != tc.want {
+		change, err := newStatusChange(tc.a, tc.b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := change.isNone(); got != tc.want {
 			t.Errorf("%s: the same: %t", name, got)
 		}
 	}
