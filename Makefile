@@ -206,11 +206,11 @@ run: ## Run the manager here, against the cluster of the current kubectl context
 
 .PHONY: build
 build: ## Build the programs into bin/.
-	CGO_ENABLED=0 go build -trimpath -ldflags="$(LDFLAGS)" -o bin/ ./cmd/...
+	CGO_ENABLED=0 go build -trimpath -ldflags="-s -w $(LDFLAGS)" -o bin/ ./cmd/...
 
 .PHONY: build-linux
-build-linux: ## Build the manager for the image into bin/linux-ARCH/. ARCH="..." is another architecture.
-	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -ldflags="-s -w $(LDFLAGS)" -o bin/linux-$(ARCH)/manager ./cmd/manager
+build-linux: ## Build the programs for the image into bin/linux-ARCH/. ARCH="..." is another architecture.
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -ldflags="-s -w $(LDFLAGS)" -o bin/linux-$(ARCH)/ ./cmd/manager ./cmd/kubectl-canary
 
 .PHONY: docker-build
 docker-build: build-linux ## Build the manager's image. IMG="..." is its name, ARCH="..." another architecture.

@@ -152,9 +152,7 @@ func TestShutdownWithinGrace(t *testing.T) {
 		sets[name] = objects(t, "--values="+file)
 	}
 	for name, set := range sets {
-		deployment := &appsv1.Deployment{}
-		typed(t, set, "Deployment", deployment)
-		pod := deployment.Spec.Template.Spec
+		pod := deployments(t, set)["manager"].Spec.Template.Spec
 		grace := time.Duration(*pod.TerminationGracePeriodSeconds) * time.Second
 		var shutdown time.Duration
 		for _, arg := range pod.Containers[0].Args {

@@ -7,9 +7,11 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/base64"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -18,6 +20,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/pod-security-admission/api"
@@ -101,13 +104,56 @@ func TestPodSecurity(t *testing.T) {
 	}
 	restricted := api.LevelVersion{Level: api.LevelRestricted, Version: api.LatestVersion()}
 	for name, file := range valueSets(t) {
-		deployment := &appsv1.Deployment{}
-		typed(t, objects(t, "--values="+file), "Deployment", deployment)
-		pod := deployment.Spec.Template
-		result := policy.AggregateCheckResults(evaluator.EvaluatePod(restricted, &pod.ObjectMeta, &pod.Spec))
-		if !result.Allowed {
-			t.Errorf("%s: %s", name, result.ForbiddenDetail())
+		for _, deployment := range deployments(t, objects(t, "--values="+file)) {
+			pod := deployment.Spec.Template
+			result := policy.AggregateCheckResults(evaluator.EvaluatePod(restricted, &pod.ObjectMeta, &pod.Spec))
+			if !result.Allowed {
+				t.Errorf("%s: %s: %s", name, deployment.Name, result.ForbiddenDetail())
+			}
 		}
+	}
+}
+
+// deployments returns a Deployment for each name of a container.
+func deployments(t *testing.T, from []*unstructured.Unstructured) map[string]*appsv1.Deployment {
+	t.Helper()
+	found := map[string]*appsv1.Deployment{}
+	for _, object := range from {
+		if object.GetKind() == "Deployment" {
+			deployment := &appsv1.Deployment{}
+			typed(t, []*unstructured.Unstructured{object}, "Deployment", deployment)
+			found[deployment.Spec.Template.Spec.Containers[0].Name] = deployment
+		}
+	}
+	return found
+}
+
+// TestDashboard: the dashboard is off by default, may only list and watch what it shows, and is reached by nobody whom a policy
+// does not name.
+func TestDashboard(t *testing.T) {
+	if output, err := template(t); err != nil || strings.Contains(output, "dashboard") {
+		t.Errorf("there is a dashboard by default (%v)", err)
+	}
+	on := []string{"--set=dashboard.enabled=true,dashboard.hosts={a.example,b.example},networkPolicy.enabled=true"}
+	named := byName(objects(t, on...))
+	role, network := &rbacv1.ClusterRole{}, &networkingv1.NetworkPolicy{}
+	typed(t, []*unstructured.Unstructured{named["ClusterRole canaryrollout-dashboard"]}, "ClusterRole", role)
+	want := []rbacv1.PolicyRule{
+		{APIGroups: []string{"canaryrollout.dev"}, Resources: []string{"canaryrollouts"}, Verbs: []string{"list", "watch"}},
+		{APIGroups: []string{"apps"}, Resources: []string{"replicasets"}, Verbs: []string{"list", "watch"}},
+		{APIGroups: []string{""}, Resources: []string{"pods", "events"}, Verbs: []string{"list", "watch"}},
+	}
+	if diff := cmp.Diff(want, role.Rules); diff != "" {
+		t.Errorf("the role (-want +got):\n%s", diff)
+	}
+	typed(t, []*unstructured.Unstructured{named["NetworkPolicy canaryrollout-system/canaryrollout-dashboard"]}, "NetworkPolicy", network)
+	if len(network.Spec.Ingress) != 0 || !slices.Contains(network.Spec.PolicyTypes, networkingv1.PolicyTypeIngress) {
+		t.Errorf("the policy lets in %v", network.Spec.Ingress)
+	}
+	dashboard := deployments(t, objects(t, append(on, "--set=watchNamespaces={shop,books}")...))["dashboard"]
+	args := dashboard.Spec.Template.Spec.Containers[0].Args
+	if !slices.Contains(args, "--host=a.example,b.example") || !slices.Contains(args, "--namespace=shop,books") {
+		t.Errorf("the arguments are %q", args)
 	}
 }
 

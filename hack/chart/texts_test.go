@@ -23,7 +23,7 @@ func TestNotes(t *testing.T) {
 			"kubectl -n canaryrollout-system rollout status deployment/canaryrollout-controller-manager\n",
 			"kubectl delete canaryrollouts -A --all --wait\n  helm uninstall canaryrollout -n canaryrollout-system\n",
 			"in metrics.readers",
-		}, "crds.keep is false"},
+		}, "dashboard"},
 		"one namespace": {"watchNamespaces={shop}", []string{
 			"works in the namespace shop", "kubectl delete canaryrollouts -n shop --all --wait\n",
 		}, "all namespaces"},
@@ -31,6 +31,7 @@ func TestNotes(t *testing.T) {
 			"works in the namespaces shop, books", "kubectl delete canaryrollouts -n shop --all --wait\n  kubectl delete canaryrollouts -n books --all --wait\n",
 		}, "all namespaces"},
 		"CRD not kept": {"crds.keep=false", []string{"helm uninstall deletes the CustomResourceDefinition"}, ""},
+		"dashboard":    {"dashboard.enabled=true,dashboard.hosts={a.example}", []string{"in front of\nService canaryrollout-dashboard, "}, ""},
 		"readers":      {"metrics.readers[0].name=prometheus,metrics.readers[0].namespace=monitoring", []string{"BEFORE YOU UNINSTALL"}, "in metrics.readers"},
 	}
 	for name, tc := range tests {

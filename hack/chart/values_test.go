@@ -51,6 +51,8 @@ func TestRefusals(t *testing.T) {
 		"a provider's misspelt option": {`metricProviders=[{"name": "a", "web": {"url": "http://a"}, "timeuot": "3s"}]`, "additional properties 'timeuot' not allowed"},
 		"a provider's address":         {`metricProviders=[{"name": "a", "prometheus": {"url": "prometheus:9090"}}]`, "'prometheus:9090' does not match pattern"},
 		"a file of providers":          {`extraArgs=["--metric-providers=/x"]`, "the chart itself sets --metric-providers; the value for it is metricProviders"},
+		"a dashboard without a name":   {"dashboard.enabled=true", "dashboard.enabled needs dashboard.hosts"},
+		"a URL for a host":             {`dashboard.hosts=["https://a.example"]`, "at '/dashboard/hosts/0': 'https://a.example' does not match pattern"},
 		"no port of the API server":    {"networkPolicy.apiServerPorts=[]", "at '/networkPolicy/apiServerPorts': minItems: got 0, want 1"},
 	}
 	for name, tc := range tests {

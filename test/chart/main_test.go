@@ -9,6 +9,7 @@ package chart
 import (
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,6 +31,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 	"github.com/canaryrollout/canaryrollout/test/framework/helm"
 	"github.com/canaryrollout/canaryrollout/test/framework/operator"
+	"github.com/canaryrollout/canaryrollout/test/framework/repository"
 )
 
 const (
@@ -44,7 +46,14 @@ const (
 var env = &harness.Env{}
 
 func TestMain(m *testing.M) {
-	harness.Main(m, env, harness.EnvOptions{Bare: true, Build: []harness.Build{helm.Build}})
+	harness.Main(m, env, harness.EnvOptions{Bare: true, Build: []harness.Build{helm.Build, buildPlugin}})
+}
+
+// pluginVariable holds the path of the plugin, for the program inside the cluster's namespaces.
+const pluginVariable = "CANARYROLLOUT_PLUGIN"
+
+func buildPlugin(progress io.Writer) error {
+	return repository.Build(progress, pluginVariable, "cmd/kubectl-canary", false)
 }
 
 // release is the installed chart and its manager.

@@ -43,6 +43,15 @@ func (s Seen) CheckStep(r *Rollout) error {
 	return nil
 }
 
+// CheckAbort is CheckRelease, but allows a new template that the operator has not processed: an abort may be needed while the
+// operator is down.
+func (s Seen) CheckAbort(r *Rollout) error {
+	if is := NewSeen(r.CanaryRollout); !r.IsObserved() && is.UID == s.UID && is.Revision == s.Revision {
+		return nil
+	}
+	return s.CheckRelease(r)
+}
+
 // CheckRelease returns an error if the rollout has another revision or another template than the one seen. Steps may have passed.
 func (s Seen) CheckRelease(r *Rollout) error {
 	is := NewSeen(r.CanaryRollout)

@@ -20,6 +20,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -40,6 +41,8 @@ type Options struct {
 	Size func() (width, height int, ok bool)
 
 	noColor bool
+	// isInCluster takes the service account of the pod where no kubeconfig is given: never that of a user by mistake.
+	isInCluster bool
 }
 
 // NewOptions returns the options for use in a terminal. Everything that commands print goes through these streams, so
@@ -79,7 +82,11 @@ func (o *Options) connect() (client.WithWatch, error) {
 
 // restConfig returns the connection to the API server. Its warnings go to stderr.
 func (o *Options) restConfig() (*rest.Config, error) {
-	config, err := o.Config.ToRESTConfig()
+	find := o.Config.ToRESTConfig
+	if o.isInCluster && ptr.Deref(o.Config.KubeConfig, "") == "" {
+		find = rest.InClusterConfig
+	}
+	config, err := find()
 	if err != nil {
 		return nil, fmt.Errorf("find the API server: %w", err)
 	}

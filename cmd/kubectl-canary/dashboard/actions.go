@@ -48,6 +48,10 @@ func offers(rollout *v1alpha1.CanaryRollout) []offer {
 		target = memory.Template.Revision
 	}
 	refused := func(key, value string) string { return plan.Refused(rollout, target, key, value) }
+	abort := offer{verbAbort, refused(v1alpha1.AbortAnnotation, "true")}
+	if rollout.Status.Memory != nil && rollout.Status.ObservedGeneration < rollout.Generation {
+		abort.Refused = "" // the status is not about the current spec, and an abort is always safe
+	}
 	hold := offer{Verb: verbPause}
 	if rollout.Spec.Paused {
 		hold.Verb = verbResume
@@ -55,7 +59,7 @@ func offers(rollout *v1alpha1.CanaryRollout) []offer {
 	return []offer{
 		{verbPromote, refused(v1alpha1.PromoteAnnotation, "true")},
 		{verbFull, refused(v1alpha1.PromoteAnnotation, "full")},
-		{verbAbort, refused(v1alpha1.AbortAnnotation, "true")},
+		abort,
 		{verbRetry, refused(v1alpha1.RetryAnnotation, "true")},
 		hold, {Verb: verbImage}, {Verb: verbUndo},
 	}
@@ -156,6 +160,8 @@ func (s *Server) change(ctx context.Context, key client.ObjectKey, asked request
 	check := asked.Seen.CheckRelease
 	if asked.Verb == verbPromote {
 		check = asked.Seen.CheckStep
+	} else if asked.Verb == verbAbort {
+		check = asked.Seen.CheckAbort
 	}
 	if err := check(r); err != nil {
 		return action.Change{}, err
@@ -205,7 +211,7 @@ func pairs(r *action.Rollout, images map[string]string) []string {
 // tell but the next move.
 func (s *Server) forecast(asked request, c action.Change) (*forecast.Forecast, error) {
 	before := c.Rollout.CanaryRollout
-	if before.Status.Memory == nil {
+	if before.Status.Memory == nil || asked.Verb == verbAbort && !c.Rollout.IsObserved() {
 		return nil, nil
 	}
 	switch asked.Verb {

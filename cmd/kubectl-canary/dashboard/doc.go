@@ -1,7 +1,8 @@
 // Copyright The CanaryRollout Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package dashboard serves a web page to the user who started it, with the rights of the user's kubeconfig.
+// Package dashboard serves a web page to the user who started it, with the rights of the user's kubeconfig. In a cluster, it serves
+// the page read-only to the users that a proxy has authenticated, with the rights of a service account.
 //
 // # Data
 //
@@ -21,6 +22,10 @@
 //   - the Host header, against DNS rebinding;
 //   - a token that only the user has seen, in the first URL and then in a cookie that scripts cannot read;
 //   - Origin and Sec-Fetch-Site, and for changes the content type and a header of our own, against requests of other sites.
+//
+// In a cluster, the proxy takes the place of the loopback address and of the token. Host and origin are checked all the same: a page
+// of another site could otherwise read through a browser that can reach the pod. There are no actions, so there is nothing that a
+// request could change.
 //
 // The content security policy allows scripts, styles and requests of this server only, and no inline scripts. Names, messages and
 // images come from anybody who can write objects in the cluster. The page shows them as text, never as HTML.

@@ -7,22 +7,48 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"mime"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 )
 
 // guard lets only the user's own browser in. Any web page that the user has open can send requests to a loopback port, and any
 // other user of the machine can connect to it; neither knows the token.
 type guard struct {
-	// hosts are the values of the Host header that are ours. A page of another name that resolves to a loopback address (DNS
+	// isOurs reports whether a value of the Host header is ours. A page of another name that resolves to our address (DNS
 	// rebinding) has another one.
-	hosts []string
-	// token is in the first URL, and then in a cookie.
+	isOurs func(host string) bool
+	// schemes are those of our origin.
+	schemes []string
+	// unknownHost says what to do about a request with another Host header.
+	unknownHost string
+	// token is in the first URL, and then in a cookie; empty if a proxy has authenticated the user.
 	token string
 	// cookie is the name of the cookie. It contains the port, since cookies of all ports of a host are in one jar.
 	cookie string
 	next   http.Handler
+}
+
+// loopbackHosts returns the values of the Host header for a port of this machine. Browsers leave out the default port.
+func loopbackHosts(port string) []string {
+	var hosts []string
+	for _, host := range []string{"127.0.0.1", "localhost", "::1"} {
+		hosts = append(hosts, net.JoinHostPort(host, port))
+	}
+	if port == "80" {
+		hosts = append(hosts, "127.0.0.1", "localhost", "[::1]")
+	}
+	return hosts
+}
+
+// hostName returns a value of the Host header without its port, in lower case.
+func hostName(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return strings.ToLower(strings.Trim(host, "[]"))
 }
 
 // newToken returns a token with at least 128 bits of randomness.
@@ -47,12 +73,16 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} {
 		w.Header().Set(key, value)
 	}
-	if !slices.Contains(g.hosts, r.Host) {
-		http.Error(w, "this is not the address of the dashboard: open the URL that kubectl canary dashboard printed", http.StatusMisdirectedRequest)
+	if !g.isOurs(r.Host) {
+		http.Error(w, g.unknownHost, http.StatusMisdirectedRequest)
 		return
 	}
 	if why := g.foreign(r); why != "" {
 		http.Error(w, why, http.StatusForbidden)
+		return
+	}
+	if g.token == "" {
+		g.next.ServeHTTP(w, r)
 		return
 	}
 	if token := r.URL.Query().Get(tokenParameter); token != "" && r.URL.Path == "/" {
@@ -88,7 +118,7 @@ func (g *guard) isToken(value string) bool {
 func (g *guard) foreign(r *http.Request) string {
 	if origin := r.Header.Get("Origin"); origin != "" {
 		parsed, err := url.Parse(origin)
-		if err != nil || parsed.Scheme != "http" || parsed.Host != r.Host {
+		if err != nil || !slices.Contains(g.schemes, parsed.Scheme) || parsed.Host != r.Host {
 			return "requests of other origins are refused"
 		}
 	}

@@ -7,8 +7,10 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 )
@@ -101,5 +103,79 @@ func TestLoopbackOnly(t *testing.T) {
 	stop()
 	if err := Run(ctx, listener, Options{}, nil); err == nil || !strings.Contains(err.Error(), "loopback") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestBehindProxy checks what is left to check if a proxy has authenticated the user: names and origins. There are no actions.
+func TestBehindProxy(t *testing.T) {
+	b := newBench(t, Options{}, interceptor.Funcs{}, paused(t))
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	options := Options{Client: b.client, Now: func() time.Time { return now }}
+	go func() {
+		ended <- RunBehindProxy(t.Context(), listener, options, []string{"Canaries.example.com", "::1"}, func() error { return nil })
+	}()
+	t.Cleanup(func() {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	b.url, b.cookie = "http://"+listener.Addr().String(), ""
+	name := "canaries.example.com"
+	named := func(others ...func(*http.Request)) func(*http.Request) {
+		return func(r *http.Request) {
+			for _, change := range append([]func(*http.Request){host(name)}, others...) {
+				change(r)
+			}
+		}
+	}
+	for what, test := range map[string]struct {
+		method, path string
+		change       func(*http.Request)
+		want         int
+	}{
+		"the page":                  {"GET", "/", named(), http.StatusOK},
+		"any port":                  {"GET", "/page.js", host(name + ":8443"), http.StatusOK},
+		"an address":                {"GET", "/page.js", host("[::1]:8080"), http.StatusOK},
+		"our origin":                {"GET", "/page.js", named(header("Origin", "https://"+name)), http.StatusOK},
+		"the page, from a sign-in":  {"GET", "/", named(header("Sec-Fetch-Site", "same-site"), header("Sec-Fetch-Mode", "navigate")), http.StatusOK},
+		"a probe":                   {"GET", healthPath, host("10.244.0.7:8080"), http.StatusOK},
+		"another name":              {"GET", "/", host("attacker.example"), http.StatusMisdirectedRequest},
+		"the address of the pod":    {"GET", "/", nil, http.StatusMisdirectedRequest},
+		"another origin":            {"GET", "/page.js", named(header("Origin", "https://attacker.example")), http.StatusForbidden},
+		"another site's script":     {"GET", "/page.js", named(header("Sec-Fetch-Site", "cross-site")), http.StatusForbidden},
+		"another site's background": {"GET", "/", named(header("Sec-Fetch-Site", "cross-site"), header("Sec-Fetch-Mode", "no-cors")), http.StatusForbidden},
+		"a preview":                 {"POST", "/api/rollouts/shop/reviews/preview", named(), http.StatusMethodNotAllowed},
+		"an action":                 {"POST", "/api/rollouts/shop/reviews/act", named(), http.StatusMethodNotAllowed},
+	} {
+		t.Run(what, func(t *testing.T) {
+			status, head, content := b.do(test.method, b.url+test.path, request{Verb: verbAbort}, test.change)
+			if status != test.want {
+				t.Errorf("status %d, not %d: %s", status, test.want, content)
+			}
+			if head.Get("Set-Cookie") != "" || test.path != healthPath && head.Get("Content-Security-Policy") != policy {
+				t.Errorf("the header is %v", head)
+			}
+		})
+	}
+	if got := b.stored(); len(got.Annotations) > 0 {
+		t.Errorf("something was written: %v", got.Annotations)
+	}
+}
+
+// TestDefaultPort checks that a dashboard on port 80 knows the name that browsers send, which has no port.
+func TestDefaultPort(t *testing.T) {
+	for port, want := range map[string]bool{"80": true, "8080": false} {
+		for _, host := range []string{"127.0.0.1", "localhost", "[::1]"} {
+			if got := slices.Contains(loopbackHosts(port), host); got != want {
+				t.Errorf("port %s: %s is ours: %t", port, host, got)
+			}
+		}
+	}
+	if !slices.Contains(loopbackHosts("8080"), "[::1]:8080") {
+		t.Error("[::1]:8080 is not ours")
 	}
 }

@@ -6,9 +6,11 @@ package dashboard
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"sync"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -18,7 +20,8 @@ import (
 
 // rollouts keeps all rollouts that are shown, and tells the streams when one has changed. One watch serves all of them.
 type rollouts struct {
-	feed  *feed.Feed
+	// feeds are one for all namespaces, or one for each of those that are shown.
+	feeds []*feed.Feed
 	dirty chan struct{}
 	now   func() time.Time
 
@@ -48,11 +51,15 @@ func (s snapshot) find(namespace, name string) *v1alpha1.CanaryRollout {
 }
 
 func newRollouts(options Options) *rollouts {
-	dirty := make(chan struct{}, 1)
-	return &rollouts{
-		feed:  feed.New(options.Client, &v1alpha1.CanaryRolloutList{}, dirty, slim, client.InNamespace(options.Namespace)),
-		dirty: dirty, now: options.Now, streams: map[chan struct{}]struct{}{}, curves: map[types.UID]*curve{},
+	r := &rollouts{dirty: make(chan struct{}, 1), now: options.Now, streams: map[chan struct{}]struct{}{}, curves: map[types.UID]*curve{}}
+	namespaces := options.Namespaces
+	if len(namespaces) == 0 {
+		namespaces = []string{metav1.NamespaceAll}
 	}
+	for _, namespace := range namespaces {
+		r.feeds = append(r.feeds, feed.New(options.Client, &v1alpha1.CanaryRolloutList{}, r.dirty, slim, client.InNamespace(namespace)))
+	}
+	return r
 }
 
 // slim drops what no page shows. Templates and managed fields take most of the memory.
@@ -92,7 +99,9 @@ func imagesOf(rollout *v1alpha1.CanaryRollout) (of images) {
 const mostOften = 100 * time.Millisecond
 
 func (r *rollouts) run(ctx context.Context) {
-	go r.feed.Run(ctx)
+	for _, f := range r.feeds {
+		go f.Run(ctx)
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -110,7 +119,7 @@ func (r *rollouts) run(ctx context.Context) {
 
 // look takes a snapshot, adds the weights in it to the curves, and tells the streams.
 func (r *rollouts) look() {
-	objects, isSynced, err := r.feed.State()
+	objects, isSynced, err := r.objects()
 	next, curves, now := snapshot{isSynced: isSynced, err: err}, map[types.UID]*curve{}, r.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -134,6 +143,16 @@ func (r *rollouts) look() {
 		default: // there already is a token
 		}
 	}
+}
+
+// objects returns the objects of all feeds, whether each has listed its own once, and their current errors.
+func (r *rollouts) objects() (objects []client.Object, isSynced bool, err error) {
+	isSynced = true
+	for _, f := range r.feeds {
+		some, listed, failed := f.State()
+		objects, isSynced, err = append(objects, some...), isSynced && listed, errors.Join(err, failed)
+	}
+	return objects, isSynced, err
 }
 
 func (r *rollouts) state() snapshot {

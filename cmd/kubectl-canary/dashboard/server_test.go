@@ -248,18 +248,38 @@ func TestMovedOn(t *testing.T) {
 	}
 }
 
-// TestNotProcessed checks that a template that the operator does not know yet is not called a change that the user has missed.
+// TestNotProcessed checks that a template that the operator does not know yet is not called a change that the user has missed, and
+// that an abort is possible all the same: the operator may be down.
 func TestNotProcessed(t *testing.T) {
-	b := newBench(t, Options{}, interceptor.Funcs{}, paused(t))
+	b := newBench(t, Options{}, interceptor.Funcs{}, paused(t, func(r *v1alpha1.CanaryRollout) { r.Status.Memory.Phase = v1alpha1.PhaseIdle }))
 	changed := b.stored()
 	changed.Generation++
 	changed.Spec.Template.Raw = []byte(`{"spec":{"containers":[{"name":"app","image":"reviews:3"}]}}`)
 	if err := b.client.Update(t.Context(), changed); err != nil {
 		t.Fatal(err)
 	}
-	status, did := b.ask("act", request{Verb: verbAbort, Seen: action.NewSeen(changed)})
-	if status != http.StatusConflict || !strings.Contains(did.Error, "has not processed the last change") {
-		t.Errorf("status %d, %+v", status, did)
+	seen := action.NewSeen(changed)
+	for _, verb := range []verb{verbFull, verbRetry, verbPause, verbImage} {
+		status, did := b.ask("act", request{Verb: verb, Seen: seen})
+		if status != http.StatusConflict || !strings.Contains(did.Error, "has not processed the last change") {
+			t.Errorf("%s: status %d, %+v", verb, status, did)
+		}
+	}
+	other := seen
+	other.Revision = "other"
+	if status, did := b.ask("act", request{Verb: verbAbort, Seen: other}); status != http.StatusConflict || !strings.Contains(did.Error, "moved on") {
+		t.Errorf("abort of another revision: status %d, %+v", status, did)
+	}
+	var shown page
+	if b.events("/api/rollouts/shop/reviews")("page", &shown); shown.Offers[2].Verb != verbAbort || shown.Offers[2].Refused != "" {
+		t.Errorf("the offers are %+v", shown.Offers)
+	}
+	asked := request{Verb: verbAbort, Reason: "too many errors", Seen: seen}
+	if status, will := b.ask("preview", asked); status != http.StatusOK || will.Next != "all traffic returns to revision "+stableRevision {
+		t.Errorf("preview: status %d, %+v", status, will)
+	}
+	if status, did := b.ask("act", asked); status != http.StatusOK || b.stored().Annotations[v1alpha1.AbortAnnotation] != "too many errors" {
+		t.Errorf("abort: status %d, %+v", status, did)
 	}
 }
 

@@ -82,15 +82,18 @@ func (s *stream) serve(r *http.Request, changed <-chan struct{}, render func() e
 
 // about is what a page knows of the dashboard itself.
 type about struct {
-	Namespace  string `json:"namespace,omitempty"`
-	Notice     string `json:"notice,omitempty"`
-	IsReadOnly bool   `json:"isReadOnly,omitempty"`
+	// Namespaces are those that are shown; empty for all.
+	Namespaces []string `json:"namespaces,omitempty"`
+	Notice     string   `json:"notice,omitempty"`
+	IsReadOnly bool     `json:"isReadOnly,omitempty"`
+	// IsInCluster is true behind a proxy, where users cannot start the dashboard themselves.
+	IsInCluster bool `json:"isInCluster,omitempty"`
 	// Problem says why what is shown may be out of date.
 	Problem string `json:"problem,omitempty"`
 }
 
 func (s *Server) about(err error) about {
-	a := about{Namespace: s.Namespace, Notice: s.Notice, IsReadOnly: s.IsReadOnly}
+	a := about{Namespaces: s.Namespaces, Notice: s.Notice, IsReadOnly: s.IsReadOnly, IsInCluster: s.isInCluster}
 	if err != nil {
 		a.Problem = err.Error()
 	}

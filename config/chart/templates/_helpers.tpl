@@ -41,6 +41,21 @@ canaryrollout.dev/shard: {{ .index | quote }}
 app.kubernetes.io/component: controller-manager
 {{- end -}}
 
+{{- define "canaryrollout.dashboard" -}}
+{{- include "canaryrollout.fullname" . }}-dashboard
+{{- end -}}
+
+{{- define "canaryrollout.dashboardSelector" -}}
+app.kubernetes.io/name: canaryrollout
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: dashboard
+{{- end -}}
+
+{{- define "canaryrollout.dashboardLabels" -}}
+{{ include "canaryrollout.labels" . }}
+app.kubernetes.io/component: dashboard
+{{- end -}}
+
 {{- define "canaryrollout.serviceAccount" -}}
 {{- .Values.serviceAccount.name | default (include "canaryrollout.manager" .) -}}
 {{- end -}}
@@ -108,6 +123,9 @@ rules:
 {{- end -}}
 {{- if and .Values.serviceMonitor.enabled (not .Values.metrics.enabled) -}}
 {{- fail "serviceMonitor.enabled needs metrics.enabled: there is nothing to scrape" -}}
+{{- end -}}
+{{- if and .Values.dashboard.enabled (not .Values.dashboard.hosts) -}}
+{{- fail "dashboard.enabled needs dashboard.hosts: the host names by which users open the page" -}}
 {{- end -}}
 {{- range .Values.extraArgs -}}
 {{- $flag := . | trimPrefix "-" | trimPrefix "-" | splitList "=" | first -}}

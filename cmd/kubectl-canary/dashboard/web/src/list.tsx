@@ -3,9 +3,9 @@
 
 import { computed, signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
-import { keyOf, type About, type Item, type ListEvent, type State } from './model';
+import { keyOf, type Item, type ListEvent, type State } from './model';
 import { Badge, Message, Share, tones } from './parts';
-import { follow } from './stream';
+import { about, follow } from './stream';
 import { since } from './time';
 
 /** What needs a person comes first. */
@@ -14,7 +14,6 @@ const urgency: State[] = [
 ];
 
 const items = signal<ReadonlyMap<string, Item> | null>(null);
-const about = signal<About>({});
 const filter = signal('');
 const state = signal<State | null>(null);
 const order = signal<{ column: Column; isDown: boolean }>({ column: 'state', isDown: false });
@@ -71,9 +70,14 @@ function take(event: ListEvent) {
   items.value = next;
 }
 
+function headline(namespaces: string[]) {
+  if (namespaces.length === 0) return 'Rollouts';
+  return `Rollouts of ${namespaces.length === 1 ? 'namespace' : 'namespaces'} ${namespaces.join(', ')}`;
+}
+
 export function List() {
   const search = useRef<HTMLInputElement>(null);
-  useEffect(() => follow('./api/rollouts', { list: take, about: (next: About) => { about.value = next; } }), []);
+  useEffect(() => follow('./api/rollouts', { list: take }), []);
   useEffect(() => {
     document.title = 'CanaryRollouts';
     const slash = (event: KeyboardEvent) => {
@@ -87,7 +91,7 @@ export function List() {
   return (
     <>
       <div class="title">
-        <h1>{about.value.namespace ? `Rollouts of namespace ${about.value.namespace}` : 'Rollouts'}</h1>
+        <h1>{headline(about.value.namespaces ?? [])}</h1>
         <label class="search">
           <span class="hidden">Filter by name, namespace, image or message</span>
           <input ref={search} type="search" placeholder="Filter ( / )" value={filter.value} spellcheck={false} autocomplete="off"

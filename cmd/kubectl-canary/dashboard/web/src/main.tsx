@@ -5,7 +5,7 @@ import { render } from 'preact';
 import { effect, signal } from '@preact/signals';
 import { List } from './list';
 import { Rollout } from './rollout';
-import { connection } from './stream';
+import { about, connection } from './stream';
 import 'uplot/dist/uPlot.min.css';
 import './style.css';
 
@@ -52,8 +52,10 @@ function Lost() {
   if (connection.value !== 'lost') return null;
   return (
     <p class="note bad" role="alert">
-      The dashboard does not answer, so this page may be out of date. It connects again by itself. If you have stopped the dashboard, start
-      it again and open the new URL: <code>kubectl canary dashboard</code>
+      The dashboard does not answer, so this page may be out of date. It connects again by itself.{' '}
+      {about.value.isInCluster
+        ? 'If your session has ended, load the page again to sign in.'
+        : <>If you have stopped the dashboard, start it again and open the new URL: <code>kubectl canary dashboard</code></>}
     </p>
   );
 }

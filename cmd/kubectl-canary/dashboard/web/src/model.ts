@@ -26,9 +26,10 @@ export interface Item {
 }
 
 export interface About {
-  namespace?: string;
+  namespaces?: string[];
   notice?: string;
   isReadOnly?: boolean;
+  isInCluster?: boolean;
   problem?: string;
 }
 

@@ -6,22 +6,20 @@ import { useEffect, useRef } from 'preact/hooks';
 import { Actions } from './actions';
 import { Evidence } from './evidence';
 import { History } from './history';
-import type { About, Page } from './model';
+import type { Page } from './model';
 import { Badge, Message, Section, Share, tones } from './parts';
 import { Plot } from './plot';
 import { Revisions } from './revisions';
-import { follow } from './stream';
+import { about, follow } from './stream';
 import { clock, until } from './time';
 import { Track } from './track';
 
 export function Rollout({ namespace, name }: { namespace: string; name: string }) {
   const page = useSignal<Page | null>(null);
-  const about = useSignal<About>({});
   useEffect(() => {
     document.title = `${name} – CanaryRollouts`;
     return follow(`./api/rollouts/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`, {
       page: (next: Page) => { page.value = next; },
-      about: (next: About) => { about.value = next; },
     });
   }, []);
   const current = page.value;

@@ -2,8 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { signal } from '@preact/signals';
+import type { About } from './model';
 
-/** Whether the dashboard on this machine answers. Whether the API server answers it is in About. */
+/** What the dashboard says about itself. */
+export const about = signal<About>({});
+
+/** Whether the dashboard answers. Whether the API server answers it is in About. */
 export const connection = signal<'connecting' | 'live' | 'lost'>('connecting');
 
 /** How long nothing may come until the connection counts as lost. The server sends something every 5 seconds. */
@@ -17,7 +21,8 @@ const hiddenFor = 30_000;
  * Receives server-sent events of a path until the returned function is called. It connects again by itself, also where an EventSource
  * would give up.
  */
-export function follow(path: string, handlers: Record<string, (data: never) => void>): () => void {
+export function follow(path: string, pageHandlers: Record<string, (data: never) => void>): () => void {
+  const handlers = { ...pageHandlers, about: (next: About) => { about.value = next; } } as typeof pageHandlers;
   let source: EventSource | undefined;
   let watchdog = 0, retry = 0, hide = 0;
 
