@@ -49,8 +49,12 @@ func watchRollouts(b *builder.Builder, updated func(client.Object, queue)) *buil
 		})
 }
 
-// isCommanded reports whether a rollout has a command that no pass has carried out yet: passes remove its annotation.
+// isCommanded reports whether a rollout has a command that no pass has carried out yet. Passes accept it into memory, and remove its
+// annotation before they carry it out. So the pass that promotes is for a rollout that no longer has the annotation.
 func isCommanded(rollout client.Object) bool {
+	if r, isRollout := rollout.(*observe.Rollout); isRollout && r.Status.Memory != nil && r.Status.Memory.Command != nil {
+		return true
+	}
 	annotations := rollout.GetAnnotations()
 	for _, command := range []string{v1alpha1.AbortAnnotation, v1alpha1.PromoteAnnotation, v1alpha1.RetryAnnotation} {
 		if _, found := annotations[command]; found {

@@ -34,7 +34,8 @@ import (
 )
 
 // TestCommandsFirst: a rollout with a command is reconciled before 200 others that were queued earlier, also if the
-// command was given while the rollout was among them, and in one pass. Once the command is gone, it is one of them.
+// command was given while the rollout was among them, and in one pass. So is one whose command was accepted, and whose annotation
+// was removed. Once the command is gone, it is one of them.
 func TestCommandsFirst(t *testing.T) {
 	scheme, informers := fakeInformers(t)
 	begun, proceed := make(chan string), make(chan struct{})
@@ -81,15 +82,19 @@ func TestCommandsFirst(t *testing.T) {
 	change("storm-150", "", v1alpha1.AbortAnnotation)
 	informer.Add(named("promoted", v1alpha1.PromoteAnnotation))
 	change("retried", "", v1alpha1.RetryAnnotation)
+	accepted := named("accepted", "").(*observe.Rollout)
+	accepted.SetResourceVersion("2")
+	accepted.Status.Memory = &v1alpha1.Memory{Command: &v1alpha1.CommandMemory{Command: v1alpha1.CommandPromote}}
+	informer.Update(named("accepted", v1alpha1.PromoteAnnotation), accepted)
 	change("done", v1alpha1.AbortAnnotation, "")
 	var order []string
-	for range 203 {
+	for range 204 {
 		proceed <- struct{}{}
 		order = append(order, next())
 	}
 	close(proceed)
-	if want := []string{"storm-150", "promoted", "retried", "storm-0", "storm-1"}; !slices.Equal(order[:5], want) {
-		t.Errorf("the first passes are for %v, want %v", order[:5], want)
+	if want := []string{"storm-150", "promoted", "retried", "accepted", "storm-0", "storm-1"}; !slices.Equal(order[:6], want) {
+		t.Errorf("the first passes are for %v, want %v", order[:6], want)
 	}
 	if last := order[len(order)-1]; last != "done" {
 		t.Errorf("the last pass is for %s: want the rollout whose command is gone", last)
