@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/endpoint"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
@@ -46,13 +47,13 @@ type queryAnswer struct {
 }
 
 // parse reads an answer of Prometheus.
-func (p *provider) parse(got answer) (vector, *plan.Measured) {
+func (p *provider) parse(got endpoint.Answer) (vector, *plan.Measured) {
 	var parsed queryAnswer
-	err := json.Unmarshal(got.body, &parsed)
+	err := json.Unmarshal(got.Body, &parsed)
 	switch {
 	case err != nil || parsed.Status != "success" && parsed.Status != "error" || parsed.Status == "error" && parsed.Error == "":
-		return vector{}, p.unreachable(fmt.Sprintf("its answer, with status %d, is not one of Prometheus: is its URL right?", got.status))
-	case parsed.Status == "error" || got.status != http.StatusOK:
+		return vector{}, p.unreachable(fmt.Sprintf("its answer, with status %d, is not one of Prometheus: is its URL right?", got.Status))
+	case parsed.Status == "error" || got.Status != http.StatusOK:
 		result := failed(v1alpha1.ReasonQueryRejected, "Prometheus rejects the query: %s", clean(parsed.Error, maxText))
 		return vector{}, &result
 	case len(parsed.Warnings) > 0:

@@ -117,7 +117,7 @@ func TestQueryTimeout(t *testing.T) {
 	})
 	p.threshold(t.Context(), &plan.ThresholdRequest{Query: "up", Max: "1"})
 	seconds, err := strconv.ParseFloat(*asked.Load(), 64)
-	if limit := time.Duration(p.config.Timeout).Seconds(); err != nil || seconds > limit-1 || seconds < limit/2 {
+	if limit := p.Timeout.Seconds(); err != nil || seconds > limit-1 || seconds < limit/2 {
 		t.Errorf("a query has %g of %g seconds, %v", seconds, limit, err)
 	}
 }

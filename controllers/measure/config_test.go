@@ -65,8 +65,8 @@ func TestLoadProviders(t *testing.T) {
 		t.Errorf("providers %+v, want %+v", got, want)
 	}
 	p := providers.byName["default"]
-	if p.requests.Limit() != 2 || time.Duration(p.config.Timeout) != 3*time.Second {
-		t.Errorf("%v requests per second, timeout %v", p.requests.Limit(), p.config.Timeout)
+	if p.Requests.Limit() != 2 || p.Timeout != 3*time.Second {
+		t.Errorf("%v requests per second, timeout %v", p.Requests.Limit(), p.config.Timeout)
 	}
 	for _, token := range []string{"first", "second"} {
 		write("token", token)

@@ -24,8 +24,8 @@ func fuzzed(f *testing.F, kind string, status *int, body *[]byte) *provider {
 		f.Fatal(err)
 	}
 	p := providers.byName["default"]
-	p.requests.SetLimit(1e9)
-	p.client = &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+	p.Requests.SetLimit(1e9)
+	p.Client = &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
 		return reply(*status, string(*body)), nil
 	})}
 	return p

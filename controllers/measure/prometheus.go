@@ -200,10 +200,10 @@ func (p *provider) query(ctx context.Context, query string, at time.Time) (vecto
 	if p.isTooSlow(got) {
 		return vector{}, p.unreachable("the query takes longer than " + timeout.String())
 	}
-	if problem := p.refusal(got.status); problem != nil {
+	if problem := p.refusal(got.Status); problem != nil {
 		return vector{}, problem
 	}
-	if got.isCut {
+	if got.IsCut {
 		result := noData("the answer to the query has more than %d KiB: aggregate it, for example with sum()", maxAnswer>>10)
 		return vector{}, &result
 	}
@@ -212,4 +212,4 @@ func (p *provider) query(ctx context.Context, query string, at time.Time) (vecto
 
 // queryTimeout is how long Prometheus may evaluate a query. It is shorter than the timeout of the request: that a query is too slow
 // has to be known from an answer, since a provider without an answer is left alone.
-func (p *provider) queryTimeout() time.Duration { return time.Duration(p.config.Timeout) * 9 / 10 }
+func (p *provider) queryTimeout() time.Duration { return p.Timeout * 9 / 10 }

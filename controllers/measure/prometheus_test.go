@@ -32,7 +32,7 @@ func named(t *testing.T, entry string) *provider {
 		t.Fatal(err)
 	}
 	for _, p := range providers.byName {
-		t.Cleanup(p.client.CloseIdleConnections)
+		t.Cleanup(p.Client.CloseIdleConnections)
 		return p
 	}
 	t.Fatal("no provider")

@@ -5,53 +5,38 @@ package measure
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"math"
-	"net"
 	"net/http"
 	"net/url"
-	"syscall"
-	"time"
 
-	"github.com/prometheus/common/config"
-	"golang.org/x/time/rate"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/endpoint"
 	"github.com/canaryrollout/canaryrollout/controllers/metrics"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
 // provider is a metric provider of the administrator.
 type provider struct {
-	name   string
-	config providerConfig
-	url    *url.URL
-	client *http.Client
-	lane   *lane
-	// requests limits the rate of requests.
-	requests *rate.Limiter
-	breaker  breaker
+	*endpoint.Endpoint
+	config  providerConfig
+	url     *url.URL
+	lane    *lane
+	breaker breaker
 }
 
 func newProvider(c providerConfig, directory string) (*provider, error) {
-	at, err := c.complete(directory)
+	at, err := c.complete()
 	if err != nil {
 		return nil, err
 	}
-	client, err := config.NewClientFromConfig(*c.HTTPConfig, c.Name, config.WithUserAgent("canaryrollout"))
+	e, err := endpoint.New(c.Config, directory)
 	if err != nil {
-		return nil, fmt.Errorf("httpConfig: %w", err)
+		return nil, err
 	}
-	return &provider{
-		name: c.Name, config: c, url: at, client: client, lane: &lane{workers: workers},
-		requests: rate.NewLimiter(rate.Limit(c.RequestsPerSecond), int(math.Ceil(c.RequestsPerSecond))),
-	}, nil
+	return &provider{Endpoint: e, config: c, url: at, lane: &lane{workers: workers}}, nil
 }
 
 // providerOf returns the name of the provider of a measurement; empty for a Job.
@@ -128,21 +113,13 @@ func (p *provider) measure(ctx context.Context, measurement plan.Measurement) pl
 	if measurement.Web != nil {
 		kind = "web"
 	}
-	return failed(v1alpha1.ReasonProviderNotFound, "the metric provider %s is not a %s provider", p.name, kind)
-}
-
-// answer is the answer of a provider.
-type answer struct {
-	status int
-	body   []byte
-	// isCut is set if the answer was longer than its limit.
-	isCut bool
+	return failed(v1alpha1.ReasonProviderNotFound, "the metric provider %s is not a %s provider", p.Name, kind)
 }
 
 // isUnavailable reports whether an answer shows that the provider as a whole has a problem. Any other error may be due to what was
 // asked: the slow query or the broken path of one rollout must not stop the measurements of all the others.
-func (p *provider) isUnavailable(got answer) bool {
-	switch got.status {
+func (p *provider) isUnavailable(got endpoint.Answer) bool {
+	switch got.Status {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return !p.isTooSlow(got)
 	default:
@@ -151,64 +128,49 @@ func (p *provider) isUnavailable(got answer) bool {
 }
 
 // isTooSlow reports whether Prometheus has stopped a query because it takes too long.
-func (p *provider) isTooSlow(got answer) bool {
+func (p *provider) isTooSlow(got endpoint.Answer) bool {
 	var parsed queryAnswer
-	return p.config.Prometheus != nil && got.status == http.StatusServiceUnavailable && json.Unmarshal(got.body, &parsed) == nil &&
+	return p.config.Prometheus != nil && got.Status == http.StatusServiceUnavailable && json.Unmarshal(got.Body, &parsed) == nil &&
 		parsed.ErrorType == "timeout"
 }
 
 // ask sends a request and reads the answer up to a limit. A provider that is unavailable is left alone for a while: until
 // then, its measurements have the same result at once. They are not made later instead, because each of them is for its own
 // time, and the next one is made at the metric's interval anyway.
-func (p *provider) ask(ctx context.Context, request *http.Request, limit int64) (answer, *plan.Measured) {
-	if err := p.requests.Wait(ctx); err != nil {
-		return answer{}, p.unreachable("too many requests are waiting for it")
+func (p *provider) ask(ctx context.Context, request *http.Request, limit int64) (endpoint.Answer, *plan.Measured) {
+	if err := p.Requests.Wait(ctx); err != nil {
+		return endpoint.Answer{}, p.unreachable("too many requests are waiting for it")
 	}
 	isTrial, why := p.breaker.enter(now())
 	if why != "" {
-		return answer{}, p.unreachable(why)
+		return endpoint.Answer{}, p.unreachable(why)
 	}
-	got, err := p.send(ctx, request, limit)
+	got, err := p.Send(ctx, request, limit)
 	switch {
 	case err != nil:
-		why = describe(err, time.Duration(p.config.Timeout))
+		why = p.Describe(err)
 	case p.isUnavailable(got):
-		why = withStatus(got.status)
+		why = withStatus(got.Status)
 	}
 	if ctx.Err() != nil {
 		p.breaker.cancel(isTrial, now())
-		return answer{}, p.unreachable("canceled")
+		return endpoint.Answer{}, p.unreachable("canceled")
 	}
-	metrics.RecordProviderRequest(p.name, why == "" && got.status < http.StatusInternalServerError)
+	metrics.RecordProviderRequest(p.Name, why == "" && got.Status < http.StatusInternalServerError)
 	switch isNews := p.breaker.leave(isTrial, why, now()); {
 	case isNews && why != "":
-		log.FromContext(ctx).Info("A metric provider does not answer", "provider", p.name, "status", got.status, "error", fmt.Sprint(err))
+		log.FromContext(ctx).Info("A metric provider does not answer", "provider", p.Name, "status", got.Status, "error", fmt.Sprint(err))
 	case isNews:
-		log.FromContext(ctx).Info("A metric provider answers again", "provider", p.name)
+		log.FromContext(ctx).Info("A metric provider answers again", "provider", p.Name)
 	}
 	if why != "" {
-		return answer{}, p.unreachable(why)
+		return endpoint.Answer{}, p.unreachable(why)
 	}
 	return got, nil
 }
 
-func (p *provider) send(ctx context.Context, request *http.Request, limit int64) (answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(p.config.Timeout))
-	defer cancel()
-	response, err := p.client.Do(request.WithContext(ctx))
-	if err != nil {
-		return answer{}, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(response.Body, limit+1))
-	if err != nil {
-		return answer{}, err
-	}
-	return answer{response.StatusCode, body, int64(len(body)) > limit}, nil
-}
-
 func (p *provider) unreachable(why string) *plan.Measured {
-	result := failed(v1alpha1.ReasonProviderUnreachable, "the metric provider %s does not answer: %s", p.name, why)
+	result := failed(v1alpha1.ReasonProviderUnreachable, "the metric provider %s does not answer: %s", p.Name, why)
 	return &result
 }
 
@@ -225,27 +187,4 @@ func (p *provider) refusal(status int) *plan.Measured {
 		return p.unreachable(withStatus(status))
 	}
 	return nil
-}
-
-// describe describes a failed request without addresses and without anything that a server sent: an author of rollouts can
-// read it.
-func describe(err error, timeout time.Duration) string {
-	var network net.Error
-	var resolving *net.DNSError
-	var certificate *tls.CertificateVerificationError
-	var file *fs.PathError
-	switch {
-	case errors.As(err, &certificate):
-		return "its certificate is not accepted"
-	case errors.As(err, &resolving):
-		return "its host cannot be resolved"
-	case errors.As(err, &file):
-		return "a file with its credentials cannot be read"
-	case errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout():
-		return "no answer within " + timeout.String()
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "connection refused"
-	default:
-		return "the connection failed"
-	}
 }

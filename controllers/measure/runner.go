@@ -97,7 +97,7 @@ func (r *Runner) Start(ctx context.Context) error {
 	r.wake.ShutDown()
 	group.Wait()
 	for _, p := range r.providers {
-		p.client.CloseIdleConnections()
+		p.Client.CloseIdleConnections()
 	}
 	return nil
 }

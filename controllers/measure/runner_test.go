@@ -21,6 +21,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/controllers/endpoint"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
@@ -61,7 +62,7 @@ func withProviders(t *testing.T, transports map[string]roundTripper) Providers {
 		t.Fatal(err)
 	}
 	for name, transport := range transports {
-		providers.byName[name].client = &http.Client{Transport: transport}
+		providers.byName[name].Client = &http.Client{Transport: transport}
 	}
 	return providers
 }
@@ -325,7 +326,7 @@ func TestRate(t *testing.T) {
 		}
 		time.Sleep(10*time.Second - time.Millisecond)
 		stop()
-		if got := asked.Load(); got > 10*defaultRequestsPerSecond+defaultRequestsPerSecond || got < 9*defaultRequestsPerSecond || most.Load() > 4 {
+		if got := asked.Load(); got > 10*endpoint.DefaultRequestsPerSecond+endpoint.DefaultRequestsPerSecond || got < 9*endpoint.DefaultRequestsPerSecond || most.Load() > 4 {
 			t.Errorf("%d requests in 10 seconds, %d at once", got, most.Load())
 		}
 	})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/analysis"
+	"github.com/canaryrollout/canaryrollout/controllers/endpoint"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 )
 
@@ -41,24 +42,24 @@ func (p *provider) web(ctx context.Context, request *plan.WebRequest) plan.Measu
 	get.Header.Set("Accept", "application/json")
 	got, problem := p.ask(ctx, get, maxDocument)
 	if problem == nil {
-		problem = p.refusal(got.status)
+		problem = p.refusal(got.Status)
 	}
 	if problem != nil {
 		return *problem
 	}
-	if got.status < 200 || got.status > 299 {
-		return failed(v1alpha1.ReasonQueryRejected, "the web provider %s answers to the path with status %d", p.name, got.status)
+	if got.Status < 200 || got.Status > 299 {
+		return failed(v1alpha1.ReasonQueryRejected, "the web provider %s answers to the path with status %d", p.Name, got.Status)
 	}
 	return judge(condition, got)
 }
 
 // judge checks a document.
-func judge(condition analysis.Condition, got answer) plan.Measured {
-	if got.isCut {
+func judge(condition analysis.Condition, got endpoint.Answer) plan.Measured {
+	if got.IsCut {
 		return noData("the document has more than %d KiB", maxDocument>>10)
 	}
 	var document any
-	if err := json.Unmarshal(got.body, &document); err != nil {
+	if err := json.Unmarshal(got.Body, &document); err != nil {
 		return noData("the answer is not a JSON document")
 	}
 	if isDeeper(document, maxDepth) {
@@ -71,7 +72,7 @@ func judge(condition analysis.Condition, got answer) plan.Measured {
 	case err != nil:
 		return noData("the condition cannot be evaluated for the document: %s", clean(err.Error(), maxText))
 	}
-	return judged(isGood, clean(string(got.body), maxValue))
+	return judged(isGood, clean(string(got.Body), maxValue))
 }
 
 func isDeeper(value any, depth int) bool {
