@@ -68,8 +68,8 @@ func read(t *testing.T, file string) []byte {
 func TestRules(t *testing.T) {
 	want := []string{
 		"CanaryRolloutAborted", "CanaryRolloutStuck", "CanaryRolloutPausedTooLong", "CanaryRolloutRouteNotVerified",
-		"CanaryRolloutInconclusive", "CanaryRolloutNotMeasured", "CanaryRolloutMetricProviderDown", "CanaryRolloutControllerDown",
-		"CanaryRolloutShardDown",
+		"CanaryRolloutInconclusive", "CanaryRolloutNotMeasured", "CanaryRolloutMetricProviderDown", "CanaryRolloutNotificationSinkDown",
+		"CanaryRolloutControllerDown", "CanaryRolloutShardDown",
 	}
 	var names []string
 	for _, r := range rules(t) {

@@ -22,6 +22,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers/apply"
 	"github.com/canaryrollout/canaryrollout/controllers/measure"
 	"github.com/canaryrollout/canaryrollout/controllers/metrics"
+	"github.com/canaryrollout/canaryrollout/controllers/notify"
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 	"github.com/canaryrollout/canaryrollout/controllers/probe"
@@ -54,6 +55,8 @@ type Reconciler struct {
 	Prober *probe.Prober
 	// Runner measures metrics.
 	Runner *measure.Runner
+	// Notifier delivers notifications.
+	Notifier *notify.Runner
 	// Shard has the rollouts to reconcile; all of them if it is zero.
 	Shard shard.Shard
 	// Manager is the lease of this manager, as namespace/name.
@@ -104,20 +107,29 @@ func (r *Reconciler) passes(ctx context.Context, rollout *observe.Rollout) (time
 		unplanned := write{rollout: rollout, version: rollout.ResourceVersion, status: rollout.Status}
 		return time.Time{}, r.fail(ctx, unplanned, nil, err, now)
 	}
+	r.deliver(snap)
 	next := r.compute(input(snap, now))
 	written, wakeAt, err := r.pass(ctx, snap, next, now)
 	if err == nil && len(next.Actions) == 0 && written != snap.Rollout && snap.Shows(written) {
 		snap.Rollout = written
 		if following := r.compute(input(snap, now)); len(following.Actions) > 0 {
 			next = following
-			_, wakeAt, err = r.pass(ctx, snap, next, now)
+			written, wakeAt, err = r.pass(ctx, snap, next, now)
 		}
 	}
 	if err == nil {
+		snap.Rollout = written
+		r.deliver(snap)
 		r.Prober.Measure(ctx, snap.Key(), probeRequest(snap, next))
 		r.Runner.Want(snap.Key(), next.Measurements)
 	}
 	return earliest(wakeAt, snap.ObserveAgainAt), cmp.Or(err, snap.TemplateError)
+}
+
+// deliver has the notifications delivered that are in the stored memory. A pass that fails leaves what it has stored to the next one.
+func (r *Reconciler) deliver(snap *observe.Snapshot) {
+	in := plan.Input{Spec: snap.Spec, Prior: snap.Status, Observed: plan.Observed{Sinks: snap.Observed.Sinks}}
+	r.Notifier.Deliver(notify.Rollout{NamespacedName: snap.Key(), UID: snap.UID}, plan.Deliveries(&in))
 }
 
 // probeRequest returns the measurement that a plan asks for, or nil.
@@ -257,6 +269,7 @@ func (r *Reconciler) forget(ctx context.Context, rollout types.NamespacedName) {
 	r.pace.forget(rollout)
 	r.Prober.Measure(ctx, rollout, nil)
 	r.Runner.Want(rollout, nil)
+	r.Notifier.Forget(rollout)
 	r.otherManagers.forget(rollout)
 	metrics.Forget(rollout)
 }

@@ -31,6 +31,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/apply"
 	"github.com/canaryrollout/canaryrollout/controllers/measure"
+	"github.com/canaryrollout/canaryrollout/controllers/notify"
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 	"github.com/canaryrollout/canaryrollout/controllers/probe"
@@ -89,13 +90,14 @@ func newHarness(t *testing.T, objects ...client.Object) *harness {
 		},
 	})
 	prober, runner := probe.NewProber(probe.Allow{}), measure.NewRunner(measure.Providers{}, nil)
+	notifier := notify.NewRunner(notify.Sinks{})
 	h.Reconciler = &Reconciler{
 		Observer: &observe.Observer{
 			Cache: h.WithWatch, Live: live, Normalizer: dryRun{h.WithWatch}, Kinds: NewKinds(), Tracker: &observe.Tracker{}, Pods: observe.NewPods(live),
-			Probes: prober, Measurements: runner,
+			Probes: prober, Measurements: runner, Notifications: notifier,
 		},
 		Applier: &apply.Applier{Writer: h.WithWatch}, Status: h.WithWatch.Status(), Recorder: h.events,
-		Prober: prober, Runner: runner,
+		Prober: prober, Runner: runner, Notifier: notifier,
 		Clock: testingclock.NewFakePassiveClock(start),
 		Compute: func(in plan.Input) plan.Plan {
 			h.in = &in

@@ -29,6 +29,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/apply"
 	"github.com/canaryrollout/canaryrollout/controllers/measure"
+	"github.com/canaryrollout/canaryrollout/controllers/notify"
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 	"github.com/canaryrollout/canaryrollout/controllers/probe"
@@ -187,12 +188,13 @@ func (w *still) addRoute(tb testing.TB) {
 
 func (w *still) reconciler() *Reconciler {
 	prober, runner := probe.NewProber(probe.Allow{}), measure.NewRunner(measure.Providers{}, nil)
+	notifier := notify.NewRunner(notify.Sinks{})
 	return &Reconciler{
 		Observer: &observe.Observer{
 			Cache: w, Live: w, Kinds: w, Tracker: &observe.Tracker{}, Features: observe.NewFeatures(w), Pods: observe.NewPods(w),
-			Probes: prober, Measurements: runner,
+			Probes: prober, Measurements: runner, Notifications: notifier,
 		},
-		Applier: &apply.Applier{}, Status: statusWriter{still: w}, Recorder: &events.FakeRecorder{}, Prober: prober, Runner: runner,
+		Applier: &apply.Applier{}, Status: statusWriter{still: w}, Recorder: &events.FakeRecorder{}, Prober: prober, Runner: runner, Notifier: notifier,
 		Manager: "system/lease", otherManagers: otherManagers{self: "system/lease"},
 		Clock: testingclock.NewFakePassiveClock(start), Compute: plan.Compute,
 	}

@@ -38,6 +38,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/apply"
 	"github.com/canaryrollout/canaryrollout/controllers/measure"
+	"github.com/canaryrollout/canaryrollout/controllers/notify"
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 	"github.com/canaryrollout/canaryrollout/controllers/probe"
@@ -112,6 +113,8 @@ type Permissions struct {
 	Probes probe.Allow
 	// Providers are the metric providers that rollouts may name.
 	Providers measure.Providers
+	// Sinks are the sinks of notifications that rollouts may name.
+	Sinks notify.Sinks
 	// Jobs is set if rollouts may run Jobs.
 	Jobs bool
 }
@@ -129,11 +132,13 @@ func NewReconciler(mgr ctrl.Manager, kinds *Kinds, lease, sharedMetrics string, 
 		jobs = &measure.Jobs{Rollout: rollout, Live: mgr.GetAPIReader(), Writer: mgr.GetClient()}
 	}
 	runner := measure.NewRunner(permissions.Providers, jobs)
+	notifier := notify.NewRunner(permissions.Sinks)
 	return &Reconciler{
 		Observer: &observe.Observer{
 			Cache: mgr.GetClient(), Live: mgr.GetAPIReader(), Kinds: kinds, SharedMetrics: sharedMetrics,
 			Normalizer: dryRun{mgr.GetClient()}, Tracker: &observe.Tracker{}, Features: observe.NewFeatures(mgr.GetAPIReader()),
 			Pods: observe.NewPods(mgr.GetAPIReader()), Probes: prober, Measurements: runner,
+			Notifications: notifier,
 		},
 		Applier: &apply.Applier{Writer: mgr.GetClient()},
 		Manager: lease, otherManagers: otherManagers{self: lease},
@@ -142,6 +147,7 @@ func NewReconciler(mgr ctrl.Manager, kinds *Kinds, lease, sharedMetrics string, 
 		Recorder: mgr.GetEventRecorder(controllerName),
 		Prober:   prober,
 		Runner:   runner,
+		Notifier: notifier,
 		Clock:    clock.RealClock{},
 		Compute:  plan.Compute,
 	}
@@ -166,6 +172,9 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 	if err := mgr.Add(r.Runner); err != nil {
 		return fmt.Errorf("add the runner of measurements: %w", err)
 	}
+	if err := mgr.Add(r.Notifier); err != nil {
+		return fmt.Errorf("add the runner of notifications: %w", err)
+	}
 	w := watches{mgr.GetCache(), r.Observer.SharedMetrics, r.Observer.Tracker}
 	built, err := watchRollouts(builder.ControllerManagedBy(mgr).Named(controllerName), w.updated).
 		Watches(observe.New(observe.ReplicaSetKind), w.enqueue(observe.ReplicaSetKind, ofReplicaSet)).
@@ -175,6 +184,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 			builder.WithPredicates(namesOtherServices)).
 		WatchesRawSource(source.Channel(r.Prober.Results(), &handler.EnqueueRequestForObject{})).
 		WatchesRawSource(source.Channel(r.Runner.Events(), &handler.EnqueueRequestForObject{})).
+		WatchesRawSource(source.Channel(r.Notifier.Events(), &handler.EnqueueRequestForObject{})).
 		WatchesRawSource(source.Channel(r.kinds.lost, handler.EnqueueRequestsFromMapFunc(w.all))).
 		WithOptions(controllerOptions(concurrency, r.Shard)).
 		Build(r)

@@ -26,6 +26,8 @@ var shared = map[string]string{
 	"canaryrollout_measurements_total":             "counter | `kind`, `outcome`",
 	"canaryrollout_shards":                         "gauge |",
 	"canaryrollout_metric_provider_requests_total": "counter | `provider`, `outcome`",
+	"canaryrollout_notifications_total":            "counter | `sink`, `outcome`",
+	"canaryrollout_notification_sink_up":           "gauge | `sink`",
 }
 
 var fqName = regexp.MustCompile(`fqName: "(\w+)"`)
@@ -72,7 +74,7 @@ func TestMetricsAreNamed(t *testing.T) {
 // wellKnown are the condition reasons that tell where a rollout is, not that something is wrong.
 var wellKnown = []string{
 	"Initializing", "Healthy", "Complete", "Progressing", "PauseStep", "SpecPaused", "NotPaused", "Paused", "Promoting",
-	"RollingBack", "Aborting", "Deleting", "PodsAvailable", "NotStalled", "Verified", "Measuring", "NotMeasuring",
+	"RollingBack", "Aborting", "Deleting", "PodsAvailable", "NotStalled", "Verified", "Measuring", "NotMeasuring", "SinksFound",
 }
 
 // TestTroubleshooting demands, for every alert, for every condition reason that is a problem and for every Event, a heading

@@ -141,6 +141,14 @@ type CanaryRolloutSpec struct {
 	// back at once.
 	// +optional
 	Bake *Bake `json:"bake,omitempty"`
+
+	// notifications send the transitions of this rollout to sinks that the administrator of the operator has named. Without any,
+	// the rollout has the default sinks of its namespace, if the administrator has named some.
+	// +optional
+	// +listType=map
+	// +listMapKey=sink
+	// +kubebuilder:validation:MaxItems=10
+	Notifications []Notification `json:"notifications,omitempty"`
 }
 
 // PodSelector selects pods by labels.

@@ -23,6 +23,8 @@ const (
 	ConditionTrafficRouted = "TrafficRouted"
 	// ConditionMeasured is True when every metric of the release in flight can be measured. It is absent without an analysis.
 	ConditionMeasured = "Measured"
+	// ConditionNotified is True when every sink of spec.notifications exists. It is absent without spec.notifications.
+	ConditionNotified = "Notified"
 )
 
 // Reasons of the conditions Ready, Reconciling, Stalled, Available, Progressing and Paused.
@@ -92,4 +94,10 @@ const (
 	ReasonJobsNotAllowed      = "JobsNotAllowed"
 	ReasonJobNotStarted       = "JobNotStarted"
 	ReasonInconclusive        = "Inconclusive"
+)
+
+// Reasons of the condition Notified. It never holds a release.
+const (
+	ReasonSinksFound   = "SinksFound"
+	ReasonSinkNotFound = "SinkNotFound"
 )

@@ -143,6 +143,10 @@ type Memory struct {
 	// promotedBy is the user who gave the last promote command of the release in flight.
 	// +optional
 	PromotedBy string `json:"promotedBy,omitempty"`
+
+	// notifications are the transitions to be notified. It is absent in a rollout that never had a sink.
+	// +optional
+	Notifications *NotificationsMemory `json:"notifications,omitempty"`
 }
 
 // StepTargetsMemory is what the steps so far ask for. memory.traffic follows them when enough pods are available.

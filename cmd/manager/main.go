@@ -28,6 +28,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/controllers"
 	"github.com/canaryrollout/canaryrollout/controllers/measure"
 	"github.com/canaryrollout/canaryrollout/controllers/metrics"
+	"github.com/canaryrollout/canaryrollout/controllers/notify"
 	"github.com/canaryrollout/canaryrollout/controllers/probe"
 	"github.com/canaryrollout/canaryrollout/controllers/shard"
 )
@@ -69,6 +70,7 @@ type options struct {
 	metricsKeyName  string
 	probeAllow      []string
 	metricProviders string
+	sinks           string
 	allowJobs       bool
 	logging         zap.Options
 }
@@ -109,6 +111,8 @@ func newOptions(flags *flag.FlagSet) *options {
 		return nil
 	})
 	flags.StringVar(&o.metricProviders, "metric-providers", "", "File with the metric providers that rollouts may name; none if empty. "+
+		"The manager has to be restarted when it changes.")
+	flags.StringVar(&o.sinks, "notification-sinks", "", "File with the sinks that notifications of rollouts may be sent to; none if empty. "+
 		"The manager has to be restarted when it changes.")
 	flags.BoolVar(&o.allowJobs, "allow-jobs", false, "Let rollouts run Jobs as metrics. The manager needs rights for Jobs.")
 	o.logging.BindFlags(flags)
@@ -216,6 +220,11 @@ func (o *options) permissions() (controllers.Permissions, error) {
 	if o.metricProviders != "" {
 		if permissions.Providers, err = measure.LoadProviders(o.metricProviders); err != nil {
 			return controllers.Permissions{}, fmt.Errorf("--metric-providers: %w", err)
+		}
+	}
+	if o.sinks != "" {
+		if permissions.Sinks, err = notify.LoadSinks(o.sinks); err != nil {
+			return controllers.Permissions{}, fmt.Errorf("--notification-sinks: %w", err)
 		}
 	}
 	return permissions, nil

@@ -119,8 +119,8 @@ func TestProbeAllow(t *testing.T) {
 	}
 }
 
-// TestMetricProviders checks that a file of providers that cannot be used stops the start, with an error that names the flag.
-func TestMetricProviders(t *testing.T) {
+// TestFiles checks that a file of providers or of sinks that cannot be used stops the start, with an error that names the flag.
+func TestFiles(t *testing.T) {
 	if permissions, err := parse(t, "--allow-jobs").permissions(); err != nil || !permissions.Jobs {
 		t.Errorf("permissions %+v, %v", permissions, err)
 	}
@@ -130,6 +130,10 @@ func TestMetricProviders(t *testing.T) {
 	}
 	want := "--metric-providers: " + file + ": provider default: it must have exactly one of prometheus and web"
 	if _, err := parse(t, "--metric-providers="+file).permissions(); err == nil || err.Error() != want {
+		t.Errorf("%v, want %q", err, want)
+	}
+	want = "--notification-sinks: " + file + ": sink default: it must have exactly one of cloudEvents and slack"
+	if _, err := parse(t, "--notification-sinks="+file).permissions(); err == nil || err.Error() != want {
 		t.Errorf("%v, want %q", err, want)
 	}
 }

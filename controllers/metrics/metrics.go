@@ -61,6 +61,7 @@ type vec interface {
 // all lists the collectors that are registered and forgotten together.
 var all = []vec{
 	desiredWeight, verifiedWeight, trafficVerified, state, stateEntered, pauseEnds, measured, inconclusive, transitioned, stepDuration, releaseDuration,
+	notificationsDropped,
 }
 
 // states lists all states of a rollout.
@@ -105,6 +106,7 @@ func Record(prev, next *v1alpha1.CanaryRollout) {
 	recordAnalysis(next)
 	recordStep(prev, next)
 	recordReleases(prev, next)
+	recordDropped(prev, next)
 }
 
 // recordAnalysis deletes the series of a rollout whose analysis was removed.

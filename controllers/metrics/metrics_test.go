@@ -133,6 +133,29 @@ canaryrollout_measured{name="reviews",namespace="bookinfo"} 0
 	}
 }
 
+// TestRecordDropped counts what a pass drops. A rollout without notifications has no series.
+func TestRecordDropped(t *testing.T) {
+	t.Cleanup(func() { Forget(types.NamespacedName{Namespace: "bookinfo", Name: "reviews"}) })
+	with := func(notifications *v1alpha1.NotificationsMemory) *v1alpha1.CanaryRollout {
+		r := rollout("reviews", v1alpha1.StateHealthy, 0, 0, nil)
+		r.Status.Memory = &v1alpha1.Memory{Notifications: notifications}
+		return r
+	}
+	none, two, five := with(nil), with(&v1alpha1.NotificationsMemory{Dropped: 2}), with(&v1alpha1.NotificationsMemory{Dropped: 5})
+	Record(none, none)
+	compare(t, "", prefix+"notifications_dropped_total")
+	for _, r := range []*v1alpha1.CanaryRollout{two, five} {
+		Record(none, r)
+		none = r
+	}
+	Record(five, five)
+	compare(t, `
+# HELP canaryrollout_notifications_dropped_total Notifications that were dropped because too many waited for a sink.
+# TYPE canaryrollout_notifications_dropped_total counter
+canaryrollout_notifications_dropped_total{name="reviews",namespace="bookinfo"} 5
+`, prefix+"notifications_dropped_total")
+}
+
 // exposed returns what Prometheus would scrape.
 func exposed(t *testing.T) string {
 	t.Helper()
@@ -173,11 +196,12 @@ func TestRecordFirstPass(t *testing.T) {
 	}
 }
 
-// complete creates series in every collector: a step and a release that ended, an analysis, and a pause that will end.
+// complete creates series in every collector: a step and a release that ended, an analysis, notifications, and a pause that will end.
 func complete(name string) {
 	ended, until := metav1.NewTime(at(50)), metav1.NewTime(at(90))
 	first := rollout(name, v1alpha1.StateProgressing, 0, 0, nil)
 	last := rollout(name, v1alpha1.StatePaused, 1, 20, &ended)
+	last.Status.Memory.Notifications = &v1alpha1.NotificationsMemory{Dropped: 2}
 	last.Status.Pause = &v1alpha1.PauseStatus{Until: &until}
 	last.Status.Conditions = []metav1.Condition{
 		{Type: v1alpha1.ConditionPaused, Status: metav1.ConditionTrue, LastTransitionTime: ended}, {Type: v1alpha1.ConditionMeasured, Status: metav1.ConditionTrue},

@@ -170,7 +170,7 @@ func newWorld(t *testing.T, cache []client.Object, live ...client.Object) *world
 				return c.List(ctx, into, opts...)
 			},
 		}).Build()
-	w.Observer = &Observer{Cache: cached.Build(), Live: w.live, Normalizer: w.normalizer, Kinds: served{"HTTPRoute": HTTPRouteKind, "CanaryMetric": MetricKind}, Tracker: &Tracker{}, Features: NewFeatures(w.live), Pods: NewPods(w.live), Probes: measured{}, Measurements: measured{}}
+	w.Observer = &Observer{Cache: cached.Build(), Live: w.live, Normalizer: w.normalizer, Kinds: served{"HTTPRoute": HTTPRouteKind, "CanaryMetric": MetricKind}, Tracker: &Tracker{}, Features: NewFeatures(w.live), Pods: NewPods(w.live), Probes: measured{}, Measurements: measured{}, Notifications: measured{}}
 	return w
 }
 
@@ -188,6 +188,12 @@ func (measured) Providers() map[string]plan.Provider {
 }
 
 func (measured) JobsAllowed() bool { return true }
+
+func (measured) Sinks(namespace string) []plan.Sink { return []plan.Sink{{Name: "of-" + namespace}} }
+
+func (measured) Delivered(rollout types.NamespacedName) []plan.Delivered {
+	return []plan.Delivered{{Sink: rollout.Name, Sequence: 7}}
+}
 
 // served are the kinds of routes that a cluster serves.
 type served map[string]schema.GroupVersionKind

@@ -38,6 +38,8 @@ type Observer struct {
 	Probes Probes
 	// Measurements has the results of the measurements of metrics.
 	Measurements Measurements
+	// Notifications has the sinks, and what they have accepted.
+	Notifications Notifications
 	// Tracker knows what this process wrote.
 	Tracker *Tracker
 }
@@ -62,6 +64,14 @@ type Measurements interface {
 	Providers() map[string]plan.Provider
 	// JobsAllowed reports whether the manager may run Jobs.
 	JobsAllowed() bool
+}
+
+// Notifications has the sinks of notifications, and what they have accepted.
+type Notifications interface {
+	// Sinks returns the sinks as the rollouts of a namespace see them.
+	Sinks(namespace string) []plan.Sink
+	// Delivered returns what sinks have accepted of the deliveries of a rollout.
+	Delivered(rollout types.NamespacedName) []plan.Delivered
 }
 
 // Snapshot is what a pass observed, and the objects that it read. Writes are guarded by their versions.
@@ -115,6 +125,7 @@ func (o *Observer) Observe(ctx context.Context, rollout *Rollout, now time.Time)
 	s.Observed.Probe = o.Probes.Result(rollout.Key())
 	s.Observed.Measured = o.Measurements.Results(rollout.Key())
 	s.Observed.Providers, s.Observed.JobsAllowed = o.Measurements.Providers(), o.Measurements.JobsAllowed()
+	s.Observed.Sinks, s.Observed.Delivered = o.Notifications.Sinks(rollout.Namespace), o.Notifications.Delivered(rollout.Key())
 	return s.Snapshot, nil
 }
 

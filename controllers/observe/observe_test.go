@@ -58,6 +58,7 @@ func TestObserve(t *testing.T) {
 		Canary:      plan.Service{Name: "reviews-canary", Found: true},
 		Probe:       plan.Probe{Pending: "measured"},
 		Measured:    []plan.Measured{{Value: "measured"}},
+		Sinks:       []plan.Sink{{Name: "of-bookinfo"}}, Delivered: []plan.Delivered{{Sink: "reviews", Sequence: 7}},
 		Providers:   map[string]plan.Provider{"default": {Prometheus: true}},
 		JobsAllowed: true,
 	}, got); diff != "" {

@@ -43,6 +43,11 @@ func clampTimes(mem *v1alpha1.Memory, now time.Time) {
 		}
 	}
 	clamp(mem.Bake.Since)
+	if mem.Notifications != nil {
+		for i := range mem.Notifications.Pending {
+			clamp(mem.Notifications.Pending[i].At)
+		}
+	}
 	clamp(mem.Progress.At)
 	clamp(mem.Progress.EndpointsLostAt)
 }

@@ -29,6 +29,11 @@ func (s *summary) conditions() []metav1.Condition {
 	} else {
 		meta.RemoveStatusCondition(&conditions, v1alpha1.ConditionMeasured)
 	}
+	if len(s.in.Spec.Notifications) > 0 {
+		current = append(current, s.notifiedCondition())
+	} else {
+		meta.RemoveStatusCondition(&conditions, v1alpha1.ConditionNotified)
+	}
 	for _, condition := range current {
 		condition.ObservedGeneration = s.in.Generation
 		condition.LastTransitionTime = metav1.Time{Time: s.in.Now}.Rfc3339Copy()
@@ -147,6 +152,8 @@ func (s *summary) problemEvent(c metav1.Condition) {
 	case c.Type == v1alpha1.ConditionPaused && c.Reason == v1alpha1.ReasonInconclusive: // a provider may come and go
 		s.warnRepeated(c.Reason, "%s", c.Message)
 	case c.Type == v1alpha1.ConditionMeasured && c.Status == metav1.ConditionFalse && s.urgent() == nil:
+		s.warnRepeated(c.Reason, "%s", c.Message)
+	case c.Type == v1alpha1.ConditionNotified && c.Status == metav1.ConditionFalse:
 		s.warnRepeated(c.Reason, "%s", c.Message)
 	case c.Type == v1alpha1.ConditionAvailable:
 		s.stableEvent(c, prior)

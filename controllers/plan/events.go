@@ -28,4 +28,6 @@ const (
 	EventRouteOverwritten   = "RouteOverwritten"
 	EventServiceOverwritten = "ServiceOverwritten"
 	EventSecondManager      = "SecondManager"
+	// EventNotificationsDropped is about notifications that a sink did not accept in time.
+	EventNotificationsDropped = "NotificationsDropped"
 )

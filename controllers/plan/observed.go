@@ -71,6 +71,10 @@ type Observed struct {
 	Metrics []SharedMetric
 	// JobsAllowed is set if the manager may run Jobs.
 	JobsAllowed bool
+	// Sinks are the sinks of notifications that the rollout may name, or has by default, in the order of their names.
+	Sinks []Sink
+	// Delivered is what sinks have accepted of the deliveries that were asked for.
+	Delivered []Delivered
 	// NamespaceTerminating lets a deletion finish before its traffic is handed back.
 	NamespaceTerminating bool
 }

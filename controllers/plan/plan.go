@@ -75,6 +75,7 @@ func conclude(w *writes, t *transition) Plan {
 	status := *t.in.Prior.DeepCopy()
 	if !slices.ContainsFunc(w.actions, func(action Action) bool { _, isRemoval := action.(RemoveFinalizer); return isRemoval }) {
 		status = (&summary{transition: t}).report()
+		t.notify(&status)
 		t.await(t.strategy.exposure(t.view).recheck)
 	}
 	return Plan{Actions: w.actions, Status: status, Events: t.events, WakeAt: t.wakeAt, Measurements: measurements}

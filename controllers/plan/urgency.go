@@ -18,7 +18,8 @@ func MayWait(prior, next v1alpha1.CanaryRolloutStatus) bool {
 	return equality.Semantic.DeepEqual(awaited(prior), awaited(next))
 }
 
-// awaited returns a status without its texts and counts. The evidence of metrics is in memory.
+// awaited returns a status without its texts and counts, and without which sinks have accepted a transition: one that was accepted and
+// is sent again does no harm. The evidence of metrics is in memory.
 func awaited(status v1alpha1.CanaryRolloutStatus) v1alpha1.CanaryRolloutStatus {
 	status.Message, status.Ready, status.Replicas, status.Stable, status.Canary, status.Analysis = "", "", 0, nil, nil, nil
 	if status.Traffic != nil {
@@ -28,6 +29,11 @@ func awaited(status v1alpha1.CanaryRolloutStatus) v1alpha1.CanaryRolloutStatus {
 			traffic.Routes[i].Pending = ""
 		}
 		status.Traffic = &traffic
+	}
+	if status.Memory != nil && status.Memory.Notifications != nil {
+		memory, known := *status.Memory, status.Memory.Notifications
+		memory.Notifications = &v1alpha1.NotificationsMemory{Sequence: known.Sequence, Waits: known.Waits}
+		status.Memory = &memory
 	}
 	status.Conditions = slices.Clone(status.Conditions)
 	for i := range status.Conditions {

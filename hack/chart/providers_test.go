@@ -13,35 +13,50 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/canaryrollout/canaryrollout/controllers/measure"
+	"github.com/canaryrollout/canaryrollout/controllers/notify"
 )
 
-// TestMetricProviders: the manager can read the file that the chart makes of a value, where the arguments say it is. Other
-// providers are other pods, because the manager reads the file once.
-func TestMetricProviders(t *testing.T) {
-	marks := map[string]bool{}
-	for _, url := range []string{"http://a", "http://b"} {
-		rendered := objects(t, `--set-json=metricProviders=[{"name":"default","prometheus":{"url":"`+url+`","scrapeInterval":"5s"},"timeout":"3s"}]`)
-		file := &corev1.ConfigMap{}
-		typed(t, rendered, "ConfigMap", file)
-		deployment := &appsv1.Deployment{}
-		typed(t, rendered, "Deployment", deployment)
-		pod := deployment.Spec.Template
-		for name, content := range file.Data {
-			if args := strings.Join(pod.Spec.Containers[0].Args, " "); !strings.Contains(args, "/"+name) {
-				t.Errorf("the arguments %s do not name %s", args, name)
+// TestFiles: the manager can read the files that the chart makes of values, where the arguments say they are. Another file is
+// another pod, because the manager reads the file once.
+func TestFiles(t *testing.T) {
+	for mark, tc := range map[string]struct {
+		set  string
+		load func(file string) error
+	}{
+		"canaryrollout.dev/metric-providers": {
+			`--set-json=metricProviders=[{"name":"default","prometheus":{"url":"URL","scrapeInterval":"5s"},"timeout":"3s"}]`,
+			func(file string) error { _, err := measure.LoadProviders(file); return err },
+		},
+		"canaryrollout.dev/notification-sinks": {
+			`--set-json=notificationSinks=[{"name":"audit","cloudEvents":{"url":"URL"},"default":true,"namespaces":["shop"],"transitions":["Paused"]}]`,
+			func(file string) error { _, err := notify.LoadSinks(file); return err },
+		},
+	} {
+		marks := map[string]bool{}
+		for _, url := range []string{"http://a", "http://b"} {
+			rendered := objects(t, strings.Replace(tc.set, "URL", url, 1))
+			file := &corev1.ConfigMap{}
+			typed(t, rendered, "ConfigMap", file)
+			deployment := &appsv1.Deployment{}
+			typed(t, rendered, "Deployment", deployment)
+			pod := deployment.Spec.Template
+			for name, content := range file.Data {
+				if args := strings.Join(pod.Spec.Containers[0].Args, " "); !strings.Contains(args, "/"+name) {
+					t.Errorf("the arguments %s do not name %s", args, name)
+				}
+				path := filepath.Join(t.TempDir(), name)
+				if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if err := tc.load(path); err != nil {
+					t.Error(err)
+				}
 			}
-			path := filepath.Join(t.TempDir(), name)
-			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := measure.LoadProviders(path); err != nil {
-				t.Error(err)
-			}
+			marks[pod.Annotations[mark]] = true
 		}
-		marks[pod.Annotations["canaryrollout.dev/metric-providers"]] = true
-	}
-	if len(marks) != 2 {
-		t.Errorf("other providers are the same pods: %v", marks)
+		if len(marks) != 2 || marks[""] {
+			t.Errorf("other files are the same pods: %v", marks)
+		}
 	}
 }
 

@@ -50,6 +50,8 @@ func TestRefusals(t *testing.T) {
 		"a provider without a name":    {`metricProviders=[{"web": {"url": "http://a"}}]`, "at '/metricProviders/0': missing property 'name'"},
 		"a provider's misspelt option": {`metricProviders=[{"name": "a", "web": {"url": "http://a"}, "timeuot": "3s"}]`, "additional properties 'timeuot' not allowed"},
 		"a provider's address":         {`metricProviders=[{"name": "a", "prometheus": {"url": "prometheus:9090"}}]`, "'prometheus:9090' does not match pattern"},
+		"a sink's misspelt option":     {`notificationSinks=[{"name": "a", "slack": {"url": "http://a", "channel": "x"}}]`, "additional properties 'channel' not allowed"},
+		"a file of sinks":              {`extraArgs=["--notification-sinks=/x"]`, "the chart itself sets --notification-sinks; the value for it is notificationSinks"},
 		"a file of providers":          {`extraArgs=["--metric-providers=/x"]`, "the chart itself sets --metric-providers; the value for it is metricProviders"},
 		"a dashboard without a name":   {"dashboard.enabled=true", "dashboard.enabled needs dashboard.hosts"},
 		"a URL for a host":             {`dashboard.hosts=["https://a.example"]`, "at '/dashboard/hosts/0': 'https://a.example' does not match pattern"},

@@ -40,7 +40,7 @@ func startManager(t *testing.T) {
 	mustKubectl(t, "", append([]string{"apply"}, jobRights...)...)
 	var err error
 	if env.Operator, err = operator.Start(ctx, env.Cluster, operator.Options{
-		DetectsMutations: true, Args: []string{"--zap-log-level=debug", "--allow-jobs"},
+		DetectsMutations: true, Args: []string{"--zap-log-level=debug", "--allow-jobs", "--notification-sinks=" + sinkFile(t)},
 	}); err != nil {
 		t.Fatal(err)
 	}

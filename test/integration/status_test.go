@@ -52,6 +52,7 @@ var words = map[reflect.Type]string{
 	reflect.TypeFor[v1alpha1.State]():                string(v1alpha1.StatePaused),
 	reflect.TypeFor[v1alpha1.Outcome]():              string(v1alpha1.OutcomePromoted),
 	reflect.TypeFor[v1alpha1.Phase]():                string(v1alpha1.PhaseStepping),
+	reflect.TypeFor[v1alpha1.Transition]():           string(v1alpha1.TransitionPaused),
 	reflect.TypeFor[v1alpha1.Command]():              string(v1alpha1.CommandAbort),
 	reflect.TypeFor[v1alpha1.ScaleMode]():            string(v1alpha1.ScaleModeExact),
 	reflect.TypeFor[v1alpha1.MetricVerdict]():        string(v1alpha1.VerdictPassed),

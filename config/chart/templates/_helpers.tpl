@@ -129,7 +129,7 @@ rules:
 {{- end -}}
 {{- range .Values.extraArgs -}}
 {{- $flag := . | trimPrefix "-" | trimPrefix "-" | splitList "=" | first -}}
-{{- $value := get (dict "namespace" "watchNamespaces" "leader-election-namespace" "watchNamespaces" "leader-elect" "replicas" "shard" "shards" "shutdown-timeout" "terminationGracePeriodSeconds" "health-probe-bind-address" "none: probes are on port 8081" "metrics-bind-address" "metrics.enabled" "metrics-secure" "metrics.secure" "metrics-cert-dir" "metrics.certificateSecret" "probe-allow" "probeAllow" "metric-providers" "metricProviders" "allow-jobs" "allowJobs" "zap-log-level" "log.level" "zap-encoder" "log.encoder") $flag -}}
+{{- $value := get (dict "namespace" "watchNamespaces" "leader-election-namespace" "watchNamespaces" "leader-elect" "replicas" "shard" "shards" "shutdown-timeout" "terminationGracePeriodSeconds" "health-probe-bind-address" "none: probes are on port 8081" "metrics-bind-address" "metrics.enabled" "metrics-secure" "metrics.secure" "metrics-cert-dir" "metrics.certificateSecret" "probe-allow" "probeAllow" "metric-providers" "metricProviders" "notification-sinks" "notificationSinks" "allow-jobs" "allowJobs" "zap-log-level" "log.level" "zap-encoder" "log.encoder") $flag -}}
 {{- if $value -}}
 {{- fail (printf "extraArgs: the chart itself sets --%s; the value for it is %s" $flag $value) -}}
 {{- end -}}
