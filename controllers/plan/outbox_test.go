@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
@@ -170,6 +171,20 @@ func TestTwoPauses(t *testing.T) {
 	in.Commands = Commands{}
 	in.Prior = Compute(in).Status
 	if diff := cmp.Diff([]string{"1 Paused", "2 Resumed", "3 StepCompleted", "4 Paused"}, pendingTypes(in.Prior.Memory)); diff != "" {
+		t.Errorf("recorded (-want +got):\n%s", diff)
+	}
+}
+
+// TestPauseAfterTimeout: a pause ends by its timeout, and another one follows in the same move.
+func TestPauseAfterTimeout(t *testing.T) {
+	first := v1alpha1.Step{Pause: &v1alpha1.Pause{Timeout: &metav1.Duration{Duration: 2 * time.Hour}, OnTimeout: v1alpha1.TimeoutPromote}}
+	in := changed(midway(50, first, pause(0)), audit)
+	in.Prior = Compute(in).Status
+	in.Now = in.Now.Add(2 * time.Hour)
+	for range 3 {
+		in.Prior = Compute(in).Status
+	}
+	if diff := cmp.Diff([]string{"1 Paused", "2 StepCompleted", "3 Paused"}, pendingTypes(in.Prior.Memory)); diff != "" {
 		t.Errorf("recorded (-want +got):\n%s", diff)
 	}
 }
