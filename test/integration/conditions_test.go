@@ -81,12 +81,15 @@ func (p *publications) check(t *testing.T) {
 	}
 }
 
-// checkWellFormed: all conditions are set, with an observed generation. Measured comes with an analysis.
+// checkWellFormed: all conditions are set, with an observed generation. Measured comes with an analysis, and Notified with
+// spec.notifications.
 func checkWellFormed(t *testing.T, rollout *v1alpha1.CanaryRollout) {
 	t.Helper()
 	s, want := rollout.Status, len(atRest)
-	if meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionMeasured) != nil {
-		want++
+	for _, optional := range []string{v1alpha1.ConditionMeasured, v1alpha1.ConditionNotified} {
+		if meta.FindStatusCondition(s.Conditions, optional) != nil {
+			want++
+		}
 	}
 	if len(s.Conditions) != want || s.ObservedGeneration == 0 || s.Message == "" || len(s.History) > 10 {
 		t.Errorf("a status with %d conditions and %d releases: %s", len(s.Conditions), len(s.History), describe(rollout))
