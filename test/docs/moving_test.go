@@ -102,6 +102,11 @@ func testArgo(t *testing.T) {
 		p.Run("kubectl patch service " + service + ` --type=merge -p '{"spec": {"selector": {"rollouts-pod-template-hash": "6d4"}}}'`)
 	}
 	write(p, "canaryrollout.yaml", p.Run("cat config/samples/reviews/canaryrollout.yaml"))
+	p.Run("mkdir deploy")
+	write(p, "deploy/rollout.yaml", p.manifest("kind: Rollout"))
+	write(p, "deploy/route.yaml", p.Run("kubectl get services,httproutes -o yaml"))
+	p.run("kubectl canary convert")
+	p.leave("kubectl apply -f converted/", isTested)
 
 	first := p.lines("kubectl wait --for=jsonpath='{.status.phase}'")
 	t.Logf("left out: %s: %s", first[0], needsTool)
@@ -119,5 +124,17 @@ func testArgo(t *testing.T) {
 	write(p, "metrics-are-good", "#!/bin/sh\n")
 	p.run("now=")
 	p.until("{.status.step}", "5/12")
+	p.end()
+}
+
+func testFlagger(t *testing.T) {
+	p := open(t, "docs/coming-from-flagger.md", "flagger")
+	canary, workload, _ := strings.Cut(p.manifest("kind: Canary"), "---\n")
+	write(p, "canary.yaml", canary)
+	write(p, "deployment.yaml", workload)
+	p.run("kubectl canary convert")
+	for range 9 {
+		p.leave("", isTested)
+	}
 	p.end()
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/canaryrollout/canaryrollout/test/framework/harness"
@@ -20,6 +21,7 @@ type page struct {
 	t        *testing.T
 	name     string
 	commands []*command
+	text     string
 }
 
 // command is a block of commands, or one command after a prompt in a block that shows a dialogue.
@@ -30,6 +32,7 @@ type command struct {
 
 var (
 	block  = regexp.MustCompile("(?ms)^ *```(sh|console)\n(.*?)^ *```")
+	yaml   = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```")
 	prompt = regexp.MustCompile(`(?m)^ *\$ (.*)$`)
 )
 
@@ -37,11 +40,13 @@ var (
 func read(t *testing.T, terminal *harness.Terminal, name string) *page {
 	t.Helper()
 	p := &page{Terminal: terminal, t: t, name: name}
+	wasRead.Store(name, true)
 	text, err := os.ReadFile(filepath.Join(root, name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, match := range block.FindAllStringSubmatch(string(text), -1) {
+	p.text = string(text)
+	for _, match := range block.FindAllStringSubmatch(p.text, -1) {
 		if match[1] == "sh" {
 			p.commands = append(p.commands, &command{text: match[2]})
 			continue
@@ -51,6 +56,21 @@ func read(t *testing.T, terminal *harness.Terminal, name string) *page {
 		}
 	}
 	return p
+}
+
+// wasRead has the names of all pages that a test has read.
+var wasRead sync.Map
+
+// manifest returns the first manifest of the page that contains a text.
+func (p *page) manifest(contains string) string {
+	p.t.Helper()
+	for _, match := range yaml.FindAllStringSubmatch(p.text, -1) {
+		if strings.Contains(match[1], contains) {
+			return match[1]
+		}
+	}
+	p.t.Fatalf("%s has no manifest with %q", p.name, contains)
+	return ""
 }
 
 // next returns the first command with this beginning that was not used yet.

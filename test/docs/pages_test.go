@@ -41,7 +41,7 @@ func TestPages(t *testing.T) {
 		for name, test := range map[string]func(*testing.T){
 			"getting-started": func(t *testing.T) { testGettingStarted(t, began) },
 			"readme":          testReadme, "shop": testCLI, "planning": testPlanning, "operations": testOperations,
-			"deployment": testDeployment, "argo": testArgo, "elsewhere": testElsewhere,
+			"deployment": testDeployment, "argo": testArgo, "flagger": testFlagger, "elsewhere": testElsewhere,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -50,6 +50,15 @@ func TestPages(t *testing.T) {
 		}
 	})
 	t.Run("install", func(t *testing.T) { testInstall(t, stop) })
+	names, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if _, read := wasRead.Load("docs/" + filepath.Base(name)); !read {
+			t.Errorf("no test reads docs/%s", filepath.Base(name))
+		}
+	}
 }
 
 // open opens a page in a new terminal and namespace. The terminal's folder has the files of a clone, and the programs that
@@ -223,6 +232,7 @@ func testCLI(t *testing.T) {
 	p.shows(p.run("kubectl apply -f canaryrollout.yaml"), `(?m)^Healthy .* serves all traffic$`)
 	p.shows(p.run("kubectl canary undo"), "to reviews again")
 	p.Run("kubectl canary abort reviews")
+	p.leave("kubectl canary convert", "the files are only examples")
 	p.shows(p.run("kubectl canary version"), "^kubectl-canary v")
 	p.end()
 }
@@ -254,6 +264,7 @@ func testOperations(t *testing.T) {
 	p.run("kubectl get canaryrollout reviews -o jsonpath='{.status.conditions")
 	p.run("kubectl get canarymetrics -A")
 	p.leave("kubectl -n canaryrollout-system get pods,leases", "the simulated pods have no log")
+	p.leave("kubectl -n canaryrollout-system get leases", "the manager of these tests has no lease")
 	p.leave("kubectl -n canaryrollout-system logs", "the simulated pods have no log")
 	p.shows(p.run("kubectl get rs"), `(?m)^reviews-\w+ +4 +4 +4`)
 	p.end()
@@ -274,6 +285,9 @@ func testElsewhere(t *testing.T) {
 	p.end()
 	p = read(t, p.Terminal, "docs/analysis.md")
 	p.leave("kubectl apply -k config/samples/metrics", isTested)
+	p.end()
+	p = read(t, p.Terminal, "docs/dashboard.md")
+	p.watch("kubectl canary dashboard", "/?token=")
 	p.end()
 	p = read(t, p.Terminal, "docs/backup.md")
 	p.leave("kubectl annotate canaryrollout reviews", isTested)
