@@ -214,7 +214,7 @@ var metadata = func() table[*yaml.Node] {
 	}
 }()
 
-var lostNotifications = lost("nobody is notified", "use the Events and the alerts that docs/operations.md lists")
+var lostNotifications = lost("nobody is notified", "name a sink of the administrator in spec.notifications: docs/notifications.md")
 
 // keepAnnotations leaves out the annotations of the other tools.
 func keepAnnotations(target *yaml.Node, f field) {
