@@ -47,15 +47,18 @@ func TestShards(t *testing.T) {
 		s.running[two[1]].Kill()
 		s.start(two[1])
 	})
+	// Managers that take over are started before the release, which could otherwise end before they are ready.
+	s.start(three...)
 	release(apps, builder.ImageV3, func() {
-		s.start(three...)
-		last(t, 3*time.Second) // the managers of three shards wait
 		s.stop(two[0])
-		last(t, 3*time.Second)
+		last(t, 3*time.Second) // the managers of three shards wait for the other one
 		s.stop(two[1])
 	})
+	s.start(two...)
 	release(apps, builder.ImageV2, func() {
-		s.start(two...)
+		for _, a := range apps {
+			a.WaitFor("the beginning of the release", func(s v1alpha1.CanaryRolloutStatus) bool { return s.History[0].Images == builder.ImageV2 })
+		}
 		s.stop(three...)
 	})
 	var writes []auditv1.Event
