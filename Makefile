@@ -94,7 +94,7 @@ verify: ## Check that generated files, go.mod files, manifests and code are as t
 # detector, but for that of e2e, which measures it.
 SUITE = go test $(RACE) -vet=off -count=1 -timeout=40m -p=1
 # The suites of the targets below. test-framework runs every other package below test/, so that none is forgotten.
-SUITES := analysis chart cli crash disturbances e2e gatewayfaults integration outages routekinds stress
+SUITES := analysis chart cli crash dashboard disturbances e2e gatewayfaults integration outages routekinds stress
 # Packages without goroutines, or of files that tests compare: there are no races to detect.
 PURE := /(api|config|convert|docs|hack|lint|table|view|controllers/(analysis|forecast|plan|revision|route))(/|$$)
 
@@ -102,10 +102,10 @@ PURE := /(api|config|convert|docs|hack|lint|table|view|controllers/(analysis|for
 test: test-race test-model test-integration test-e2e ## Run this before you push: unit tests, model check, integration, end to end (9 minutes).
 
 .PHONY: test-all
-test-all: test test-more ## Run all tests (36 minutes).
+test-all: test test-more ## Run all tests (38 minutes).
 
 .PHONY: test-more
-test-more: test-model-long test-framework test-tools test-gateways test-disturbances test-outages test-analysis test-stress ## Run what make test leaves out (27 minutes).
+test-more: test-model-long test-framework test-tools test-dashboard test-gateways test-disturbances test-outages test-analysis test-stress ## Run what make test leaves out (29 minutes).
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no cluster, without the race detector and the model check (1 minute).
@@ -141,6 +141,10 @@ test-framework: binaries ## Test the test cluster, the strict gateway and the ot
 .PHONY: test-tools
 test-tools: binaries ## Test the kubectl plugin, documented scripts and the Helm chart on a cluster (2 minutes).
 	$(SUITE) ./test/cli ./test/chart
+
+.PHONY: test-dashboard
+test-dashboard: binaries ## Open the dashboard in a real browser. Needs node, npm and Chromium (2 minutes).
+	$(SUITE) ./test/dashboard
 
 .PHONY: test-gateways
 test-gateways: binaries ## Test gateways that misbehave, and every kind of route (3 minutes).

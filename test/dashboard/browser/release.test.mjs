@@ -1,0 +1,76 @@
+// Copyright The CanaryRollout Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// A release of six steps, with a pause at each second one, which the operator has begun.
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { accessible, open } from './page.mjs';
+
+test('release, lost connection and abort', async () => {
+  const { page, close } = await open();
+  const pausedAt = (step) => page.locator('[aria-current=step]', { hasText: 'pause' }).filter({ has: page.locator('.number', { hasText: step }) }).waitFor();
+  const badge = (state) => page.locator('.title .badge', { hasText: state }).waitFor();
+  const dialog = page.locator('dialog[open]');
+
+  await page.getByRole('link', { name: 'reviews', exact: true }).waitFor();
+  await accessible(page, 'list');
+  await page.getByRole('link', { name: 'reviews', exact: true }).click();
+
+  await badge('Paused');
+  await pausedAt('2');
+  await accessible(page, 'page');
+
+  // With the mouse. Cancel does nothing.
+  await page.getByRole('button', { name: 'Promote', exact: true }).click();
+  await dialog.getByText('Next:').waitFor();
+  await accessible(page, 'dialog-promote');
+  await dialog.getByRole('button', { name: 'Cancel' }).click();
+  await dialog.waitFor({ state: 'detached' });
+  await pausedAt('2');
+  await page.getByRole('button', { name: 'Promote', exact: true }).click();
+  await dialog.getByRole('button', { name: 'Promote', exact: true }).click();
+  await page.getByText('Promote: done.').waitFor();
+  await pausedAt('4');
+
+  // With the keyboard alone, from the top of the page.
+  await page.locator('body').click({ position: { x: 1, y: 1 } });
+  await page.evaluate(() => document.activeElement?.blur());
+  const focused = () => page.evaluate(() => document.activeElement?.textContent);
+  for (let presses = 0; (await focused()) !== 'Promote'; presses++) {
+    assert.ok(presses < 20, 'Promote is not reached by 20 tabs');
+    await page.keyboard.press('Tab');
+  }
+  await page.keyboard.press('Enter');
+  await dialog.getByText('Next:').waitFor();
+  for (let presses = 0; (await focused()) !== 'Promote'; presses++) {
+    assert.ok(presses < 10, 'Promote in the dialog is not reached by 10 tabs');
+    await page.keyboard.press('Tab');
+  }
+  await page.keyboard.press('Enter');
+  await dialog.waitFor({ state: 'detached' });
+  assert.equal(await focused(), 'Promote', 'the focus should return to the button that opened the dialog');
+  await pausedAt('6');
+
+  // A dashboard that does not answer: neither its socket nor the page is closed.
+  const pid = Number(process.env.DASHBOARD_PID);
+  process.kill(pid, 'SIGSTOP');
+  try {
+    await page.getByText('Connection lost').waitFor();
+    await accessible(page, 'lost');
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+  await page.getByText('Live', { exact: true }).waitFor();
+  await page.getByText('Connection lost').waitFor({ state: 'detached' });
+
+  await page.getByRole('button', { name: 'Abort' }).click();
+  await dialog.getByLabel(/Reason/).fill('too many errors');
+  await dialog.getByText('Next:').waitFor();
+  await accessible(page, 'dialog-abort');
+  await dialog.getByRole('button', { name: 'Abort' }).click();
+  await badge('Aborted');
+  await page.locator('.history').getByText('too many errors').first().waitFor();
+  await accessible(page, 'aborted');
+  await close();
+});
