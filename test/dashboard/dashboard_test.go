@@ -38,8 +38,8 @@ func TestRelease(t *testing.T) {
 const (
 	// many is how many rollouts the list shows.
 	many = 200
-	// memoryBudget is the maximum resident memory of the dashboard.
-	memoryBudget = 50 << 20
+	// memoryBudget is the maximum private memory of the dashboard, in KiB.
+	memoryBudget = 25 << 10
 )
 
 // TestMany shows a list of many rollouts, and the page of one of them. The dashboard asks the API server for what it shows and no
@@ -91,23 +91,24 @@ func (d *dashboard) checkRequests(t *testing.T, begun time.Time, namespace strin
 	}
 }
 
-// checkMemory checks the memory of the process. Pages of the program's file are included: they are all that it shares.
+// checkMemory checks the memory that belongs to the process alone. About 38 MiB more are resident: pages of the file of the program,
+// which the kernel maps ahead while it has room, and drops otherwise. So their number depends on the machine.
 func (d *dashboard) checkMemory(t *testing.T) {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.pid))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var resident int
+	var private int
 	for line := range strings.Lines(string(status)) {
 		if strings.HasPrefix(line, "VmRSS:") || strings.HasPrefix(line, "Rss") {
 			t.Log(strings.TrimSpace(line))
 		}
-		if kilobytes, is := strings.CutPrefix(line, "VmRSS:"); is {
-			resident, _ = strconv.Atoi(strings.Fields(kilobytes)[0])
+		if kilobytes, is := strings.CutPrefix(line, "RssAnon:"); is {
+			private, _ = strconv.Atoi(strings.Fields(kilobytes)[0])
 		}
 	}
-	if resident == 0 || resident<<10 > memoryBudget {
-		t.Errorf("the dashboard holds %d KiB, and the budget is %d", resident, memoryBudget>>10)
+	if private == 0 || private > memoryBudget {
+		t.Errorf("the dashboard holds %d KiB of its own, and the budget is %d", private, memoryBudget)
 	}
 }
