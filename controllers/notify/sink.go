@@ -82,6 +82,10 @@ func (s *sink) deliver(ctx context.Context, of Rollout, transition *v1alpha1.Tra
 	if err != nil {
 		return err
 	}
+	// Receivers reject an old signature, so the time in it must not be from before the wait.
+	if err := s.Requests.Wait(ctx); err != nil {
+		return errors.New("too many requests wait for it")
+	}
 	address, err := s.address()
 	if err != nil {
 		return err
@@ -97,9 +101,6 @@ func (s *sink) deliver(ctx context.Context, of Rollout, transition *v1alpha1.Tra
 	request.Header.Set("Content-Type", contentType)
 	if key != nil {
 		sign(request.Header, key, now(), body)
-	}
-	if err := s.Requests.Wait(ctx); err != nil {
-		return errors.New("too many requests wait for it")
 	}
 	answer, err := s.Send(ctx, request, maxAnswer)
 	switch {
