@@ -6,6 +6,7 @@ package controllers
 import (
 	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -73,7 +74,7 @@ type Reconciler struct {
 	Compute func(plan.Input) plan.Plan
 }
 
-// Reconcile makes one or two passes over a rollout.
+// Reconcile makes a pass over a rollout, and those that follow from it at once.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	r.Observer.Tracker.Begin(req.NamespacedName)
 	defer r.Observer.Tracker.End(req.NamespacedName)
@@ -96,10 +97,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return requeueAt(wakeAt, r.now()), nil // the writes of the pass took time
 }
 
-// passes observes the rollout and makes a pass. A pass that only wrote targets is followed at once by one that acts
-// on them; otherwise an abort would wait for a watch event before it writes a route. The second pass can use the same
-// snapshot unless the new memory needs another one: only the rollout has changed, and its newest version is the one
-// just written. It returns when to reconcile again.
+// passes observes the rollout and makes a pass. A pass that changed nothing but the rollout is followed at once by one that acts on
+// what it wrote. Otherwise a command would wait for watch events, and behind other rollouts in the queue, before it reaches a route: it
+// is accepted, carried out, and acted on. A further pass can use the same snapshot unless the new memory needs another one: only the
+// rollout has changed, and its newest version is the one just written. It returns when to reconcile again.
 func (r *Reconciler) passes(ctx context.Context, rollout *observe.Rollout) (time.Time, error) {
 	snap, err := r.Observer.Observe(ctx, rollout, r.now())
 	now := r.now()
@@ -110,12 +111,14 @@ func (r *Reconciler) passes(ctx context.Context, rollout *observe.Rollout) (time
 	r.deliver(snap)
 	next := r.compute(input(snap, now))
 	written, wakeAt, err := r.pass(ctx, snap, next, now)
-	if err == nil && len(next.Actions) == 0 && written != snap.Rollout && snap.Shows(written) {
+	for err == nil && changesOnlyRollout(next.Actions) && written != snap.Rollout && snap.Shows(written) {
 		snap.Rollout = written
-		if following := r.compute(input(snap, now)); len(following.Actions) > 0 {
-			next = following
-			written, wakeAt, err = r.pass(ctx, snap, next, now)
+		following := r.compute(input(snap, now))
+		if len(following.Actions) == 0 {
+			break
 		}
+		next = following
+		written, wakeAt, err = r.pass(ctx, snap, next, now)
 	}
 	if err == nil {
 		snap.Rollout = written
@@ -130,6 +133,14 @@ func (r *Reconciler) passes(ctx context.Context, rollout *observe.Rollout) (time
 func (r *Reconciler) deliver(snap *observe.Snapshot) {
 	in := plan.Input{Spec: snap.Spec, Prior: snap.Status, Observed: plan.Observed{Sinks: snap.Observed.Sinks}}
 	r.Notifier.Deliver(notify.Rollout{NamespacedName: snap.Key(), UID: snap.UID}, plan.Deliveries(&in))
+}
+
+// changesOnlyRollout reports whether the actions change nothing but annotations of the rollout, or there are none.
+func changesOnlyRollout(actions []plan.Action) bool {
+	return !slices.ContainsFunc(actions, func(action plan.Action) bool {
+		_, isRemoval := action.(plan.RemoveAnnotations)
+		return !isRemoval
+	})
 }
 
 // probeRequest returns the measurement that a plan asks for, or nil.

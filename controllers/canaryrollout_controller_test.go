@@ -287,6 +287,42 @@ func TestReconcileGoesOn(t *testing.T) {
 	}
 }
 
+// TestReconcileCommandAtOnce checks that a command is accepted, carried out and acted on in one reconciliation. The watch events of
+// its writes would be queued behind those of other rollouts.
+func TestReconcileCommandAtOnce(t *testing.T) {
+	for name, tc := range map[string]struct {
+		carriedOut []plan.Action
+		requests   []string
+	}{
+		"the annotation alone": {
+			[]plan.Action{plan.RemoveAnnotations{Keys: []string{v1alpha1.AbortAnnotation}}},
+			[]string{"dry run", "get", "status", "patch", "status", "patch", "status"},
+		},
+		"and another object": {
+			[]plan.Action{plan.RemoveAnnotations{Keys: []string{v1alpha1.AbortAnnotation}}, plan.AddFinalizer{}},
+			[]string{"dry run", "get", "status", "patch", "patch", "status"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHarness(t, aRollout())
+			event := []plan.Event{{Reason: "A", Message: "somebody waits for the status"}}
+			plans := map[string]plan.Plan{
+				"":            {Status: withMessage("accepted"), Events: event},
+				"accepted":    {Status: withMessage("carried out"), Events: event, Actions: tc.carriedOut},
+				"carried out": {Status: withMessage("acted on"), Events: event, Actions: []plan.Action{plan.AddFinalizer{}}},
+			}
+			h.Compute = func(in plan.Input) plan.Plan { return plans[in.Prior.Message] }
+			if _, err := h.reconcile(t); err != nil {
+				t.Fatal(err)
+			}
+			h.wantRequests(t, tc.requests...)
+			if stored := h.stored(t); len(stored.Annotations) != 0 || len(stored.Finalizers) != 1 {
+				t.Errorf("stored = %+v", stored)
+			}
+		})
+	}
+}
+
 // TestReconcileAtRest has a remembered template and nothing to do: it sends no request.
 func TestReconcileAtRest(t *testing.T) {
 	h := newHarness(t, aRollout())
