@@ -20,6 +20,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/time/rate"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -346,6 +347,28 @@ func TestPayload(t *testing.T) {
 		if request.Method != http.MethodPost || request.URL.String() != "http://audit/releases" ||
 			request.Header.Get("Content-Type") != "application/cloudevents+json" || request.Header.Get("X-CanaryRollout-Timestamp") != fmt.Sprint(time.Now().Unix()-1) {
 			t.Errorf("%s %s %v", request.Method, request.URL, request.Header)
+		}
+	})
+}
+
+// TestSignedWhenSent: a request that has waited for the limit of its sink is signed with the time at which it is sent. Receivers reject an
+// old signature.
+func TestSignedWhenSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &receiver{}
+		r := newRunner(t, strings.Replace(audit, "}}", "}, signingKeyFile: key}", 1), map[string]*receiver{"audit": sink})
+		r.sinks["audit"].Requests = rate.NewLimiter(rate.Every(10*time.Minute), 1)
+		_, stop := start(t, r)
+		defer stop()
+		r.Deliver(reviews, []plan.Delivery{to("audit", 1, 2)})
+		time.Sleep(time.Hour)
+		if len(sink.accepted) != 2 || sink.attempts[1].Sub(sink.attempts[0]) < 9*time.Minute {
+			t.Fatalf("sent at %v", sink.attempts)
+		}
+		for i, request := range sink.accepted {
+			if got, want := request.Header.Get(TimestampHeader), fmt.Sprint(sink.attempts[i].Unix()); got != want {
+				t.Errorf("request %d has the timestamp %s, and was sent at %s", i, got, want)
+			}
 		}
 	})
 }
