@@ -38,6 +38,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/apply"
 	"github.com/canaryrollout/canaryrollout/controllers/measure"
+	"github.com/canaryrollout/canaryrollout/controllers/metrics"
 	"github.com/canaryrollout/canaryrollout/controllers/notify"
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
@@ -175,6 +176,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 	if err := mgr.Add(r.Notifier); err != nil {
 		return fmt.Errorf("add the runner of notifications: %w", err)
 	}
+	metrics.Export(func() []*v1alpha1.CanaryRollout { return r.exported(ctx, mgr.Elected()) })
 	w := watches{mgr.GetCache(), r.Observer.SharedMetrics, r.Observer.Tracker}
 	built, err := watchRollouts(builder.ControllerManagedBy(mgr).Named(controllerName), w.updated).
 		Watches(observe.New(observe.ReplicaSetKind), w.enqueue(observe.ReplicaSetKind, ofReplicaSet)).
@@ -197,6 +199,22 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 			of = w.ofMetric
 		}
 		return built.Watch(source.Kind(mgr.GetCache(), observe.Empty(kind), w.enqueue(kind, of)))
+	})
+}
+
+// exported returns the rollouts of this manager that have gauges: none until it leads.
+func (r *Reconciler) exported(ctx context.Context, elected <-chan struct{}) []*v1alpha1.CanaryRollout {
+	select {
+	case <-elected:
+	default:
+		return nil
+	}
+	rollouts, err := r.Observer.Rollouts(ctx)
+	if err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Cannot export the gauges of rollouts")
+	}
+	return slices.DeleteFunc(rollouts, func(rollout *v1alpha1.CanaryRollout) bool {
+		return !r.Shard.Has(client.ObjectKeyFromObject(rollout))
 	})
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
+	"github.com/canaryrollout/canaryrollout/controllers/shard"
 )
 
 // TestMetricEvents: a change of a CanaryMetric reconciles the rollouts that refer to it, in all namespaces if it is shared.
@@ -61,6 +62,41 @@ func TestMetricEvents(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", metric, diff)
 		}
+	}
+}
+
+// TestExported: a manager that leads exports the gauges of the rollouts of its shard, and one that does not exports none.
+func TestExported(t *testing.T) {
+	scheme, err := NewScheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cached := fake.NewClientBuilder().WithScheme(scheme)
+	var want []string
+	of := shard.Shard{Index: 1, Count: 2}
+	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
+		rollout := &observe.Rollout{}
+		rollout.Namespace, rollout.Name = "shop", name
+		cached.WithObjects(rollout)
+		if of.Has(rollout.Key()) {
+			want = append(want, name)
+		}
+	}
+	if len(want) == 0 || len(want) == 6 {
+		t.Fatalf("%v are in the shard", want)
+	}
+	r := &Reconciler{Observer: &observe.Observer{Cache: cached.Build()}, Shard: of}
+	elected := make(chan struct{})
+	if got := r.exported(t.Context(), elected); len(got) > 0 {
+		t.Errorf("a manager that does not lead exports %d rollouts", len(got))
+	}
+	close(elected)
+	var got []string
+	for _, rollout := range r.exported(t.Context(), elected) {
+		got = append(got, rollout.Name)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("exported (-want +got):\n%s", diff)
 	}
 }
 

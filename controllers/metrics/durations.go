@@ -55,12 +55,7 @@ func pauseEnd(status *v1alpha1.CanaryRolloutStatus) time.Time {
 // them took no time, and are not observed.
 func recordStep(prev, next *v1alpha1.CanaryRollout) {
 	before, after := prev.Status.Memory, next.Status.Memory
-	if after == nil || after.TransitionedAt == nil {
-		transitioned.DeleteLabelValues(next.Namespace, next.Name)
-		return
-	}
-	transitioned.WithLabelValues(next.Namespace, next.Name).Set(seconds(after.TransitionedAt.Time))
-	if before == nil || before.TransitionedAt == nil || before.Phase != v1alpha1.PhaseStepping ||
+	if after == nil || after.TransitionedAt == nil || before == nil || before.TransitionedAt == nil || before.Phase != v1alpha1.PhaseStepping ||
 		int(before.StepIndex) >= len(next.Spec.Steps) {
 		return
 	}

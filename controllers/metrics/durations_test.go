@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
@@ -46,25 +47,37 @@ func TestTimes(t *testing.T) {
 		}, 5, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Cleanup(func() { Forget(types.NamespacedName{Namespace: "bookinfo", Name: "timed"}) })
-			ends := rollout("timed", v1alpha1.StatePaused, 0, 0, nil)
-			ends.Status.Pause = &v1alpha1.PauseStatus{Until: &until}
-			Record(ends, ends) // its series must be deleted
 			r := rollout("timed", v1alpha1.StatePaused, 0, 0, nil)
 			tc.edit(r)
-			Record(ends, r)
-			if got := testutil.ToFloat64(stateEntered) - seconds(born); got != tc.since {
+			export(t, r)
+			if got := value(t, "state_entered_timestamp_seconds") - seconds(born); got != tc.since {
 				t.Errorf("in its state since %v, want %v", got, tc.since)
 			}
 			if tc.ends == 0 {
-				if n := testutil.CollectAndCount(pauseEnds); n != 0 {
+				if n := gathered(t, "pause_ends_timestamp_seconds"); n != 0 {
 					t.Errorf("%d pauses that end", n)
 				}
-			} else if got := testutil.ToFloat64(pauseEnds) - seconds(born); got != tc.ends {
+			} else if got := value(t, "pause_ends_timestamp_seconds") - seconds(born); got != tc.ends {
 				t.Errorf("the pause ends at %v, want %v", got, tc.ends)
 			}
 		})
 	}
+}
+
+// value returns the value of a gauge of the only rollout.
+func value(t *testing.T, name string) float64 {
+	t.Helper()
+	families, err := metrics.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == prefix+name && len(family.GetMetric()) == 1 {
+			return family.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatalf("there is not one series of %s", name)
+	return 0
 }
 
 // TestStepOutcomes checks the outcomes of steps, and that a step that continues or starts over has none.

@@ -52,6 +52,13 @@ func compare(t *testing.T, want string, names ...string) {
 	}
 }
 
+// export makes rollouts those that gauges are exported of.
+func export(t *testing.T, rollouts ...*v1alpha1.CanaryRollout) {
+	t.Helper()
+	Export(func() []*v1alpha1.CanaryRollout { return rollouts })
+	t.Cleanup(func() { Export(func() []*v1alpha1.CanaryRollout { return nil }) })
+}
+
 func TestRecord(t *testing.T) {
 	t.Cleanup(func() { Forget(types.NamespacedName{Namespace: "bookinfo", Name: "reviews"}) })
 	first := rollout("reviews", v1alpha1.StateProgressing, 0, 0, nil)
@@ -62,6 +69,7 @@ func TestRecord(t *testing.T) {
 	Record(first, second)
 	Record(second, third)
 	Record(third, third)
+	export(t, third)
 	compare(t, `
 # HELP canaryrollout_desired_weight_percent Share of the canary that the routes should carry.
 # TYPE canaryrollout_desired_weight_percent gauge
@@ -83,7 +91,7 @@ canaryrollout_state{name="reviews",namespace="bookinfo",state="Paused"} 0
 canaryrollout_state{name="reviews",namespace="bookinfo",state="Progressing"} 0
 canaryrollout_state{name="reviews",namespace="bookinfo",state="Promoting"} 0
 canaryrollout_state{name="reviews",namespace="bookinfo",state="Terminating"} 0
-`, prefix+"desired_weight_percent", prefix+"verified_weight_percent", prefix+"state", prefix+"step_started_timestamp_seconds")
+`, prefix+"desired_weight_percent", prefix+"verified_weight_percent", prefix+"state", prefix+"transition_timestamp_seconds")
 	for name, sum := range map[string]string{
 		`canaryrollout_step_duration_seconds_sum{name="reviews",namespace="bookinfo",outcome="Completed"}`:     "20",
 		`canaryrollout_release_duration_seconds_sum{name="reviews",namespace="bookinfo",outcome="Promoted"}`:   "50",
@@ -96,9 +104,8 @@ canaryrollout_state{name="reviews",namespace="bookinfo",state="Terminating"} 0
 	}
 }
 
-// TestRecordAnalysis: a rollout has series about its analysis for as long as it has one.
-func TestRecordAnalysis(t *testing.T) {
-	t.Cleanup(func() { Forget(types.NamespacedName{Namespace: "bookinfo", Name: "reviews"}) })
+// TestAnalysis: a rollout has series about its analysis for as long as it has one.
+func TestAnalysis(t *testing.T) {
 	r := rollout("reviews", v1alpha1.StatePaused, 0, 0, nil)
 	for name, tc := range map[string]struct {
 		conditions []metav1.Condition
@@ -127,7 +134,7 @@ canaryrollout_measured{name="reviews",namespace="bookinfo"} 0
 	} {
 		t.Run(name, func(t *testing.T) {
 			r.Status.Conditions = tc.conditions
-			Record(r, r)
+			export(t, r)
 			compare(t, tc.want, prefix+"measured", prefix+"inconclusive")
 		})
 	}
@@ -186,9 +193,10 @@ func TestRecordFirstPass(t *testing.T) {
 	fresh := &v1alpha1.CanaryRollout{ObjectMeta: metav1.ObjectMeta{Namespace: "bookinfo", Name: "fresh"}}
 	t.Cleanup(func() { Forget(types.NamespacedName{Namespace: "bookinfo", Name: "fresh"}) })
 	Record(fresh, fresh)
+	export(t, fresh)
 	for name, want := range map[string]int{
 		"state": len(states), "desired_weight_percent": 1, "traffic_verified": 1, "state_entered_timestamp_seconds": 0,
-		"pause_ends_timestamp_seconds": 0, "step_started_timestamp_seconds": 0, "step_duration_seconds": 0,
+		"pause_ends_timestamp_seconds": 0, "transition_timestamp_seconds": 0, "step_duration_seconds": 0,
 	} {
 		if got := gathered(t, name); got != want {
 			t.Errorf("%d series of %s, want %d", got, name, want)
@@ -196,8 +204,9 @@ func TestRecordFirstPass(t *testing.T) {
 	}
 }
 
-// complete creates series in every collector: a step and a release that ended, an analysis, notifications, and a pause that will end.
-func complete(name string) {
+// complete creates series in every collector that stores them: a step and a release that ended, and notifications. It returns a
+// rollout with all gauges: it has an analysis, and is in a pause that will end.
+func complete(name string) *v1alpha1.CanaryRollout {
 	ended, until := metav1.NewTime(at(50)), metav1.NewTime(at(90))
 	first := rollout(name, v1alpha1.StateProgressing, 0, 0, nil)
 	last := rollout(name, v1alpha1.StatePaused, 1, 20, &ended)
@@ -207,6 +216,7 @@ func complete(name string) {
 		{Type: v1alpha1.ConditionPaused, Status: metav1.ConditionTrue, LastTransitionTime: ended}, {Type: v1alpha1.ConditionMeasured, Status: metav1.ConditionTrue},
 	}
 	Record(first, last)
+	return last
 }
 
 // TestForget checks that all series of a deleted object are deleted, and those of others are kept.
@@ -230,7 +240,10 @@ func TestForget(t *testing.T) {
 // TestLint checks the Prometheus conventions for names, types and help texts.
 func TestLint(t *testing.T) {
 	t.Cleanup(func() { Forget(types.NamespacedName{Namespace: "bookinfo", Name: "linted"}) })
-	complete("linted")
+	export(t, complete("linted"))
+	if n := testutil.CollectAndCount(rollouts); n != 8+len(states) {
+		t.Errorf("%d gauges", n)
+	}
 	for _, collector := range all {
 		problems, err := testutil.CollectAndLint(collector)
 		if err != nil {

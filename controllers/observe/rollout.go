@@ -152,3 +152,18 @@ func (o *Observer) Rollout(ctx context.Context, key types.NamespacedName) (*Roll
 	}
 	return rollout, nil
 }
+
+// Rollouts returns the rollouts in the cache, without those that cannot be read. They must not be modified.
+func (o *Observer) Rollouts(ctx context.Context) ([]*v1alpha1.CanaryRollout, error) {
+	list := &RolloutList{}
+	if err := o.Cache.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list the rollouts: %w", err)
+	}
+	var readable []*v1alpha1.CanaryRollout
+	for i := range list.Items {
+		if list.Items[i].unreadable == nil {
+			readable = append(readable, &list.Items[i].CanaryRollout)
+		}
+	}
+	return readable, nil
+}

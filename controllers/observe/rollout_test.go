@@ -102,17 +102,27 @@ func TestUnreadableRollout(t *testing.T) {
 	if _, err := observer.Rollout(t.Context(), reviewsKey); err == nil || !strings.Contains(err.Error(), "replicas") {
 		t.Errorf("err = %v, want one that names the field", err)
 	}
+	observer.Cache = holding{list: items}
+	if rollouts, err := observer.Rollouts(t.Context()); err != nil || len(rollouts) != 1 || len(rollouts[0].Spec.Steps) != 2 {
+		t.Errorf("readable are %+v, %v", rollouts, err)
+	}
 }
 
-// holding is a cache with one rollout.
+// holding is a cache with one rollout, or a list of them.
 type holding struct {
 	client.Reader
 
 	rollout Rollout
+	list    []Rollout
 }
 
 func (h holding) Get(_ context.Context, _ client.ObjectKey, into client.Object, _ ...client.GetOption) error {
 	*into.(*Rollout) = h.rollout
+	return nil
+}
+
+func (h holding) List(_ context.Context, into client.ObjectList, _ ...client.ListOption) error {
+	into.(*RolloutList).Items = h.list
 	return nil
 }
 
