@@ -19,6 +19,7 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/test/framework/builder"
+	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
 	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 )
 
@@ -27,7 +28,7 @@ func TestRelease(t *testing.T) {
 	a := harness.New(t, env, builder.Weight(20), builder.Hold(), builder.Weight(40), builder.Hold(), builder.Weight(60), builder.Hold())
 	d := start(t)
 	a.SetImage(builder.ImageV2)
-	d.browse(t, "release.test.mjs", "DASHBOARD_NAMESPACE="+a.Namespace)
+	d.browse(t, "release.test.mjs", "DASHBOARD_NAMESPACE="+a.Namespace, "DASHBOARD_ADMIN="+string(cluster.Admin), "DASHBOARD_USER="+string(user))
 	if last := a.Get().Status.History[0]; last.Outcome != v1alpha1.OutcomeAborted || !strings.Contains(last.Message, "too many errors") {
 		t.Errorf("the history begins with %+v", last)
 	}

@@ -33,7 +33,7 @@ var env = &harness.Env{}
 
 func TestMain(m *testing.M) {
 	harness.Main(m, env, harness.EnvOptions{
-		Cluster: cluster.Options{AuditEveryone: true},
+		Cluster: cluster.Options{AuditEveryone: true, ManifestPaths: []string{repository.Path("config", "policies", "users.yaml")}},
 		Build:   []harness.Build{findChromium, installBrowser, buildPlugin},
 		Setup:   bindUser,
 	})

@@ -70,6 +70,11 @@ type PageStep struct {
 	Weight int32 `json:"weight"`
 	// UntilPromoted is true for a pause that only a person ends.
 	UntilPromoted bool `json:"untilPromoted,omitempty"`
+	// StartedAt and EndedAt are of the release in flight or the last one. StartedAt is absent if the step has not begun, EndedAt if it
+	// has not ended. WaitingSeconds is how much of the time in between was spent waiting, without a pause in progress.
+	StartedAt      *time.Time `json:"startedAt,omitempty"`
+	EndedAt        *time.Time `json:"endedAt,omitempty"`
+	WaitingSeconds int64      `json:"waitingSeconds,omitempty"`
 }
 
 // Pause is a pause at which a rollout is.
@@ -143,6 +148,17 @@ func (r Rollout) pageSteps() []PageStep {
 		}
 		isOpen := step.Pause != nil && step.Pause.Duration == nil
 		steps = append(steps, PageStep{What: what, Details: strings.TrimSpace(details), Weight: weight, UntilPromoted: isOpen})
+	}
+	for _, entry := range r.Object.Status.StepHistory {
+		index := int(entry.Step) - 1
+		if entry.StartedAt == nil || index < 0 || index >= len(steps) {
+			continue // the steps were edited since
+		}
+		step := &steps[index]
+		step.StartedAt, step.WaitingSeconds = utc(entry.StartedAt.Time), entry.WaitingSeconds
+		if entry.EndedAt != nil {
+			step.EndedAt = utc(entry.EndedAt.Time)
+		}
 	}
 	return steps
 }

@@ -41,6 +41,15 @@ func TestPageHasLists(t *testing.T) {
 	}
 }
 
+// TestPageStepsEdited checks that the times of steps that no longer exist are left out.
+func TestPageStepsEdited(t *testing.T) {
+	scene := weightStep()
+	scene.Object.Spec.Steps = scene.Object.Spec.Steps[:1]
+	if steps := scene.Page().Steps; len(steps) != 1 || steps[0].EndedAt == nil || steps[0].WaitingSeconds != 3 {
+		t.Errorf("the steps are %+v", steps)
+	}
+}
+
 // TestPageAgrees checks that a page and the text for terminals tell the same steps.
 func TestPageAgrees(t *testing.T) {
 	for name, scene := range scenes() {

@@ -7,6 +7,8 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { accessible, open } from './page.mjs';
 
+const { DASHBOARD_ADMIN: admin, DASHBOARD_USER: user } = process.env;
+
 test('release, lost connection and abort', async () => {
   const { page, close } = await open();
   const pausedAt = (step) => page.locator('[aria-current=step]', { hasText: 'pause' }).filter({ has: page.locator('.number', { hasText: step }) }).waitFor();
@@ -19,6 +21,12 @@ test('release, lost connection and abort', async () => {
 
   await badge('Paused');
   await pausedAt('2');
+  const step = (number) => page.getByRole('region', { name: 'Steps' }).getByRole('listitem').nth(number - 1);
+  const release = (number) => page.getByRole('region', { name: 'History' }).getByRole('listitem').nth(number - 1);
+  await step(1).getByText(/^took \d+s/).waitFor();
+  await step(2).getByText(/^since .*\d:\d\d, for (\d+m )?\d+s$/).waitFor();
+  assert.match(await step(3).innerText(), /^(?!.*(took|since))/s, 'a step to come has no times');
+  await release(1).getByText(`by ${admin}`, { exact: true }).waitFor();
   await accessible(page, 'page');
 
   // With the mouse. Cancel does nothing.
@@ -51,6 +59,8 @@ test('release, lost connection and abort', async () => {
   await dialog.waitFor({ state: 'detached' });
   assert.equal(await focused(), 'Promote', 'the focus should return to the button that opened the dialog');
   await pausedAt('6');
+  await step(2).getByText(/^took (\d+m )?\d+s, (\d+m )?\d+s of it waiting$/).waitFor();
+  await accessible(page, 'steps');
 
   // A dashboard that does not answer: neither its socket nor the page is closed.
   const pid = Number(process.env.DASHBOARD_PID);
@@ -71,6 +81,8 @@ test('release, lost connection and abort', async () => {
   await dialog.getByRole('button', { name: 'Abort' }).click();
   await badge('Aborted');
   await page.locator('.history').getByText('too many errors').first().waitFor();
+  await release(1).getByText(`by ${admin}, aborted by ${user}`, { exact: true }).waitFor();
+  await step(6).getByText(/^took .* of it waiting$/).waitFor();
   await accessible(page, 'aborted');
   await close();
 });

@@ -25,11 +25,18 @@ function Entry({ entry }: { entry: HistoryEntry }) {
         <code>{entry.revision}</code>
         {entry.outcome && <Badge tone={tones[entry.outcome] ?? 'dim'}>{entry.outcome === 'InProgress' ? 'In progress' : entry.outcome}</Badge>}
         {entry.startedAt && <span class="aside"><time dateTime={entry.startedAt}>{clock(entry.startedAt)}</time>, <Took entry={entry} /></span>}
+        <span class="aside by">{who(entry)}</span>
       </p>
       {entry.images && <p class="image"><code>{entry.images}</code></p>}
       {entry.message && <p class="detail">{entry.message}</p>}
     </li>
   );
+}
+
+/** Who started a release, and who ended it unless it ended by itself. */
+function who({ startedBy, endedBy, outcome }: HistoryEntry) {
+  const end = endedBy ? `, ${(outcome ?? 'ended').toLowerCase()} by ${endedBy}` : '';
+  return `by ${startedBy ?? 'unknown'}${end}`;
 }
 
 function Took({ entry }: { entry: HistoryEntry }) {

@@ -44,6 +44,9 @@ export interface Step {
   details?: string;
   weight: number;
   untilPromoted?: boolean;
+  startedAt?: string;
+  endedAt?: string;
+  waitingSeconds?: number;
 }
 
 export interface Pause {
@@ -111,6 +114,8 @@ export interface HistoryEntry {
   message?: string;
   startedAt?: string;
   endedAt?: string;
+  startedBy?: string;
+  endedBy?: string;
 }
 
 export interface Point {
