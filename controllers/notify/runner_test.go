@@ -362,6 +362,7 @@ func TestSignedWhenSent(t *testing.T) {
 		defer stop()
 		r.Deliver(reviews, []plan.Delivery{to("audit", 1, 2)})
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if len(sink.accepted) != 2 || sink.attempts[1].Sub(sink.attempts[0]) < 9*time.Minute {
 			t.Fatalf("sent at %v", sink.attempts)
 		}
