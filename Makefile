@@ -120,11 +120,11 @@ test-race: ## Run the tests that need no cluster, with the race detector if ther
 
 .PHONY: test-model
 test-model: ## Walk all worlds that the planner can get into, at small scope, and count them (2 minutes).
-	GOGC=400 go test -count=1 -timeout=10m -v -run='^TestModel$$' ./controllers/plan
+	GOGC=1600 GOMEMLIMIT=4GiB go test -count=1 -timeout=10m -v -run='^TestModel$$' ./controllers/plan
 
 .PHONY: test-model-long
 test-model-long: ## Walk the scopes with half a million worlds and more (1 minute).
-	GOGC=400 go test -count=1 -timeout=10m -v -run='^TestModelLong$$' ./controllers/plan
+	GOGC=1600 GOMEMLIMIT=4GiB go test -count=1 -timeout=10m -v -run='^TestModelLong$$' ./controllers/plan
 
 .PHONY: test-integration
 test-integration: binaries ## Test what is installed, and the operator, against a real API server (3 minutes).
@@ -172,7 +172,7 @@ test-docs: binaries ## Type the commands of the documentation, page by page (20 
 
 .PHONY: test-long
 test-long: binaries test-docs ## Walk the scopes of the model that take minutes, disturb each write of the manager, type the documentation (hours).
-	GOGC=400 go test -count=1 -timeout=180m -v -run='^TestModel' ./controllers/plan -deep
+	GOGC=1600 GOMEMLIMIT=4GiB go test -count=1 -timeout=180m -v -run='^TestModel' ./controllers/plan -deep
 	go test $(RACE) -count=1 -timeout=120m ./test/crash -long
 
 .PHONY: bench
