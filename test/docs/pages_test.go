@@ -69,20 +69,14 @@ func open(t *testing.T, name, namespace string) *page {
 	if namespace != "default" {
 		terminal.Run("kubectl create namespace " + namespace)
 	}
-	programs := filepath.Join(terminal.Dir, "programs")
-	if err := os.Mkdir(programs, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for from, to := range map[string]string{
-		filepath.Join(root, "config"): "config", filepath.Join(root, "bin"): "bin",
-		helm.Binary(): "programs/helm", filepath.Join(root, "bin", "kubectl-canary"): "programs/kubectl-canary",
-	} {
-		if err := os.Symlink(from, filepath.Join(terminal.Dir, to)); err != nil {
+	for _, folder := range []string{"config", "bin"} {
+		if err := os.Symlink(filepath.Join(root, folder), filepath.Join(terminal.Dir, folder)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	terminal.Variables = append(terminal.Variables,
-		"PATH="+programs+":"+os.Getenv("PATH"), "GATEWAY=http://"+cluster.GatewayAddress,
+	terminal.Install("helm", helm.Binary())
+	terminal.Install("kubectl-canary", filepath.Join(root, "bin", "kubectl-canary"))
+	terminal.Variables = append(terminal.Variables, "GATEWAY=http://"+cluster.GatewayAddress,
 		"HELM_CACHE_HOME="+terminal.Dir, "HELM_CONFIG_HOME="+terminal.Dir, "HELM_DATA_HOME="+terminal.Dir)
 	return read(t, terminal, name)
 }

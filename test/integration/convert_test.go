@@ -72,42 +72,12 @@ spec:
       steps: [{setWeight: 50}, {pause: {}}]
 `
 
-// flaggerCanary gets Services and a route of its own.
-const flaggerCanary = `
-apiVersion: flagger.app/v1beta1
-kind: Canary
-metadata: {name: %[2]s, namespace: %[1]s}
-spec:
-  provider: gatewayapi:v1
-  targetRef: {apiVersion: apps/v1, kind: Deployment, name: %[2]s}
-  service:
-    port: 9080
-    hosts: [%[2]s.%[1]s.example.com]
-    match: [{uri: {prefix: /flagger}}]
-    gatewayRefs: [{name: http-gateway, namespace: default}]
-  analysis:
-    interval: 10s
-    stepWeight: 50
-    maxWeight: 50
-    webhooks: [{name: gate, type: confirm-promotion, url: "http://gate/"}]
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: %[2]s, namespace: %[1]s}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: %[2]s}}
-  template:
-    metadata: {labels: {app: %[2]s}}
-    spec: {containers: [{name: app, image: %[3]s}]}
-`
-
 // TestConvertedIsReleased applies what kubectl canary convert makes of the manifests of each tool, and releases a second version.
 func TestConvertedIsReleased(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ manifests, pausedAt string }{
 		"argo":    {argoRollout, "2/2"},
-		"flagger": {flaggerCanary, "3/3"},
+		"flagger": {builder.FlaggerCanary, "3/3"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := parallel(t)

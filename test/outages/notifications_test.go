@@ -11,9 +11,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -22,7 +19,6 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/test/framework/builder"
 	"github.com/canaryrollout/canaryrollout/test/framework/harness"
-	"github.com/canaryrollout/canaryrollout/test/framework/operator"
 )
 
 // flaky receives notifications, and refuses some of them for a while. It also forgets to answer: such a notification has arrived, but
@@ -40,16 +36,6 @@ type flaky struct {
 	errs                []error
 }
 
-type notification struct {
-	ID     string `json:"id"`
-	Source string `json:"source"`
-	Data   struct {
-		Sequence   int64  `json:"sequence"`
-		Transition string `json:"transition"`
-		Namespace  string `json:"namespace"`
-	} `json:"data"`
-}
-
 func (f *flaky) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -65,7 +51,7 @@ func (f *flaky) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		defer func() { panic(http.ErrAbortHandler) }() // the connection ends without an answer
 	}
-	var got notification
+	var got harness.Notification
 	if err := json.Unmarshal(body, &got); err != nil {
 		f.errs = append(f.errs, fmt.Errorf("%w: %s", err, body))
 		return
@@ -91,28 +77,7 @@ func (f *flaky) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func TestNotifications(t *testing.T) {
 	const rollouts, rounds, wanted = 20, 11, 1000
 	sink := &flaky{until: time.Now().Add(time.Minute), bodies: map[string]string{}, sequences: map[string][]int64{}, types: map[string]map[string]int{}}
-	server := httptest.NewServer(sink)
-	t.Cleanup(server.Close)
-	file := filepath.Join(t.TempDir(), "sinks.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, "[{name: audit, cloudEvents: {url: '%s'}, requestsPerSecond: 100}]", server.URL), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	ctx := context.WithoutCancel(t.Context())
-	start := func() {
-		var err error
-		if env.Operator, err = operator.Start(ctx, env.Cluster, operator.Options{Pod: "notifier", Args: []string{"--notification-sinks=" + file}}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := env.Operator.Stop(); err != nil {
-		t.Fatal(err)
-	}
-	start()
-	t.Cleanup(func() {
-		if err := errors.Join(env.Operator.Stop(), env.StartOperator(ctx)); err != nil {
-			t.Error(err)
-		}
-	})
+	flag := env.Notify(t, sink, "[{name: audit, cloudEvents: {url: '%s'}, requestsPerSecond: 100}]")
 	var apps []*harness.App
 	for i := range rollouts {
 		options := harness.Options{
@@ -133,7 +98,9 @@ func TestNotifications(t *testing.T) {
 		each(apps, func(a *harness.App) { a.Annotate(v1alpha1.AbortAnnotation, "true") })
 		if round == 2 || round == 4 {
 			env.Operator.Kill()
-			start()
+			if err := env.StartOperator(context.WithoutCancel(t.Context()), flag); err != nil {
+				t.Fatal(err)
+			}
 		}
 		each(apps, func(a *harness.App) { a.WaitForState(v1alpha1.StateAborted) })
 		each(apps, func(a *harness.App) { a.Annotate(v1alpha1.RetryAnnotation, "true") })

@@ -136,10 +136,11 @@ func (e *Env) stopOperator() error {
 	return errors.Join(e.Operator.Crashed(), e.Operator.Stop())
 }
 
-// StartOperator starts the manager, or restarts it in its pod. It logs every reconcile, so that reconciles can be counted.
-func (e *Env) StartOperator(ctx context.Context) (err error) {
+// StartOperator starts the manager, or restarts it in its pod, with further flags. It logs every reconcile, so that reconciles can be
+// counted.
+func (e *Env) StartOperator(ctx context.Context, args ...string) (err error) {
 	e.Operator, err = operator.Start(ctx, e.Cluster, operator.Options{
-		Pod: "manager", Args: []string{"--zap-log-level=debug", "--probe-allow=" + cluster.NodeAddress},
+		Pod: "manager", Args: append([]string{"--zap-log-level=debug", "--probe-allow=" + cluster.NodeAddress}, args...),
 	})
 	return err
 }

@@ -5,6 +5,7 @@ package harness
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,6 +41,16 @@ func (e *Env) Terminal(t *testing.T, namespace string) *Terminal {
 		t.Fatal(err)
 	}
 	return &Terminal{t: t, Dir: t.TempDir(), Variables: []string{"KUBECONFIG=" + kubeconfig}}
+}
+
+// Install adds a program to the PATH, by the name that users type.
+func (s *Terminal) Install(name, program string) {
+	s.t.Helper()
+	folder := filepath.Join(s.Dir, "programs")
+	if err := errors.Join(os.MkdirAll(folder, 0o755), os.Symlink(program, filepath.Join(folder, name))); err != nil {
+		s.t.Fatal(err)
+	}
+	s.Variables = append(s.Variables, "PATH="+folder+":"+os.Getenv("PATH"))
 }
 
 // Terminal returns a shell in the app's namespace.
