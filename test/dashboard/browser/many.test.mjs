@@ -10,7 +10,7 @@ const count = Number(process.env.DASHBOARD_COUNT);
 const budget = 1_000;
 
 test('a list of many rollouts, and a page', async (t) => {
-  const { page, close } = await open();
+  const { page, close } = await open(t);
   await page.addInitScript((want) => {
     const observer = new MutationObserver(() => {
       if (document.querySelectorAll('tbody tr').length < want) return;

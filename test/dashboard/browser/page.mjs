@@ -12,17 +12,21 @@ import { chromium } from 'playwright-core';
 export const url = process.env.DASHBOARD_URL;
 export const namespace = process.env.DASHBOARD_NAMESPACE;
 
-/** Opens a browser on the dashboard. The returned function closes it, and checks that no request has left the origin of the page. */
-export async function open() {
+/**
+ * Opens a browser on the dashboard, which is closed at the end of the test at the latest: it would keep a test that has failed from
+ * ending. The returned function closes it, and checks that no request has left the origin of the page.
+ */
+export async function open(t) {
   // Tests run as root in namespaces of their own, where Chromium cannot set up another sandbox.
   const browser = await chromium.launch({ executablePath: process.env.CANARYROLLOUT_CHROMIUM, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+  t.after(() => browser.close());
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, reducedMotion: 'reduce' });
+  context.setDefaultTimeout(60_000);
   const page = await context.newPage();
-  page.setDefaultTimeout(60_000);
   const { origin } = new URL(url);
   const foreign = [], errors = [];
   context.on('request', (request) => { if (new URL(request.url()).origin !== origin) foreign.push(request.url()); });
-  page.on('pageerror', (error) => errors.push(String(error)));
+  context.on('weberror', (error) => errors.push(String(error.error())));
   await page.goto(url);
   await page.waitForURL(`${origin}/`);
   const close = async () => {
@@ -32,6 +36,13 @@ export async function open() {
   };
   return { page, close };
 }
+
+/** Waits until the page of a rollout shows a state. */
+export const badge = (page, state) => page.locator('.title .badge', { hasText: state }).waitFor();
+
+/** Waits until the page of a rollout shows that a step is current, and pauses. */
+export const pausedAt = (page, step) =>
+  page.locator('[aria-current=step]', { hasText: 'pause' }).filter({ has: page.locator('.number', { hasText: step }) }).waitFor();
 
 /** Checks accessibility in both themes, on a desktop and on a phone. With DASHBOARD_SCREENSHOTS, keeps a picture of each. */
 export async function accessible(page, name) {

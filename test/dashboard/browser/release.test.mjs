@@ -5,22 +5,20 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { accessible, open } from './page.mjs';
+import { accessible, badge, open, pausedAt } from './page.mjs';
 
 const { DASHBOARD_ADMIN: admin, DASHBOARD_USER: user } = process.env;
 
-test('release, lost connection and abort', async () => {
-  const { page, close } = await open();
-  const pausedAt = (step) => page.locator('[aria-current=step]', { hasText: 'pause' }).filter({ has: page.locator('.number', { hasText: step }) }).waitFor();
-  const badge = (state) => page.locator('.title .badge', { hasText: state }).waitFor();
+test('release, lost connection and abort', async (t) => {
+  const { page, close } = await open(t);
   const dialog = page.locator('dialog[open]');
 
   await page.getByRole('link', { name: 'reviews', exact: true }).waitFor();
   await accessible(page, 'list');
   await page.getByRole('link', { name: 'reviews', exact: true }).click();
 
-  await badge('Paused');
-  await pausedAt('2');
+  await badge(page, 'Paused');
+  await pausedAt(page, '2');
   const step = (number) => page.getByRole('region', { name: 'Steps' }).getByRole('listitem').nth(number - 1);
   const release = (number) => page.getByRole('region', { name: 'History' }).getByRole('listitem').nth(number - 1);
   await step(1).getByText(/^took \d+s/).waitFor();
@@ -35,11 +33,11 @@ test('release, lost connection and abort', async () => {
   await accessible(page, 'dialog-promote');
   await dialog.getByRole('button', { name: 'Cancel' }).click();
   await dialog.waitFor({ state: 'detached' });
-  await pausedAt('2');
+  await pausedAt(page, '2');
   await page.getByRole('button', { name: 'Promote', exact: true }).click();
   await dialog.getByRole('button', { name: 'Promote', exact: true }).click();
   await page.getByText('Promote: done.').waitFor();
-  await pausedAt('4');
+  await pausedAt(page, '4');
 
   // With the keyboard alone, from the top of the page.
   await page.locator('body').click({ position: { x: 1, y: 1 } });
@@ -58,7 +56,7 @@ test('release, lost connection and abort', async () => {
   await page.keyboard.press('Enter');
   await dialog.waitFor({ state: 'detached' });
   assert.equal(await focused(), 'Promote', 'the focus should return to the button that opened the dialog');
-  await pausedAt('6');
+  await pausedAt(page, '6');
   await step(2).getByText(/^took (\d+m )?\d+s, (\d+m )?\d+s of it waiting$/).waitFor();
   await accessible(page, 'steps');
 
@@ -79,7 +77,7 @@ test('release, lost connection and abort', async () => {
   await dialog.getByText('Next:').waitFor();
   await accessible(page, 'dialog-abort');
   await dialog.getByRole('button', { name: 'Abort' }).click();
-  await badge('Aborted');
+  await badge(page, 'Aborted');
   await page.locator('.history').getByText('too many errors').first().waitFor();
   await release(1).getByText(`by ${admin}, aborted by ${user}`, { exact: true }).waitFor();
   await step(6).getByText(/^took .* of it waiting$/).waitFor();
