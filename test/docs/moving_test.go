@@ -136,7 +136,7 @@ func testFlagger(t *testing.T) {
 	write(p, "deployment.yaml", workload)
 	p.refused("kubectl canary convert", "found 0 errors and 1 loss")
 	p.run("kubectl canary lint")
-	for range 10 {
+	for range 8 {
 		p.leave("", isTested)
 	}
 	p.end()

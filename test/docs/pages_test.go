@@ -282,6 +282,7 @@ func testElsewhere(t *testing.T) {
 	p.end()
 	p = read(t, p.Terminal, "docs/dashboard.md")
 	p.watch("kubectl canary dashboard", "/?token=")
+	p.leave("helm upgrade", needsImage)
 	p.end()
 	p = read(t, p.Terminal, "docs/notifications.md")
 	write(p, "body.json", "{}")
