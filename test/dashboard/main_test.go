@@ -17,15 +17,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/canaryrollout/canaryrollout/test/framework/builder"
 	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
 	"github.com/canaryrollout/canaryrollout/test/framework/harness"
 	"github.com/canaryrollout/canaryrollout/test/framework/repository"
@@ -41,7 +36,7 @@ func TestMain(m *testing.M) {
 		Cluster:  cluster.Options{AuditEveryone: true, ManifestPaths: []string{repository.Path("config", "policies", "users.yaml")}},
 		Parallel: 4,
 		Build:    []harness.Build{findChromium, installBrowser, buildPlugin},
-		Setup:    func(ctx context.Context) error { return errors.Join(bindUser(ctx), waitForPolicies(ctx)) },
+		Setup:    func(ctx context.Context) error { return errors.Join(bindUser(ctx), env.WaitForPolicies(ctx)) },
 	})
 }
 
@@ -91,17 +86,6 @@ func bindUser(ctx context.Context) error {
 		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: string(user)}},
 	}
 	return errors.Join(env.Admin.Create(ctx, role), env.Admin.Create(ctx, binding))
-}
-
-// waitForPolicies waits until the policies know the schema of a rollout. The API server looks for new ones every five seconds.
-func waitForPolicies(ctx context.Context) error {
-	return wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
-		err := env.Admin.Create(ctx, builder.MakeRollout("default", "reviews").Obj(), client.DryRunAll)
-		if apierrors.IsServiceUnavailable(err) {
-			return false, nil
-		}
-		return true, err
-	})
 }
 
 // dashboard is a running dashboard.

@@ -32,7 +32,10 @@ func TestMain(m *testing.M) {
 	harness.Main(m, env, harness.EnvOptions{
 		Bare: true, Cluster: cluster.Options{ManifestPaths: append([]string{crdFile, metricsCRDFile}, policies...)},
 		Setup: func(ctx context.Context) error {
-			return cluster.WaitForCRDs(ctx, env.Cluster.RESTConfig(cluster.Admin), "canaryrollouts.canaryrollout.dev", "canarymetrics.canaryrollout.dev")
+			if err := cluster.WaitForCRDs(ctx, env.Cluster.RESTConfig(cluster.Admin), "canaryrollouts.canaryrollout.dev", "canarymetrics.canaryrollout.dev"); err != nil {
+				return err
+			}
+			return env.WaitForPolicies(ctx)
 		},
 		Parallel: 4, // the tests mostly wait, so two cores can run four of them
 	})

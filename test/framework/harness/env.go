@@ -13,9 +13,12 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -23,6 +26,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
+	"github.com/canaryrollout/canaryrollout/test/framework/builder"
 	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
 	"github.com/canaryrollout/canaryrollout/test/framework/cluster/backend"
 	"github.com/canaryrollout/canaryrollout/test/framework/operator"
@@ -143,6 +147,17 @@ func (e *Env) StartOperator(ctx context.Context, args ...string) (err error) {
 		Pod: "manager", Args: append([]string{"--zap-log-level=debug", "--probe-allow=" + cluster.NodeAddress}, args...),
 	})
 	return err
+}
+
+// WaitForPolicies waits until the policies know the schema of a rollout. The API server looks for new ones every five seconds.
+func (e *Env) WaitForPolicies(ctx context.Context) error {
+	return wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		err := e.Admin.Create(ctx, builder.MakeRollout("default", "reviews").Obj(), client.DryRunAll)
+		if apierrors.IsServiceUnavailable(err) {
+			return false, nil
+		}
+		return true, err
+	})
 }
 
 // Client returns a client with the rights of a user and no rate limit.
