@@ -99,13 +99,13 @@ SUITES := analysis chart cli crash dashboard disturbances e2e gatewayfaults inte
 PURE := /(api|config|convert|docs|hack|lint|table|view|controllers/(analysis|forecast|plan|revision|route))(/|$$)
 
 .PHONY: test
-test: test-race test-model test-integration test-e2e ## Run this before you push: unit tests, model check, integration, end to end (9 minutes).
+test: test-race test-model test-integration test-e2e ## Run this before you push: unit tests, model check, integration, end to end (11 minutes).
 
 .PHONY: test-all
-test-all: test test-more ## Run all tests (38 minutes).
+test-all: test test-more ## Run all tests (41 minutes).
 
 .PHONY: test-more
-test-more: test-model-long test-framework test-tools test-dashboard test-gateways test-disturbances test-outages test-analysis test-stress ## Run what make test leaves out (29 minutes).
+test-more: test-model-long test-framework test-tools test-dashboard test-gateways test-disturbances test-outages test-analysis test-stress ## Run what make test leaves out (30 minutes).
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no cluster, without the race detector and the model check (1 minute).
