@@ -52,7 +52,7 @@ func compare(t *testing.T, want string, names ...string) {
 	}
 }
 
-// export makes rollouts those that gauges are exported of.
+// export sets the rollouts that have gauges, until the test ends.
 func export(t *testing.T, rollouts ...*v1alpha1.CanaryRollout) {
 	t.Helper()
 	Export(func() []*v1alpha1.CanaryRollout { return rollouts })

@@ -65,7 +65,7 @@ const (
 )
 
 // TestNewcomer does what the pages about other tools say: it converts and checks the manifests, deploys the result, and releases another
-// image. A browser shows the release on a desktop and on a phone while it goes on, and a sink gets its transitions.
+// image. A browser shows the release on a desktop and on a phone while it runs, and a sink gets its transitions.
 func TestNewcomer(t *testing.T) {
 	inTestdata := func(name string) string {
 		content, err := os.ReadFile(repository.Path("cmd", "kubectl-canary", "convert", "testdata", name, "in.yaml"))
