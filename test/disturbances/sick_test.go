@@ -99,10 +99,14 @@ func fallSick(t *testing.T, a *harness.App, who string, hadTraffic bool) (excuse
 			m := s.Memory.Traffic
 			return m.Weight == 0 && !m.HeaderRoutesActive && m.VerifiedAt != nil
 		})
-		a.Answers(20)
-		a.CheckNever(canary, rerouted.Add(harness.Propagation), time.Now())
+		applied := rerouted.Add(settle)
+		a.Eventually("requests after the gateway's time to apply it", func() (bool, string) {
+			stats := a.Traffic.Since(applied)
+			return stats.Sent >= 20, stats.String()
+		})
+		a.CheckNever(canary, applied, time.Now())
 		// Both Services may have selected only the canary.
-		excuses[0].To = later(excuses[0].To, rerouted.Add(harness.Propagation))
+		excuses[0].To = later(excuses[0].To, applied)
 	}
 	for _, revision := range sick {
 		a.Fail(revision, "false")
@@ -113,9 +117,10 @@ func fallSick(t *testing.T, a *harness.App, who string, hadTraffic bool) (excuse
 	return excuses
 }
 
-// nobodyLeft excuses requests to stable until now if stable failed: no pod was left to answer.
+// nobodyLeft excuses requests to stable until now if stable failed: no pod was left to answer, and the gateway learns
+// of the endpoints that are ready again up to settleSeconds after the release does.
 func nobodyLeft(who string, killed []harness.Excuse) []harness.Excuse {
-	excuse := harness.Excuse{From: killed[0].From.Add(time.Second), To: time.Now().Add(harness.Propagation)}
+	excuse := harness.Excuse{From: killed[0].From.Add(time.Second), To: time.Now().Add(settle)}
 	switch who {
 	case "canary":
 		return nil

@@ -298,7 +298,8 @@ func gone(t *testing.T, a *harness.App, object *unstructured.Unstructured, reaso
 	return from
 }
 
-// settle is the apps' settleSeconds: how long the gateway may take to apply what it has reported.
+// settle is the apps' settleSeconds: how long the gateway may take to apply what it has reported, and to learn of
+// endpoints.
 const settle = time.Second
 
 // back waits until everything is as the steps ask for again, including the endpoints of a recreated Service, and
@@ -416,7 +417,7 @@ func TestGatewayGone(t *testing.T) {
 			strings.Contains(s.Message, "Gateway its-own")
 	})
 	a.Create(gateway.DeepCopy())
-	to := a.WaitForPause("4/4").Add(time.Second) // the gateway reports before it routes, by at most settleSeconds
+	to := a.WaitForPause("4/4").Add(settle) // the gateway reports before it routes
 	checkWeightsSince(t, a, from, 40)
 	finish(t, a, v1)
 	checkLossBut(t, a, from, to)
