@@ -116,6 +116,7 @@ func Prepare(t *testing.T, env *Env, options Options) *App {
 	a.Create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: a.Namespace}})
 	a.apply(fmt.Sprintf(builder.Services, a.Namespace, "reviews"))
 	a.AddRoute(a.kind)
+	t.Cleanup(a.removeRoute)
 	a.record()
 	return a
 }
@@ -185,6 +186,14 @@ func (a *App) Load(kind Kind, path string, rate float64) *load.Generator {
 func (a *App) AddRoute(kind Kind) {
 	a.t.Helper()
 	a.apply(kind.manifest(a.Namespace, a.gateway.Parents, a.Host()))
+}
+
+// removeRoute removes the app from the gateway's configuration, which the gateway builds as a whole for each change of
+// one app. With the apps of all finished tests in it, Traefik took seconds to apply a weight.
+func (a *App) removeRoute() {
+	if err := client.IgnoreNotFound(a.env.Admin.Delete(context.WithoutCancel(a.t.Context()), routeOf(a.Namespace, a.kind))); err != nil {
+		a.t.Error(err)
+	}
 }
 
 // apply applies YAML.

@@ -29,11 +29,19 @@ func (a *App) Route() *unstructured.Unstructured {
 // RouteOf reads the route of one of several kinds.
 func (a *App) RouteOf(kind Kind) *unstructured.Unstructured {
 	a.t.Helper()
-	route := &unstructured.Unstructured{}
-	route.SetGroupVersionKind(schema.GroupVersionKind{Group: gatewayv1.GroupName, Version: "v1", Kind: kind.Name})
-	if err := a.env.Admin.Get(a.t.Context(), client.ObjectKey{Namespace: a.Namespace, Name: "bookinfo-reviews"}, route); err != nil {
+	route := routeOf(a.Namespace, kind)
+	if err := a.env.Admin.Get(a.t.Context(), client.ObjectKeyFromObject(route), route); err != nil {
 		a.t.Fatal(err)
 	}
+	return route
+}
+
+// routeOf returns the identity of the route of an app.
+func routeOf(namespace string, kind Kind) *unstructured.Unstructured {
+	route := &unstructured.Unstructured{}
+	route.SetGroupVersionKind(schema.GroupVersionKind{Group: gatewayv1.GroupName, Version: "v1", Kind: kind.Name})
+	route.SetNamespace(namespace)
+	route.SetName("bookinfo-reviews")
 	return route
 }
 
