@@ -21,6 +21,8 @@ func bookinfoSteps() []v1alpha1.Step {
 	}
 }
 
+// TestBookinfo releases the bookinfo sample. It counts the operator's requests for the release, and at rest while another
+// rollout is aborted repeatedly, for which there must be none.
 func TestBookinfo(t *testing.T) {
 	a := harness.New(t, env, bookinfoSteps()...)
 	v1 := a.Stable()
@@ -37,6 +39,11 @@ func TestBookinfo(t *testing.T) {
 	a.CheckLeft(v1)
 	a.CheckLoss()
 	a.CheckShares()
+	checkCost(t, a, begun)
+	resting := time.Now()
+	if t.Run("AbortLatency", abortLatency) {
+		checkIdle(t, resting, "bookinfo-abortlatency")
+	}
 }
 
 func TestPromoteFull(t *testing.T) {
