@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -133,16 +134,17 @@ func paused(t *testing.T, step string, steps ...v1alpha1.Step) *app {
 	return a
 }
 
-// cleanUp checks what was published, and deletes the pods. The namespace stays: emptying it costs more than keeping
-// it.
+// cleanUp checks what was published, and deletes the pods, and the routes, which the gateway would read again for each
+// change of another app. The namespace stays: emptying it costs more than keeping it.
 func (a *app) cleanUp() {
 	if a.t.Failed() {
 		a.t.Log("the last that was published:\n" + a.published.tail(6))
 	}
 	a.published.check(a.t)
-	err := env.Admin.DeleteAllOf(context.WithoutCancel(a.t.Context()), &v1alpha1.CanaryRollout{}, client.InNamespace(a.namespace))
-	if err != nil {
-		a.t.Error(err)
+	for _, kind := range []client.Object{&v1alpha1.CanaryRollout{}, &gatewayv1.HTTPRoute{}} {
+		if err := env.Admin.DeleteAllOf(context.WithoutCancel(a.t.Context()), kind, client.InNamespace(a.namespace)); err != nil {
+			a.t.Error(err)
+		}
 	}
 }
 

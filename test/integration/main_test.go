@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 			}
 			return env.WaitForPolicies(ctx)
 		},
-		Parallel: 4, // the tests mostly wait, so two cores can run four of them
+		Parallel: 6, // the tests mostly wait, so two cores can run six of them
 	})
 }
 

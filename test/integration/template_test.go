@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -32,22 +33,27 @@ func TestTemplatesAsInADeployment(t *testing.T) {
 	if *templates > 0 {
 		names = names[:*templates]
 	}
-	taken := 0
-	for _, name := range names {
-		wanted, refusal := asDeployment(t, mutants[name])
-		got, err := asRollout(t, mutants[name])
-		switch {
-		case (refusal == nil) != (err == nil):
-			t.Errorf("%s\na Deployment:    %v\na CanaryRollout: %v", name, refusal, err)
-		case refusal == nil && !revision.Equal(wanted, got):
-			t.Errorf("%s: the pods differ (-Deployment +CanaryRollout):\n%s", name, cmp.Diff(wanted, got))
+	var taken atomic.Int64
+	t.Run("templates", func(t *testing.T) {
+		for _, name := range names {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				wanted, refusal := asDeployment(t, mutants[name])
+				got, err := asRollout(t, mutants[name])
+				switch {
+				case (refusal == nil) != (err == nil):
+					t.Errorf("a Deployment:    %v\na CanaryRollout: %v", refusal, err)
+				case refusal == nil && !revision.Equal(wanted, got):
+					t.Errorf("the pods differ (-Deployment +CanaryRollout):\n%s", cmp.Diff(wanted, got))
+				}
+				if refusal == nil {
+					taken.Add(1)
+				}
+			})
 		}
-		if refusal == nil {
-			taken++
-		}
-	}
-	t.Logf("%d of %d templates, and a Deployment takes %d of them", len(names), len(mutants), taken)
-	if taken < len(names)/10 || taken > len(names)*9/10 {
+	})
+	t.Logf("%d of %d templates, and a Deployment takes %d of them", len(names), len(mutants), taken.Load())
+	if n := int(taken.Load()); n < len(names)/10 || n > len(names)*9/10 {
 		t.Error("that proves little: nearly all are right, or nearly all are wrong")
 	}
 }
