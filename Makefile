@@ -105,7 +105,7 @@ test: test-race test-model test-integration test-e2e ## Run this before you push
 test-all: test test-more ## Run all tests (41 minutes).
 
 .PHONY: test-more
-test-more: test-model-long test-framework test-tools test-dashboard test-gateways test-disturbances test-outages test-analysis test-stress ## Run what make test leaves out (30 minutes).
+test-more: test-model-long test-framework test-tools test-dashboard test-gateways test-disturbances test-outages test-analysis test-stress test-docs ## Run what make test leaves out (33 minutes).
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no cluster, without the race detector and the model check (1 minute).
@@ -167,11 +167,11 @@ test-stress: binaries ## Disturb a rollout at random, with fixed seeds (4 minute
 	$(SUITE) -timeout=90m -v ./test/stress $(ARGS)
 
 .PHONY: test-docs
-test-docs: binaries ## Type the commands of the documentation, page by page (20 minutes).
+test-docs: binaries ## Type the commands of the documentation, page by page (5 minutes).
 	go test -count=1 -timeout=30m -v ./test/docs -pages
 
 .PHONY: test-long
-test-long: binaries test-docs ## Walk the scopes of the model that take minutes, disturb each write of the manager, type the documentation (hours).
+test-long: binaries ## Walk the scopes of the model that take minutes, disturb each write of the manager (hours).
 	GOGC=1600 GOMEMLIMIT=4GiB go test -count=1 -timeout=180m -v -run='^TestModel' ./controllers/plan -deep
 	go test $(RACE) -count=1 -timeout=120m ./test/crash -long
 

@@ -36,7 +36,9 @@ func testInstall(t *testing.T, stopOperator func()) {
 	p.Run("kubectl wait --for=delete --timeout=1m canaryrollout/reviews")
 	p.run("helm uninstall") // removes the CRD, too
 
-	p.Run("kubectl create namespace shop --dry-run=client -o yaml | kubectl apply -f -")
+	for _, namespace := range []string{"shop", "books"} {
+		p.Run("kubectl create namespace " + namespace + " --dry-run=client -o yaml | kubectl apply -f -")
+	}
 	p.run("helm install canaryrollout ./config/chart -n shop-operator")
 	p.Run("helm uninstall canaryrollout -n shop-operator && " + removeCRD)
 	p.run("helm install canaryrollout ./config/chart -n shop-operator")
@@ -44,7 +46,7 @@ func testInstall(t *testing.T, stopOperator func()) {
 
 	inRoot.Run(p.next("make install deploy"))
 	p.shows(p.Run("kubectl get crd,deployments -A -o name"), "canaryrollout")
-	inRoot.Run(p.next("kubectl get canaryrollouts"))
+	inRoot.Run(p.next("make undeploy"))
 	p.Run("! kubectl get crd,clusterroles,namespaces -o name | grep canaryrollout")
 	p.end()
 }
