@@ -99,13 +99,13 @@ SUITES := analysis chart cli crash dashboard disturbances e2e gatewayfaults inte
 PURE := /(api|config|convert|docs|hack|lint|table|view|controllers/(analysis|forecast|plan|revision|route))(/|$$)
 
 .PHONY: test
-test: test-race test-model test-integration test-e2e ## Run this before you push: unit tests, model check, integration, end to end (11 minutes).
+test: test-race test-model test-integration test-e2e ## Run this before you push: unit tests, model check, integration, end to end (10 minutes).
 
 .PHONY: test-all
-test-all: test test-more ## Run all tests (41 minutes).
+test-all: test test-more ## Run all tests (48 minutes).
 
 .PHONY: test-more
-test-more: test-model-long test-framework test-tools test-dashboard test-gateways test-disturbances test-outages test-analysis test-stress test-docs ## Run what make test leaves out (33 minutes).
+test-more: test-model-long test-framework test-tools test-dashboard test-gateways test-disturbances test-outages test-analysis test-stress test-docs ## Run what make test leaves out (38 minutes).
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no cluster, without the race detector and the model check (1 minute).
@@ -131,7 +131,7 @@ test-integration: binaries ## Test what is installed, and the operator, against 
 	$(SUITE) ./test/integration
 
 .PHONY: test-e2e
-test-e2e: binaries ## Release, abort and break canaries under load through a real gateway (3 minutes).
+test-e2e: binaries ## Release, abort and break canaries under load through a real gateway (2 minutes).
 	$(SUITE) ./test/e2e
 
 .PHONY: test-framework
@@ -155,11 +155,11 @@ test-disturbances: binaries ## Disturb releases: new versions, failing pods, oth
 	$(SUITE) ./test/disturbances
 
 .PHONY: test-outages
-test-outages: binaries ## Kill the manager after its writes, and stop parts of the control plane (5 minutes).
+test-outages: binaries ## Kill the manager after its writes, and stop parts of the control plane (6 minutes).
 	$(SUITE) ./test/crash ./test/outages
 
 .PHONY: test-analysis
-test-analysis: binaries ## Let releases judge themselves by the metrics of a real Prometheus (4 minutes).
+test-analysis: binaries ## Let releases judge themselves by the metrics of a real Prometheus (5 minutes).
 	$(SUITE) ./test/analysis
 
 .PHONY: test-stress
