@@ -46,8 +46,8 @@ spec:
 `
 
 func testDeployment(t *testing.T) {
-	needsJQ(t)
 	p := open(t, "docs/coming-from-a-deployment.md", "deployment")
+	needsJQ(t)
 	write(p, "deployment.yaml", deployment)
 	write(p, "around.yaml", around)
 	p.Run("kubectl apply -f deployment.yaml -f around.yaml && kubectl rollout status deployment/reviews")
