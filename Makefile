@@ -155,7 +155,7 @@ test-disturbances: binaries ## Disturb releases: new versions, failing pods, oth
 	$(SUITE) ./test/disturbances
 
 .PHONY: test-outages
-test-outages: binaries ## Kill the manager after its writes, and stop parts of the control plane (6 minutes).
+test-outages: binaries ## Kill the manager after its writes, and stop parts of the control plane (8 minutes).
 	$(SUITE) ./test/crash ./test/outages
 
 .PHONY: test-analysis
