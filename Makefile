@@ -102,10 +102,10 @@ PURE := /(api|config|convert|docs|hack|lint|table|view|controllers/(analysis|for
 test: test-race test-model test-integration test-e2e ## Run this before you push: unit tests, model check, integration, end to end (10 minutes).
 
 .PHONY: test-all
-test-all: test test-more ## Run all tests (48 minutes).
+test-all: test test-more ## Run all tests (50 minutes).
 
 .PHONY: test-more
-test-more: test-model-long test-framework test-tools test-dashboard test-gateways test-disturbances test-outages test-analysis test-stress test-docs ## Run what make test leaves out (38 minutes).
+test-more: test-model-long test-framework test-tools test-dashboard test-gateways test-disturbances test-outages test-analysis test-stress test-docs ## Run what make test leaves out (40 minutes).
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no cluster, without the race detector and the model check (1 minute).
@@ -123,7 +123,7 @@ test-model: ## Walk all worlds that the planner can get into, at small scope, an
 	GOGC=1600 GOMEMLIMIT=4GiB go test -count=1 -timeout=10m -v -run='^TestModel$$' ./controllers/plan
 
 .PHONY: test-model-long
-test-model-long: ## Walk the scopes with half a million worlds and more (1 minute).
+test-model-long: ## Walk the scopes with half a million worlds and more (3 minutes).
 	GOGC=1600 GOMEMLIMIT=4GiB go test -count=1 -timeout=10m -v -run='^TestModelLong$$' ./controllers/plan
 
 .PHONY: test-integration
