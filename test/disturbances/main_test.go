@@ -12,7 +12,7 @@ import (
 )
 
 // parallel apps with rate requests per second each are 112 in total, including the stable-only rule. Eight apps kept two
-// processors busy all the time, and then the gateway falls behind by seconds.
+// processors busy all the time, and the gateway fell behind by seconds.
 const (
 	parallel = 6
 	rate     = 16

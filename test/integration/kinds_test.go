@@ -154,6 +154,6 @@ func TestMissingGatewayAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.apply(userRoute)
-	a.patch(`{"spec":{"revisionHistoryLimit":3}}`) // without a change it looks every 15 s, as in TestRouteKindNotServed
+	a.patch(`{"spec":{"revisionHistoryLimit":3}}`) // reconciles at once; TestRouteKindNotServed waits for the retry
 	a.waitForState(v1alpha1.StateHealthy)
 }

@@ -188,8 +188,8 @@ func (a *App) AddRoute(kind Kind) {
 	a.apply(kind.manifest(a.Namespace, a.gateway.Parents, a.Host()))
 }
 
-// removeRoute removes the app from the gateway's configuration, which the gateway builds as a whole for each change of
-// one app. With the apps of all finished tests in it, Traefik took seconds to apply a weight.
+// removeRoute removes the app from the gateway's configuration. Traefik builds that as a whole for each change of one app,
+// so the apps of finished tests would delay those of the others.
 func (a *App) removeRoute() {
 	if err := client.IgnoreNotFound(a.env.Admin.Delete(context.WithoutCancel(a.t.Context()), routeOf(a.Namespace, a.kind))); err != nil {
 		a.t.Error(err)
