@@ -5,8 +5,11 @@ package main
 
 import (
 	"flag"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,10 +59,8 @@ func TestTimings(t *testing.T) {
 // five requests a second, is rejected.
 func TestLimits(t *testing.T) {
 	for want, args := range map[bool][]string{false: nil, true: {"--kube-api-qps=20"}} {
-		o := parse(t, args...)
-		client, err := rest.UnversionedRESTClientFor(&rest.Config{
-			QPS: float32(o.qps), Burst: o.burst, ContentConfig: rest.ContentConfig{NegotiatedSerializer: clientgoscheme.Codecs},
-		})
+		config := parse(t, args...).connection(&rest.Config{ContentConfig: rest.ContentConfig{NegotiatedSerializer: clientgoscheme.Codecs}})
+		client, err := rest.UnversionedRESTClientFor(config)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,6 +73,30 @@ func TestLimits(t *testing.T) {
 		if err := parse(t, arg).validate(); err == nil || !strings.HasPrefix(err.Error(), flag+" is ") {
 			t.Errorf("%s: %v", arg, err)
 		}
+	}
+}
+
+// TestUncompressed: the API server would compress each event of a watch, which costs more than it saves.
+func TestUncompressed(t *testing.T) {
+	var accepted []string
+	server := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		accepted = append(accepted, r.Header.Get("Accept-Encoding"))
+	}))
+	defer server.Close()
+	config := &rest.Config{Host: server.URL, TLSClientConfig: rest.TLSClientConfig{Insecure: true}}
+	client, err := rest.HTTPClientFor(parse(t).connection(config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := client.Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := response.Body.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(accepted, []string{""}) {
+		t.Errorf("the manager accepts the encodings %q, want none", accepted)
 	}
 }
 
