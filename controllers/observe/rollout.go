@@ -52,24 +52,50 @@ func AddToScheme(scheme *runtime.Scheme) error {
 // watch of all rollouts. Its own pass reports it.
 func (r *Rollout) UnmarshalJSON(data []byte) error {
 	*r = Rollout{}
-	if err := json.Unmarshal(data, &r.CanaryRollout); err != nil {
-		var partial metav1.PartialObjectMetadata
-		if err := json.Unmarshal(data, &partial); err != nil {
-			return err
-		}
-		*r = Rollout{unreadable: fmt.Errorf("read the rollout: %w", err)}
-		r.TypeMeta, r.ObjectMeta = partial.TypeMeta, partial.ObjectMeta
+	err := r.unmarshal(data)
+	if err == nil {
 		return nil
 	}
+	var partial metav1.PartialObjectMetadata
+	if err := json.Unmarshal(data, &partial); err != nil {
+		return err
+	}
+	*r = Rollout{unreadable: fmt.Errorf("read the rollout: %w", err)}
+	r.TypeMeta, r.ObjectMeta = partial.TypeMeta, partial.ObjectMeta
+	return nil
+}
+
+// unmarshal reads a rollout once. In the spec, the field Steps is the one that is decoded, because it is less deeply nested than the
+// field of our type.
+func (r *Rollout) unmarshal(data []byte) error {
 	var stored struct {
+		metav1.TypeMeta
+		Metadata struct {
+			metav1.ObjectMeta
+
+			ManagedFields skipped `json:"managedFields"`
+		} `json:"metadata"`
 		Spec struct {
+			v1alpha1.CanaryRolloutSpec
+
 			Steps runtime.RawExtension `json:"steps"`
 		} `json:"spec"`
+		Status v1alpha1.CanaryRolloutStatus `json:"status"`
 	}
-	err := json.Unmarshal(data, &stored)
-	r.steps = stored.Spec.Steps.Raw
-	return err
+	if err := json.Unmarshal(data, &stored); err != nil {
+		return err
+	}
+	r.TypeMeta, r.ObjectMeta, r.Spec, r.Status = stored.TypeMeta, stored.Metadata.ObjectMeta, stored.Spec.CanaryRolloutSpec, stored.Status
+	if r.steps = stored.Spec.Steps.Raw; r.steps == nil {
+		return nil
+	}
+	return json.Unmarshal(r.steps, &r.Spec.Steps)
 }
+
+// skipped is a field that is not decoded.
+type skipped struct{}
+
+func (*skipped) UnmarshalJSON([]byte) error { return nil }
 
 // DeepCopyObject implements runtime.Object.
 func (r *Rollout) DeepCopyObject() runtime.Object {
