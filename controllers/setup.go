@@ -235,7 +235,7 @@ func (r *Reconciler) setupKinds(ctx context.Context, mgr ctrl.Manager, watch fun
 	}
 	r.kinds.discovery, r.kinds.cache, r.kinds.watch = client, mgr.GetCache(), watch
 	if _, _, err := r.kinds.informer(ctx, observe.HTTPRouteKind.Kind); err != nil {
-		ctrl.LoggerFrom(ctx).Info("HTTPRoutes cannot be watched yet: rollouts wait, deletions go on. Install the Gateway API "+
+		ctrl.LoggerFrom(ctx).Info("HTTPRoutes cannot be watched yet: rollouts wait, deletions continue. Install the Gateway API "+
 			"(https://gateway-api.sigs.k8s.io): it takes no restart", "reason", err.Error())
 	}
 	if _, _, err := r.kinds.informer(ctx, observe.MetricKind.Kind); err != nil {

@@ -77,7 +77,7 @@ func (r *Runner) Providers() map[string]plan.Provider { return r.known }
 // JobsAllowed reports whether the manager may run Jobs.
 func (r *Runner) JobsAllowed() bool { return r.jobs != nil }
 
-// Start implements manager.Runnable. When it returns, all measurements have ended. Jobs go on: the next leader looks at them.
+// Start implements manager.Runnable. When it returns, all measurements have ended. Jobs continue: the next leader looks at them.
 func (r *Runner) Start(ctx context.Context) error {
 	var group sync.WaitGroup
 	lanes := r.begin()

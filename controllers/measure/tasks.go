@@ -43,7 +43,7 @@ type key struct {
 	id      plan.MeasurementID
 }
 
-// Want replaces what is wanted of a rollout. Measurements that are wanted already go on or keep their results; the others are
+// Want replaces what is wanted of a rollout. Measurements that are wanted already continue or keep their results; the others are
 // canceled, and unfinished Jobs are deleted.
 func (r *Runner) Want(rollout types.NamespacedName, measurements []plan.Measurement) {
 	r.mu.Lock()

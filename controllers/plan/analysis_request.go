@@ -92,7 +92,7 @@ func (v view) request(next *Measurement, m metric, entry v1alpha1.MetricMemory, 
 	case source.Web != nil:
 		next.Web = &WebRequest{Provider: m.provider(), Path: expand(source.Web.Path), Condition: source.Web.Condition}
 	case source.Job != nil:
-		// A Job that runs goes on while a gateway withdraws its acceptance for a moment.
+		// A Job that runs continues while a gateway withdraws its acceptance for a moment.
 		next.ID.Since, next.NotBefore = 0, time.Time{}
 		values = inJSON(values)
 		next.Job = &JobRequest{Template: expand(string(source.Job.Template.Raw))}

@@ -16,7 +16,7 @@ import (
 // addAnalysis gives the rollout steps that are judged by metrics.
 func (d *demo) addAnalysis(ctx context.Context) error {
 	d.out.text("Prometheus scrapes the gateway. Of each release, a tenth of the customers come first, and an analysis compares the " +
-		"errors of the two versions. It goes on when the new one is known to be good. One that is known to be worse is aborted, " +
+		"errors of the two versions. It continues when the new one is known to be good. One that is known to be worse is aborted, " +
 		"with a chance of at most 1 %% that this is wrong.")
 	if err := d.kubectl(ctx, showAnalysisCommand); err != nil {
 		return err

@@ -111,7 +111,7 @@ func (r *rollout) finish() {
 // step adds a step.
 func (r *rollout) step(name string, value any) { r.steps = append(r.steps, mapping(name, value)) }
 
-// gate adds a pause for what has no counterpart. A release must not go on without what was checked there.
+// gate adds a pause for what has no counterpart. A release must not continue without what was checked there.
 func (r *rollout) gate(what string) {
 	r.step("pause", pauseOf(""))
 	r.steps[len(r.steps)-1].HeadComment = fmt.Sprintf("# In the place of %s: promote or abort here.", what)

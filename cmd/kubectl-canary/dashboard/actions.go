@@ -85,7 +85,7 @@ const maxRequest = 64 << 10
 type answer struct {
 	// Next says what happens next, as part of a sentence.
 	Next string `json:"next,omitempty"`
-	// Forecast is how the release goes on, if that can be told.
+	// Forecast is how the release continues, if that can be calculated.
 	Forecast *forecast.Forecast `json:"forecast,omitempty"`
 	// Error says why nothing was or would be done.
 	Error string `json:"error,omitempty"`
@@ -207,7 +207,7 @@ func pairs(r *action.Rollout, images map[string]string) []string {
 	return changed
 }
 
-// forecast returns how the release goes on after an action, from the same planner as kubectl canary plan; nil if there is nothing to
+// forecast returns how the release continues after an action, from the same planner as kubectl canary plan; nil if there is nothing to
 // tell but the next move.
 func (s *Server) forecast(asked request, c action.Change) (*forecast.Forecast, error) {
 	before := c.Rollout.CanaryRollout
