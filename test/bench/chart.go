@@ -28,7 +28,7 @@ const (
 // colors are those of the versions, distinguishable with any color vision.
 var colors = []string{"#D55E00", "#0072B2", "#009E73", "#CC79A7"}
 
-// panels are the figures in the chart.
+// panels are the figures in the chart, if they were measured.
 var panels = []struct{ title, scenario, figure, unit string }{
 	{"Requests per rollout", "fleet", "requests per rollout", ""},
 	{"CPU of the manager per rollout [ms]", "fleet", "CPU of the manager per rollout", "ms"},
@@ -70,12 +70,15 @@ func (r *results) chart() ([]byte, error) {
 		Width, Height int
 		Panels        []chartPanel
 		Legend        []chartLegend
-	}{columns * panelWidth, (len(panels)+columns-1)/columns*panelHeight + 30, nil, nil}
-	for i, p := range panels {
+	}{Width: columns * panelWidth}
+	for _, p := range panels {
+		i := len(data.Panels)
 		panel := chartPanel{X: i % columns * panelWidth, Y: i / columns * panelHeight, Title: p.title}
-		r.fill(&panel, p.scenario, p.figure, p.unit)
-		data.Panels = append(data.Panels, panel)
+		if r.fill(&panel, p.scenario, p.figure, p.unit); len(panel.Ticks) > 0 {
+			data.Panels = append(data.Panels, panel)
+		}
 	}
+	data.Height = (len(data.Panels)+columns-1)/columns*panelHeight + 30
 	for i, version := range r.versions {
 		data.Legend = append(data.Legend, chartLegend{plotLeft + 140*i, colors[i%len(colors)], version})
 	}

@@ -6,10 +6,10 @@
 <path d="M56 36V186H336" fill="none" stroke="#888888"/>
 <text x="50" y="40" text-anchor="end">{{.Top}}</text>
 <text x="50" y="190" text-anchor="end">0</text>
-{{range .Ticks}}<text x="{{.X}}" y="202" text-anchor="middle">{{.Text}}</text>
+{{range .Ticks}}<text x="{{printf "%.1f" .X}}" y="202" text-anchor="middle">{{.Text}}</text>
 {{end}}{{range .Series}}{{$color := .Color}}<polyline points="{{.Line}}" fill="none" stroke="{{$color}}" stroke-width="2"/>
-{{range .Points}}<line x1="{{.X}}" y1="{{.Low}}" x2="{{.X}}" y2="{{.High}}" stroke="{{$color}}"/>
-<circle cx="{{.X}}" cy="{{.Y}}" r="3" fill="{{$color}}"/>
+{{range .Points}}<line x1="{{printf "%.1f" .X}}" y1="{{printf "%.1f" .Low}}" x2="{{printf "%.1f" .X}}" y2="{{printf "%.1f" .High}}" stroke="{{$color}}"/>
+<circle cx="{{printf "%.1f" .X}}" cy="{{printf "%.1f" .Y}}" r="3" fill="{{$color}}"/>
 {{end}}{{end}}</g>
 {{end}}{{$bottom := .Height}}{{range .Legend}}<g transform="translate({{.X}},{{$bottom}})">
 <rect x="0" y="-20" width="12" height="12" fill="{{.Color}}"/>

@@ -56,7 +56,8 @@ func TestNumber(t *testing.T) {
 	}
 }
 
-// TestChart: the chart is well-formed, and has a point for each version and number of rollouts.
+// TestChart: the chart is well-formed. It has a panel for each figure that was measured, and a point for each version and number of
+// rollouts.
 func TestChart(t *testing.T) {
 	svg, err := sampleResults().chart()
 	if err != nil {
@@ -76,8 +77,8 @@ func TestChart(t *testing.T) {
 		}
 	}
 	// Two versions in the panel of requests, and one in that of memory.
-	if elements["circle"] != 6 {
-		t.Errorf("%d points, want 6:\n%s", elements["circle"], svg)
+	if elements["circle"] != 6 || elements["path"] != 2 {
+		t.Errorf("%d panels with %d points, want 2 with 6:\n%s", elements["path"], elements["circle"], svg)
 	}
 }
 
