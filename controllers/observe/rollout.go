@@ -89,10 +89,13 @@ func (r *Rollout) unmarshal(data []byte) error {
 	if r.steps = stored.Spec.Steps.Raw; r.steps == nil {
 		return nil
 	}
-	return json.Unmarshal(r.steps, &r.Spec.Steps)
+	if err := json.Unmarshal(r.steps, &r.Spec.Steps); err != nil {
+		return fmt.Errorf("spec.steps: %w", err)
+	}
+	return nil
 }
 
-// skipped is a field that is not decoded.
+// skipped is a field that is not decoded. The managedFields are a fifth of a rollout, and nobody reads them.
 type skipped struct{}
 
 func (*skipped) UnmarshalJSON([]byte) error { return nil }

@@ -108,6 +108,22 @@ func TestUnreadableRollout(t *testing.T) {
 	}
 }
 
+// TestUnreadableStep: the steps are decoded apart from the rest, and an error in them counts as any other.
+func TestUnreadableStep(t *testing.T) {
+	stored := parse(t, unknownFields)
+	stored.Object["spec"].(map[string]any)["steps"] = []any{map[string]any{"setWeight": "many"}}
+	if rollout := typed(t, stored); rollout.unreadable == nil || !strings.Contains(rollout.unreadable.Error(), "spec.steps") || rollout.Name != "reviews" || rollout.Spec.Steps != nil {
+		t.Errorf("decoded %+v, %v", rollout.CanaryRollout, rollout.unreadable)
+	}
+}
+
+// TestManagedFields: they are not decoded, and so cost nothing.
+func TestManagedFields(t *testing.T) {
+	if rollout := typed(t, parse(t, unknownFields)); rollout.ManagedFields != nil || rollout.UID != "u" {
+		t.Errorf("decoded %+v", rollout.ObjectMeta)
+	}
+}
+
 // holding is a cache with one rollout, or a list of them.
 type holding struct {
 	client.Reader

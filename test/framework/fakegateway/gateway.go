@@ -151,7 +151,8 @@ func (g *Gateway) listen(options Options) error {
 }
 
 func (g *Gateway) serve(listener net.Listener, handler http.Handler) {
-	// Without timeouts: they would end connections that a client has opened and not used yet, just when it uses them.
+	// A limit for the first header would close connections that a client has opened and not used yet. A request that it sends at
+	// that moment would be lost.
 	server := &http.Server{Handler: handler} //nolint:gosec // only tests reach it
 	g.servers = append(g.servers, server)
 	g.running.Go(func() { _ = server.Serve(listener) }) // returns when the listener is closed

@@ -94,7 +94,8 @@ func Start(ctx context.Context, cfg *rest.Config) (*Backend, error) {
 		cancel()
 		return nil, errors.Join(err, listener.Close())
 	}
-	// Without timeouts: they would end connections that a gateway has opened and not used yet, just when it uses them.
+	// A limit for the first header would close connections that a gateway has opened and not used yet. A request that it sends at
+	// that moment would be lost.
 	b.server = &http.Server{Handler: http.HandlerFunc(b.answer), Protocols: &http.Protocols{}} //nolint:gosec // only tests reach it
 	b.server.Protocols.SetHTTP1(true)
 	b.server.Protocols.SetUnencryptedHTTP2(true) // as gRPC uses it
