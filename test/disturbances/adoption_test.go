@@ -228,7 +228,7 @@ func TestBeside(t *testing.T) {
 	a.WaitForPause("2/2")
 	a.Annotate(v1alpha1.PromoteAnnotation, "true")
 	a.CheckPromoted(v1)
-	a.CheckNever(revision, healthy.Add(harness.Propagation), time.Now())
+	a.CheckNever(revision, healthy.Add(harness.Settle), time.Now())
 	waitForDeployment(t, a, deployment)
 	now := podsOf(t, a)
 	for pod := range legacy {

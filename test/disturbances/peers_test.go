@@ -222,7 +222,7 @@ kubectl rollout status deployment/podinfo-primary --timeout=1m`)
 	s.Run("kubectl wait --for=jsonpath='{.status.state}'=Healthy --timeout=2m canaryrollout/podinfo")
 	released := time.Now()
 	a.Eventually("the new version alone to answer", func() (bool, string) {
-		stats := a.Traffic.Since(released.Add(harness.Propagation))
+		stats := a.Traffic.Since(released.Add(harness.Settle))
 		return len(stats.ByVersion) == 1 && stats.ByVersion["v2"] > 100, stats.String()
 	})
 	a.CheckLoss()

@@ -99,7 +99,7 @@ func fallSick(t *testing.T, a *harness.App, who string, hadTraffic bool) (excuse
 			m := s.Memory.Traffic
 			return m.Weight == 0 && !m.HeaderRoutesActive && m.VerifiedAt != nil
 		})
-		applied := rerouted.Add(settle)
+		applied := rerouted.Add(harness.Settle)
 		a.Eventually("requests after the gateway's time to apply it", func() (bool, string) {
 			stats := a.Traffic.Since(applied)
 			return stats.Sent >= 20, stats.String()
@@ -120,7 +120,7 @@ func fallSick(t *testing.T, a *harness.App, who string, hadTraffic bool) (excuse
 // nobodyLeft excuses requests to stable until now if stable failed: no pod was left to answer, and the gateway learns
 // of the endpoints that are ready again up to settleSeconds after the release does.
 func nobodyLeft(who string, killed []harness.Excuse) []harness.Excuse {
-	excuse := harness.Excuse{From: killed[0].From.Add(time.Second), To: time.Now().Add(settle)}
+	excuse := harness.Excuse{From: killed[0].From.Add(time.Second), To: time.Now().Add(harness.Settle)}
 	switch who {
 	case "canary":
 		return nil

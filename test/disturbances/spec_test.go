@@ -77,7 +77,7 @@ func TestReplicasChanged(t *testing.T) {
 	a.WaitFor("weight 40 again", func(s v1alpha1.CanaryRolloutStatus) bool {
 		return s.State == v1alpha1.StatePaused && s.Memory.Traffic.VerifiedWeight == 40 && s.Memory.Traffic.VerifiedAt != nil
 	})
-	back := time.Now().Add(settle) // the gateway learns of endpoints after the release does
+	back := time.Now().Add(harness.Settle) // the gateway learns of endpoints after the release does
 	a.Answers(20)
 	promoteHeld(a, stable, harness.Excuse{From: gone, To: back})
 }

@@ -298,10 +298,6 @@ func gone(t *testing.T, a *harness.App, object *unstructured.Unstructured, reaso
 	return from
 }
 
-// settle is the apps' settleSeconds: how long the gateway may take to apply what it has reported, and to learn of
-// endpoints.
-const settle = time.Second
-
 // back waits until everything is as the steps ask for again, including the endpoints of a recreated Service, and
 // returns the time by which the gateway must have applied that.
 func back(t *testing.T, a *harness.App) time.Time {
@@ -314,7 +310,7 @@ func back(t *testing.T, a *harness.App) time.Time {
 			return got == revision.Ready, fmt.Sprintf("%d of %d", got, revision.Ready)
 		})
 	}
-	return time.Now().Add(settle)
+	return time.Now().Add(harness.Settle)
 }
 
 // readyEndpoints counts the ready endpoints of a revision behind a Service.
@@ -417,7 +413,7 @@ func TestGatewayGone(t *testing.T) {
 			strings.Contains(s.Message, "Gateway its-own")
 	})
 	a.Create(gateway.DeepCopy())
-	to := a.WaitForPause("4/4").Add(settle) // the gateway reports before it routes
+	to := a.WaitForPause("4/4").Add(harness.Settle) // the gateway reports before it routes
 	checkWeightsSince(t, a, from, 40)
 	finish(t, a, v1)
 	checkLossBut(t, a, from, to)

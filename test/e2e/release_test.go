@@ -53,7 +53,7 @@ func TestPromoteFull(t *testing.T) {
 	a.WaitForPause("3/12")
 	a.Annotate(v1alpha1.PromoteAnnotation, "full")
 	healthy := a.CheckPromoted(v1)
-	a.CheckNever(v1, healthy.Add(harness.Propagation), time.Now())
+	a.CheckNever(v1, healthy.Add(harness.Settle), time.Now())
 	a.CheckLoss()
 }
 

@@ -47,9 +47,7 @@ func TestSlowDataPlane(t *testing.T) {
 
 func beginSlow(t *testing.T, behaviour fakegateway.Behaviour, steps ...v1alpha1.Step) *journey {
 	t.Helper()
-	options := harness.Options{Steps: steps, Rate: slowRate, Edit: func(r *v1alpha1.CanaryRollout) {
-		r.Spec.Traffic.SettleSeconds = ptr.To(int32(settle.Seconds()))
-	}}
+	options := harness.Options{Steps: steps, Rate: slowRate, Settle: settle}
 	if behaviour.EndpointsGoAtOnce { // nothing can help a rule whose only backend is a Service without endpoints
 		pairOnly := harness.HTTPRoute
 		pairOnly.StableOnly, options.Kind = "", &pairOnly

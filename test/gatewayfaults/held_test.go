@@ -131,7 +131,7 @@ func TestHeldAbort(t *testing.T) {
 	j.holds(asked, 3*time.Second, func(s v1alpha1.CanaryRolloutStatus) bool {
 		return s.State != v1alpha1.StateAborted && s.Memory.CanaryService.Revision == canary
 	})
-	j.CheckNever(canary, silent.Add(harness.Propagation), time.Now())
+	j.CheckNever(canary, silent.Add(harness.Settle), time.Now())
 	if got := j.Available(canary); got == 0 {
 		t.Error("the canary has no pods any more")
 	}

@@ -76,7 +76,7 @@ func TestUndisturbed(t *testing.T) {
 			j.goOn()
 			paused := j.WaitForPause("5/5")
 			j.checkVerified(40, v1alpha1.ReasonVerified)
-			j.checkShare(v2, 0.4, paused.Add(harness.Propagation), paused.Add(4500*time.Millisecond))
+			j.checkShare(v2, 0.4, paused.Add(harness.Settle), paused.Add(4500*time.Millisecond))
 			j.CheckPromoted(j.stable)
 			j.CheckLoss()
 			if name == "well" && len(j.gateway.Counts()) > 0 {

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/utils/ptr"
-
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/test/framework/builder"
 	"github.com/canaryrollout/canaryrollout/test/framework/cluster"
@@ -111,9 +109,8 @@ func TestSlowGateway(t *testing.T) {
 		}
 	})
 	a := harness.Start(t, env, harness.Options{
-		Steps:       []v1alpha1.Step{builder.Scale(1), builder.Weight(40), builder.Pause(settle + 5*time.Second)},
-		Edit:        func(r *v1alpha1.CanaryRollout) { r.Spec.Traffic.SettleSeconds = ptr.To(int32(settle.Seconds())) },
-		Propagation: settle,
+		Steps:  []v1alpha1.Step{builder.Scale(1), builder.Weight(40), builder.Pause(settle + 5*time.Second)},
+		Settle: settle,
 	})
 	stable := a.Stable()
 	a.SetImage(builder.ImageV2)

@@ -151,7 +151,7 @@ func TestGRPCMethod(t *testing.T) {
 	testers := a.Load(harness.GRPCRoute, "/shop.Reviews/GetForTesters", rate)
 	stable := a.Stable()
 	a.SetImage(builder.ImageV2)
-	paused := a.WaitForPause("3/3").Add(harness.Propagation)
+	paused := a.WaitForPause("3/3").Add(harness.Settle)
 	canary := a.Get().Status.Revision
 	a.Eventually("calls of the method", func() (bool, string) {
 		stats := testers.Since(paused)

@@ -30,9 +30,9 @@ import (
 const (
 	// Rate is the default number of requests per second, over all streams of one app.
 	Rate = 120
-	// Propagation is how long the gateway's proxies may take to apply what the gateway reports: twice Traefik's
-	// throttle of 200 ms. Shares are only measured after it.
-	Propagation = 400 * time.Millisecond
+	// Settle is the settleSeconds of the apps: how long the gateway may take to apply what it has reported, and to
+	// learn of endpoints. The operator relies on it (T1 to T3), so shares are only measured after it.
+	Settle = time.Second
 	// patience is the timeout for a condition.
 	patience = 90 * time.Second
 )
@@ -46,10 +46,10 @@ type App struct {
 	// Traffic uses the rule with the pair, StableOnly a rule with only the stable Service; nil if the route has none.
 	Traffic, StableOnly *load.Generator
 
-	rate        float64
-	propagation time.Duration
-	gateway     Gateway
-	kind        Kind
+	rate    float64
+	settle  time.Duration
+	gateway Gateway
+	kind    Kind
 	// userRoute is the route's spec at rest.
 	userRoute string
 
@@ -64,8 +64,8 @@ type Options struct {
 	Namespace string
 	// Rate is requests per second. Default: the constant Rate.
 	Rate float64
-	// Propagation is how long the gateway's proxies may take for this app. Default: the constant Propagation.
-	Propagation time.Duration
+	// Settle is the app's settleSeconds, in whole seconds. Default: the constant Settle.
+	Settle time.Duration
 	// Gateway is the gateway that receives the requests. Default: the cluster's.
 	Gateway *Gateway
 	// Kind is the kind of the route. Default: HTTPRoute.
@@ -112,7 +112,7 @@ func Start(t *testing.T, env *Env, options Options) *App {
 func Prepare(t *testing.T, env *Env, options Options) *App {
 	t.Helper()
 	a := &App{t: t, env: env, Namespace: cmp.Or(options.Namespace, NamespaceOf(t)), rate: cmp.Or(options.Rate, Rate),
-		kind: ptr.Deref(options.Kind, HTTPRoute), propagation: cmp.Or(options.Propagation, Propagation), gateway: ptr.Deref(options.Gateway, env.gateway())}
+		kind: ptr.Deref(options.Kind, HTTPRoute), settle: cmp.Or(options.Settle, Settle), gateway: ptr.Deref(options.Gateway, env.gateway())}
 	a.Create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: a.Namespace}})
 	a.apply(fmt.Sprintf(builder.Services, a.Namespace, "reviews"))
 	a.AddRoute(a.kind)
@@ -133,7 +133,7 @@ func (a *App) Host() string { return a.Namespace + ".example.com" }
 
 // Rollout returns the app's CanaryRollout without creating it.
 func (a *App) Rollout(options Options) *v1alpha1.CanaryRollout {
-	rollout := builder.MakeRollout(a.Namespace, "reviews").Replicas(4).Steps(options.Steps...).Settle(1).ScaleDownDelay(3).
+	rollout := builder.MakeRollout(a.Namespace, "reviews").Replicas(4).Steps(options.Steps...).Settle(int32(cmp.Or(options.Settle, Settle).Seconds())).ScaleDownDelay(3).
 		Routes("bookinfo-reviews").Obj()
 	rollout.Spec.Traffic.Routes[0].Kind = a.kind.Name
 	builder.GracePeriod(rollout, 1)

@@ -191,7 +191,7 @@ func (a *App) CheckShares() {
 		if j < len(moments) {
 			end = moments[j].At.Add(-margin)
 		}
-		from := moments[i].At.Add(a.propagation)
+		from := moments[i].At.Add(a.settle)
 		if isStepping(moments[i].Status) && end.Sub(from) > enough {
 			a.checkShare(moments[i].Status, from, end)
 			measured++
@@ -271,7 +271,7 @@ func (a *App) CheckLeft(former string) {
 // CheckHeaderRoute waits for some of the testers' requests and checks which revision answered them.
 func (a *App) CheckHeaderRoute(since time.Time, canary string) {
 	a.t.Helper()
-	from := since.Add(a.propagation)
+	from := since.Add(a.settle)
 	a.Eventually("requests of testers", func() (bool, string) {
 		stats := a.Traffic.Window(from, time.Now(), "qa")
 		return stats.Sent >= 20, stats.String()
