@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	parallel = 4
+	// parallel is how many tests run at a time: more keep both processors of a small machine busy, and requests take seconds.
+	parallel = 3
 	rate     = 60
 )
 
