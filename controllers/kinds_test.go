@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/canaryrollout/canaryrollout/controllers/observe"
+	"github.com/canaryrollout/canaryrollout/test/framework/bubble"
 )
 
 // kindsFixture is a Kinds in a cluster that serves what the test sets.
@@ -128,7 +129,7 @@ func TestHangingDiscovery(t *testing.T) {
 	f := newKindsFixture(t, map[string][]string{"v1": {"HTTPRoute"}})
 	f.resolve("HTTPRoute", "v1", "")
 	f.discovery = hanging{}
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		go func() { _, _ = f.Resolve(t.Context(), "TCPRoute") }()
 		synctest.Wait()
 		f.resolve("HTTPRoute", "v1", "")

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"k8s.io/utils/ptr"
@@ -24,6 +23,7 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
 	"github.com/canaryrollout/canaryrollout/controllers/shard"
+	"github.com/canaryrollout/canaryrollout/test/framework/bubble"
 )
 
 // TestReconcileTimeouts: a request that is never answered ends its pass in time and with an error, so that it is
@@ -40,7 +40,7 @@ func TestReconcileTimeouts(t *testing.T) {
 		"status":  {reconciliationTimeout, "dry run, get, create, status", ""},
 	} {
 		t.Run(hangs, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				h := newHarness(t, aRollout())
 				h.hang = map[string]bool{hangs: true}
 				h.plan = plan.Plan{
@@ -77,7 +77,7 @@ func TestDefaultConcurrency(t *testing.T) {
 
 // TestManyHang: 20 rollouts whose writes are never answered do not stop another one, which has an event every second.
 func TestManyHang(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		asked, longest := time.Time{}, time.Duration(0)
 		var mu sync.Mutex

@@ -13,6 +13,8 @@ import (
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection"
+
+	"github.com/canaryrollout/canaryrollout/test/framework/bubble"
 )
 
 // TestIdentity: in a pod, all processes that cannot run at the same time hold the lease by the name of the pod; elsewhere each has its
@@ -66,7 +68,7 @@ func TestLockConfig(t *testing.T) {
 // has expired.
 func TestRestartedProcess(t *testing.T) {
 	for next, want := range map[string]bool{"manager-0_u1": true, "manager-0_u2": false} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			leases := newLeases(0)
 			start := func(holder string) (crash func(), began func() bool) {
 				ctx, cancel := context.WithCancel(t.Context())

@@ -22,6 +22,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
+
+	"github.com/canaryrollout/canaryrollout/test/framework/bubble"
 )
 
 // pod is a pod of a shard's manager. Its container can crash and restart.
@@ -169,7 +171,7 @@ func (l *leases) Update(_ context.Context, lease *coordinationv1.Lease, _ metav1
 // two of different numbers ever lead at the same time. When those of one number are left alone, all of them lead.
 func TestOneNumberOfShards(t *testing.T) {
 	for seed := range uint64(40) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 1))
 			leases := newLeases(seed)
 			pods := map[int][]*pod{}
@@ -238,7 +240,7 @@ func checkOneNumber(t *testing.T, seed uint64, pods map[int][]*pod) {
 // managers of another number of shards that have taken over. It ends within its renew deadline.
 func TestSuspendedManager(t *testing.T) {
 	for seed := range uint64(10) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			leases := newLeases(seed)
 			former := &pod{t: t, leases: leases, shard: "0/2", identity: "former"}
 			next := &pod{t: t, leases: leases, shard: "0/3", identity: "next"}

@@ -26,6 +26,7 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
+	"github.com/canaryrollout/canaryrollout/test/framework/bubble"
 )
 
 // smoke is a wanted Job.
@@ -133,7 +134,7 @@ func TestJob(t *testing.T) {
 		"too late": {ended(batchv1.JobFailed, "DeadlineExceeded", "Job was active longer than specified deadline"), plan.OutcomeBad, "failed: Job was active"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				h := withJobs(t)
 				defer h.stop()
 				h.Want(reviews, []plan.Measurement{smoke(0)})
@@ -166,7 +167,7 @@ func TestJob(t *testing.T) {
 
 // TestJobNotStarted checks that a Job whose pod does not start is no verdict. It is reported every 30 seconds, and the Job goes on.
 func TestJobNotStarted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := withJobs(t)
 		defer h.stop()
 		h.Want(reviews, []plan.Measurement{smoke(0)})
@@ -203,7 +204,7 @@ func TestJobNotStarted(t *testing.T) {
 
 // TestJobDeadline checks that a Job that had no ready pod until its deadline is no verdict either.
 func TestJobDeadline(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := withJobs(t)
 		defer h.stop()
 		h.Want(reviews, []plan.Measurement{smoke(0)})
@@ -223,7 +224,7 @@ func TestJobDeadline(t *testing.T) {
 
 // TestJobRefused checks that a Job that is refused is reported, tried again every 30 seconds, and started when it is allowed.
 func TestJobRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := withJobs(t)
 		defer h.stop()
 		h.isFull.Store(true)
@@ -247,7 +248,7 @@ func TestJobRefused(t *testing.T) {
 
 // TestJobTemplate checks that a template with a mistake is reported, rather than run without the part that is not understood.
 func TestJobTemplate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := withJobs(t)
 		defer h.stop()
 		wanted := smoke(0)
@@ -263,7 +264,7 @@ func TestJobTemplate(t *testing.T) {
 // TestJobDeleted checks that a Job is deleted when it is no longer wanted, also one that a former process has created, and that
 // a Job of somebody else is neither used nor deleted.
 func TestJobDeleted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := withJobs(t)
 		h.Want(reviews, []plan.Measurement{smoke(0)})
 		time.Sleep(time.Second)

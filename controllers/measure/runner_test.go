@@ -23,6 +23,7 @@ import (
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/endpoint"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
+	"github.com/canaryrollout/canaryrollout/test/framework/bubble"
 )
 
 var reviews = types.NamespacedName{Namespace: "bookinfo", Name: "reviews"}
@@ -104,7 +105,7 @@ func threshold(metric, provider string, number int32) plan.Measurement {
 
 // TestWant checks that a measurement is made once, wakes one pass, and has its result until it is no longer wanted.
 func TestWant(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var asked atomic.Int64
 		r := NewRunner(withProviders(t, map[string]roundTripper{"default": func(request *http.Request) (*http.Response, error) {
 			asked.Add(1)
@@ -146,7 +147,7 @@ func TestWant(t *testing.T) {
 // TestCancel checks that a measurement that is no longer wanted is canceled, that its late result is dropped, and that the same
 // measurement can be wanted again.
 func TestCancel(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var canceled atomic.Int64
 		late := true
 		r := NewRunner(withProviders(t, map[string]roundTripper{"default": func(request *http.Request) (*http.Response, error) {
@@ -179,7 +180,7 @@ func TestCancel(t *testing.T) {
 
 // TestNotBefore checks that a measurement waits for its time, and a comparison until its interval has begun and can be queried.
 func TestNotBefore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var asked []time.Duration
 		began := time.Now()
 		providers := withProviders(t, map[string]roundTripper{"default": func(*http.Request) (*http.Response, error) {
@@ -204,7 +205,7 @@ func TestNotBefore(t *testing.T) {
 
 // TestOneEvent checks that results that come at about the same time take one pass, and that a slow one does not hold the others.
 func TestOneEvent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := NewRunner(withProviders(t, map[string]roundTripper{
 			"a": answersAfter(100*time.Millisecond, one), "b": answersAfter(300*time.Millisecond, one), "slow": answersAfter(5*time.Second, one),
 		}), nil)
@@ -241,7 +242,7 @@ func TestOneEvent(t *testing.T) {
 // TestDeadProvider checks that a provider that is down gets few requests, however many rollouts need it, that its measurements
 // have a result at once, and that another provider is not delayed.
 func TestDeadProvider(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var dead, alive atomic.Int64
 		isBack := atomic.Bool{}
 		r := NewRunner(withProviders(t, map[string]roundTripper{
@@ -311,7 +312,7 @@ func TestDeadProvider(t *testing.T) {
 
 // TestRate checks the limits of one provider over all rollouts: its rate of requests, and how many are in flight.
 func TestRate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var asked, inFlight, most atomic.Int64
 		r := NewRunner(withProviders(t, map[string]roundTripper{"default": func(*http.Request) (*http.Response, error) {
 			asked.Add(1)
@@ -335,7 +336,7 @@ func TestRate(t *testing.T) {
 // TestNoProvider checks that a provider that does not exist, or is of another kind, is reported when the measurement is due: a
 // result at once would be counted again in each pass.
 func TestNoProvider(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := NewRunner(withProviders(t, map[string]roundTripper{"default": func(*http.Request) (*http.Response, error) {
 			return nil, errors.New("must not be asked")
 		}}), nil)
@@ -374,7 +375,7 @@ func TestNoProvider(t *testing.T) {
 
 // TestStop checks that everything has ended when Start returns, also requests in flight, and that nothing begins afterwards.
 func TestStop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var inFlight atomic.Int64
 		r := NewRunner(withProviders(t, map[string]roundTripper{"default": func(request *http.Request) (*http.Response, error) {
 			inFlight.Add(1)

@@ -27,6 +27,7 @@ import (
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
+	"github.com/canaryrollout/canaryrollout/test/framework/bubble"
 )
 
 var reviews = Rollout{types.NamespacedName{Namespace: "bookinfo", Name: "reviews"}, "uid-1"}
@@ -161,7 +162,7 @@ func numbers(from, until int) []string {
 // TestOrder: a sink that fails at random gets everything, in order, with one request at a time for a rollout, and a burst takes few
 // passes.
 func TestOrder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		sink := &receiver{latency: 10 * time.Millisecond, answer: func(attempt int) int {
 			return []int{204, 503, 204, 0, 404, 204, 301}[attempt%7]
 		}}
@@ -195,7 +196,7 @@ func TestOrder(t *testing.T) {
 
 // TestBurst: a burst that is accepted takes one pass.
 func TestBurst(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		sink := &receiver{latency: time.Millisecond}
 		r := newRunner(t, audit, map[string]*receiver{"audit": sink})
 		woken, stop := start(t, r)
@@ -210,7 +211,7 @@ func TestBurst(t *testing.T) {
 
 // TestBackOff: the time between attempts grows up to a minute, the metric shows the outage, and other sinks and rollouts are not late.
 func TestBackOff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var isUp atomic.Bool
 		down := &receiver{answer: func(int) int {
 			if isUp.Load() {
@@ -273,7 +274,7 @@ func value(t *testing.T, name, sink string) float64 {
 
 // TestRestart: a runner that ends in the middle, also of a request, loses nothing, and what another one sends again has the same id.
 func TestRestart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		sink := &receiver{latency: 100 * time.Millisecond}
 		for range 3 {
 			r := newRunner(t, audit, map[string]*receiver{"audit": sink})
@@ -290,7 +291,7 @@ func TestRestart(t *testing.T) {
 
 // TestForget: what is for a rollout that no longer exists is canceled, and another rollout of its name starts afresh.
 func TestForget(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		sink := &receiver{latency: time.Second}
 		r := newRunner(t, audit, map[string]*receiver{"audit": sink})
 		_, stop := start(t, r)
@@ -318,7 +319,7 @@ func TestForget(t *testing.T) {
 
 // TestPayload checks what a receiver of CloudEvents gets, and that the signature can be verified.
 func TestPayload(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		sink := &receiver{}
 		r := newRunner(t, strings.Replace(audit, "}}", "}, signingKeyFile: key}", 1), map[string]*receiver{"audit": sink})
 		_, stop := start(t, r)
@@ -354,7 +355,7 @@ func TestPayload(t *testing.T) {
 // TestSignedWhenSent: a request that has waited for the limit of its sink is signed with the time at which it is sent. Receivers reject an
 // old signature.
 func TestSignedWhenSent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		sink := &receiver{}
 		r := newRunner(t, strings.Replace(audit, "}}", "}, signingKeyFile: key}", 1), map[string]*receiver{"audit": sink})
 		r.sinks["audit"].Requests = rate.NewLimiter(rate.Every(10*time.Minute), 1)
@@ -376,7 +377,7 @@ func TestSignedWhenSent(t *testing.T) {
 
 // TestSlack checks what a webhook of Slack gets: texts of others cannot use its markup.
 func TestSlack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		sink := &receiver{}
 		r := newRunner(t, "- {name: chat, slack: {urlFile: url}}", map[string]*receiver{"chat": sink})
 		_, stop := start(t, r)

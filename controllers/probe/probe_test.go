@@ -15,13 +15,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 	"github.com/canaryrollout/canaryrollout/controllers/plan"
+	"github.com/canaryrollout/canaryrollout/test/framework/bubble"
 )
 
 var reviews = types.NamespacedName{Namespace: "shop", Name: "reviews"}
@@ -263,7 +263,7 @@ func TestSecure(t *testing.T) {
 // TestBackOff checks that samples that do not match are repeated less and less often, and that all rollouts together
 // stay within the request rate.
 func TestBackOff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p := NewProber(local(t))
 		ctx, stop := context.WithCancel(t.Context())
 		var asked atomic.Int64
@@ -297,7 +297,7 @@ func TestBackOff(t *testing.T) {
 // TestInFlight checks that servers that never answer do not hold more requests in flight than allowed over all
 // rollouts, and that each request that ends frees a slot.
 func TestInFlight(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p := NewProber(local(t))
 		ctx, stop := context.WithCancel(t.Context())
 		var mu sync.Mutex

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,6 +15,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/canaryrollout/canaryrollout/test/framework/bubble"
 )
 
 // TestRetries counts the requests of 100 seconds. What is forbidden is asked for less and less often; a connection is not given up.
@@ -29,7 +30,7 @@ func TestRetries(t *testing.T) {
 		"unreachable": {errors.New("connection refused"), 100},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				asked := 0
 				c := fake.NewClientBuilder().WithInterceptorFuncs(interceptor.Funcs{
 					List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error {
