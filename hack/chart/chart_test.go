@@ -70,8 +70,38 @@ func withoutShared(manifest string) string {
 	return strings.Join(documents, "\n---\n")
 }
 
-// TestObjectsAreWellFormed: no field is misspelled. There are no types here for kinds of the Prometheus operator.
+// TestObjectsAreWellFormed: no field is misspelled, and each has its type. There are no types here for kinds of the Prometheus
+// operator.
 func TestObjectsAreWellFormed(t *testing.T) {
+	for name, file := range valueSets(t) {
+		t.Run(name, func(t *testing.T) { checkTypes(t, objects(t, "--values="+file)) })
+	}
+}
+
+// TestNamesLikeNumbers: without quotes, names and hashes that look like numbers are numbers in YAML, and the API server refuses
+// them.
+func TestNamesLikeNumbers(t *testing.T) {
+	names := []string{"--set-string=fullnameOverride=1234", "--set-string=serviceAccount.name=5678", `--set-json=watchNamespaces=["2024", "2025"]`}
+	for name, values := range map[string][]string{
+		"names": {"--set=flowControl.enabled=true"},
+		// Its hash is 366088311297e043.
+		"a hash": {`--set-json=metricProviders=[{"name":"default","prometheus":{"url":"http://prometheus-2037.monitoring.svc:9090"}}]`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := append([]string{"template", "1", helm.Chart(), "--namespace=2"}, values...)
+			for _, args := range [][]string{args, append(args, names...)} {
+				output, err := helm.Client{Home: t.TempDir()}.Run(t.Context(), args...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				checkTypes(t, decode(t, output))
+			}
+		})
+	}
+}
+
+func checkTypes(t *testing.T, rendered []*unstructured.Unstructured) {
+	t.Helper()
 	scheme := runtime.NewScheme()
 	builder := runtime.NewSchemeBuilder(admissionregistrationv1.AddToScheme, appsv1.AddToScheme, corev1.AddToScheme, flowcontrolv1.AddToScheme, networkingv1.AddToScheme, policyv1.AddToScheme,
 		rbacv1.AddToScheme, apiextensions.AddToScheme)
@@ -79,19 +109,17 @@ func TestObjectsAreWellFormed(t *testing.T) {
 		t.Fatal(err)
 	}
 	monitoring := schema.GroupVersion{Group: "monitoring.coreos.com", Version: "v1"}
-	for name, file := range valueSets(t) {
-		for _, object := range objects(t, "--values="+file) {
-			kind := object.GroupVersionKind()
-			if kind.GroupVersion() == monitoring {
-				continue
-			}
-			into, err := scheme.New(kind)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object.Object, into, true); err != nil {
-				t.Errorf("%s: %s %s: %v", name, kind.Kind, object.GetName(), err)
-			}
+	for _, object := range rendered {
+		kind := object.GroupVersionKind()
+		if kind.GroupVersion() == monitoring {
+			continue
+		}
+		into, err := scheme.New(kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object.Object, into, true); err != nil {
+			t.Errorf("%s %s: %v", kind.Kind, object.GetName(), err)
 		}
 	}
 }

@@ -16,7 +16,7 @@ SPDX-License-Identifier: Apache-2.0
 
 {{- define "canaryrollout.labels" -}}
 app.kubernetes.io/name: canaryrollout
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
@@ -25,7 +25,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- /* What tells the manager's pods from those of other releases. */ -}}
 {{- define "canaryrollout.selector" -}}
 app.kubernetes.io/name: canaryrollout
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: controller-manager
 {{- end -}}
 
@@ -47,7 +47,7 @@ app.kubernetes.io/component: controller-manager
 
 {{- define "canaryrollout.dashboardSelector" -}}
 app.kubernetes.io/name: canaryrollout
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: dashboard
 {{- end -}}
 
@@ -63,8 +63,8 @@ app.kubernetes.io/component: dashboard
 {{- define "canaryrollout.subjects" -}}
 subjects:
 - kind: ServiceAccount
-  name: {{ include "canaryrollout.serviceAccount" . }}
-  namespace: {{ .Release.Namespace }}
+  name: {{ include "canaryrollout.serviceAccount" . | quote }}
+  namespace: {{ .Release.Namespace | quote }}
 {{- end -}}
 
 {{- define "canaryrollout.image" -}}
