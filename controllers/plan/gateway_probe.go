@@ -19,7 +19,10 @@ func (gatewayCanary) measurement(v view) (gate, *ProbeRequest) {
 	if v.in.Spec.Traffic.Probe == nil || v.spec.replicas == 0 || !v.isManaging() || traffic.VerifiedAt != nil || len(traffic.Routes) == 0 {
 		return gate{}, nil
 	}
-	for _, distinct := range []gate{v.endpointsDistinct(observed.Stable, v.mem.StableService), v.endpointsDistinct(observed.Canary, v.mem.CanaryService)} {
+	for _, distinct := range []gate{
+		v.endpointsProbed(observed.Stable, v.mem.StableService, traffic.Weight == 100),
+		v.endpointsProbed(observed.Canary, v.mem.CanaryService, !v.traffic().reachesCanary()),
+	} {
 		if distinct.shut {
 			distinct.message = "the probe waits until each Service has only the endpoints of its own revision, and they have settled"
 			return distinct, nil
@@ -60,6 +63,20 @@ func (gatewayCanary) steady(v view) (time.Time, gate) {
 		}
 	}
 	return since, gate{}
+}
+
+// endpointsProbed is open when a probe can tell the requests to a Service from those to the other one. A Service that should get
+// none may move only after that is measured (T1), so the measurement must not wait for the move. Nor does it wait for endpoints
+// that such a Service may never have.
+func (v view) endpointsProbed(service Service, memory v1alpha1.ServiceMemory, isIdle bool) gate {
+	switch {
+	case !isIdle || memory.ReadyAt != nil:
+		return v.endpointsDistinct(service, memory)
+	case service.Revision != memory.Revision:
+		return gate{}
+	default:
+		return gate{shut: servesOther(service, memory.Revision)}
+	}
 }
 
 // endpointsDistinct is open when only pods of its own revision can answer for a Service. Right after a move, either Service

@@ -6,6 +6,7 @@ package plan
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -73,5 +74,82 @@ func TestProbe(t *testing.T) {
 				t.Errorf("says %q, want %q", routed.Message, tc.says)
 			}
 		})
+	}
+}
+
+// TestProbeBeforeMove checks that a probe does not wait for the move of a Service, which waits for the probe (T1), nor for endpoints
+// that do not come: a rollout that has lost a verification comes to rest.
+func TestProbeBeforeMove(t *testing.T) {
+	lost := memory(func(m *v1alpha1.Memory) { m.Traffic.VerifiedAt = nil })
+	toCanary := func(revision string) change {
+		return memory(func(m *v1alpha1.Memory) {
+			m.CanaryService = v1alpha1.ServiceMemory{Name: "reviews-canary", Revision: revision, Narrowed: true}
+		})
+	}
+	stableToB := memory(func(m *v1alpha1.Memory) {
+		m.StableService = v1alpha1.ServiceMemory{Name: "reviews-stable", Revision: "b", Narrowed: true}
+	})
+	withoutPort := func(in *Input) {
+		in.Prior.Memory.CanaryService.ReadyAt = nil
+		in.Observed.Canary.Endpoints = []Endpoints{{Revision: "b", Total: 1, LacksPort: "no port http"}}
+	}
+	atA := func(in *Input) { in.Observed.Canary.Revision = "a"; canaryEndpoints("a", 4)(in) }
+	toMove := func(change change) Input {
+		return changed(midway(0, weight(25), pause(0)), toCanary("b"), atA, lost, change)
+	}
+	noPort := func(change change) Input { return changed(midway(0, weight(25), pause(0)), withoutPort, lost, change) }
+	for name, tc := range map[string]struct {
+		in   Input
+		want string
+	}{
+		"a step":                    {toMove(nothing), "Stepping 1: 25% a/b"},
+		"an abort":                  {toMove(command("abort=true")), "Idle 0: 0% a/a aborted b"},
+		"a promotion":               {toMove(command("promote=full")), "Idle 0: 0% b/b"},
+		"the stable Service":        {changed(promoting(100), stableToB, lost), "Idle 0: 0% b/b"},
+		"the way back":              {changed(rollingBack(0), toCanary("a"), aborted("b"), lost), "Idle 0: 0% a/a aborted b"},
+		"an abort without a port":   {noPort(command("abort=true")), "Idle 0: 0% a/a aborted b"},
+		"a template without a port": {noPort(template("a")), "Idle 0: 0% a/a"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := tc.in
+			in.Spec.Traffic.Probe = &v1alpha1.Probe{URL: "http://gateway/reviews", RevisionHeader: "X-Revision"}
+			for range 100 {
+				plan := Compute(in)
+				if in.Observed.Probe = (Probe{}); plan.Probe() != nil {
+					in.Observed.Probe = Probe{ProbeRequest: *plan.Probe(), Fits: true}
+				}
+				for _, action := range plan.Actions {
+					carryOutOn(&in, action)
+				}
+				follow(&in, plan)
+				in.Now = in.Now.Add(10 * time.Second)
+			}
+			if got := targets(in.Prior.Memory); got != tc.want {
+				t.Errorf("%s, want %s: %s", got, tc.want, in.Prior.Message)
+			}
+		})
+	}
+}
+
+// carryOutOn carries out what a plan writes to Services, sizes and annotations. All pods are ready at once.
+func carryOutOn(in *Input, action Action) {
+	services := []*Service{&in.Observed.Stable, &in.Observed.Canary}
+	switch a := action.(type) {
+	case PointService:
+		for _, s := range services {
+			if s.Name == a.Name {
+				s.Revision, s.Endpoints = a.Revision, []Endpoints{{Revision: a.Revision, Ready: 4, Total: 4}}
+			}
+		}
+	case ScaleReplicaSet:
+		revision := strings.TrimPrefix(a.Name, "reviews-")
+		pods(revision, a.Replicas)(in)
+		for _, s := range services {
+			if s.Revision == revision && endpointsOf(*s, revision).LacksPort == "" {
+				s.Endpoints = []Endpoints{{Revision: revision, Ready: a.Replicas, Total: a.Replicas}}
+			}
+		}
+	case RemoveAnnotations:
+		in.Commands = Commands{}
 	}
 }

@@ -164,6 +164,8 @@ func walkScopes(t *testing.T, long bool) {
 		{name: "a probe and a crash", steps: []v1alpha1.Step{weight(100), weight(50)}, crashes: 1, max: 2_000_000, probe: true},
 		{name: "a probe and a migration", first: migrating, max: 2_000_000, probe: true},
 		{name: "a probe that takes too long", first: impatient, steps: []v1alpha1.Step{weight(50)}, max: 2_000_000, probe: true},
+		{name: "a probe and a gateway that complains", steps: []v1alpha1.Step{weight(50)},
+			moves: only(accidents(), "somebody swaps the weights", "gateway complains of "+routeName(0)), edits: 1, complaints: 1, max: 2_000_000, probe: true},
 		{name: "a probe and a user in promotion", steps: []v1alpha1.Step{weight(50)}, user: 1, max: 2_000_000, probe: true, deep: true},
 		{name: "a probe and sick pods in promotion", steps: []v1alpha1.Step{weight(50)}, deaths: 1, max: 2_000_000, probe: true, deep: true},
 		{name: "a gate", steps: []v1alpha1.Step{weight(50), gateStep(""), pause(0)}, moves: []move{}, answers: 3, max: 2_000_000},
