@@ -198,11 +198,16 @@ func (t *transition) keepLoad() {
 }
 
 // keepVerifyTimeout reports a weight that is not verified within the timeout, or aborts if the user asks for that (T4). A
-// problem of a route itself has its own reason.
+// problem of a route itself has its own reason. The time starts again when it is fixed: until then, no gateway could verify the
+// weight.
 func (t *transition) keepVerifyTimeout() {
+	if t.problem() != nil {
+		t.mem.Traffic.UnverifiedSince = nil
+		return
+	}
 	since, exposure := t.mem.Traffic.UnverifiedSince, t.strategy.exposure(t.view)
 	timeout := exposure.verifyTimeout
-	if since == nil || t.problem() != nil || !t.await(t.until(since.Add(timeout))) {
+	if since == nil || !t.await(t.until(since.Add(timeout))) {
 		return
 	}
 	weight, wait := t.mem.Traffic.Weight, t.trafficWait()

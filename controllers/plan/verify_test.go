@@ -63,6 +63,29 @@ func TestVerifyTimeout(t *testing.T) {
 	}
 }
 
+// TestVerifyTimeoutStartsAgain checks that a gateway has the whole time to verify a weight after a problem was fixed. Nothing
+// could verify it before.
+func TestVerifyTimeoutStartsAgain(t *testing.T) {
+	for name, action := range map[string]v1alpha1.VerifyTimeoutAction{"held": v1alpha1.VerifyTimeoutHold, "aborted": v1alpha1.VerifyTimeoutAbort} {
+		t.Run(name, func(t *testing.T) {
+			in := midway(50, weight(50), pause(0))
+			in.Spec.Traffic.OnVerifyTimeout = action
+			in.Observed.Routes[0].Problem = &Problem{v1alpha1.ReasonRouteNotFound, "missing"}
+			in, _ = passes(in, 4, time.Minute)
+			in.Observed.Routes[0].Problem = nil
+			in.Observed.Routes[0].Generation, in.Observed.Routes[0].AcceptedGeneration = 8, 7
+			in, plan := passes(in, 6, 10*time.Second)
+			if stalled := conditionOf(plan, v1alpha1.ConditionStalled); plan.Status.Memory.AbortedRevision != "" || stalled.Reason != v1alpha1.ReasonNotStalled {
+				t.Errorf("after less than a minute: %s, %s", targets(plan.Status.Memory), stalled.Message)
+			}
+			_, plan = passes(in, 2, 10*time.Second)
+			if isAborted := plan.Status.Memory.AbortedRevision != ""; isAborted != (name == "aborted") {
+				t.Errorf("after a minute: %s", targets(plan.Status.Memory))
+			}
+		})
+	}
+}
+
 // TestIgnoredAnswers checks that the status lists route status entries that do not count (T4), and reports at once when
 // nothing serves a route.
 func TestIgnoredAnswers(t *testing.T) {
