@@ -6,6 +6,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,7 +45,11 @@ func unsupportedTargets(v view, route Route) *Problem {
 	if v.mem.StepTargets.MirrorPercent > 0 {
 		problem = route.Unsupported.Mirror
 	}
-	for _, headerRoute := range v.mem.StepTargets.HeaderRoutes {
+	headerRoutes := v.mem.StepTargets.HeaderRoutes
+	if step := v.currentStep(); step != nil && step.SetHeaderRoute != nil { // it may not be among them yet
+		headerRoutes = append(slices.Clip(headerRoutes), *step.SetHeaderRoute)
+	}
+	for _, headerRoute := range headerRoutes {
 		for _, match := range headerRoute.Matches {
 			if len(match.QueryParams) > 0 {
 				problem = cmp.Or(problem, route.Unsupported.QueryParams)

@@ -49,6 +49,7 @@ func (t *transition) follow() {
 	switch {
 	case !t.followsSteps():
 		t.shiftTraffic()
+	case !t.await(t.addHeaderRoute(step)):
 	case !t.await(kind.done(t, step)):
 	case kind.abortReason(t, step) != "":
 		t.abort(kind.abortReason(t, step), "")

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/utils/ptr"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
@@ -97,9 +98,11 @@ func Mirrors(steps []v1alpha1.Step) bool {
 
 type headerRouteKind struct{ whenVerified }
 
-// enter skips a route that does not fit into the status. A step whose route is not in force is not done.
+// enter skips a route that does not fit into the status. A step whose route is not in force is not done. Beside routes that are
+// in force, another one would be in force at once: addHeaderRoute adds it.
 func (headerRouteKind) enter(t *transition, step *v1alpha1.Step) {
-	if routes := t.withHeaderRoute(*step.SetHeaderRoute.DeepCopy()); fitsMemory(routes) {
+	routes := t.withHeaderRoute(*step.SetHeaderRoute.DeepCopy())
+	if fitsMemory(routes) && !(t.mem.Traffic.HeaderRoutesActive && t.isAdded(*step.SetHeaderRoute)) {
 		t.setHeaderRoutes(routes)
 	}
 }
@@ -146,6 +149,28 @@ func describeTerm(name, kind, value string) string {
 		return name + "~" + value
 	}
 	return name + "=" + value
+}
+
+// isAdded reports whether a header route of a step matches requests and is not among those that the steps have asked for.
+func (v view) isAdded(route v1alpha1.SetHeaderRoute) bool {
+	return len(route.Matches) > 0 && !slices.ContainsFunc(v.mem.StepTargets.HeaderRoutes, func(known v1alpha1.SetHeaderRoute) bool {
+		return equality.Semantic.DeepEqual(known, route)
+	})
+}
+
+// addHeaderRoute adds the header route of a step to those in force, as shiftTraffic adds the first one.
+func (t *transition) addHeaderRoute(step *v1alpha1.Step) gate {
+	route := step.SetHeaderRoute
+	if route == nil || !t.isAdded(*route) || !fitsMemory(t.withHeaderRoute(*route)) {
+		return gate{}
+	}
+	for _, g := range []gate{t.strategy.canServe(t.view, max(t.podsFor(t.traffic().load()), 1)), t.verified()} {
+		if g.shut {
+			return g
+		}
+	}
+	t.setHeaderRoutes(t.withHeaderRoute(*route.DeepCopy()))
+	return t.verified()
 }
 
 // withHeaderRoute returns the header routes that the steps ask for, with the route of that name replaced, or removed if the new
