@@ -87,7 +87,9 @@ func (gatewayCanary) removeRefused(v view) decision {
 			continue
 		}
 		return func(t *transition) {
-			t.mem.StepRefusal = fmt.Sprintf("refused %s in %s %s: %s", excerpt(strings.Join(extras, " and ")), route.Kind, route.Name, excerpt(route.Pending))
+			if t.mem.Phase == v1alpha1.PhaseStepping { // a promotion asks for neither
+				t.mem.StepRefusal = fmt.Sprintf("refused %s in %s %s: %s", excerpt(strings.Join(extras, " and ")), route.Kind, route.Name, excerpt(route.Pending))
+			}
 			t.setTraffic(Traffic{Weight: t.mem.Traffic.Weight})
 		}
 	}

@@ -135,12 +135,15 @@ func (t *transition) start(revision string) {
 
 // promote makes the next move that replaces the stable revision by the current one (T8).
 func (t *transition) promote() {
-	target, blocked, failOver := t.target(), t.blocked(), t.strategy.failOver(t.view)
+	target, blocked := t.target(), t.blocked()
+	failOver, removeRefused := t.strategy.failOver(t.view), t.strategy.removeRefused(t.view)
 	switch {
 	case target != "" && target != t.mem.CurrentRevision && !t.isLastOfBake() && t.strategy.mayLeave(t.view):
 		t.supersede(target)
 	case failOver != nil:
 		failOver(t)
+	case removeRefused != nil:
+		removeRefused(t)
 	case blocked.shut:
 		t.await(blocked)
 	default:

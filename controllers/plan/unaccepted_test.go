@@ -43,6 +43,7 @@ func TestRefusedExtras(t *testing.T) {
 		"nothing but a weight":     {in: changed(midway(20, weight(20)), justWritten, complains(8)), targets: out, stalled: v1alpha1.ReasonNotStalled},
 		"stable is down":           {in: mirroring(complains(8), alive("a", 0)), targets: in},
 		"an abort":                 {in: mirroring(complains(8), aborting), targets: "RollingBack 0: 0% a/b aborted b"},
+		"a promotion":              {in: mirroring(complains(8), phase(v1alpha1.PhasePromoting)), targets: "Promoting 0: 20% a/b", actions: []string{"ScaleReplicaSet reviews-b replicas=4"}, stalled: v1alpha1.ReasonNotStalled},
 	} {
 		t.Run(name, tc.check)
 	}
