@@ -86,10 +86,11 @@ func (v view) isJudged() bool {
 }
 
 // failure returns why the release has to be aborted; empty if no metric has failed. Another template supersedes the release in
-// any case. A user who promotes a revision to the end has overruled its metrics.
+// any case, except in a bake, which it ends by the commit. A user who promotes a revision to the end has overruled its metrics.
 func (v view) failure() string {
 	target := v.target()
-	if !v.isJudged() || !v.mayAbort() || target != "" && target != v.mem.CurrentRevision {
+	isSuperseded := target != "" && target != v.mem.CurrentRevision && !v.isLastOfBake()
+	if !v.isJudged() || !v.mayAbort() || isSuperseded {
 		return ""
 	}
 	for _, m := range v.metrics() {

@@ -5,6 +5,7 @@ package plan
 
 import (
 	"testing"
+	"time"
 
 	"github.com/canaryrollout/canaryrollout/api/v1alpha1"
 )
@@ -53,5 +54,33 @@ func TestPausedBake(t *testing.T) {
 	in.Spec.Paused = false
 	if got := Compute(in).Status.Memory; got.StableRevision != "b" {
 		t.Errorf("%s with stable %s", targets(got), got.StableRevision)
+	}
+}
+
+// TestFailureBeforeNextTemplate: a metric that fails in a bake rolls the release back, also when another template is there to end
+// the bake. That template is released next, and is not aborted.
+func TestFailureBeforeNextTemplate(t *testing.T) {
+	for name, change := range map[string]change{"at once": nothing, "held by spec.paused": func(in *Input) { in.Spec.Paused = true }} {
+		t.Run(name, func(t *testing.T) {
+			in := baking(background(fastMetric(3, 0)), change)
+			next(&in, time.Minute, ends(OutcomeBad))
+			template("c")(&in)
+			got := Compute(in).Status.Memory
+			if got.Phase != v1alpha1.PhaseRollingBack || got.StableRevision != "a" || got.AbortedRevision != "b" {
+				t.Errorf("%s with stable %s", targets(got), got.StableRevision)
+			}
+		})
+	}
+}
+
+// TestWeightOfAbortedBake: while an abort leaves a bake, the aborted revision still serves all traffic.
+func TestWeightOfAbortedBake(t *testing.T) {
+	in, plan := passes(baking(command("abort=true")), 1, time.Second)
+	in.Commands = Commands{}
+	if got := plan.Status.Weight; got != "100" {
+		t.Errorf("the weight is %s", got)
+	}
+	if got := changed(idle(), template("b"), aborted("b")); Compute(got).Status.Weight != "0" {
+		t.Errorf("an aborted revision that is not in flight has weight %s", Compute(got).Status.Weight)
 	}
 }

@@ -156,6 +156,14 @@ func (v view) isMove(command v1alpha1.CommandMemory) bool {
 	return !v.isOutdated(command) && (command.Command == v1alpha1.CommandPromote || command.Command == v1alpha1.CommandPromoteFull)
 }
 
+// overrule ends a command that was accepted and not carried out yet, because its release is aborted.
+func (t *transition) overrule(command *v1alpha1.CommandMemory) {
+	if command != nil && t.isMove(*command) {
+		t.warn(EventCommandIgnored, "%s is ignored: a metric has failed", command.Command)
+		t.mem.Command = nil
+	}
+}
+
 func (t *transition) carryOut(command v1alpha1.CommandMemory) {
 	t.mem.Command = nil
 	switch {

@@ -208,3 +208,27 @@ func TestFlappingProvider(t *testing.T) {
 		t.Errorf("%d warnings: the analysis does not flap", warnings)
 	}
 }
+
+// TestFailureOverrulesPromote: a promotion that was accepted, but not carried out, does not outlive the abort by a metric.
+func TestFailureOverrulesPromote(t *testing.T) {
+	for _, given := range []string{"promote=full", "promote=true"} {
+		in := atGate(analysisStep(time.Hour, "", fastMetric(3, 0)))
+		in.Now = in.Now.Add(10 * time.Minute)
+		next(&in, 30*time.Second, ends(OutcomeBad))
+		result := in.Observed.Measured
+		in.Observed.Measured = nil
+		command(given)(&in)
+		if in.Prior = Compute(in).Status; in.Prior.Memory.Command == nil {
+			t.Fatalf("%s is not accepted", given)
+		}
+		in.Observed.Measured = result
+		plan := Compute(in)
+		if got := ignored(plan); len(got) != 1 || !strings.HasSuffix(got[0], " is ignored: a metric has failed") {
+			t.Errorf("%s: %v", given, got)
+		}
+		in.Prior, in.Commands, in.Observed.Measured = plan.Status, Commands{}, nil
+		if _, plan = passes(in, 3, time.Second); targets(plan.Status.Memory) != "RollingBack 1: 0% a/b aborted b" {
+			t.Errorf("%s: %s", given, targets(plan.Status.Memory))
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -185,7 +186,7 @@ func checkMeasured(before *world, plan Plan) string {
 	}
 	for _, scope := range []v1alpha1.MetricStatusScope{v1alpha1.MetricBackground, v1alpha1.MetricStep, v1alpha1.MetricBake} {
 		for _, entry := range *entries(&mem.Analysis, scope) {
-			isCurrent := before.template == index(mem.CurrentRevision)
+			isCurrent := before.template == index(mem.CurrentRevision) || mem.Phase == v1alpha1.PhasePromoting // another template ends a bake
 			if entry.Verdict == v1alpha1.VerdictFailed && isCurrent && (mem.Phase == v1alpha1.PhaseStepping || mem.Bake.Since != nil && mem.Phase == v1alpha1.PhasePromoting) {
 				return fmt.Sprintf("M2: metric %s has failed, and the release goes on", entry.Name)
 			}
@@ -196,6 +197,10 @@ func checkMeasured(before *world, plan Plan) string {
 	}
 	if before.commands.Abort != nil && prior.Phase == v1alpha1.PhaseStepping && prior.StableRevision != "" && sum(before.stable.slices) > 0 && mem.Traffic.Weight > 0 {
 		return "M4: an abort waits"
+	}
+	if prior.Phase == v1alpha1.PhaseRollingBack && mem.Phase == v1alpha1.PhasePromoting && strings.HasPrefix(prior.AbortReason, "metric ") &&
+		before.stable.slices[index(prior.StableRevision)] > 0 {
+		return "M5: a promotion undoes the abort by a metric while stable can serve"
 	}
 	return ""
 }

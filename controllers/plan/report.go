@@ -101,7 +101,8 @@ func (s *summary) shownWeight() *v1alpha1.RevisionWeight {
 	if mem.StableRevision == "" && mem.StableService.Revision == "" {
 		return nil
 	}
-	if !s.isAborted() && mem.StableService.Revision == mem.CurrentRevision {
+	isShown := !s.isAborted() || mem.AbortedRevision == mem.CurrentRevision
+	if isShown && mem.StableService.Revision == mem.CurrentRevision {
 		if mem.StableRevision == "" && mem.Traffic.VerifiedWeight == 0 && !s.isVerified() {
 			return &v1alpha1.RevisionWeight{Verified: 0, Desired: 100}
 		}

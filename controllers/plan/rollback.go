@@ -33,6 +33,11 @@ func (t *transition) abort(reason, user string) {
 		}
 		revision = target
 	}
+	t.abortRevision(revision, reason, user)
+}
+
+// abortRevision marks a revision as aborted, and starts the rollback of the release in flight.
+func (t *transition) abortRevision(revision, reason, user string) {
 	t.mem.AbortedRevision, t.mem.AbortReason = revision, reason
 	t.ended(revision, v1alpha1.OutcomeAborted, reason, user)
 	t.waiting, t.paused, t.pausedUntil, t.isTimed = "", "", time.Time{}, false // what blocked the rollout until now

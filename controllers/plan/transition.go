@@ -62,7 +62,8 @@ func (t *transition) move() {
 	command, next, retarget, failure := t.mem.Command, t.acceptable(), t.strategy.retarget(t.view), t.failure()
 	switch {
 	case failure != "":
-		t.abort(failure, "")
+		t.overrule(command)
+		t.abortRevision(t.mem.CurrentRevision, failure, "")
 	case retarget != nil:
 		retarget(t)
 		t.awaitVerification()
