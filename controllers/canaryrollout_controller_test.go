@@ -346,6 +346,10 @@ func TestReconcileErrors(t *testing.T) {
 	replicaSets := appsv1.Resource("replicasets")
 	invalid := apierrors.NewInvalid(appsv1.SchemeGroupVersion.WithKind("ReplicaSet").GroupKind(), "x", nil)
 	told := []string{"Normal A m", "Warning ReconcileError *"}
+	denied := func(err *apierrors.StatusError) error {
+		err.ErrStatus.Message = `admission webhook "policy.example.com" denied the request: no such team`
+		return err
+	}
 	for name, tc := range map[string]struct {
 		request string
 		err     error
@@ -360,6 +364,8 @@ func TestReconcileErrors(t *testing.T) {
 		"conflict on the status":       {"status", apierrors.NewConflict(replicaSets, "x", nil), conflictBackstop, false, "", nil},
 		"forbidden":                    {"create", apierrors.NewForbidden(replicaSets, "x", errors.New("quota")), 0, true, "quota", told},
 		"invalid":                      {"create", invalid, 0, true, "is invalid", told},
+		"denied with 404":              {"create", denied(apierrors.NewNotFound(replicaSets, "x")), 0, true, "no such team", told},
+		"denied with 409":              {"create", denied(apierrors.NewConflict(replicaSets, "x", nil)), 0, true, "no such team", told},
 		"the API server is overloaded": {"create", apierrors.NewTooManyRequests("later", 1), 0, true, "planned", []string{"Normal A m", "Normal " + plan.EventRecovered + " over"}},
 		"the process ends":             {"create", context.Canceled, 0, false, "planned", []string{"Normal A m", "Normal " + plan.EventRecovered + " over"}},
 		"the finalizer is refused":     {"patch", apierrors.NewForbidden(replicaSets, "x", errors.New("policy")), 0, true, "policy", told[1:]},

@@ -44,8 +44,8 @@ func outcome(ctx context.Context, err error) (ctrl.Result, error) {
 // isStaleWrite reports whether an object changed, was created or was deleted between our read and our write, or is
 // about to be deleted with its namespace.
 func isStaleWrite(err error) bool {
-	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) ||
-		apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
+	return !observe.IsRefusal(err) && (apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) ||
+		apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause))
 }
 
 // noteTakenName records the name that a ReplicaSet could not get, so that the next pass chooses another one.
