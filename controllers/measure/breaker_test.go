@@ -122,20 +122,34 @@ func TestQueryTimeout(t *testing.T) {
 	}
 }
 
-// TestServerErrorsFail checks that the alert on a provider that is down also sees one that answers everything with an error.
+// TestServerErrorsFail checks that the alert on a provider that is down also sees one that answers everything with an error, and
+// does not take a query that is too slow for that.
 func TestServerErrorsFail(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }))
 	t.Cleanup(server.Close)
 	p := named(t, "{name: broken, web: {url: '"+server.URL+"'}}")
 	p.web(t.Context(), &plan.WebRequest{Path: "/", Condition: "true"})
+	wantCounted(t, "broken", "Failed")
+	slow := serving(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = w.Write([]byte(`{"status":"error","errorType":"timeout","error":"query timed out"}`))
+	})
+	slow.Name = "slow"
+	slow.threshold(t.Context(), &plan.ThresholdRequest{Query: "up", Max: "1"})
+	wantCounted(t, "slow", "Answered")
+}
+
+// wantCounted checks the outcome that a provider's only request is counted with.
+func wantCounted(t *testing.T, provider, outcome string) {
+	t.Helper()
 	families, err := metrics.Registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, family := range families {
 		for _, series := range family.GetMetric() {
-			if text := series.String(); strings.HasSuffix(family.GetName(), "metric_provider_requests_total") && strings.Contains(text, `"broken"`) {
-				if !strings.Contains(text, `"Failed"`) {
+			if text := series.String(); strings.HasSuffix(family.GetName(), "metric_provider_requests_total") && strings.Contains(text, `"`+provider+`"`) {
+				if !strings.Contains(text, `"`+outcome+`"`) {
 					t.Errorf("counted as %s", text)
 				}
 				return

@@ -156,7 +156,7 @@ func (p *provider) ask(ctx context.Context, request *http.Request, limit int64) 
 		p.breaker.cancel(isTrial, now())
 		return endpoint.Answer{}, p.unreachable("canceled")
 	}
-	metrics.RecordProviderRequest(p.Name, why == "" && got.Status < http.StatusInternalServerError)
+	metrics.RecordProviderRequest(p.Name, why == "" && (got.Status < http.StatusInternalServerError || p.isTooSlow(got)))
 	switch isNews := p.breaker.leave(isTrial, why, now()); {
 	case isNews && why != "":
 		log.FromContext(ctx).Info("A metric provider does not answer", "provider", p.Name, "status", got.Status, "error", fmt.Sprint(err))
