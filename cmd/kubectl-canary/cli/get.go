@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -63,14 +64,19 @@ func (s *session) showRollout(ctx context.Context, r *action.Rollout) error {
 		return err
 	}
 	sets, pods := &appsv1.ReplicaSetList{}, &corev1.PodList{}
-	if err := s.client.List(ctx, sets, feed.ReplicaSetsOf(client.ObjectKeyFromObject(r))...); err != nil {
-		return fmt.Errorf("list the ReplicaSets: %w", err)
-	}
-	if err := s.client.List(ctx, pods, podOptions...); err != nil {
-		return fmt.Errorf("list the pods: %w", err)
+	note := ""
+	for _, err := range []error{
+		s.client.List(ctx, sets, feed.ReplicaSetsOf(client.ObjectKeyFromObject(r))...), s.client.List(ctx, pods, podOptions...),
+	} {
+		switch {
+		case apierrors.IsForbidden(err): // a user who may only read rollouts still sees the rollout
+			note += fmt.Sprintf("\nnot all is shown: %v\n", err)
+		case err != nil:
+			return fmt.Errorf("list ReplicaSets and pods: %w", err)
+		}
 	}
 	shown := view.Rollout{Object: r.CanaryRollout, ReplicaSets: sets.Items, Pods: pods.Items, Flags: s.flags()}
-	return s.print(shown.Render(s.style(), s.Now()))
+	return s.print(shown.Render(s.style(), s.Now()) + note)
 }
 
 // watched is a rollout that is being watched, with its ReplicaSets and pods.

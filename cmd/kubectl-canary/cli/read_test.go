@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -73,6 +74,26 @@ func (l *lists) funcs() interceptor.Funcs {
 			l.add("list", list, options)
 			return c.List(ctx, list, options...)
 		},
+	}
+}
+
+// TestGetForbidden checks that a user who may not list ReplicaSets and pods is shown the rollout, and what is missing.
+func TestGetForbidden(t *testing.T) {
+	b := interceptedBench(t, interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+		switch list.(type) {
+		case *appsv1.ReplicaSetList:
+			return apierrors.NewForbidden(appsv1.Resource("replicasets"), "", errors.New("no right"))
+		case *corev1.PodList:
+			return apierrors.NewForbidden(corev1.Resource("pods"), "", errors.New("no right"))
+		default:
+			return c.List(ctx, list, options...)
+		}
+	}}, paused())
+	code, out, errOut := b.run("get", "reviews")
+	for _, part := range []string{"Status:     Paused, step 2/3\n", "not all is shown: replicasets.apps is forbidden: no right\n", "not all is shown: pods is forbidden: no right\n"} {
+		if code != 0 || !strings.Contains(out, part) {
+			t.Errorf("code %d, %q is missing in:\n%s%s", code, part, out, errOut)
+		}
 	}
 }
 

@@ -45,7 +45,7 @@ var flaggerSpec = func() table[*rollout] {
 		},
 		dropped: map[string]verdict{
 			"metricsServer":    lost("the administrator names the server of metrics", "name it as a provider: "+providersFile),
-			"revertOnDeletion": unneeded("a deleted rollout returns all traffic to its stable pods, and leaves them"),
+			"revertOnDeletion": lost("deleting a rollout deletes its pods, as with a Deployment", "delete it with --cascade=orphan to keep the stable pods"),
 			"ingressRef":       other, "routeRef": other, "upstreamRef": other,
 		},
 	}
