@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -36,6 +37,9 @@ const (
 	requestTimeout = 10 * time.Second
 	// A finished Job stays for its logs, and long enough for its result to be seen.
 	defaultTTL, minTTL = 3600, 60
+	// jobWorkers is how many Jobs are looked at at a time. A request to create one may last until requestTimeout, because of a webhook
+	// that does not answer, and must not delay the Jobs of other rollouts.
+	jobWorkers = 10
 	// maxDeletions is how often the deletion of a Job is tried. Its TTL, or its owner reference, deletes it at the latest.
 	maxDeletions = 5
 )
@@ -64,12 +68,14 @@ type jobRunner struct {
 	*Runner
 
 	lane *lane
-	// deletions counts the failed deletions of a Job. Only the worker uses it.
+
+	deleting sync.Mutex
+	// deletions counts the failed deletions of a Job.
 	deletions map[key]int
 }
 
 func newJobRunner(r *Runner, jobs Jobs) *jobRunner {
-	j := &jobRunner{Jobs: jobs, Runner: r, lane: &lane{workers: 1}, deletions: map[key]int{}}
+	j := &jobRunner{Jobs: jobs, Runner: r, lane: &lane{workers: jobWorkers}, deletions: map[key]int{}}
 	j.lane.process = j.process
 	return j
 }
@@ -249,6 +255,8 @@ func (j *jobRunner) remove(ctx context.Context, key key) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	err := j.delete(ctx, key)
+	j.deleting.Lock()
+	defer j.deleting.Unlock()
 	if err == nil {
 		delete(j.deletions, key)
 		return

@@ -6,6 +6,7 @@ package measure
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -62,6 +63,10 @@ func withJobs(t *testing.T) *jobHarness {
 	h.Client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(rollout).WithInterceptorFuncs(interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, object client.Object, opts ...client.CreateOption) error {
 			h.creates.Add(1)
+			if _, isJob := object.(*batchv1.Job); isJob && object.GetNamespace() == "slow" {
+				<-ctx.Done() // a webhook does not answer
+				return ctx.Err()
+			}
 			if h.isFull.Load() {
 				return apierrors.NewForbidden(batchv1.Resource("jobs"), object.GetName(), errors.New("exceeded quota"))
 			}
@@ -242,6 +247,29 @@ func TestJobRefused(t *testing.T) {
 		time.Sleep(maxPoll)
 		if got := h.result(); got.Outcome != plan.OutcomeGood || h.woken.Load() != 2 {
 			t.Errorf("result %+v, %d events", got, h.woken.Load())
+		}
+	})
+}
+
+// TestJobsOfOthers checks that a webhook that does not answer in one namespace does not delay the Jobs of others.
+func TestJobsOfOthers(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		h := withJobs(t)
+		defer h.stop()
+		for i := range jobWorkers - 1 {
+			slow := types.NamespacedName{Namespace: "slow", Name: fmt.Sprint("rollout-", i)}
+			if err := h.Create(t.Context(), &v1alpha1.CanaryRollout{ObjectMeta: metav1.ObjectMeta{Namespace: slow.Namespace, Name: slow.Name}}); err != nil {
+				t.Fatal(err)
+			}
+			h.Want(slow, []plan.Measurement{smoke(0)})
+		}
+		time.Sleep(time.Second)
+		h.Want(reviews, []plan.Measurement{smoke(0)})
+		time.Sleep(time.Second)
+		h.status(ended(batchv1.JobFailed, "BackoffLimitExceeded", "it failed"))
+		time.Sleep(minPoll)
+		if got := h.result(); got.Outcome != plan.OutcomeBad {
+			t.Errorf("result %+v", got)
 		}
 	})
 }
