@@ -10,7 +10,8 @@ import (
 // CanaryRolloutStatus is the observed state. Everything except memory and the histories is a report: it is computed again in
 // every pass and is never the input of a decision. Memory is what cannot be observed again.
 type CanaryRolloutStatus struct {
-	// conditions are Ready, Reconciling, Stalled, Available, Progressing, Paused and TrafficRouted.
+	// conditions are Ready, Reconciling, Stalled, Available, Progressing, Paused and TrafficRouted; Measured with an analysis; and
+	// Notified with notifications.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -38,7 +39,7 @@ type CanaryRolloutStatus struct {
 	Step string `json:"step,omitempty"`
 
 	// weight is the verified share in percent of the revision that is shown, and the desired share where it differs, for
-	// example 10->20. It is 100 when no release is in flight. Programs read revisionWeight instead.
+	// example 10->20. It is 100 at rest, and 0 for an aborted revision. Programs read revisionWeight instead.
 	// +optional
 	Weight string `json:"weight,omitempty"`
 
@@ -46,7 +47,7 @@ type CanaryRolloutStatus struct {
 	// +optional
 	RevisionWeight *RevisionWeight `json:"revisionWeight,omitempty"`
 
-	// revision is the revision in flight, or the stable revision when there is none.
+	// revision is the revision in flight or aborted, or the stable revision when there is none.
 	// +optional
 	Revision string `json:"revision,omitempty"`
 
@@ -122,7 +123,7 @@ const (
 	StateHealthy State = "Healthy"
 	// StateProgressing says that the rollout is making a change, or waits for one to take effect.
 	StateProgressing State = "Progressing"
-	// StatePaused says that the release waits at a pause step or because of spec.paused.
+	// StatePaused says that the release waits at a pause step, at an analysis step without a verdict, or because of spec.paused.
 	StatePaused State = "Paused"
 	// StatePromoting says that the steps are done and the new revision replaces the stable one.
 	StatePromoting State = "Promoting"
@@ -210,10 +211,10 @@ type RouteStatus struct {
 
 // PauseStatus describes a pause.
 type PauseStatus struct {
-	// reason is PauseStep or SpecPaused.
+	// reason is PauseStep, SpecPaused, or Inconclusive for an analysis step without a verdict.
 	// +optional
 	Reason string `json:"reason,omitempty"`
-	// startedAt is when the pause began.
+	// startedAt is when the pause step began. It is not set for other reasons.
 	// +optional
 	StartedAt *metav1.Time `json:"startedAt,omitempty"`
 	// until is when the pause ends by itself, or when its onTimeout takes effect.
@@ -241,7 +242,7 @@ type MetricStatus struct {
 	// +required
 	Name string `json:"name"`
 	// scope says when the metric is measured: Background during the steps, Step at the analysis step that it belongs to, and
-	// Bake after the promotion.
+	// Bake at the end of a promotion.
 	// +optional
 	Scope MetricStatusScope `json:"scope,omitempty"`
 	// verdict is what the measurements say so far.

@@ -137,8 +137,8 @@ type CanaryRolloutSpec struct {
 	// +optional
 	Analysis *Analysis `json:"analysis,omitempty"`
 
-	// bake keeps the former revision at full size for some time after the promotion, so that the release can still be rolled
-	// back at once.
+	// bake keeps the former revision at full size for some time at the end of a promotion, when the new one has all traffic, so that
+	// the release can still be rolled back at once.
 	// +optional
 	Bake *Bake `json:"bake,omitempty"`
 

@@ -26,7 +26,7 @@ type AnalysisMemory struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=8
 	Step []MetricMemory `json:"step,omitempty"`
-	// bake are the metrics of spec.analysis, measured after the promotion.
+	// bake are the metrics of spec.analysis, measured in the bake.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
