@@ -37,7 +37,7 @@ const (
 	requestTimeout = 10 * time.Second
 	// A finished Job stays for its logs, and long enough for its result to be seen.
 	defaultTTL, minTTL = 3600, 60
-	// jobWorkers is how many Jobs are looked at at a time. A request to create one may last until requestTimeout, because of a webhook
+	// jobWorkers is how many Jobs are checked at a time. A request to create one may last until requestTimeout, because of a webhook
 	// that does not answer, and must not delay the Jobs of other rollouts.
 	jobWorkers = 10
 	// maxDeletions is how often the deletion of a Job is tried. Its TTL, or its owner reference, deletes it at the latest.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -64,19 +65,19 @@ func (s *session) showRollout(ctx context.Context, r *action.Rollout) error {
 		return err
 	}
 	sets, pods := &appsv1.ReplicaSetList{}, &corev1.PodList{}
-	note := ""
+	var note strings.Builder
 	for _, err := range []error{
 		s.client.List(ctx, sets, feed.ReplicaSetsOf(client.ObjectKeyFromObject(r))...), s.client.List(ctx, pods, podOptions...),
 	} {
 		switch {
 		case apierrors.IsForbidden(err): // a user who may only read rollouts still sees the rollout
-			note += fmt.Sprintf("\nnot all is shown: %v\n", err)
+			fmt.Fprintf(&note, "\nnot all is shown: %v\n", err)
 		case err != nil:
 			return fmt.Errorf("list ReplicaSets and pods: %w", err)
 		}
 	}
 	shown := view.Rollout{Object: r.CanaryRollout, ReplicaSets: sets.Items, Pods: pods.Items, Flags: s.flags()}
-	return s.print(shown.Render(s.style(), s.Now()) + note)
+	return s.print(shown.Render(s.style(), s.Now()) + note.String())
 }
 
 // watched is a rollout that is being watched, with its ReplicaSets and pods.
