@@ -70,7 +70,7 @@ func (gatewayCanary) steady(v view) (time.Time, gate) {
 // that such a Service may never have.
 func (v view) endpointsProbed(service Service, memory v1alpha1.ServiceMemory, isIdle bool) gate {
 	switch {
-	case !isIdle || memory.ReadyAt != nil:
+	case !isIdle || memory.Revision == "" || memory.ReadyAt != nil:
 		return v.endpointsDistinct(service, memory)
 	case service.Revision != memory.Revision:
 		return gate{}
