@@ -14,10 +14,10 @@ import (
 	"github.com/canaryrollout/canaryrollout/test/framework/builder"
 )
 
-// repaired waits until the route carries what the steps ask for again.
-func (a *app) repaired(what, want string) {
+// repaired waits until the route carries what the steps ask for again. Each object that was changed has a second (T6).
+func (a *app) repaired(what, want string, objects time.Duration) {
 	a.t.Helper()
-	took := a.within(time.Second, "the repair of "+what, func() (bool, string) {
+	took := a.within(objects*time.Second, "the repair of "+what, func() (bool, string) {
 		got := strings.TrimSpace(a.traffic())
 		return got == want, got
 	})
@@ -32,24 +32,24 @@ func (a *app) patchRoute(patch string) {
 	}
 }
 
-// TestDriftInRoute: weights, header rules and a full GitOps overwrite are repaired within a second, and the user's
-// other changes stay.
+// TestDriftInRoute: weights and header rules are repaired within a second, and a GitOps overwrite of the Services and the route, one
+// after the other, within three. The user's other changes stay.
 func TestDriftInRoute(t *testing.T) {
 	const carried = "50/50 canaryrollout-reviews-qa-0"
 	a := paused(t, "3/3", builder.HeaderRoute("qa", "role", "qa"), builder.Weight(50), builder.Hold())
 	a.checkTraffic(carried)
 	a.patchRoute(`[{"op":"replace","path":"/spec/rules/1/backendRefs/0/weight","value":7},
 		{"op":"replace","path":"/spec/rules/1/filters/0/requestHeaderModifier/set/0/value","value":"music"}]`)
-	a.repaired("weights", carried)
+	a.repaired("weights", carried, 1)
 	for _, rule := range a.route(a.name).Spec.Rules[:2] {
 		if value := rule.Filters[0].RequestHeaderModifier.Set[0].Value; value != "music" {
 			t.Errorf("the filter of rule %v says %q", rule.Name, value)
 		}
 	}
 	a.patchRoute(`[{"op":"remove","path":"/spec/rules/0"}]`)
-	a.repaired("a header rule", carried)
+	a.repaired("a header rule", carried, 1)
 	a.apply(workload)
-	a.repaired("an overwritten route", carried)
+	a.repaired("an overwritten route", carried, 3) // after both Services (T2)
 	if s := a.rollout().Status; s.Step != "3/3" {
 		t.Errorf("the release did not stay where it was: %s", describe(a.rollout()))
 	}
@@ -83,7 +83,7 @@ func TestDriftAtRest(t *testing.T) {
 		return got == revision, got
 	})
 	a.setBackends(pairRefs) // sets the weights to 1/1
-	a.repaired("weights", "100/0")
+	a.repaired("weights", "100/0", 1)
 }
 
 // TestDyingCanary: traffic moves to stable when the canary's pods fail, and returns with them.
