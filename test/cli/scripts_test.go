@@ -23,7 +23,7 @@ const (
 	untilEnded    = "### Until a release has ended"
 	untilPaused   = "### Until it pauses"
 	untilVerified = "### Until a weight is verified"
-	untilAborted  = "### Until an abort is through"
+	untilAborted  = "### Until an abort is complete"
 	untilGone     = "### Until it is gone"
 	rollout       = "## Instead of kubectl rollout"
 )
