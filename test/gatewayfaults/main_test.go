@@ -18,7 +18,7 @@ import (
 
 const (
 	// parallel allows three apps with the rate for slow data planes, and some with the low rate.
-	parallel = 8
+	parallel = 6
 	rate     = 20
 	slowRate = 100
 )

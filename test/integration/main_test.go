@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 			}
 			return env.WaitForPolicies(ctx)
 		},
-		Parallel: 6, // the tests mostly wait, so two cores can run six of them
+		Parallel: 4, // with more, repairs and the gateway wait for a processor, and not for each other
 	})
 }
 
