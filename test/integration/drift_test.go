@@ -15,9 +15,9 @@ import (
 )
 
 // repaired waits until the route carries what the steps ask for again. Each object that was changed has a second (T6).
-func (a *app) repaired(what, want string, objects time.Duration) {
+func (a *app) repaired(what, want string, limit time.Duration) {
 	a.t.Helper()
-	took := a.within(objects*time.Second, "the repair of "+what, func() (bool, string) {
+	took := a.within(limit, "the repair of "+what, func() (bool, string) {
 		got := strings.TrimSpace(a.traffic())
 		return got == want, got
 	})
@@ -40,16 +40,16 @@ func TestDriftInRoute(t *testing.T) {
 	a.checkTraffic(carried)
 	a.patchRoute(`[{"op":"replace","path":"/spec/rules/1/backendRefs/0/weight","value":7},
 		{"op":"replace","path":"/spec/rules/1/filters/0/requestHeaderModifier/set/0/value","value":"music"}]`)
-	a.repaired("weights", carried, 1)
+	a.repaired("weights", carried, time.Second)
 	for _, rule := range a.route(a.name).Spec.Rules[:2] {
 		if value := rule.Filters[0].RequestHeaderModifier.Set[0].Value; value != "music" {
 			t.Errorf("the filter of rule %v says %q", rule.Name, value)
 		}
 	}
 	a.patchRoute(`[{"op":"remove","path":"/spec/rules/0"}]`)
-	a.repaired("a header rule", carried, 1)
+	a.repaired("a header rule", carried, time.Second)
 	a.apply(workload)
-	a.repaired("an overwritten route", carried, 3) // after both Services (T2)
+	a.repaired("an overwritten route", carried, 3*time.Second) // after both Services (T2)
 	if s := a.rollout().Status; s.Step != "3/3" {
 		t.Errorf("the release did not stay where it was: %s", describe(a.rollout()))
 	}
@@ -83,7 +83,7 @@ func TestDriftAtRest(t *testing.T) {
 		return got == revision, got
 	})
 	a.setBackends(pairRefs) // sets the weights to 1/1
-	a.repaired("weights", "100/0", 1)
+	a.repaired("weights", "100/0", time.Second)
 }
 
 // TestDyingCanary: traffic moves to stable when the canary's pods fail, and returns with them.
