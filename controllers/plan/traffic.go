@@ -201,13 +201,17 @@ func (t *transition) keepLoad() {
 // problem of a route itself has its own reason. The time starts again when it is fixed: until then, no gateway could verify the
 // weight.
 func (t *transition) keepVerifyTimeout() {
+	since := t.mem.Traffic.UnverifiedSince
+	if since == nil {
+		return
+	}
 	if t.problem() != nil {
 		t.mem.Traffic.UnverifiedSince = nil
 		return
 	}
-	since, exposure := t.mem.Traffic.UnverifiedSince, t.strategy.exposure(t.view)
+	exposure := t.strategy.exposure(t.view)
 	timeout := exposure.verifyTimeout
-	if since == nil || !t.await(t.until(since.Add(timeout))) {
+	if !t.await(t.until(since.Add(timeout))) {
 		return
 	}
 	weight, wait := t.mem.Traffic.Weight, t.trafficWait()
